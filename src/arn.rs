@@ -1,0 +1,209 @@
+//! The ARN of the method that API Gateway is about to call.
+//!
+//! ```text
+//! arn:aws:execute-api:us-east-1:123456789012:ymy8tbxw7b/test/GET/pets/7
+//!     |   |           |         |            |          |    |   `- path, as the client sent it
+//!     |   |           |         |            |          |    `- verb
+//!     |   |           |         |            |          `- stage
+//!     partition       region    account      API id
+//! ```
+//!
+//! Everything after the verb comes from the caller, so an ARN is hostile input: a path may hold
+//! colons, wildcards and policy variables, each of which means something in an IAM policy.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// An `execute-api` ARN, taken apart.
+///
+/// `Display` prints the very text that was parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodArn {
+    text: String,
+    partition: String,
+    region: String,
+    account: String,
+    api_id: String,
+    stage: String,
+    verb: String,
+    path: String,
+}
+
+impl MethodArn {
+    /// The AWS partition, e.g. `aws`, `aws-cn` or `aws-us-gov`.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The region of the API.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The account that owns the API.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The id of the API.
+    pub fn api_id(&self) -> &str {
+        &self.api_id
+    }
+
+    /// The stage of the API.
+    pub fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// The HTTP method, in upper case.
+    pub fn verb(&self) -> &str {
+        &self.verb
+    }
+
+    /// The concrete path with its leading slash, still percent-encoded as the client sent it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for MethodArn {
+    type Err = InvalidArn;
+
+    fn from_str(text: &str) -> Result<Self, InvalidArn> {
+        if text.len() > MAX_BYTES {
+            return Err(InvalidArn::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(InvalidArn::ControlCharacter);
+        }
+        // The path may hold colons and slashes of its own: never split past the part at hand.
+        let mut fields = text.splitn(6, ':');
+        let mut field = || fields.next().ok_or(InvalidArn::Shape);
+        let (scheme, partition, service) = (field()?, field()?, field()?);
+        let (region, account, resource) = (field()?, field()?, field()?);
+        if scheme != "arn" || service != "execute-api" {
+            return Err(InvalidArn::Shape);
+        }
+        let mut parts = resource.splitn(4, '/');
+        let mut part = || parts.next().ok_or(InvalidArn::Shape);
+        let (api_id, stage, verb, path) = (part()?, part()?, part()?, part()?);
+
+        let named = [partition, region, account, api_id];
+        if named.iter().any(|name| !is_name(name)) {
+            return Err(InvalidArn::Shape);
+        }
+        // `*` is a whole stage in the guide's sample events and in the console's test call.
+        if stage != "*" && !is_name(stage) {
+            return Err(InvalidArn::Stage);
+        }
+        if verb.is_empty() || !verb.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return Err(InvalidArn::Verb);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            partition: partition.to_owned(),
+            region: region.to_owned(),
+            account: account.to_owned(),
+            api_id: api_id.to_owned(),
+            stage: stage.to_owned(),
+            verb: verb.to_owned(),
+            path: format!("/{path}"),
+        })
+    }
+}
+
+impl fmt::Display for MethodArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Why a text is no method ARN. Carries nothing of the text: it came from the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidArn {
+    /// A control character, which no URL path holds unencoded.
+    #[error("the method ARN holds a control character")]
+    ControlCharacter,
+    /// Not `arn:<partition>:execute-api:<region>:<account>:<api>/<stage>/<VERB>/<path>`.
+    #[error("the method ARN is not of the form arn:partition:execute-api:region:account:api/stage/VERB/path")]
+    Shape,
+    /// The stage is neither a name nor `*`.
+    #[error("the stage of the method ARN is neither a name nor `*`")]
+    Stage,
+    /// Longer than API Gateway makes them.
+    #[error("the method ARN is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    /// The verb is not an upper-case HTTP method.
+    #[error("the verb of the method ARN is not an upper-case HTTP method")]
+    Verb,
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// The longest method ARN: API Gateway answers 414 beyond it.
+/// Source: API Gateway Developer Guide, "Output from an API Gateway Lambda authorizer".
+const MAX_BYTES: usize = 1600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parsed(text: &str) -> MethodArn {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn takes_the_parts_and_prints_the_same_text() {
+        let text = "arn:aws:execute-api:us-east-1:123456789012:ymy8tbxw7b/test/GET/pets/7";
+        let arn = parsed(text);
+        assert_eq!(
+            (arn.partition(), arn.region(), arn.account(), arn.api_id()),
+            ("aws", "us-east-1", "123456789012", "ymy8tbxw7b")
+        );
+        assert_eq!((arn.stage(), arn.verb(), arn.path()), ("test", "GET", "/pets/7"));
+        assert_eq!(arn.to_string(), text);
+    }
+
+    #[test]
+    fn the_root_path_is_a_slash() {
+        let arn = parsed("arn:aws-cn:execute-api:cn-north-1:123456789012:a/*/GET/");
+        assert_eq!((arn.path(), arn.stage()), ("/", "*"));
+    }
+
+    #[test]
+    fn colons_and_slashes_of_the_path_stay_in_the_path() {
+        let arn = parsed("arn:aws:execute-api:r:1:a/s/POST/x:y//z:/DELETE/q");
+        assert_eq!((arn.verb(), arn.path()), ("POST", "/x:y//z:/DELETE/q"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_method_arn() {
+        let long = format!("arn:aws:execute-api:r:1:a/s/GET/{}", "x".repeat(MAX_BYTES));
+        for (text, error) in [
+            ("", InvalidArn::Shape),
+            ("*", InvalidArn::Shape),
+            ("arn:aws:s3:r:1:a/s/GET/", InvalidArn::Shape),
+            ("arn:aws:execute-api:r:1:a/s/GET", InvalidArn::Shape),
+            ("arn:aws:execute-api:r:1:a/s/$connect", InvalidArn::Shape),
+            ("arn:*:execute-api:r:1:a/s/GET/", InvalidArn::Shape),
+            ("arn:aws:execute-api:r:1:*/s/GET/", InvalidArn::Shape),
+            ("arn:aws:execute-api:r:1:a/s*/GET/", InvalidArn::Stage),
+            ("arn:aws:execute-api:r:1:a//GET/", InvalidArn::Stage),
+            ("arn:aws:execute-api:r:1:a/s/*/", InvalidArn::Verb),
+            ("arn:aws:execute-api:r:1:a/s/get/", InvalidArn::Verb),
+            ("arn:aws:execute-api:r:1:a/s//pets", InvalidArn::Verb),
+            ("arn:aws:execute-api:r:1:a/s/GET/a\nb", InvalidArn::ControlCharacter),
+            (&long, InvalidArn::TooLong),
+        ] {
+            assert_eq!(text.parse::<MethodArn>(), Err(error), "{text}");
+        }
+    }
+}

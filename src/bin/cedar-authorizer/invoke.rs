@@ -1,0 +1,193 @@
+//! `invoke`: the function, run on an event file.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use std::{fs, io};
+
+use cedar_authorizer::bundle::DevelopmentKeys;
+use cedar_authorizer::config::Config;
+use cedar_authorizer::lambda::{Answer, Function, InitFailure};
+use cedar_authorizer::reason::{Reason, Status};
+use cedar_authorizer::source::{BundleUri, LoadFailure};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::output::{ERROR, Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
+use crate::store::StoreArgs;
+
+/// Run the function on an event of API Gateway
+///
+/// Runs the very handler of the function on a policy store or bundle and prints what Lambda would
+/// hand to API Gateway: an IAM policy, or an error that becomes 401 (`Unauthorized`) or 500. The
+/// development key is trusted here, so tokens of `cedar-authorizer token` are accepted.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cedar-authorizer invoke events/token-get-pets-allow.json
+  cedar-authorizer invoke events/token-post-pets-deny.json --explain
+  cedar-authorizer invoke --bundle petstore.bundle - < event.json
+
+Exit codes: 0 allowed, 1 could not run (or 500), 2 denied (403 or 401), 3 invalid store or bundle")]
+pub struct Invoke {
+    /// The event, a JSON file; `-` reads it from stdin
+    #[arg(value_name = "EVENT.json")]
+    event: PathBuf,
+
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// A bundle instead of a policy store
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    bundle: Option<PathBuf>,
+
+    /// Say why: the route, the principal, the policies and the reason
+    #[arg(long)]
+    explain: bool,
+
+    /// The form of the result; `json` has response and explanation in one object
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Invoke {
+    pub fn run(self) -> Result<Exit, Failure> {
+        let event = read_event(&self.event)?;
+        let path = self.bundle.as_deref().unwrap_or(&self.store.store);
+        let absolute = path.canonicalize().map_err(|error| {
+            Failure::could_not_run(format_args!("cannot read `{}`: {error}", path.display()))
+                .hint("name a policy store by --store DIR, or a bundle by --bundle FILE")
+        })?;
+        let config = Config {
+            bundle_uri: BundleUri::File(absolute),
+            development_keys: DevelopmentKeys::Allow,
+            trusted_pool: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::could_not_run)?;
+        let answer = runtime.block_on(async {
+            let function = Function::init(&config, SystemTime::now().into()).await.map_err(init_failure)?;
+            Ok(function.answer(event, SystemTime::now().into()).await)
+        })?;
+
+        let explanation = explanation(&answer);
+        let reason = answer.reason();
+        let (name, response) = response(answer)?;
+        match self.format {
+            Format::Json => {
+                print(&format_args!("{:#}", json!({name: response, "explanation": explanation})))?
+            }
+            Format::Human => {
+                print(&format_args!("{response:#}"))?;
+                if self.explain {
+                    explain(reason, &explanation);
+                }
+            }
+        }
+        Ok(match reason.status() {
+            Status::Allow => Exit::Fine,
+            Status::Deny | Status::Unauthorized => Exit::Denied,
+            Status::Fault => Exit::CouldNotRun,
+        })
+    }
+}
+
+fn read_event(path: &Path) -> Result<Value, Failure> {
+    let mut text = String::new();
+    let read = match path.to_str() {
+        Some("-") => io::stdin().read_to_string(&mut text).map(|_| ()),
+        _ => fs::read_to_string(path).map(|content| text = content),
+    };
+    read.map_err(|error| Failure::could_not_run(format_args!("cannot read `{}`: {error}", path.display())))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::could_not_run(format_args!("`{}` is not JSON: {error}", path.display())))
+}
+
+fn init_failure(failure: InitFailure) -> Failure {
+    match failure {
+        InitFailure::Bundle(LoadFailure::InvalidBundle(_) | LoadFailure::InvalidStore { .. }) => {
+            Failure::invalid(failure)
+        }
+        failure => Failure::could_not_run(failure),
+    }
+}
+
+/// What Lambda hands to API Gateway, and under which name the JSON form has it.
+fn response(answer: Answer) -> Result<(&'static str, Value), Failure> {
+    match answer.into_response() {
+        Ok(response) => {
+            let response = serde_json::to_value(response).map_err(Failure::could_not_run)?;
+            Ok(("response", response))
+        }
+        Err(error) => Ok(("error", serde_json::to_value(error).map_err(Failure::could_not_run)?)),
+    }
+}
+
+fn explanation(answer: &Answer) -> Value {
+    let reason = answer.reason();
+    let status = match reason.status() {
+        Status::Allow => "the request goes on to the backend",
+        Status::Deny => "the client gets 403",
+        Status::Unauthorized => "the client gets 401",
+        Status::Fault => "the client gets 500",
+    };
+    let mut explanation = json!({
+        "reason": reason.code(),
+        "meaning": reason.meaning(),
+        "effect": status,
+    });
+    if let (Answer::Decided(outcome, _), Some(object)) = (answer, explanation.as_object_mut()) {
+        let ids = |policies: &[cedar_policy::PolicyId]| {
+            policies.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        object.extend([
+            ("principal".to_owned(), json!(outcome.principal.to_string())),
+            ("route".to_owned(), json!(outcome.route.as_ref().map(ToString::to_string))),
+            ("action".to_owned(), json!(outcome.route.as_ref().map(|route| route.action.to_string()))),
+            ("resource".to_owned(), json!(outcome.resource.to_string())),
+            ("policies".to_owned(), json!(ids(&outcome.decision.policies))),
+            ("errors".to_owned(), json!(ids(&outcome.decision.errors))),
+            ("droppedClaims".to_owned(), json!(outcome.dropped_claims)),
+        ]);
+    }
+    explanation
+}
+
+/// Prints an explanation for people.
+fn explain(reason: Reason, explanation: &Value) {
+    let (style, verdict) = match reason.status() {
+        Status::Allow => (SUCCESS, "allowed"),
+        Status::Deny => (ERROR, "denied"),
+        Status::Unauthorized => (ERROR, "unauthorized"),
+        Status::Fault => (ERROR, "fault"),
+    };
+    let text = |name: &str| match explanation.get(name) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Array(items)) if items.is_empty() => Some("none".to_owned()),
+        Some(Value::Array(items)) => {
+            Some(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
+        }
+        Some(Value::Null) => Some("none".to_owned()),
+        Some(other) => Some(other.to_string()),
+        None => None,
+    };
+    warn(&format_args!("{}: {}", paint(style, verdict), text("effect").unwrap_or_default()));
+    let reason_line = format!("{}: {}", reason.code(), reason.meaning());
+    let rows = [
+        ("reason", Some(reason_line)),
+        ("principal", text("principal")),
+        ("route", text("route")),
+        ("action", text("action")),
+        ("resource", text("resource")),
+        ("policies", text("policies")),
+        ("errors", text("errors").filter(|errors| errors != "none")),
+        ("dropped claims", text("droppedClaims").filter(|count| count != "0")),
+    ];
+    for (name, value) in rows {
+        if let Some(value) = value {
+            warn(&format_args!("  {} {value}", paint(HINT, &format!("{name:<14}"))));
+        }
+    }
+}

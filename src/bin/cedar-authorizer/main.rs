@@ -1,0 +1,55 @@
+//! `cedar-authorizer`, the command line.
+
+mod build;
+mod check;
+mod invoke;
+mod output;
+mod store;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::Failure;
+
+/// Make, check and try out policy stores for the API Gateway authorizer.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The verbs, in the order in which a store meets them.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Token(token::Token),
+    Invoke(invoke::Invoke),
+    Build(build::Build),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cedar-authorizer check                                      find what is wrong with ./policies
+  cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
+  cedar-authorizer token --as alice                           sign a token for trying things out
+  cedar-authorizer build --output petstore.bundle             make the file that the function loads
+
+Exit codes:
+  0  fine
+  1  could not run
+  2  denied
+  3  invalid policy store or bundle";
+
+fn main() -> ExitCode {
+    cedar_authorizer::token::install_crypto_provider();
+    let result = match Cli::parse().command {
+        Command::Check(check) => check.run(),
+        Command::Token(token) => token.run(),
+        Command::Invoke(invoke) => invoke.run(),
+        Command::Build(build) => build.run(),
+    };
+    result.unwrap_or_else(Failure::report).into()
+}

@@ -1,0 +1,107 @@
+//! What every verb prints, and how it ends. Results go to stdout, everything else to stderr.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use cedar_authorizer::store::finding::{Finding, Severity};
+use clap::ValueEnum;
+
+/// How a verb ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Fine = 0,
+    CouldNotRun = 1,
+    Denied = 2,
+    Invalid = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The form of a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Human,
+    /// For programs
+    Json,
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// Something around the store is wrong.
+    pub fn could_not_run(message: impl Display) -> Self {
+        Self { exit: Exit::CouldNotRun, message: message.to_string(), hint: None }
+    }
+
+    /// The store or bundle is wrong.
+    pub fn invalid(message: impl Display) -> Self {
+        Self { exit: Exit::Invalid, ..Self::could_not_run(message) }
+    }
+
+    /// The same with advice.
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Prints it and says how the program ends.
+    pub fn report(self) -> Exit {
+        let Self { exit, message, hint } = self;
+        warn(&format_args!("{}: {message}", paint(ERROR, "error")));
+        if let Some(hint) = hint {
+            warn(&format_args!("  {} {hint}", paint(HINT, "help:")));
+        }
+        exit
+    }
+}
+
+/// Writes a line of a result. A reader that went away (`| head`) is no failure.
+pub fn print(line: &impl Display) -> Result<(), Failure> {
+    match writeln!(anstream::stdout(), "{line}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::could_not_run(format_args!("cannot write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line that is not part of the result. Nobody can be told if that fails.
+pub fn warn(line: &impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
+}
+
+/// A finding as people read it: what, where, what to do.
+pub fn finding(finding: &Finding, store: &str) -> String {
+    let Finding { severity, code, position, message, hint } = finding;
+    let style = match severity {
+        Severity::Error => ERROR,
+        Severity::Warning => WARNING,
+    };
+    let head = paint(style, &format!("{severity}[{code}]"));
+    let place = format!("{store}/{position}");
+    let hint = hint.as_ref().map(|hint| format!("\n  {} {hint}", paint(HINT, "help:")));
+    format!("{head}: {message}\n  {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default())
+}
+
+/// Text in a colour, which `anstream` takes out again where the reader is no terminal.
+pub fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+pub const SUCCESS: Style = AnsiColor::Green.on_default().bold();
+pub const HINT: Style = AnsiColor::Cyan.on_default();

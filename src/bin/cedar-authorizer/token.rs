@@ -1,0 +1,178 @@
+//! `token`: tokens for trying things out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::IsTerminal;
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cedar_authorizer::identity_source::IdentitySource;
+use cedar_authorizer::store::Store;
+use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::TokenType;
+use cedar_authorizer::token::key_set::KeySet;
+use clap::{Args, ValueEnum};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Map, Value, json};
+
+use crate::output::{Exit, Failure, WARNING, paint, print, warn};
+use crate::store::StoreArgs;
+
+/// Sign a token for trying things out
+///
+/// The token is signed with the development key, whose private half is part of this program:
+/// everybody can sign with it, so the function refuses it unless ALLOW_DEVELOPMENT_KEYS=true.
+/// Issuer, client, type and times come from the policy store; the rest from a persona of
+/// `personas.toml` or from --claims, which may replace any claim, or leave it out by `null`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cedar-authorizer token --as alice
+  cedar-authorizer token --as alice --claims '{\"scope\": \"openid\"}'
+  cedar-authorizer token --claims '{\"sub\": \"u1\", \"cognito:groups\": [\"customer\"]}' --expires-in 60")]
+pub struct Token {
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// A persona of `personas.toml`
+    #[arg(long = "as", value_name = "NAME", required_unless_present = "claims")]
+    persona: Option<String>,
+
+    /// Claims as a JSON object; they go before those of the persona
+    #[arg(long, value_name = "JSON")]
+    claims: Option<String>,
+
+    /// The type of the token [default: that of the store]
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    token_type: Option<Type>,
+
+    /// The identity source that the token claims to be from [default: the first]
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+
+    /// How long the token is valid
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    expires_in: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Type {
+    Access,
+    Id,
+}
+
+impl Token {
+    pub fn run(self) -> Result<Exit, Failure> {
+        let (store, _) = Store::check(&self.store.read()?);
+        let store = store.ok_or_else(|| {
+            let message = format!("the policy store `{}` is invalid", self.store.name());
+            Failure::invalid(message).hint("see what is wrong with `cedar-authorizer check`")
+        })?;
+        let (source, keys) = self.find_source(&store)?;
+        let token_type = match self.token_type {
+            Some(Type::Access) => TokenType::Access,
+            Some(Type::Id) => TokenType::Id,
+            None => store.settings.token_rules.token_type,
+        };
+        let mut claims = defaults(source, token_type, SystemTime::now().into(), self.expires_in);
+        if let Some(name) = &self.persona {
+            claims.extend(self.find_persona(name)?);
+        }
+        if let Some(text) = &self.claims {
+            let given: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+                Failure::could_not_run(format_args!("--claims is not a JSON object: {error}"))
+            })?;
+            claims.extend(given);
+        }
+        claims.retain(|_, value| !value.is_null());
+        let token = sign(&claims)?;
+        if !keys.is_some_and(KeySet::holds_development_key) {
+            let text = format!(
+                "the store does not trust the development key, so `{}` refuses this token",
+                source.name()
+            );
+            warn(&format_args!("{}: {text}", paint(WARNING, "warning")));
+        }
+        if std::io::stdout().is_terminal() {
+            warn(&"signed with the development key, which everybody has");
+        }
+        print(&token)?;
+        Ok(Exit::Fine)
+    }
+
+    fn find_source<'a>(&self, store: &'a Store) -> Result<(&'a IdentitySource, Option<&'a KeySet>), Failure> {
+        let mut sources = store.identity_sources.iter().zip(&store.pinned_keys);
+        let found = match &self.source {
+            Some(name) => sources.find(|(source, _)| source.name() == name),
+            None => sources.next(),
+        };
+        let names: Vec<&str> = store.identity_sources.iter().map(IdentitySource::name).collect();
+        found.map(|(source, keys)| (source, keys.as_ref())).ok_or_else(|| {
+            let name = self.source.as_deref().unwrap_or_default();
+            let failure = Failure::could_not_run(format!("there is no identity source `{name}`"));
+            failure.hint(format!("there is: {}", names.join(", ")))
+        })
+    }
+
+    fn find_persona(&self, name: &str) -> Result<Map<String, Value>, Failure> {
+        let path = self.store.store.join("personas.toml");
+        let unusable = |error: &dyn std::fmt::Display| {
+            Failure::could_not_run(format_args!(
+                "cannot read `{}`: {}",
+                path.display(),
+                error.to_string().trim_end()
+            ))
+        };
+        let text = fs::read_to_string(&path).map_err(|error| unusable(&error))?;
+        let mut personas: BTreeMap<String, Map<String, Value>> =
+            toml::from_str(&text).map_err(|error| unusable(&error))?;
+        personas.remove(name).ok_or_else(|| {
+            let names: Vec<&str> = personas.keys().map(String::as_str).collect();
+            let failure =
+                Failure::could_not_run(format!("there is no persona `{name}` in `{}`", path.display()));
+            failure.hint(format!("there is: {}", names.join(", ")))
+        })
+    }
+}
+
+/// The claims that every token of this source and type has.
+fn defaults(
+    source: &IdentitySource,
+    token_type: TokenType,
+    now: UnixTime,
+    expires_in: u64,
+) -> Map<String, Value> {
+    let client_claim = match token_type {
+        TokenType::Access => "client_id",
+        TokenType::Id => "aud",
+    };
+    let claims = [
+        ("iss", json!(source.issuers().first())),
+        (client_claim, json!(source.client_ids().first())),
+        ("token_use", json!(token_type.name())),
+        ("sub", json!("00000000-0000-4000-8000-000000000000")),
+        ("iat", json!(now.as_seconds())),
+        ("exp", json!(now.as_seconds().saturating_add(expires_in))),
+    ];
+    claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn sign(claims: &Map<String, Value>) -> Result<String, Failure> {
+    let unsigned =
+        |error: &dyn std::fmt::Display| Failure::could_not_run(format_args!("cannot sign: {error}"));
+    let lines = DEVELOPMENT_KEY.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
+    let body: String = lines.take_while(|line| !line.starts_with("-----END")).collect();
+    let key = EncodingKey::from_rsa_der(&STANDARD.decode(body).map_err(|error| unsigned(&error))?);
+    let mut header = Header::new(Algorithm::RS256);
+    // As Cognito has it: `kid` and `alg`, no `typ`.
+    header.typ = None;
+    header.kid = Some(DEVELOPMENT_KEY_ID.to_owned());
+    jsonwebtoken::encode(&header, claims, &key).map_err(|error| unsigned(&error))
+}
+
+/// Not a secret: see the file.
+const DEVELOPMENT_KEY: &str = include_str!("development-key.pem");
+
+/// The id of the key in `policies/jwks/cognito.json`.
+const DEVELOPMENT_KEY_ID: &str = "development-key-never-in-production";

@@ -1,0 +1,38 @@
+//! `cedar-authorizer-lambda`, the function.
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use cedar_authorizer::config::{self, Config};
+use cedar_authorizer::lambda::{Function, report_init_error};
+use cedar_authorizer::token;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+// One event at a time: a second thread would only cost its start.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode, Error> {
+    lambda_runtime::tracing::init_default_subscriber();
+    token::install_crypto_provider();
+    let function = match init().await {
+        Ok(function) => function,
+        Err(error) => {
+            tracing::error!("{error}");
+            if let Some(runtime_api) = config::runtime_api() {
+                report_init_error(&runtime_api, &error.to_string()).await;
+            }
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let function = &function;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
+        function.answer(event.payload, SystemTime::now().into()).await.into_response()
+    }))
+    .await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn init() -> Result<Function, Error> {
+    let config = Config::from_env()?;
+    Ok(Function::init(&config, SystemTime::now().into()).await?)
+}

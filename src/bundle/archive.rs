@@ -1,0 +1,200 @@
+//! The file format of a bundle, version 1.
+//!
+//! ```text
+//! offset  bytes
+//!      0     24   "cedar-authorizer bundle\n"
+//!     24      4   format version, little-endian
+//!     28      4   length M of the manifest, little-endian
+//!     32     32   SHA-256 of the manifest
+//!     64      M   the manifest, JSON: name, revision, and path, size and SHA-256 of each member
+//!   64+M      -   the members, one after the other, as the manifest lists them
+//! ```
+//!
+//! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused.
+//! Members are not compressed, so that one can be read without the others, and none can grow.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::manifest::{InvalidManifest, Manifest, Member};
+use crate::store::StoreFiles;
+
+pub(super) fn pack<'a>(
+    name: &str,
+    revision: u64,
+    files: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> Result<Vec<u8>, InvalidArchive> {
+    let (mut members, mut contents) = (Vec::new(), Vec::new());
+    for (path, content) in files {
+        let sha256 = hex(digest(&SHA256, content).as_ref());
+        members.push(Member { path: path.to_owned(), size: content.len() as u64, sha256 });
+        contents.extend_from_slice(content);
+    }
+    let manifest =
+        serde_json::to_vec(&Manifest::new(name, revision, members)).map_err(InvalidManifest::Json)?;
+    let manifest_length = u32::try_from(manifest.len()).map_err(|_| InvalidArchive::TooLarge)?;
+    let archive = [
+        MAGIC.as_slice(),
+        &FORMAT_VERSION.to_le_bytes(),
+        &manifest_length.to_le_bytes(),
+        digest(&SHA256, &manifest).as_ref(),
+        &manifest,
+        &contents,
+    ]
+    .concat();
+    match archive.len() > MAX_BYTES {
+        true => Err(InvalidArchive::TooLarge),
+        false => Ok(archive),
+    }
+}
+
+pub(super) fn unpack(bytes: &[u8]) -> Result<(Manifest, StoreFiles), InvalidArchive> {
+    if bytes.len() > MAX_BYTES {
+        return Err(InvalidArchive::TooLarge);
+    }
+    let mut rest = bytes;
+    if take(&mut rest, MAGIC.len()) != Some(MAGIC.as_slice()) {
+        return Err(InvalidArchive::NotABundle);
+    }
+    let version = take_number(&mut rest)?;
+    if version != FORMAT_VERSION {
+        return Err(InvalidArchive::FormatVersion(version));
+    }
+    let length = take_number(&mut rest)? as usize;
+    let manifest_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
+    let manifest = take(&mut rest, length).ok_or(InvalidArchive::Truncated)?;
+    if digest(&SHA256, manifest).as_ref() != manifest_digest {
+        return Err(InvalidArchive::ManifestAltered);
+    }
+    let manifest = Manifest::parse(manifest)?;
+
+    let mut files = StoreFiles::default();
+    for Member { path, size, sha256 } in &manifest.members {
+        let size = usize::try_from(*size).map_err(|_| InvalidArchive::Truncated)?;
+        let content = take(&mut rest, size).ok_or(InvalidArchive::Truncated)?;
+        if hex(digest(&SHA256, content).as_ref()) != *sha256 {
+            return Err(InvalidArchive::MemberAltered(path.clone()));
+        }
+        files.insert(path.clone(), content.to_vec());
+    }
+    match rest.is_empty() {
+        true => Ok((manifest, files)),
+        false => Err(InvalidArchive::TrailingBytes),
+    }
+}
+
+/// Why a file is not a whole and unaltered bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidArchive {
+    /// Written by a version that is too new for this one, or too old.
+    #[error("the bundle has format version {0}, this version reads {FORMAT_VERSION}")]
+    FormatVersion(u32),
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] InvalidManifest),
+    /// The manifest is not the one that was built.
+    #[error("the manifest of the bundle was altered")]
+    ManifestAltered,
+    /// A member is not the one that was built.
+    #[error("`{0}` in the bundle was altered")]
+    MemberAltered(String),
+    /// Another kind of file.
+    #[error("the file is not a bundle")]
+    NotABundle,
+    /// Larger than is accepted.
+    #[error("the bundle is larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// Bytes behind the last member.
+    #[error("the bundle goes on behind its last member")]
+    TrailingBytes,
+    /// The end is missing.
+    #[error("the bundle is truncated")]
+    Truncated,
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(length)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
+    let bytes = take(rest, size_of::<u32>()).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u32::from_le_bytes).ok_or(InvalidArchive::Truncated)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
+const FORMAT_VERSION: u32 = 1;
+
+/// The largest bundle: a hundred thousand policies of half a kilobyte fit, and a function of the
+/// smallest size still holds it in memory while it opens it.
+pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packed() -> Vec<u8> {
+        let files: [(&str, &[u8]); 2] = [("entities.json", b"[]"), ("store.toml", b"[store]\n")];
+        pack("petstore", 7, files.into_iter()).unwrap()
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        let (manifest, files) = unpack(&packed()).unwrap();
+        assert_eq!((manifest.name.as_str(), manifest.revision), ("petstore", 7));
+        let files: Vec<_> = files.iter().collect();
+        assert_eq!(files, [("entities.json", b"[]".as_slice()), ("store.toml", b"[store]\n")]);
+    }
+
+    #[test]
+    fn every_truncation_and_every_addition_is_refused() {
+        let bundle = packed();
+        for length in 0..bundle.len() {
+            assert!(unpack(&bundle[..length]).is_err(), "{length}");
+        }
+        assert!(matches!(unpack(&[&bundle[..], b"\0"].concat()), Err(InvalidArchive::TrailingBytes)));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused() {
+        let bundle = packed();
+        for position in 0..bundle.len() * 8 {
+            let mut altered = bundle.clone();
+            altered[position / 8] ^= 1 << (position % 8);
+            assert!(unpack(&altered).is_err(), "bit {position}");
+        }
+    }
+
+    #[test]
+    fn members_that_do_not_belong_are_refused() {
+        for paths in [["../x", "store.toml"], ["store.toml", "entities.json"], ["store.toml", "store.toml"]] {
+            let bundle = pack("x", 1, paths.iter().map(|path| (*path, b"".as_slice()))).unwrap();
+            let error = unpack(&bundle).unwrap_err();
+            assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn another_format_version_is_named() {
+        let mut bundle = packed();
+        bundle[24] = 9;
+        assert_eq!(
+            unpack(&bundle).unwrap_err().to_string(),
+            "the bundle has format version 9, this version reads 1"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_refused_without_a_panic(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(unpack(&tail).is_err());
+            prop_assert!(unpack(&[MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &tail].concat()).is_err());
+        }
+    }
+}

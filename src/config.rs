@@ -1,0 +1,229 @@
+//! The configuration of the function. Nothing else reads the environment.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::bundle::DevelopmentKeys;
+use crate::identity_source::{IdentitySource, UserPoolArn};
+use crate::source::BundleUri;
+
+/// How the function is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the bundle is (`BUNDLE_URI`).
+    pub bundle_uri: BundleUri,
+    /// Whether the development key is trusted (`ALLOW_DEVELOPMENT_KEYS`).
+    pub development_keys: DevelopmentKeys,
+    /// Whose tokens a bundle may accept (`USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`). `None`:
+    /// whatever identity sources it has.
+    pub trusted_pool: Option<TrustedPool>,
+}
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// All that is wrong with it, at once.
+    pub fn from_env() -> Result<Self, InvalidConfig> {
+        Self::from_lookup(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidConfig> {
+        let mut problems = Problems(Vec::new());
+        for (name, reason) in REQUIRED_BY_RUNTIME {
+            if lookup(name).is_none() {
+                problems.add(name, format_args!("not set; {reason}"));
+            }
+        }
+        for (name, meaning) in NOT_YET {
+            if lookup(name).is_some() {
+                problems.add(name, format_args!("{meaning} is not supported by this version; remove it"));
+            }
+        }
+        match lookup("CACHE_KEY").as_deref() {
+            Some("none") => {}
+            value => problems.add(
+                "CACHE_KEY",
+                format_args!(
+                    "`{}` is not supported by this version, only `none` is: set CACHE_KEY=none, and the \
+                     TTL of the authorizer in API Gateway to 0",
+                    value.unwrap_or("token (the default)")
+                ),
+            ),
+        }
+        let bundle_uri = match lookup("BUNDLE_URI") {
+            Some(value) => problems.parse("BUNDLE_URI", &value),
+            None => {
+                problems.add(
+                    "BUNDLE_URI",
+                    "not set; it says where the bundle is, e.g. s3://bucket/petstore.bundle",
+                );
+                None
+            }
+        };
+        let development_keys = match lookup("ALLOW_DEVELOPMENT_KEYS").as_deref() {
+            None | Some("false") => DevelopmentKeys::Refuse,
+            Some("true") => DevelopmentKeys::Allow,
+            Some(value) => {
+                problems
+                    .add("ALLOW_DEVELOPMENT_KEYS", format_args!("`{value}` is neither `true` nor `false`"));
+                DevelopmentKeys::Refuse
+            }
+        };
+        let user_pool: Option<UserPoolArn> =
+            lookup("USER_POOL_ARN").and_then(|value| problems.parse("USER_POOL_ARN", &value));
+        let client_ids = lookup("USER_POOL_CLIENT_IDS").map(|value| {
+            let ids = value.split(',').map(|id| id.trim().to_owned());
+            let ids: BTreeSet<String> = ids.filter(|id| !id.is_empty()).collect();
+            if ids.is_empty() {
+                problems.add("USER_POOL_CLIENT_IDS", "empty; it lists client ids, separated by commas");
+            }
+            ids
+        });
+        if client_ids.is_some() && lookup("USER_POOL_ARN").is_none() {
+            problems.add("USER_POOL_CLIENT_IDS", "set without USER_POOL_ARN, the pool of these clients");
+        }
+        match (bundle_uri, problems.0.is_empty()) {
+            (Some(bundle_uri), true) => Ok(Self {
+                bundle_uri,
+                development_keys,
+                trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
+            }),
+            _ => Err(InvalidConfig(problems.0)),
+        }
+    }
+}
+
+/// The user pool that this deployment trusts, whatever a bundle says: a bundle for another pool,
+/// or from somebody who may write to the bucket but not set up the function, is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedPool {
+    /// The user pool.
+    pub user_pool: UserPoolArn,
+    /// Its clients. `None`: all of them.
+    pub client_ids: Option<BTreeSet<String>>,
+}
+
+impl TrustedPool {
+    /// Whether every token that the identity source accepts is of this pool and these clients.
+    pub fn covers(&self, source: &IdentitySource) -> bool {
+        let covers_clients = match &self.client_ids {
+            Some(trusted) => !source.client_ids().is_empty() && source.client_ids().is_subset(trusted),
+            None => true,
+        };
+        self.user_pool == *source.user_pool() && covers_clients
+    }
+}
+
+/// Where the runtime reports a failed init to; see the Lambda Runtime API.
+pub fn runtime_api() -> Option<String> {
+    env::var("AWS_LAMBDA_RUNTIME_API").ok()
+}
+
+/// All that is wrong with the environment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration is invalid:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
+pub struct InvalidConfig(Vec<String>);
+
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, name: &str, problem: impl Display) {
+        self.0.push(format!("{name}: {problem}"));
+    }
+
+    fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
+        match value.parse() {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.add(name, format_args!("`{value}` is {error}"));
+                None
+            }
+        }
+    }
+}
+
+/// Without these the runtime of `lambda_runtime` would panic.
+const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
+    ("AWS_LAMBDA_RUNTIME_API", "the function runs in Lambda or under `cargo lambda watch`"),
+    ("AWS_LAMBDA_FUNCTION_NAME", "Lambda sets it"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "Lambda sets it"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "Lambda sets it"),
+];
+
+/// Settings of the documented contract that this version cannot honour. To ignore one would be to
+/// pretend: a public key that nothing is checked against protects nobody.
+const NOT_YET: [(&str, &str); 9] = [
+    ("BUNDLE_MAX_STALE_SECONDS", "refreshing the bundle"),
+    ("BUNDLE_MIN_REVISION", "a lowest revision"),
+    ("BUNDLE_PUBLIC_KEYS", "signed bundles"),
+    ("BUNDLE_REFRESH_SECONDS", "refreshing the bundle"),
+    ("DECISION_LOG", "the decision log"),
+    ("DECISION_LOG_FORMAT", "the decision log"),
+    ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
+    ("SHADOW_BUNDLE_URI", "a shadow bundle"),
+    ("SIMPLE_RESPONSES", "the simple response of HTTP APIs"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
+        let runtime = REQUIRED_BY_RUNTIME.map(|(name, _)| (name, "1"));
+        let all = [&runtime, variables].concat();
+        Config::from_lookup(|name| {
+            let found = all.iter().rev().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const LEAST: [(&str, &str); 2] = [("BUNDLE_URI", "s3://bucket/key"), ("CACHE_KEY", "none")];
+
+    #[test]
+    fn the_least_that_is_needed_is_safe() {
+        let config = config(&LEAST).unwrap();
+        assert_eq!(config.development_keys, DevelopmentKeys::Refuse);
+        assert_eq!(config.trusted_pool, None);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let error = config(&[
+            ("BUNDLE_URI", "http://x"),
+            ("ALLOW_DEVELOPMENT_KEYS", "yes"),
+            ("USER_POOL_CLIENT_IDS", " , "),
+            ("BUNDLE_PUBLIC_KEYS", "x"),
+        ])
+        .unwrap_err();
+        let names: Vec<&str> = error.0.iter().map(|problem| problem.split(':').next().unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                "BUNDLE_PUBLIC_KEYS",
+                "CACHE_KEY",
+                "BUNDLE_URI",
+                "ALLOW_DEVELOPMENT_KEYS",
+                "USER_POOL_CLIENT_IDS",
+                "USER_POOL_CLIENT_IDS"
+            ],
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn only_the_cache_key_none_is_supported() {
+        for value in ["token", "", "None", "method.request.header.Authorization"] {
+            assert!(config(&[LEAST[0], ("CACHE_KEY", value)]).is_err(), "{value}");
+        }
+        assert!(config(&LEAST[..1]).is_err());
+    }
+
+    #[test]
+    fn outside_of_lambda_it_says_so() {
+        let error = Config::from_lookup(|_| None).unwrap_err();
+        assert!(error.to_string().contains("AWS_LAMBDA_RUNTIME_API: not set"), "{error}");
+    }
+}

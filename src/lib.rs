@@ -1,0 +1,49 @@
+//! An AWS Lambda authorizer for API Gateway that verifies the caller's JWT, evaluates Cedar
+//! policies inside the function, and answers with an IAM policy.
+//!
+//! # One request
+//! Alice, an employee of a pet store, asks for `GET /pets/7` with an access token of its Cognito
+//! user pool. API Gateway sends her token and the ARN of the method to the function.
+//!
+//! 1. [`lambda`] reads the event into a [`Call`](call::Call); its [`MethodArn`](arn::MethodArn)
+//!    is hostile input.
+//! 2. [`token`] verifies the token against the [identity source](identity_source) that has its
+//!    issuer. No claim counts before the signature does.
+//! 3. [`route`] finds the route that API Gateway takes for the path: `get /pets/{petId}`, which is
+//!    at the same time the id of the Cedar action.
+//! 4. [`principal`] makes `PetStore::User::"us-east-1_EXAMPLE|<sub>"` with her groups as parents,
+//!    and [`context`] puts the claims of the token into `context.token`; the [`projection`] of
+//!    the schema says which claims, and as what type.
+//! 5. [`decision`] lets Cedar evaluate the policies of the [`bundle`].
+//! 6. [`grant`] writes the decision as IAM statements, and [`response`] as what API Gateway reads.
+//!
+//! [`authorize`] is steps 2 to 6 as one function of its arguments; clock, keys and bundle are
+//! given to it. [`reason`] has the closed set of codes that say how any request ended.
+//!
+//! # Words
+//! *Principal*, *action*, *resource* and *context* are Cedar's: who, does what, to what, and under
+//! which circumstances. A *policy [`store`]* is a directory with schema, policies, entities and
+//! identity sources; a *[`bundle`]* is one file built from it, at one *revision*.
+
+pub mod arn;
+pub mod bundle;
+pub mod call;
+pub mod context;
+pub mod decision;
+pub mod grant;
+pub mod identity_source;
+pub mod principal;
+pub mod projection;
+pub mod reason;
+pub mod response;
+pub mod route;
+pub mod store;
+pub mod time;
+pub mod token;
+
+pub mod authorize;
+
+pub mod config;
+pub mod jwks;
+pub mod lambda;
+pub mod source;

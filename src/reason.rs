@@ -1,0 +1,112 @@
+//! The reason codes: one closed set for every outcome of a call.
+//!
+//! A code says why, never who: nothing of a token, a key or a URL is in it, so it may go to logs,
+//! metrics and the backend. `docs/reasons.md` lists the same set for people; a test keeps the two
+//! the same.
+
+use std::fmt;
+
+/// What API Gateway makes of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// An IAM policy that allows; the backend is called.
+    Allow,
+    /// An IAM policy that denies explicitly; the client sees 403.
+    Deny,
+    /// An error whose message is exactly `Unauthorized`; the client sees 401.
+    Unauthorized,
+    /// Any other error; the client sees 500, and API Gateway caches nothing.
+    Fault,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident, $code:literal, $status:ident;)+) => {
+        /// Why a call ended as it did.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Reason {
+            /// Every reason, in the order of the documented table.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The stable kebab-case code.
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// What API Gateway makes of it.
+            pub fn status(self) -> Status {
+                match self { $(Self::$name => Status::$status,)+ }
+            }
+
+            /// One sentence for people, as in the documented table.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A permit policy applies and no forbid policy does.
+    AllowedByPolicy, "allowed-by-policy", Allow;
+
+    /// No permit policy applies.
+    NoMatchingPermit, "no-matching-permit", Deny;
+    /// A forbid policy applies.
+    ForbiddenByPolicy, "forbidden-by-policy", Deny;
+    /// The condition of a forbid policy could not be evaluated, so it counts as applying.
+    ForbidError, "forbid-error", Deny;
+    /// No route of the policy store has this method and path.
+    RouteUnmapped, "route-unmapped", Deny;
+    /// The path could mean another route or resource to API Gateway than it does here.
+    PathUnsafe, "path-unsafe", Deny;
+    /// The token lacks a claim, or has one of the wrong type, that the schema requires.
+    RequiredClaimMissing, "required-claim-missing", Deny;
+    /// The schema does not let this action apply to this principal and resource.
+    RequestInvalid, "request-invalid", Deny;
+    /// The ARN of the method is longer than the resource of a policy may be.
+    ResourceTooLong, "resource-too-long", Deny;
+
+    /// The call carries no token.
+    TokenMissing, "token-missing", Unauthorized;
+    /// The token is not a JWS in compact form with a JSON header and payload.
+    TokenMalformed, "token-malformed", Unauthorized;
+    /// The token is longer than is accepted.
+    TokenTooLarge, "token-too-large", Unauthorized;
+    /// The header of the token asks for what is not supported, such as `crit` or `b64`.
+    HeaderUnsupported, "header-unsupported", Unauthorized;
+    /// The token is signed with an algorithm that is not accepted, or not with this key.
+    AlgorithmUnsupported, "algorithm-unsupported", Unauthorized;
+    /// No key of the identity source has the key id of the token.
+    KeyUnknown, "key-unknown", Unauthorized;
+    /// The signature does not belong to the token.
+    SignatureInvalid, "signature-invalid", Unauthorized;
+    /// A claim that is checked is missing, or is not of its type.
+    ClaimInvalid, "claim-invalid", Unauthorized;
+    /// No identity source has the issuer of the token.
+    IssuerUnknown, "issuer-unknown", Unauthorized;
+    /// The token was issued to another client or for another audience.
+    ClientMismatch, "client-mismatch", Unauthorized;
+    /// The token is an ID token where an access token is expected, or the other way round.
+    TokenTypeMismatch, "token-type-mismatch", Unauthorized;
+    /// The token has expired.
+    TokenExpired, "token-expired", Unauthorized;
+    /// The token is not valid yet, or issued in the future.
+    TokenNotYetValid, "token-not-yet-valid", Unauthorized;
+    /// The token is bound to a key of its holder, which a bearer cannot prove.
+    TokenBound, "token-bound", Unauthorized;
+
+    /// The event is not one of an API Gateway authorizer.
+    EventMalformed, "event-malformed", Fault;
+    /// The event is of a kind that is not supported.
+    EventUnsupported, "event-unsupported", Fault;
+    /// No keys of the identity source could be had, so no token of it can be verified.
+    KeysUnavailable, "keys-unavailable", Fault;
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

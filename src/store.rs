@@ -1,0 +1,253 @@
+//! A policy store: schema, policies, entities and identity sources as files, kept in git.
+//!
+//! ```text
+//! store.toml                 settings
+//! schema.cedarschema         or schema.cedarschema.json
+//! policies/**/*.cedar        static policies
+//! templates/**/*.cedar       policy templates
+//! template-links.json        templates filled in
+//! entities.json              group nesting and resources
+//! identity-sources/*.json    in the shape of AVP's CreateIdentitySource
+//! jwks/<name>.json           keys of the identity source of the same name
+//! ```
+//!
+//! Reading one yields *all* its problems, each with a code and a position; see [`Finding`].
+
+mod entities;
+pub mod finding;
+mod identity_sources;
+mod policies;
+mod schema;
+pub mod settings;
+
+use std::collections::BTreeMap;
+
+use cedar_policy::{Entities, PolicySet, Schema};
+
+use crate::identity_source::IdentitySource;
+use crate::projection::Projection;
+use crate::route::{Route, RouteTable};
+use crate::token::key_set::KeySet;
+use finding::{Code, Finding, Position, Severity};
+use policies::Policies;
+use schema::StoreSchema;
+use settings::{Settings, Validation};
+
+/// A policy store that can be used: none of its problems is an error.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// `store.toml`.
+    pub settings: Settings,
+    /// The schema.
+    pub schema: Schema,
+    /// What the schema reads of a token.
+    pub projection: Projection,
+    /// The routes of the API.
+    pub routes: RouteTable,
+    /// Static policies, templates and template links.
+    pub policies: PolicySet,
+    /// The entities of the store and the actions of the schema.
+    pub entities: Entities,
+    /// The identity sources, in the order of their names.
+    pub identity_sources: Vec<IdentitySource>,
+    /// The keys that are kept with the store, for each identity source.
+    pub pinned_keys: Vec<Option<KeySet>>,
+}
+
+impl Store {
+    /// Reads a policy store for use, without the checks that take time and change nothing for
+    /// one that has passed them: validation of policies.
+    ///
+    /// # Errors
+    /// All the problems that make it unusable.
+    pub fn open(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let store = Parts::read(files, &mut findings).into_store();
+        findings.retain(|finding| finding.severity == Severity::Error);
+        store.filter(|_| findings.is_empty()).ok_or(findings)
+    }
+
+    /// Reads and checks a policy store. All its problems are returned, in the order of the files;
+    /// the store as well unless one of them is an error.
+    pub fn check(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let parts = Parts::read(files, &mut findings);
+        parts.validate(files, &mut findings);
+        findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+        let is_usable = findings.iter().all(|finding| finding.severity != Severity::Error);
+        (parts.into_store().filter(|_| is_usable), findings)
+    }
+}
+
+/// The files of a policy store, by their paths relative to it, with `/` between folders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreFiles(BTreeMap<String, Vec<u8>>);
+
+impl StoreFiles {
+    /// Adds a file.
+    pub fn insert(&mut self, path: String, content: Vec<u8>) {
+        self.0.insert(path, content);
+    }
+
+    /// The content of a file.
+    pub fn get(&self, path: &str) -> Option<&[u8]> {
+        self.0.get(path).map(Vec::as_slice)
+    }
+
+    /// All the files, in the order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
+    }
+
+    /// Whether a path has a place in the layout of a policy store, and so in a bundle.
+    pub fn is_known(path: &str) -> bool {
+        const FILES: [&str; 5] =
+            [settings::FILE, schema::CEDAR_FILE, schema::JSON_FILE, policies::LINKS_FILE, entities::FILE];
+        let in_folder = |folder, extension| is_in(path, folder, extension);
+        FILES.contains(&path)
+            || in_folder(policies::STATIC_FOLDER, ".cedar")
+            || in_folder(policies::TEMPLATE_FOLDER, ".cedar")
+            || in_folder(identity_sources::FOLDER, ".json")
+            || in_folder(identity_sources::KEYS_FOLDER, ".json")
+    }
+
+    /// The text of a file; a file that is not UTF-8 is a finding.
+    fn text(&self, path: &str, findings: &mut Vec<Finding>) -> Option<&str> {
+        match std::str::from_utf8(self.get(path)?) {
+            Ok(text) => Some(text),
+            Err(_) => {
+                findings.push(Finding::new(
+                    Code::FileUnreadable,
+                    Position::file(path),
+                    "the file is not UTF-8",
+                ));
+                None
+            }
+        }
+    }
+
+    /// The files of a folder and the folders in it.
+    fn in_folder<'a>(&'a self, folder: &'a str, extension: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.keys().map(String::as_str).filter(move |path| is_in(path, folder, extension))
+    }
+}
+
+fn is_in(path: &str, folder: &str, extension: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) && path.ends_with(extension)
+}
+
+/// What could be read of a policy store, however much is wrong with the rest.
+struct Parts {
+    settings: Option<Settings>,
+    schema: Option<StoreSchema>,
+    routes: RouteTable,
+    policies: Policies,
+    entities: Option<Entities>,
+    identity_sources: Vec<(IdentitySource, Option<KeySet>)>,
+}
+
+impl Parts {
+    fn read(files: &StoreFiles, findings: &mut Vec<Finding>) -> Self {
+        let settings = match files.text(settings::FILE, findings) {
+            Some(text) => Settings::parse(text, findings),
+            None => {
+                let at = Position::file(settings::FILE);
+                let finding = Finding::new(Code::SettingsInvalid, at, "there is no `store.toml`");
+                findings.push(
+                    finding.hint("a policy store is a directory with a `store.toml`; name it by --store"),
+                );
+                None
+            }
+        };
+        let schema = StoreSchema::read(files, findings);
+        let routes = match (&settings, &schema) {
+            (Some(settings), Some(schema)) => read_routes(settings, schema, findings),
+            _ => RouteTable::default(),
+        };
+        Self {
+            policies: Policies::read(files, findings),
+            entities: entities::read(files, schema.as_ref(), findings),
+            identity_sources: identity_sources::read(files, schema.as_ref(), findings),
+            settings,
+            schema,
+            routes,
+        }
+    }
+
+    /// The checks that need several files at once, or time.
+    fn validate(&self, files: &StoreFiles, findings: &mut Vec<Finding>) {
+        for (path, _) in files.iter().filter(|(path, _)| !StoreFiles::is_known(path)) {
+            let finding = Finding::new(Code::FileUnknown, Position::file(path), "nothing reads this file");
+            findings.push(finding.hint("the layout of a policy store is in the README"));
+        }
+        let (Some(settings), Some(schema)) = (&self.settings, &self.schema) else {
+            return;
+        };
+        match settings.validation {
+            Validation::Strict => self.policies.validate(files, schema, findings),
+            Validation::Off => {
+                let at = Position::file(settings::FILE);
+                findings.push(Finding::new(
+                    Code::ValidationOff,
+                    at,
+                    "policies are not validated against the schema",
+                ));
+            }
+        }
+        let resource_type = settings.resource.type_name();
+        if !schema.schema.entity_types().any(|known| known == resource_type) {
+            let at = Position::file(settings::FILE);
+            let message = format!("the schema has no entity type `{resource_type}`, that of the resource");
+            findings.push(Finding::new(Code::ResourceInvalid, at, message).hint("set `resource` in `[api]`"));
+        }
+        if let Some(entities) = &self.entities {
+            let sources = self.identity_sources.iter().map(|(source, _)| source);
+            entities::check_principals(files, entities, sources, findings);
+        }
+    }
+
+    fn into_store(self) -> Option<Store> {
+        let Self { settings, schema, routes, policies, entities, identity_sources } = self;
+        let StoreSchema { schema, projection, .. } = schema?;
+        let (identity_sources, pinned_keys) = identity_sources.into_iter().unzip();
+        Some(Store {
+            settings: settings?,
+            schema,
+            projection,
+            routes,
+            policies: policies.set,
+            entities: entities?,
+            identity_sources,
+            pinned_keys,
+        })
+    }
+}
+
+/// The routes are the actions of the namespace whose ids say so.
+fn read_routes(settings: &Settings, schema: &StoreSchema, findings: &mut Vec<Finding>) -> RouteTable {
+    let action_type = format!("{}::Action", settings.namespace);
+    let mut actions: Vec<_> = schema.schema.actions().collect();
+    actions.sort();
+    let mut table = RouteTable::default();
+    for action in actions {
+        if action.type_name().to_string() != action_type {
+            continue;
+        }
+        let Some(route) = Route::from_action(action) else {
+            continue;
+        };
+        if let Err(conflict) = table.insert(route) {
+            let with = conflict.with.map(|route| route.to_string()).unwrap_or_default();
+            let message = format!("{action} is the same route as `{with}`");
+            findings.push(Finding::new(Code::RouteConflict, schema.find(action.id().unescaped()), message));
+        }
+    }
+    if table.routes().is_empty() {
+        let message = format!("the schema has no action `{action_type}::\"<method> <path template>\"`");
+        let finding = Finding::new(Code::RouteMissing, Position::file(schema.file), message);
+        findings.push(
+            finding.hint("an action such as \"get /pets/{petId}\" is a route, its method in lower case"),
+        );
+    }
+    table
+}

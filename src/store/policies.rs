@@ -1,0 +1,205 @@
+//! The policies of a policy store: static ones, templates, and template links.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::str::FromStr;
+
+use cedar_policy::{EntityId, EntityUid, PolicyId, PolicySet, SlotId, ValidationMode, Validator};
+use miette::Diagnostic;
+use serde::Deserialize;
+
+use super::StoreFiles;
+use super::finding::{Code, Finding, Position};
+use super::schema::{StoreSchema, offset_of, with_expectation};
+
+pub(super) const STATIC_FOLDER: &str = "policies";
+pub(super) const TEMPLATE_FOLDER: &str = "templates";
+pub(super) const LINKS_FILE: &str = "template-links.json";
+
+/// The policies of a store, and which file each came from.
+#[derive(Default)]
+pub(super) struct Policies {
+    pub(super) set: PolicySet,
+    files: BTreeMap<PolicyId, String>,
+}
+
+impl Policies {
+    pub(super) fn read(files: &StoreFiles, findings: &mut Vec<Finding>) -> Self {
+        let mut policies = Self::default();
+        for folder in [STATIC_FOLDER, TEMPLATE_FOLDER] {
+            for file in files.in_folder(folder, ".cedar") {
+                if let Some(text) = files.text(file, findings) {
+                    policies.read_file(file, text, folder, findings);
+                }
+            }
+        }
+        if let Some(text) = files.text(LINKS_FILE, findings) {
+            policies.read_links(text, findings);
+        }
+        if policies.set.policies().next().is_none() {
+            let at = Position::file(STATIC_FOLDER);
+            findings.push(Finding::new(
+                Code::PolicyMissing,
+                at,
+                "there are no policies: everything is denied",
+            ));
+        }
+        policies
+    }
+
+    /// Validates all policies against the schema, strictly.
+    pub(super) fn validate(&self, files: &StoreFiles, schema: &StoreSchema, findings: &mut Vec<Finding>) {
+        let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
+        for error in result.validation_errors() {
+            findings.push(self.finding(Code::PolicyMismatch, error, error.policy_id(), files));
+        }
+        for warning in result.validation_warnings() {
+            findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id(), files));
+        }
+    }
+
+    fn finding(
+        &self,
+        code: Code,
+        diagnostic: &(impl Diagnostic + Display),
+        policy: &PolicyId,
+        files: &StoreFiles,
+    ) -> Finding {
+        let file = self.files.get(policy).map_or(STATIC_FOLDER, String::as_str);
+        let text = files.get(file).and_then(|content| std::str::from_utf8(content).ok());
+        let position = match (text, offset_of(diagnostic)) {
+            (Some(text), Some(offset)) if file != LINKS_FILE => Position::offset(file, text, offset),
+            (Some(text), _) => Position::find(file, text, &format!("\"{policy}\"")),
+            (None, _) => Position::file(file),
+        };
+        let finding = Finding::new(code, position, diagnostic);
+        match diagnostic.help() {
+            Some(help) => finding.hint(help.to_string()),
+            None => finding,
+        }
+    }
+
+    fn read_file(&mut self, file: &str, text: &str, folder: &str, findings: &mut Vec<Finding>) {
+        let parsed = match PolicySet::from_str(text) {
+            Ok(parsed) => parsed,
+            Err(errors) => {
+                findings.extend(errors.iter().map(|error| {
+                    let position = offset_of(error)
+                        .map_or_else(|| Position::file(file), |offset| Position::offset(file, text, offset));
+                    Finding::new(Code::PolicyInvalid, position, with_expectation(error))
+                }));
+                return;
+            }
+        };
+        let stem = file.rsplit('/').next().and_then(|name| name.strip_suffix(".cedar")).unwrap_or(file);
+        let mut misplaced = |what: &str, other: &str| {
+            let message = format!("a {what} stands in `{folder}/`");
+            let at = Position::file(file);
+            findings
+                .push(Finding::new(Code::PolicyInvalid, at, message).hint(format!("move it to `{other}/`")));
+        };
+        if folder == STATIC_FOLDER && parsed.templates().next().is_some() {
+            return misplaced("template", TEMPLATE_FOLDER);
+        }
+        if folder == TEMPLATE_FOLDER && parsed.policies().next().is_some() {
+            return misplaced("static policy", STATIC_FOLDER);
+        }
+        for policy in parsed.policies() {
+            let id = id_of(policy.id(), policy.annotation("id"), stem);
+            let added = self.set.add(policy.new_id(id.clone())).is_ok();
+            self.note(id, added, file, text, findings);
+        }
+        for template in parsed.templates() {
+            let id = id_of(template.id(), template.annotation("id"), stem);
+            let added = self.set.add_template(template.new_id(id.clone())).is_ok();
+            self.note(id, added, file, text, findings);
+        }
+    }
+
+    fn read_links(&mut self, text: &str, findings: &mut Vec<Finding>) {
+        let links: Vec<TemplateLink> = match serde_json::from_str(text) {
+            Ok(links) => links,
+            Err(error) => {
+                let position = Position::line(LINKS_FILE, error.line(), error.column());
+                findings.push(Finding::new(Code::LinkInvalid, position, error));
+                return;
+            }
+        };
+        for link in links {
+            let TemplateLink { id, template_id, principal, resource } = link;
+            let mut problem = |needle: &str, message: String| {
+                let position = Position::find(LINKS_FILE, text, &format!("{needle:?}"));
+                findings.push(Finding::new(Code::LinkInvalid, position, message));
+            };
+            let mut values = HashMap::new();
+            for (slot, entity) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
+                let Some(EntityIdentifier { entity_type, entity_id }) = entity else {
+                    continue;
+                };
+                match entity_type.parse() {
+                    Ok(entity_type) => {
+                        let uid = EntityUid::from_type_name_and_id(entity_type, EntityId::new(entity_id));
+                        values.insert(slot, uid);
+                    }
+                    Err(_) => {
+                        problem(&entity_type, format!("`{entity_type}` is not the name of an entity type"))
+                    }
+                }
+            }
+            let template = PolicyId::new(&template_id);
+            if self.set.template(&template).is_none() {
+                problem(&template_id, format!("there is no template `{template_id}`"));
+                continue;
+            }
+            let link_id = PolicyId::new(&id);
+            match self.set.link(template, link_id.clone(), values) {
+                Ok(()) => {
+                    self.files.insert(link_id, LINKS_FILE.to_owned());
+                }
+                Err(error) => problem(&id, format!("link `{id}`: {error}")),
+            }
+        }
+    }
+
+    fn note(&mut self, id: PolicyId, added: bool, file: &str, text: &str, findings: &mut Vec<Finding>) {
+        if added {
+            self.files.insert(id, file.to_owned());
+            return;
+        }
+        let needle = format!("@id({:?})", id.to_string());
+        let position = match text.rfind(&needle) {
+            Some(offset) => Position::offset(file, text, offset),
+            None => Position::file(file),
+        };
+        let first = self.files.get(&id).map_or("", String::as_str);
+        let message = format!("the id `{id}` is taken by a policy of `{first}`");
+        findings.push(Finding::new(Code::PolicyDuplicate, position, message));
+    }
+}
+
+/// The id that `@id` gives, else the stem of the file and the number of the policy in it.
+fn id_of(parsed: &PolicyId, annotation: Option<&str>, stem: &str) -> PolicyId {
+    if let Some(id) = annotation {
+        return PolicyId::new(id);
+    }
+    // Cedar numbers the policies of one text from zero: `policy0`, `policy1`, ...
+    let number = parsed.to_string().strip_prefix("policy").and_then(|number| number.parse::<usize>().ok());
+    PolicyId::new(format!("{stem}#{}", number.map_or(1, |number| number + 1)))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TemplateLink {
+    id: String,
+    template_id: String,
+    principal: Option<EntityIdentifier>,
+    resource: Option<EntityIdentifier>,
+}
+
+/// AVP's `EntityIdentifier`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EntityIdentifier {
+    entity_type: String,
+    entity_id: String,
+}

@@ -1,0 +1,196 @@
+//! `store.toml`: what the other files of a policy store do not say.
+
+use cedar_policy::{EntityNamespace, EntityUid};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::finding::{Code, Finding, Position};
+use crate::response::RESERVED_CONTEXT;
+use crate::token::{TokenRules, TokenType};
+
+/// The settings of a policy store.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of the store.
+    pub name: String,
+    /// The Cedar namespace whose actions are the routes.
+    pub namespace: EntityNamespace,
+    /// Whether policies are validated against the schema.
+    pub validation: Validation,
+    /// What every token must meet.
+    pub token_rules: TokenRules,
+    /// The resource of every route.
+    pub resource: EntityUid,
+    /// The names of the claims that the backend gets.
+    pub backend_claims: Vec<String>,
+}
+
+/// Whether policies are validated against the schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validation {
+    /// AVP's `STRICT`.
+    #[default]
+    Strict,
+    /// AVP's `OFF`.
+    Off,
+}
+
+/// The file.
+pub const FILE: &str = "store.toml";
+
+impl Settings {
+    /// Reads `store.toml`.
+    pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        let problem = |offset: usize, message: &dyn std::fmt::Display| {
+            Finding::new(Code::SettingsInvalid, Position::offset(FILE, text, offset), message)
+        };
+        let file: SettingsFile = match toml::from_str(text) {
+            Ok(file) => file,
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                findings.push(problem(offset, &error.message()));
+                return None;
+            }
+        };
+        let SettingsFile { store, tokens, api, response } = file;
+        let StoreTable { name, namespace, validation } = store;
+        let TokensTable { r#type: token_type, leeway_seconds } = tokens;
+        let before = findings.len();
+
+        if name.get_ref().is_empty() {
+            findings.push(problem(name.span().start, &"the name is empty"));
+        }
+        if *leeway_seconds.get_ref() > MAX_LEEWAY_SECONDS {
+            let message = format!("the leeway is more than {MAX_LEEWAY_SECONDS} seconds");
+            findings.push(problem(leeway_seconds.span().start, &message));
+        }
+        let parsed: Option<EntityNamespace> = namespace.get_ref().parse().ok();
+        if parsed.is_none() {
+            let message = format!("`{}` is not a Cedar namespace", namespace.get_ref());
+            findings.push(problem(namespace.span().start, &message));
+        }
+        let (resource, start) = match api.resource {
+            Some(resource) => (resource.get_ref().clone(), resource.span().start),
+            None => {
+                let name = namespace.get_ref();
+                (format!("{name}::Application::{name:?}"), namespace.span().start)
+            }
+        };
+        let uid: Option<EntityUid> = resource.parse().ok();
+        if uid.is_none() && parsed.is_some() {
+            let message = format!("`{resource}` is not a Cedar entity of the form Type::\"id\"");
+            findings.push(problem(start, &message));
+        }
+        for claim in &response.claims {
+            if RESERVED_CONTEXT.contains(&claim.get_ref().as_str()) {
+                let message = format!("the context of the response already has a `{}`", claim.get_ref());
+                findings.push(problem(claim.span().start, &message));
+            }
+        }
+        if findings.len() > before {
+            return None;
+        }
+        Some(Self {
+            name: name.into_inner(),
+            namespace: parsed?,
+            validation,
+            token_rules: TokenRules { token_type, leeway_seconds: leeway_seconds.into_inner() },
+            resource: uid?,
+            backend_claims: response.claims.into_iter().map(Spanned::into_inner).collect(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingsFile {
+    store: StoreTable,
+    tokens: TokensTable,
+    #[serde(default)]
+    api: ApiTable,
+    #[serde(default)]
+    response: ResponseTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreTable {
+    name: Spanned<String>,
+    namespace: Spanned<String>,
+    #[serde(default)]
+    validation: Validation,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokensTable {
+    r#type: TokenType,
+    #[serde(default = "no_leeway")]
+    leeway_seconds: Spanned<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApiTable {
+    resource: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResponseTable {
+    #[serde(default)]
+    claims: Vec<Spanned<String>>,
+}
+
+fn no_leeway() -> Spanned<u32> {
+    Spanned::new(0..0, 0)
+}
+
+/// RFC 7519 4.1.4 speaks of "a few minutes" at the most; clocks that keep NTP's time need none.
+const MAX_LEEWAY_SECONDS: u32 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, Vec<String>> {
+        let mut findings = Vec::new();
+        let settings = Settings::parse(text, &mut findings);
+        settings.ok_or_else(|| findings.iter().map(ToString::to_string).collect())
+    }
+
+    const LEAST: &str = "[store]\nname = 'petstore'\nnamespace = 'PetStore'\n[tokens]\ntype = 'access'\n";
+
+    #[test]
+    fn what_is_left_out_has_a_safe_default() {
+        let settings = parse(LEAST).unwrap();
+        assert_eq!(settings.validation, Validation::Strict);
+        assert_eq!(settings.token_rules.leeway_seconds, 0);
+        assert_eq!(settings.resource.to_string(), "PetStore::Application::\"PetStore\"");
+        assert!(settings.backend_claims.is_empty());
+    }
+
+    #[test]
+    fn every_problem_is_reported_with_its_line() {
+        let text = "[store]\nname = ''\nnamespace = 'Pet Store'\n[tokens]\ntype = 'id'\nleeway_seconds = 61\n\
+                    [api]\nresource = 'nonsense'\n[response]\nclaims = ['email',\n'reason']\n";
+        let findings = parse(text).unwrap_err();
+        let lines: Vec<&str> = findings.iter().map(|finding| finding.split(':').nth(1).unwrap()).collect();
+        assert_eq!(lines, ["2", "6", "3", "11"], "{findings:#?}");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused() {
+        for (text, line) in [
+            (format!("{LEAST}leeway = 5\n"), "store.toml:6:1"),
+            (format!("{LEAST}[respones]\n"), "store.toml:6:2"),
+            (LEAST.replace("access", "refresh"), "store.toml:5:8"),
+            ("[store".to_owned(), "store.toml:1:7"),
+            (String::new(), "store.toml:1:1"),
+        ] {
+            let findings = parse(&text).unwrap_err();
+            assert!(findings[0].starts_with(line), "{text}\n{findings:?}");
+        }
+    }
+}

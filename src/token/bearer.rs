@@ -1,0 +1,86 @@
+//! The value of the `Authorization` header.
+
+use std::fmt;
+
+use crate::reason::Reason;
+
+/// A compact token as the caller sent it, without its scheme.
+///
+/// `Debug` prints its length alone: a token is a credential.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Bearer<'a>(&'a str);
+
+impl<'a> Bearer<'a> {
+    /// Reads a header value: `Bearer <token>` in any case (RFC 6750 2.1; RFC 9110 11.1), or the
+    /// token alone, which the authorizers of AVP and of Cognito user pools take as well.
+    ///
+    /// # Errors
+    /// [`Reason::TokenMissing`] without a token, [`Reason::TokenMalformed`] for another scheme,
+    /// [`Reason::TokenTooLarge`] beyond [`MAX_BYTES`].
+    pub fn parse(header: &'a str) -> Result<Self, Reason> {
+        let mut words = header.split(' ').filter(|word| !word.is_empty());
+        let token = match (words.next(), words.next(), words.next()) {
+            (None, _, _) => return Err(Reason::TokenMissing),
+            (Some(scheme), None, _) if scheme.eq_ignore_ascii_case(SCHEME) => {
+                return Err(Reason::TokenMissing);
+            }
+            (Some(token), None, _) => token,
+            (Some(scheme), Some(token), None) if scheme.eq_ignore_ascii_case(SCHEME) => token,
+            _ => return Err(Reason::TokenMalformed),
+        };
+        if token.len() > MAX_BYTES {
+            return Err(Reason::TokenTooLarge);
+        }
+        Ok(Self(token))
+    }
+
+    /// The compact serialization.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for Bearer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bearer({} bytes)", self.0.len())
+    }
+}
+
+const SCHEME: &str = "bearer";
+
+/// The longest token. All headers of a request are at most 10,240 bytes (API Gateway quotas), so
+/// nothing longer ever arrives; the rest is room for `invoke` and other callers.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_optional_and_in_any_case() {
+        for header in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c", "a.b.c", " a.b.c "] {
+            assert_eq!(Bearer::parse(header).map(Bearer::as_str), Ok("a.b.c"), "{header}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_carries_no_one_token() {
+        let long = "x".repeat(MAX_BYTES + 1);
+        for (header, reason) in [
+            ("", Reason::TokenMissing),
+            ("   ", Reason::TokenMissing),
+            ("Bearer", Reason::TokenMissing),
+            ("Bearer ", Reason::TokenMissing),
+            ("Basic YTpi", Reason::TokenMalformed),
+            ("Bearer a.b.c d", Reason::TokenMalformed),
+            (&long, Reason::TokenTooLarge),
+        ] {
+            assert_eq!(Bearer::parse(header), Err(reason), "{header}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_the_token() {
+        assert_eq!(format!("{:?}", Bearer::parse("secret").unwrap()), "Bearer(6 bytes)");
+    }
+}

@@ -1,0 +1,200 @@
+//! JSON Web Signatures in compact form (RFC 7515), read strictly.
+//!
+//! ```text
+//! eyJraWQiOi...J9 . eyJzdWIiOi...fQ . Zk3q0X...A
+//! header, JSON      payload, JSON     signature      each in base64url without padding
+//! `------- signing input ---------'
+//! ```
+//!
+//! `jsonwebtoken` serves as the signature primitive alone. Its own reader ignores `crit`, `b64`,
+//! `typ` and the purpose of a key, and takes a claim of a wrong type for an absent one.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value};
+
+use super::json;
+use super::key_set::{KeySet, MAX_KEY_ID_BYTES, algorithm_of};
+use crate::reason::Reason;
+
+/// Verifies the signature of a compact JWS and returns its payload.
+///
+/// This is the whole of what RFC 7515 asks for and nothing of what RFC 7519 does: no claim is
+/// looked at. It is public as the seam for outside test vectors; the function goes through
+/// [`verify`](super::verify).
+///
+/// # Errors
+/// [`Reason::TokenMalformed`], [`Reason::HeaderUnsupported`], [`Reason::AlgorithmUnsupported`],
+/// [`Reason::KeyUnknown`] or [`Reason::SignatureInvalid`].
+pub fn verify_jws(compact: &str, keys: &KeySet) -> Result<Vec<u8>, Reason> {
+    let jws = Jws::parse(compact)?;
+    jws.verify(keys)?;
+    Ok(jws.payload)
+}
+
+/// A JWS whose signature has not been verified yet.
+pub(super) struct Jws<'a> {
+    signing_input: &'a str,
+    signature: &'a str,
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    payload: Vec<u8>,
+}
+
+impl<'a> Jws<'a> {
+    pub(super) fn parse(compact: &'a str) -> Result<Self, Reason> {
+        let (signing_input, signature) = compact.rsplit_once('.').ok_or(Reason::TokenMalformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(Reason::TokenMalformed)?;
+        if payload.contains('.') || decode(signature)?.is_empty() {
+            return Err(Reason::TokenMalformed);
+        }
+        let header = json::parse_object(&decode(header)?).map_err(|_| Reason::TokenMalformed)?;
+        let (algorithm, key_id) = parse_header(&header)?;
+        Ok(Self { signing_input, signature, algorithm, key_id, payload: decode(payload)? })
+    }
+
+    /// The payload, which nobody has vouched for yet.
+    pub(super) fn unverified_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(super) fn verify(&self, keys: &KeySet) -> Result<(), Reason> {
+        let key = keys.find(self.key_id.as_deref()).ok_or(Reason::KeyUnknown)?;
+        if !key.accepts(self.algorithm) {
+            return Err(Reason::AlgorithmUnsupported);
+        }
+        let signing_input = self.signing_input.as_bytes();
+        match jsonwebtoken::crypto::verify(self.signature, signing_input, key.decoding_key(), self.algorithm)
+        {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Reason::SignatureInvalid),
+        }
+    }
+}
+
+/// Reads the members of a header that matter. Those that point to keys (`jku`, `jwk`, `x5u`,
+/// `x5c`) are not looked at: keys come from the identity source alone (RFC 8725 3.10).
+fn parse_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Reason> {
+    // No extension is understood, so a critical one cannot be honoured (RFC 7515 4.1.11); `b64`
+    // changes what is signed (RFC 7797 3); `enc` and `zip` belong to encryption (RFC 7516 4.1).
+    if ["crit", "b64", "enc", "zip"].iter().any(|name| header.contains_key(*name)) {
+        return Err(Reason::HeaderUnsupported);
+    }
+    // Explicit typing (RFC 8725 3.11): a token of another kind is not an ID or access token.
+    match header.get("typ") {
+        None => {}
+        Some(Value::String(kind)) if TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind)) => {}
+        Some(_) => return Err(Reason::HeaderUnsupported),
+    }
+    let key_id = match header.get("kid") {
+        None => None,
+        Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Some(id.clone()),
+        Some(_) => return Err(Reason::HeaderUnsupported),
+    };
+    match header.get("alg") {
+        Some(Value::String(name)) => {
+            let algorithm = algorithm_of(name).ok_or(Reason::AlgorithmUnsupported)?;
+            Ok((algorithm, key_id))
+        }
+        _ => Err(Reason::TokenMalformed),
+    }
+}
+
+/// Strict base64url: no padding, no other characters, no stray bits at the end, so that one
+/// token has one spelling (RFC 7515 2).
+fn decode(part: &str) -> Result<Vec<u8>, Reason> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::TokenMalformed)
+}
+
+/// RFC 7519 5.1 and RFC 9068 2.1.
+const TYPES: [&str; 4] = ["JWT", "application/jwt", "at+jwt", "application/at+jwt"];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(header: &Value) -> Result<(), Reason> {
+        let header = URL_SAFE_NO_PAD.encode(header.to_string());
+        Jws::parse(&format!("{header}.e30.AAAA")).map(|_| ())
+    }
+
+    #[test]
+    fn refuses_a_header_that_asks_for_more_than_is_supported() {
+        for (header, reason) in [
+            (json!({"alg": "RS256", "crit": ["exp"]}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "crit": []}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "b64": false}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "b64": true}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "zip": "DEF"}), Reason::HeaderUnsupported),
+            (json!({"alg": "RSA-OAEP", "enc": "A128GCM"}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "typ": "dpop+jwt"}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "typ": 5}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "kid": 5}), Reason::HeaderUnsupported),
+            (json!({"alg": "RS256", "kid": "x".repeat(257)}), Reason::HeaderUnsupported),
+            (json!({"alg": "none"}), Reason::AlgorithmUnsupported),
+            (json!({"alg": "nOnE"}), Reason::AlgorithmUnsupported),
+            (json!({"alg": "HS256"}), Reason::AlgorithmUnsupported),
+            (json!({"alg": "rs256"}), Reason::AlgorithmUnsupported),
+            (json!({"alg": ["RS256"]}), Reason::TokenMalformed),
+            (json!({}), Reason::TokenMalformed),
+        ] {
+            assert_eq!(parse(&header), Err(reason), "{header}");
+        }
+    }
+
+    #[test]
+    fn takes_the_types_of_id_and_access_tokens() {
+        for kind in ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"] {
+            assert_eq!(parse(&json!({"alg": "RS256", "typ": kind, "jku": "https://x"})), Ok(()));
+        }
+    }
+
+    #[test]
+    fn refuses_every_other_shape_than_three_parts_in_strict_base64url() {
+        // {"alg":"RS256"}
+        let header = "eyJhbGciOiJSUzI1NiJ9";
+        for compact in [
+            String::new(),
+            "..".to_owned(),
+            format!("{header}.e30"),
+            format!("{header}.e30."),
+            format!("{header}.e30.AAAA.AAAA"),
+            format!("{header}.e30.AAAA.AAAA.AAAA"),
+            format!("{header}.e30.AAA="),
+            format!("{header}.e30.AAB"),
+            format!("{header}.e3+.AAAA"),
+            format!("{header} .e30.AAAA"),
+            format!("{header}=.e30.AAAA"),
+            "W10.e30.AAAA".to_owned(),
+            // {"alg":"RS256","alg":"none"}
+            "eyJhbGciOiJSUzI1NiIsImFsZyI6Im5vbmUifQ.e30.AAAA".to_owned(),
+        ] {
+            assert_eq!(Jws::parse(&compact).map(|_| ()), Err(Reason::TokenMalformed), "{compact}");
+        }
+    }
+
+    // RFC 7515 appendix A.3: an ES256 example, whole.
+    #[test]
+    fn verifies_the_example_of_rfc_7515_and_no_other_signature() {
+        let keys = json!({"keys": [{
+            "kty": "EC", "crv": "P-256",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+        }]});
+        let keys = KeySet::parse(keys.to_string().as_bytes()).unwrap();
+        let payload =
+            "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature =
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+        let token = format!("eyJhbGciOiJFUzI1NiJ9.{payload}.{signature}");
+        assert_eq!(verify_jws(&token, &keys), Ok(URL_SAFE_NO_PAD.decode(payload).unwrap()));
+
+        let other = token.replace("DtEh", "DtEi");
+        assert_eq!(verify_jws(&other, &keys), Err(Reason::SignatureInvalid));
+        let other = token.replace("eyJpc3Mi", "eyJpc3Mj");
+        assert_eq!(verify_jws(&other, &keys), Err(Reason::SignatureInvalid));
+    }
+}

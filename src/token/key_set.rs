@@ -1,0 +1,433 @@
+//! JSON Web Key Sets (RFC 7517): the public keys of an issuer.
+
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::{Map, Value};
+
+use super::json;
+
+/// The usable keys of an issuer, as published at one time.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: Vec<Key>,
+    skipped: usize,
+}
+
+impl KeySet {
+    /// Reads a key set, key by key: one that cannot be used is skipped, so that a provider may
+    /// add keys of new kinds.
+    ///
+    /// # Errors
+    /// [`InvalidKeySet`] where the text is no key set at all.
+    pub fn parse(text: &[u8]) -> Result<Self, InvalidKeySet> {
+        if text.len() > MAX_BYTES {
+            return Err(InvalidKeySet::TooLarge);
+        }
+        let object = json::parse_object(text).map_err(|_| InvalidKeySet::Json)?;
+        let Some(Value::Array(members)) = object.get("keys") else {
+            return Err(InvalidKeySet::NoKeys);
+        };
+        if members.len() > MAX_KEYS {
+            return Err(InvalidKeySet::TooManyKeys);
+        }
+        let usable: Vec<Key> = members.iter().filter_map(Key::from_jwk).collect();
+        // Which of two keys with one id is meant cannot be known (RFC 7517 4.5): neither is.
+        let is_unique = |key: &Key| usable.iter().filter(|other| other.id == key.id).count() == 1;
+        let keys: Vec<Key> =
+            usable.iter().filter(|key| key.id.is_none() || is_unique(key)).cloned().collect();
+        let skipped = members.len() - keys.len();
+        Ok(Self { keys, skipped })
+    }
+
+    /// How many keys can be used.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether no key can be used.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many keys were skipped as unusable.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Whether one of the keys is a [development key](DEVELOPMENT_KEY_THUMBPRINT).
+    pub fn holds_development_key(&self) -> bool {
+        self.keys.iter().any(Key::is_development_key)
+    }
+
+    /// The same set without its development keys.
+    pub fn without_development_keys(mut self) -> Self {
+        let before = self.keys.len();
+        self.keys.retain(|key| !key.is_development_key());
+        self.skipped += before - self.keys.len();
+        self
+    }
+
+    /// The key that a token names; for a token that names none, the only key there is.
+    pub fn find(&self, key_id: Option<&str>) -> Option<&Key> {
+        match (key_id, self.keys.as_slice()) {
+            (Some(id), keys) => keys.iter().find(|key| key.id.as_deref() == Some(id)),
+            (None, [key]) => Some(key),
+            (None, _) => None,
+        }
+    }
+}
+
+/// A public key that signatures can be verified with.
+#[derive(Clone)]
+pub struct Key {
+    id: Option<String>,
+    algorithms: &'static [Algorithm],
+    decoding_key: DecodingKey,
+    thumbprint: [u8; 32],
+}
+
+impl Key {
+    /// Whether a signature of this algorithm may be verified with this key. The key decides, never
+    /// the token (RFC 8725 3.1).
+    pub fn accepts(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
+    /// The key in the form in which the signature library takes it.
+    pub(super) fn decoding_key(&self) -> &DecodingKey {
+        &self.decoding_key
+    }
+
+    fn is_development_key(&self) -> bool {
+        self.thumbprint == DEVELOPMENT_KEY_THUMBPRINT
+    }
+
+    fn from_jwk(jwk: &Value) -> Option<Self> {
+        let jwk = jwk.as_object()?;
+        let id = match jwk.get("kid") {
+            None => None,
+            Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_KEY_ID_BYTES => Some(id.clone()),
+            Some(_) => return None,
+        };
+        if !is_for_verification(jwk) || PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
+            return None;
+        }
+        let material = Material::from_jwk(jwk)?;
+        let algorithms = match jwk.get("alg") {
+            None => material.algorithms(),
+            Some(Value::String(name)) => {
+                let all = material.algorithms();
+                let at = all.iter().position(|algorithm| algorithm_name(*algorithm) == name)?;
+                all.get(at..=at)?
+            }
+            Some(_) => return None,
+        };
+        Some(Self {
+            id,
+            algorithms,
+            decoding_key: material.decoding_key()?,
+            thumbprint: material.thumbprint(),
+        })
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id: _, algorithms, decoding_key: _, thumbprint: _ } = self;
+        f.debug_struct("Key").field("algorithms", algorithms).finish_non_exhaustive()
+    }
+}
+
+/// Why a text is no key set. Says nothing of the text, which may come from the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeySet {
+    /// Not a JSON object with unique members.
+    #[error("the key set is not a JSON object")]
+    Json,
+    /// No `keys` array.
+    #[error("the key set has no `keys` array")]
+    NoKeys,
+    /// Larger than [`MAX_BYTES`].
+    #[error("the key set is larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// More keys than [`MAX_KEYS`].
+    #[error("the key set has more than {MAX_KEYS} keys")]
+    TooManyKeys,
+}
+
+/// The public part of a key, decoded and of a size and shape that is accepted.
+enum Material<'a> {
+    Rsa { n: &'a str, e: &'a str },
+    Ec { curve: &'static Curve, x: &'a str, y: &'a str },
+    Ed25519 { x: &'a str },
+}
+
+struct Curve {
+    name: &'static str,
+    coordinate_bytes: usize,
+    algorithms: &'static [Algorithm],
+}
+
+impl<'a> Material<'a> {
+    fn from_jwk(jwk: &'a Map<String, Value>) -> Option<Self> {
+        let text = |name: &str| jwk.get(name)?.as_str();
+        match text("kty")? {
+            "RSA" => {
+                let (n, e) = (text("n")?, text("e")?);
+                (is_rsa_modulus(&decode(n)?) && is_rsa_exponent(&decode(e)?)).then_some(Self::Rsa { n, e })
+            }
+            "EC" => {
+                let name = text("crv")?;
+                let curve = CURVES.iter().find(|curve| curve.name == name)?;
+                let (x, y) = (text("x")?, text("y")?);
+                let fits =
+                    decode(x)?.len() == curve.coordinate_bytes && decode(y)?.len() == curve.coordinate_bytes;
+                fits.then_some(Self::Ec { curve, x, y })
+            }
+            "OKP" if text("crv")? == "Ed25519" => {
+                let x = text("x")?;
+                (decode(x)?.len() == ED25519_BYTES).then_some(Self::Ed25519 { x })
+            }
+            _ => None,
+        }
+    }
+
+    fn algorithms(&self) -> &'static [Algorithm] {
+        match self {
+            Self::Rsa { .. } => RSA_ALGORITHMS,
+            Self::Ec { curve, .. } => curve.algorithms,
+            Self::Ed25519 { .. } => &[Algorithm::EdDSA],
+        }
+    }
+
+    fn decoding_key(&self) -> Option<DecodingKey> {
+        match self {
+            Self::Rsa { n, e } => DecodingKey::from_rsa_components(n, e),
+            Self::Ec { x, y, .. } => DecodingKey::from_ec_components(x, y),
+            Self::Ed25519 { x } => DecodingKey::from_ed_components(x),
+        }
+        .ok()
+    }
+
+    /// RFC 7638 3: the required members in the order of their names, hashed. All values are
+    /// base64url or names, so none needs escaping.
+    fn thumbprint(&self) -> [u8; 32] {
+        let canonical = match self {
+            Self::Rsa { n, e } => format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#),
+            Self::Ec { curve, x, y } => {
+                format!(r#"{{"crv":"{}","kty":"EC","x":"{x}","y":"{y}"}}"#, curve.name)
+            }
+            Self::Ed25519 { x } => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#),
+        };
+        let mut thumbprint = [0; 32];
+        thumbprint.copy_from_slice(digest(&SHA256, canonical.as_bytes()).as_ref());
+        thumbprint
+    }
+}
+
+/// RFC 7517 4.2 and 4.3: a key for something else is not for signatures.
+fn is_for_verification(jwk: &Map<String, Value>) -> bool {
+    let for_use = match jwk.get("use") {
+        None => true,
+        Some(value) => value == "sig",
+    };
+    let for_operation = match jwk.get("key_ops") {
+        None => true,
+        Some(Value::Array(operations)) => operations.iter().any(|operation| operation == "verify"),
+        Some(_) => false,
+    };
+    for_use && for_operation
+}
+
+/// Of 2048 to 8192 bits (RFC 7518 3.3 has the floor; AWS-LC has the ceiling), no leading zeros.
+fn is_rsa_modulus(modulus: &[u8]) -> bool {
+    let Some(first) = modulus.first() else {
+        return false;
+    };
+    let bits = modulus.len().saturating_mul(8) - first.leading_zeros() as usize;
+    *first != 0 && (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits)
+}
+
+/// Odd, at least 3 and below 2^33, no leading zeros (NIST SP 800-56B 6.2; RFC 8017 3.1).
+fn is_rsa_exponent(exponent: &[u8]) -> bool {
+    let value =
+        exponent.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
+    exponent.first() != Some(&0) && value.is_some_and(|value| value >= 3 && value % 2 == 1 && value < 1 << 33)
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// The name of an algorithm as headers and keys have it (RFC 7518 3.1, RFC 8037 3.1).
+pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    ALGORITHMS.iter().find(|(_, known)| *known == algorithm).map_or("", |(name, _)| name)
+}
+
+/// The algorithm of a name, if signatures of it are accepted: asymmetric ones alone.
+pub(super) fn algorithm_of(name: &str) -> Option<Algorithm> {
+    ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
+}
+
+/// RFC 7638 thumbprint of the RSA key that `cedar-authorizer token` signs with. Its private half
+/// is public, so whoever trusts it trusts everybody: every loader refuses it by default. It is
+/// known by its material, since a key id can be changed.
+pub const DEVELOPMENT_KEY_THUMBPRINT: [u8; 32] = [
+    0x91, 0x9a, 0x9f, 0x8f, 0x2f, 0x2e, 0xf9, 0x76, 0xfe, 0x27, 0x6f, 0xcb, 0x24, 0xb9, 0x83, 0x17, 0x59,
+    0xa3, 0xf5, 0xd0, 0xdb, 0xe3, 0xe0, 0xb8, 0xb6, 0xab, 0x07, 0xff, 0x1b, 0xbd, 0x73, 0x43,
+];
+
+const ALGORITHMS: [(&str, Algorithm); 9] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+const RSA_ALGORITHMS: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// RFC 7518 6.2.1: the curves and the exact length of their coordinates.
+static CURVES: [Curve; 2] = [
+    Curve { name: "P-256", coordinate_bytes: 32, algorithms: &[Algorithm::ES256] },
+    Curve { name: "P-384", coordinate_bytes: 48, algorithms: &[Algorithm::ES384] },
+];
+
+/// RFC 7518 6.2.2, 6.3.2 and 6.4.1: members that only a private or symmetric key has.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// RFC 8032 5.1.5.
+const ED25519_BYTES: usize = 32;
+
+const RSA_MIN_BITS: usize = 2048;
+const RSA_MAX_BITS: usize = 8192;
+
+/// Providers publish fewer than ten keys of some hundred bytes; these bound a hostile or broken one.
+pub const MAX_BYTES: usize = 256 * 1024;
+const MAX_KEYS: usize = 100;
+pub(super) const MAX_KEY_ID_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    // RFC 7515 appendix A.3, the public key of an ES256 example.
+    fn ec() -> Value {
+        json!({
+            "kty": "EC", "crv": "P-256", "kid": "ec",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+            "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+        })
+    }
+
+    #[track_caller]
+    fn with(changes: Value) -> Value {
+        let mut key = ec();
+        for (name, value) in changes.as_object().unwrap() {
+            key[name] = value.clone();
+        }
+        key
+    }
+
+    fn parse(keys: Vec<Value>) -> Result<KeySet, InvalidKeySet> {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    #[test]
+    fn an_unusable_key_is_skipped_and_counted() {
+        for unusable in [
+            json!("text"),
+            json!({"kty": "oct", "k": "AAAA"}),
+            with(json!({"kid": 5})),
+            with(json!({"kid": "x".repeat(MAX_KEY_ID_BYTES + 1)})),
+            with(json!({"kty": "AKP"})),
+            with(json!({"crv": "secp256k1"})),
+            with(json!({"crv": "P-384"})),
+            with(json!({"x": "AAAA"})),
+            with(json!({"x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU="})),
+            with(json!({"use": "enc"})),
+            with(json!({"use": 5})),
+            with(json!({"key_ops": ["encrypt"]})),
+            with(json!({"alg": "ES384"})),
+            with(json!({"alg": "none"})),
+            with(json!({"d": "AAAA"})),
+            json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"}),
+        ] {
+            let good = with(json!({"kid": "good"}));
+            let set = parse(vec![unusable.clone(), good]).unwrap();
+            assert_eq!((set.len(), set.skipped()), (1, 1), "{unusable}");
+            assert!(set.find(Some("good")).is_some());
+        }
+    }
+
+    #[test]
+    fn the_key_decides_on_the_algorithm() {
+        let set = parse(vec![ec()]).unwrap();
+        let key = set.find(Some("ec")).unwrap();
+        assert!(key.accepts(Algorithm::ES256));
+        assert!(!key.accepts(Algorithm::ES384) && !key.accepts(Algorithm::RS256));
+    }
+
+    #[test]
+    fn a_token_without_key_id_is_for_the_only_key() {
+        assert!(parse(vec![ec()]).unwrap().find(None).is_some());
+        let two = parse(vec![ec(), with(json!({"kid": "other"}))]).unwrap();
+        assert!(two.find(None).is_none());
+    }
+
+    #[test]
+    fn two_keys_with_one_id_are_both_skipped() {
+        let set = parse(vec![ec(), with(json!({"kid": "other"})), ec()]).unwrap();
+        assert_eq!((set.len(), set.skipped()), (1, 2));
+        assert!(set.find(Some("ec")).is_none());
+    }
+
+    #[test]
+    fn refuses_what_is_no_key_set() {
+        assert_eq!(KeySet::parse(b"nonsense").unwrap_err(), InvalidKeySet::Json);
+        assert_eq!(KeySet::parse(b"{}").unwrap_err(), InvalidKeySet::NoKeys);
+        assert_eq!(parse(vec![json!(1); MAX_KEYS + 1]).unwrap_err(), InvalidKeySet::TooManyKeys);
+        let large = vec![b' '; MAX_BYTES + 1];
+        assert_eq!(KeySet::parse(&large).unwrap_err(), InvalidKeySet::TooLarge);
+    }
+
+    #[test]
+    fn rsa_keys_are_bounded_in_size_and_exponent() {
+        let modulus = |bytes: usize| {
+            let mut modulus = vec![0xff; bytes];
+            modulus[0] = 0x80;
+            modulus
+        };
+        assert!(is_rsa_modulus(&modulus(256)) && is_rsa_modulus(&modulus(1024)));
+        assert!(!is_rsa_modulus(&modulus(255)) && !is_rsa_modulus(&modulus(1025)));
+        assert!(!is_rsa_modulus(&[]) && !is_rsa_modulus(&[vec![0], modulus(256)].concat()));
+        assert!(is_rsa_exponent(&[1, 0, 1]) && is_rsa_exponent(&[3]));
+        assert!(!is_rsa_exponent(&[1]) && !is_rsa_exponent(&[2]) && !is_rsa_exponent(&[0, 3]));
+        assert!(!is_rsa_exponent(&[]) && !is_rsa_exponent(&[0xff; 9]));
+    }
+
+    // RFC 7638 3.1, the example.
+    #[test]
+    fn thumbprints_are_those_of_rfc_7638() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let thumbprint = Material::Rsa { n, e: "AQAB" }.thumbprint();
+        assert_eq!(URL_SAFE_NO_PAD.encode(thumbprint), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    }
+}

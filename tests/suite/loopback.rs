@@ -1,0 +1,110 @@
+//! What the function meets outside itself, played by servers on 127.0.0.1.
+//!
+//! | stand-in | for | left out on purpose |
+//! |---|---|---|
+//! | [`RuntimeApi`] | the Lambda Runtime API | the freeze between invocations, the deadline being enforced, extensions, snapshots |
+//! | [`Function`] | the Lambda service running the executable | memory and CPU limits, restarts, IAM: its credentials are made up |
+//! | [`S3`] | S3's `GetObject` | every other operation, ranges, checksums, and whether a signature is right (only that there is one) |
+//! | [`KeyServer`] | an issuer's key set URL | TLS, and issuing tokens |
+//!
+//! Each server binds a free port, runs on a thread of its own and stops when dropped, so tests are
+//! plain blocking functions that run side by side. Faults can be set at any moment and last until
+//! the next one is set.
+
+/// The executable as a child process, under a [`RuntimeApi`] of its own.
+mod function;
+/// Key sets over HTTP, and the ways in which serving them goes wrong.
+mod key_server;
+/// The other end of the runtime's long poll.
+mod runtime_api;
+/// Objects with versions and entity tags, and the ways in which reading them goes wrong.
+mod s3;
+
+pub use function::Function;
+pub use key_server::{KeyServer, KeyServerFault};
+pub use runtime_api::{Answer, Init, RuntimeApi};
+pub use s3::{S3, S3Fault};
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::oneshot;
+
+/// How long a test waits for the function before it fails: far more than a busy machine needs,
+/// far less than a job's limit.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A router on 127.0.0.1, served until this is dropped.
+#[derive(Debug)]
+struct Server {
+    address: SocketAddr,
+    /// Never sent on: dropping it is the signal.
+    stop: Option<oneshot::Sender<Infallible>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(router: Router) -> Self {
+        // Bound here, not on the thread: a client that is told the address finds it open.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || serve(listener, router, stopped));
+        Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic over there was reported there, and a second one here could abort the tests.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves until `stopped`. Open connections are cut, not drained: a long poll would never end.
+fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<Infallible>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        tokio::spawn(async { axum::serve(listener, router).await });
+        let _ = stopped.await;
+    });
+}
+
+/// Closes the connection without an answer: hyper drops it when a handler unwinds. Unlike
+/// `panic!`, this prints nothing.
+fn close_connection() -> ! {
+    std::panic::resume_unwind(Box::new("closed on purpose"))
+}
+
+/// One request over a plain socket, and all that comes back until the server closes: self tests
+/// look at the bytes, as a client library would retry, follow or refuse.
+fn exchange(address: SocketAddr, request_line: &str, headers: &str, body: &str) -> String {
+    use std::io::{Read, Write};
+
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        socket,
+        "{request_line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut received = Vec::new();
+    // A connection that is reset is one of the answers: what came before it is what counts.
+    let _ = socket.read_to_end(&mut received);
+    String::from_utf8(received).unwrap()
+}
