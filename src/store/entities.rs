@@ -1,11 +1,10 @@
 //! The entities of a policy store: how groups nest, and the resources.
 
-use std::error::Error;
-
 use cedar_policy::Entities;
+use cedar_policy::entities_errors::EntitiesError;
 
 use super::StoreFiles;
-use super::finding::{Code, Finding, Position};
+use super::finding::{Code, Finding, Position, chain};
 use super::schema::StoreSchema;
 use crate::identity_source::IdentitySource;
 
@@ -25,8 +24,7 @@ pub(super) fn read(
     match Entities::from_json_str(text, Some(&schema.schema)) {
         Ok(entities) => Some(entities),
         Err(error) => {
-            let message = chain(&error);
-            findings.push(Finding::new(Code::EntitiesInvalid, position(text, &message), message));
+            findings.push(finding(text, &error));
             None
         }
     }
@@ -51,31 +49,20 @@ pub(super) fn check_principals<'a>(
     }
 }
 
-fn chain(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
+/// What Cedar dislikes, at the line and column of the JSON if it knows them, else at the entity
+/// that it names.
+fn finding(text: &str, error: &EntitiesError) -> Finding {
+    let message = chain(error);
+    let finding = Finding::json(Code::EntitiesInvalid, FILE, &message);
+    if finding.position.line.is_some() {
+        return finding;
     }
-    message
-}
-
-/// Cedar says what it dislikes by line and column of the JSON, or by naming the entity.
-fn position(text: &str, message: &str) -> Position {
-    let numbers = message
-        .rsplit_once(" at line ")
-        .and_then(|(_, place)| place.split_once(" column "))
-        .and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
-    if let Some((line, column)) = numbers {
-        return Position::line(FILE, line, column);
-    }
-    let id = message
-        .split_once("::\"")
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .map(|(id, _)| format!("\"{id}\""));
+    let id = message.split_once("::\"").and_then(|(_, rest)| rest.split_once('"'));
     match id {
-        Some(id) => Position::find(FILE, text, &id),
-        None => Position::file(FILE),
+        Some((id, _)) => {
+            let position = Position::find(FILE, text, &format!("\"{id}\""));
+            Finding::new(Code::EntitiesInvalid, position, message)
+        }
+        None => finding,
     }
 }

@@ -1,6 +1,7 @@
 //! Findings: what is wrong with a policy store, and where.
 
-use std::fmt;
+use std::error::Error;
+use std::{fmt, iter};
 
 use serde::Serialize;
 
@@ -26,6 +27,19 @@ impl Finding {
         // One problem is one line, whatever a parser had to say.
         let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         Self { severity: code.severity(), code, position, message, hint: None }
+    }
+
+    /// A problem that a reader of JSON had with a file. `serde_json` writes the position at the
+    /// end of its message, `... at line 3 column 14`, which is all that others hand on.
+    pub fn json(code: Code, file: &str, error: impl fmt::Display) -> Self {
+        let message = error.to_string();
+        let number = |text: &str| text.parse().ok();
+        let place = message.rsplit_once(" at line ").and_then(|(message, place)| {
+            let (line, column) = place.split_once(" column ")?;
+            Some((message, Position::line(file, number(line)?, number(column)?)))
+        });
+        let (message, position) = place.unwrap_or((&message, Position::file(file)));
+        Self::new(code, position, message)
     }
 
     /// The same problem with advice.
@@ -205,6 +219,12 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// An error with its causes, separated by colons.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let causes = iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
+    causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
 }
 
 #[cfg(test)]

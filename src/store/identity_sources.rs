@@ -30,8 +30,7 @@ pub(super) fn read(
         let source = match IdentitySource::from_json(name, text) {
             Ok(source) => source,
             Err(error) => {
-                let position = Position::line(file, error.line(), error.column());
-                findings.push(Finding::new(Code::IdentitySourceInvalid, position, error));
+                findings.push(Finding::json(Code::IdentitySourceInvalid, file, error));
                 continue;
             }
         };

@@ -9,7 +9,7 @@ use miette::Diagnostic;
 use serde::Deserialize;
 
 use super::StoreFiles;
-use super::finding::{Code, Finding, Position};
+use super::finding::{Code, Finding, Position, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
 
 pub(super) const STATIC_FOLDER: &str = "policies";
@@ -26,8 +26,10 @@ pub(super) struct Policies {
 impl Policies {
     pub(super) fn read(files: &StoreFiles, findings: &mut Vec<Finding>) -> Self {
         let mut policies = Self::default();
+        let mut is_empty = files.get(LINKS_FILE).is_none();
         for folder in [STATIC_FOLDER, TEMPLATE_FOLDER] {
             for file in files.in_folder(folder, ".cedar") {
+                is_empty &= folder != STATIC_FOLDER;
                 if let Some(text) = files.text(file, findings) {
                     policies.read_file(file, text, folder, findings);
                 }
@@ -36,7 +38,7 @@ impl Policies {
         if let Some(text) = files.text(LINKS_FILE, findings) {
             policies.read_links(text, findings);
         }
-        if policies.set.policies().next().is_none() {
+        if is_empty {
             let at = Position::file(STATIC_FOLDER);
             findings.push(Finding::new(
                 Code::PolicyMissing,
@@ -120,8 +122,7 @@ impl Policies {
         let links: Vec<TemplateLink> = match serde_json::from_str(text) {
             Ok(links) => links,
             Err(error) => {
-                let position = Position::line(LINKS_FILE, error.line(), error.column());
-                findings.push(Finding::new(Code::LinkInvalid, position, error));
+                findings.push(Finding::json(Code::LinkInvalid, LINKS_FILE, error));
                 return;
             }
         };
@@ -156,7 +157,7 @@ impl Policies {
                 Ok(()) => {
                     self.files.insert(link_id, LINKS_FILE.to_owned());
                 }
-                Err(error) => problem(&id, format!("link `{id}`: {error}")),
+                Err(error) => problem(&id, format!("link `{id}`: {}", chain(&error))),
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The schema of a policy store, in Cedar's syntax or in the JSON that AVP exports.
 
+use std::fmt::Display;
+
 use cedar_policy::{Schema, SchemaFragment, schema_str_to_json_with_resolved_types};
 use miette::Diagnostic;
 
@@ -75,26 +77,11 @@ fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolv
 }
 
 fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
-    let mut problem = |message: String| {
-        let position = json_position(&message).unwrap_or_else(|| Position::file(JSON_FILE));
-        findings.push(Finding::new(Code::SchemaInvalid, position, message));
-    };
-    let read = Schema::from_json_str(text)
-        .and_then(|schema| Ok((schema, SchemaFragment::from_json_str(text)?)))
-        .map_err(|error| error.to_string());
-    let (schema, cedar) = match read {
-        Ok((schema, fragment)) => match fragment.to_cedarschema() {
-            Ok(cedar) => (schema, cedar),
-            Err(error) => {
-                problem(error.to_string());
-                return None;
-            }
-        },
-        Err(message) => {
-            problem(message);
-            return None;
-        }
-    };
+    let mut problem =
+        |error: &dyn Display| findings.push(Finding::json(Code::SchemaInvalid, JSON_FILE, error));
+    let schema = Schema::from_json_str(text).map_err(|error| problem(&error)).ok()?;
+    let fragment = SchemaFragment::from_json_str(text).map_err(|error| problem(&error)).ok()?;
+    let cedar = fragment.to_cedarschema().map_err(|error| problem(&error)).ok()?;
     resolve(&cedar, JSON_FILE, findings).map(|resolved| (schema, resolved))
 }
 
@@ -120,12 +107,4 @@ pub(super) fn with_expectation(diagnostic: &dyn Diagnostic) -> String {
         Some(label) => format!("{diagnostic}: {label}"),
         None => diagnostic.to_string(),
     }
-}
-
-/// The position that `serde_json` writes at the end of its messages, which is all that Cedar
-/// hands on: `... at line 3 column 14`.
-fn json_position(message: &str) -> Option<Position> {
-    let (_, place) = message.rsplit_once(" at line ")?;
-    let (line, column) = place.split_once(" column ")?;
-    Some(Position::line(JSON_FILE, line.parse().ok()?, column.parse().ok()?))
 }

@@ -54,11 +54,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || serve(listener, router, stopped));
-        Self {
-            address,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { address, stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -74,10 +70,7 @@ impl Drop for Server {
 
 /// Serves until `stopped`. Open connections are cut, not drained: a long poll would never end.
 fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<Infallible>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         tokio::spawn(async { axum::serve(listener, router).await });

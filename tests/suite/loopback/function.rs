@@ -54,26 +54,14 @@ impl Function {
             .stderr(logs.try_clone().unwrap())
             .spawn()
             .expect("an executable that can be started");
-        let function = Self {
-            process: Mutex::new(process),
-            runtime_api,
-            logs,
-            _home: home,
-        };
+        let function = Self { process: Mutex::new(process), runtime_api, logs, _home: home };
         let init = function.watch("start", |glance| function.runtime_api.init_within(glance));
         let (error_type, message) = match init {
             Ok(Init::Ready) => return Ok(function),
-            Ok(Init::Failed {
-                error_type,
-                error_message,
-            }) => (error_type, error_message),
+            Ok(Init::Failed { error_type, error_message }) => (error_type, error_message),
             Err(status) => ("Runtime.ExitError".to_owned(), status.to_string()),
         };
-        Err(InitFailure {
-            error_type,
-            message,
-            logs: function.logs(),
-        })
+        Err(InitFailure { error_type, message, logs: function.logs() })
     }
 
     /// Gives the function an event and waits for its answer. Fails with the logs if the process
@@ -109,11 +97,7 @@ impl Function {
 
     /// Polls until there is a result, the process has ended without one, or patience has.
     #[track_caller]
-    fn watch<T>(
-        &self,
-        awaited: &str,
-        poll: impl Fn(Duration) -> Option<T>,
-    ) -> Result<T, ExitStatus> {
+    fn watch<T>(&self, awaited: &str, poll: impl Fn(Duration) -> Option<T>) -> Result<T, ExitStatus> {
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
             // Looked up before the poll: what the process sent last must not be missed.
@@ -125,21 +109,14 @@ impl Function {
                 return Err(status);
             }
         }
-        panic!(
-            "no {awaited} within {PATIENCE:?}; the function's logs:\n{}",
-            self.logs()
-        )
+        panic!("no {awaited} within {PATIENCE:?}; the function's logs:\n{}", self.logs())
     }
 }
 
 /// Made for `unwrap`: the logs as they were written, not as one line with escapes.
 impl fmt::Debug for InitFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            error_type,
-            message,
-            logs,
-        } = self;
+        let Self { error_type, message, logs } = self;
         write!(f, "{error_type}: {message}; the function's logs:\n{logs}")
     }
 }
@@ -165,10 +142,7 @@ const LAMBDA_ENVIRONMENT: [(&str, &str); 8] = [
     ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
     ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
     ("AWS_REGION", "eu-west-1"),
-    (
-        "AWS_SECRET_ACCESS_KEY",
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-    ),
+    ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
     ("PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
 ];
 
@@ -178,10 +152,7 @@ fn a_process_that_just_ends_is_a_failed_start_with_its_logs() {
     assert_eq!(failure.error_type, "Runtime.ExitError");
     assert_eq!(failure.message, "exit status: 0");
     // `env` prints its environment: Lambda's and the test's, nothing of Cargo's.
-    assert!(
-        failure.logs.contains("AWS_LAMBDA_RUNTIME_API=127.0.0.1:"),
-        "{failure:?}"
-    );
+    assert!(failure.logs.contains("AWS_LAMBDA_RUNTIME_API=127.0.0.1:"), "{failure:?}");
     assert!(failure.logs.contains("CACHE_KEY=none\n"), "{failure:?}");
     assert!(!failure.logs.contains("CARGO"), "{failure:?}");
 }

@@ -48,10 +48,7 @@ impl KeyServer {
         let router = Router::new()
             .route("/{issuer}/.well-known/jwks.json", get(key_set))
             .with_state(Arc::clone(&keys));
-        Self {
-            server: Server::start(router),
-            keys,
-        }
+        Self { server: Server::start(router), keys }
     }
 
     /// The URL of the key set; `pool` may be anything.
@@ -117,10 +114,7 @@ fn a_redirect_leads_away_and_carries_no_keys() {
     keys.fault(KeyServerFault::Redirect("http://127.0.0.1:1/".to_owned()));
     let redirect = keys.get();
     assert!(redirect.starts_with("HTTP/1.1 302 "), "{redirect}");
-    assert!(
-        redirect.contains("location: http://127.0.0.1:1/\r\n"),
-        "{redirect}"
-    );
+    assert!(redirect.contains("location: http://127.0.0.1:1/\r\n"), "{redirect}");
     assert!(!redirect.contains("keys"), "{redirect}");
     assert_eq!(keys.requests(), 1);
 }

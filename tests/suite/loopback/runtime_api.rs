@@ -33,10 +33,7 @@ pub enum Answer {
     /// What API Gateway would be given.
     Response(Value),
     /// What API Gateway would turn into 401 or 500, going by the message.
-    Error {
-        error_type: String,
-        error_message: String,
-    },
+    Error { error_type: String, error_message: String },
 }
 
 /// How the function's start ended.
@@ -45,10 +42,7 @@ pub enum Init {
     /// It asked for its first event.
     Ready,
     /// It reported that it cannot run.
-    Failed {
-        error_type: String,
-        error_message: String,
-    },
+    Failed { error_type: String, error_message: String },
 }
 
 /// What the function is sent: JSON, or bytes as they are, for what is no JSON.
@@ -79,18 +73,10 @@ impl RuntimeApi {
         let router = Router::new()
             .route("/2018-06-01/runtime/init/error", post(init_error))
             .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route(
-                "/2018-06-01/runtime/invocation/{id}/response",
-                post(response),
-            )
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .with_state(Arc::clone(&desk));
-        Self {
-            server: Server::start(router),
-            desk,
-            events,
-            invocations: AtomicU64::new(1),
-        }
+        Self { server: Server::start(router), desk, events, invocations: AtomicU64::new(1) }
     }
 
     /// The value of `AWS_LAMBDA_RUNTIME_API`: host and port, no scheme.
@@ -127,11 +113,8 @@ impl RuntimeApi {
 
     pub(super) fn init_within(&self, patience: Duration) -> Option<Init> {
         let init = self.desk.init.lock().unwrap();
-        let (init, _) = self
-            .desk
-            .init_ended
-            .wait_timeout_while(init, patience, |init| init.is_none())
-            .unwrap();
+        let (init, _) =
+            self.desk.init_ended.wait_timeout_while(init, patience, |init| init.is_none()).unwrap();
         init.clone()
     }
 }
@@ -185,47 +168,28 @@ async fn next(State(desk): State<Arc<Desk>>) -> Response {
         ("Content-Type", "application/json".to_owned()),
         ("Lambda-Runtime-Aws-Request-Id", id),
         ("Lambda-Runtime-Deadline-Ms", deadline_ms().to_string()),
-        (
-            "Lambda-Runtime-Invoked-Function-Arn",
-            FUNCTION_ARN.to_owned(),
-        ),
+        ("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN.to_owned()),
         ("Lambda-Runtime-Trace-Id", TRACE_ID.to_owned()),
     ];
     (headers, event).into_response()
 }
 
-async fn response(
-    State(desk): State<Arc<Desk>>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> StatusCode {
-    desk.answer(&id, || {
-        Answer::Response(serde_json::from_slice(&body).expect("a response in JSON"))
-    })
+async fn response(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+    desk.answer(&id, || Answer::Response(serde_json::from_slice(&body).expect("a response in JSON")))
 }
 
 async fn error(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
     desk.answer(&id, || {
-        let ErrorReport {
-            error_type,
-            error_message,
-        } = serde_json::from_slice(&body).expect("an error report in JSON");
-        Answer::Error {
-            error_type,
-            error_message,
-        }
+        let ErrorReport { error_type, error_message } =
+            serde_json::from_slice(&body).expect("an error report in JSON");
+        Answer::Error { error_type, error_message }
     })
 }
 
 async fn init_error(State(desk): State<Arc<Desk>>, body: Bytes) -> StatusCode {
-    let ErrorReport {
-        error_type,
-        error_message,
-    } = serde_json::from_slice(&body).expect("an error report in JSON");
-    desk.end_init(Init::Failed {
-        error_type,
-        error_message,
-    });
+    let ErrorReport { error_type, error_message } =
+        serde_json::from_slice(&body).expect("an error report in JSON");
+    desk.end_init(Init::Failed { error_type, error_message });
     StatusCode::ACCEPTED
 }
 
@@ -251,10 +215,7 @@ impl Desk {
 
 fn deadline_ms() -> u128 {
     let deadline = SystemTime::now() + FUNCTION_TIMEOUT;
-    deadline
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_millis()
+    deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()
 }
 
 /// What the function may read from its deadline; nothing here enforces it.
@@ -279,10 +240,7 @@ fn an_event_reaches_the_function_and_its_answer_comes_back() {
     });
     assert_eq!(api.wait_for_init(), Init::Ready);
     let answer = api.invoke(b"no JSON".as_slice());
-    assert_eq!(
-        answer,
-        Answer::Response(serde_json::json!({"isAuthorized": false}))
-    );
+    assert_eq!(answer, Answer::Response(serde_json::json!({"isAuthorized": false})));
     let (event, first, second) = function.join().unwrap();
     assert!(event.ends_with("\r\n\r\nno JSON"), "{event}");
     assert!(first.starts_with("HTTP/1.1 202 "), "{first}");
@@ -296,9 +254,7 @@ fn a_start_that_failed_stays_failed() {
     let path = "POST /2018-06-01/runtime/init/error";
     exchange(api.server.address, path, "", report);
     api.desk.end_init(Init::Ready);
-    let failed = Init::Failed {
-        error_type: "Config.Missing".to_owned(),
-        error_message: "no `BUNDLE_URI`".to_owned(),
-    };
+    let failed =
+        Init::Failed { error_type: "Config.Missing".to_owned(), error_message: "no `BUNDLE_URI`".to_owned() };
     assert_eq!(api.wait_for_init(), failed);
 }

@@ -50,13 +50,8 @@ impl S3 {
             fault: Mutex::new(S3Fault::None),
             requests: AtomicUsize::new(0),
         });
-        let router = Router::new()
-            .route("/{bucket}/{*key}", get(get_object))
-            .with_state(Arc::clone(&shelf));
-        Self {
-            server: Server::start(router),
-            shelf,
-        }
+        let router = Router::new().route("/{bucket}/{*key}", get(get_object)).with_state(Arc::clone(&shelf));
+        Self { server: Server::start(router), shelf }
     }
 
     /// The value of `AWS_ENDPOINT_URL_S3`.
@@ -145,10 +140,7 @@ async fn get_object(
         Ok(version) => version,
         Err(code) => return failure(StatusCode::NOT_FOUND, code),
     };
-    if headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|etag| *etag == version.etag)
-    {
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|etag| *etag == version.etag) {
         return (StatusCode::NOT_MODIFIED, version.headers()).into_response();
     }
     let length = version.bytes.len();
@@ -181,9 +173,7 @@ fn body_cut_after(bytes: Bytes) -> Body {
 /// Whether there is a signature at all: a client that forgot to sign must not pass for one that
 /// may read.
 fn is_signed(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
+    headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-HMAC-SHA256 "))
 }
 
 impl Shelf {

@@ -1,0 +1,171 @@
+//! The command line on the sample store and on nonsense.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::world::{StoreCopy, root, run, stderr, stdout, token};
+
+#[test]
+fn check_finds_nothing_but_the_development_key_in_the_sample_store() {
+    let output = run(&["check", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&report["errors"], &report["warnings"]), (&json!(0), &json!(1)));
+    assert_eq!(report["findings"][0]["code"], "development-key");
+
+    let output = run(&["check"]);
+    assert!(stdout(&output).contains("warning[development-key]"));
+    assert!(stdout(&output).ends_with("ok: 6 policies, 4 routes, 1 warning\n"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains('\u{1b}'), "colours where there is no terminal");
+}
+
+#[test]
+fn check_of_a_broken_store_says_file_and_line_and_exits_with_3() {
+    let store = StoreCopy::new();
+    store.write("policies/groups.cedar", b"\npermit (principal, action, resource) when { context.token.x };");
+    let path = store.path().to_str().unwrap();
+    let output = run(&["check", "--store", path]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stdout(&output).contains(&format!("--> {path}/policies/groups.cedar:2:")), "{}", stdout(&output));
+
+    let output = run(&["check", "--store", "no/such/store"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot read `no/such/store`"), "{}", stderr(&output));
+}
+
+#[test]
+fn build_makes_the_same_bytes_twice_and_invoke_takes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for name in ["a", "b"] {
+        let output = run(&["build", "--output", &path(name), "--revision", "7"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("warning[development-key]"));
+    }
+    let bytes = fs::read(path("a")).unwrap();
+    assert_eq!(bytes, fs::read(path("b")).unwrap());
+
+    let output = run(&["invoke", "--bundle", &path("a"), "events/token-get-pets-allow.json"]);
+    let response: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(response["context"]["revision"], 7);
+
+    // The names of people and the tests of a store stay at home.
+    for text in ["personas", "mallory"] {
+        assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text}");
+    }
+    fs::write(path("a"), &bytes[1..]).unwrap();
+    let output = run(&["invoke", "--bundle", &path("a"), "events/token-get-pets-allow.json"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("not a bundle"), "{}", stderr(&output));
+}
+
+#[test]
+fn build_of_a_broken_store_leaves_the_old_bundle_alone() {
+    let store = StoreCopy::new();
+    store.write("template-links.json", b"[{\"id\": \"x\", \"templateId\": \"none\"}]");
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("petstore.bundle");
+    fs::write(&target, "old").unwrap();
+    let arguments =
+        ["build", "--store", store.path().to_str().unwrap(), "--output", target.to_str().unwrap()];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("error[link-invalid]"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn build_into_a_missing_folder_says_so() {
+    let output = run(&["build", "--output", "no/such/folder/petstore.bundle"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write `no/such/folder/petstore.bundle`"));
+}
+
+#[test]
+fn invoke_explains_on_stderr_and_answers_on_stdout() {
+    let output = run(&["invoke", "events/token-post-pets-deny.json", "--explain"]);
+    assert_eq!(output.status.code(), Some(2));
+    let response: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(response["policyDocument"]["Statement"][0]["Effect"], "Deny");
+    for text in ["denied", "no-matching-permit", "post /pets", "PetStore::User::\"us-east-1_EXAMPLE|b0b"] {
+        assert!(stderr(&output).contains(text), "{text}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn invoke_of_nonsense_says_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("event.json");
+    fs::write(&file, "{").unwrap();
+    for (arguments, message) in [
+        (["invoke", "no/such/event.json"].as_slice(), "cannot read `no/such/event.json`"),
+        (&["invoke", file.to_str().unwrap()], "is not JSON"),
+        (&["invoke", "events/token-expired.json", "--store", "no/such/store"], "cannot read `no/such/store`"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(message), "{message}: {}", stderr(&output));
+        assert!(stdout(&output).is_empty());
+    }
+}
+
+#[test]
+fn token_takes_claims_over_those_of_the_persona() {
+    let given = json!({"sub": "u1", "cognito:groups": null, "extra": [1]});
+    let token = token("alice", given);
+    let payload = token.split('.').nth(1).unwrap();
+    use base64::Engine;
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(claims["sub"], "u1");
+    assert_eq!(claims["username"], "alice");
+    assert_eq!(claims["client_id"], "1example23456789");
+    assert_eq!(claims["extra"], json!([1]));
+    assert_eq!(claims.get("cognito:groups"), None);
+}
+
+#[test]
+fn token_of_nobody_names_those_there_are() {
+    let output = run(&["token", "--as", "nobody"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("alice, bob, carol, dave, erin, mallory, olivia"),
+        "{}",
+        stderr(&output)
+    );
+    let output = run(&["token", "--claims", "[]"]);
+    assert!(stderr(&output).contains("--claims is not a JSON object"), "{}", stderr(&output));
+    let output = run(&["token", "--as", "alice", "--source", "okta"]);
+    assert!(stderr(&output).contains("there is no identity source `okta`"), "{}", stderr(&output));
+}
+
+#[test]
+fn token_warns_where_the_store_would_refuse_it() {
+    let store = StoreCopy::new();
+    store.remove("jwks/cognito.json");
+    let output = run(&["token", "--as", "alice", "--store", store.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("does not trust the development key"), "{}", stderr(&output));
+}
+
+#[test]
+fn every_verb_has_help_with_examples() {
+    for verb in [[].as_slice(), &["check"], &["token"], &["invoke"], &["build"]] {
+        let output = run(&[verb, &["--help"]].concat());
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("Examples:"), "{verb:?}");
+    }
+}
+
+#[test]
+fn the_function_is_built_without_the_command_line() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let features = manifest["features"]["cli"].as_array().unwrap();
+    for dependency in ["anstream", "anstyle", "clap", "tempfile"] {
+        assert!(manifest["dependencies"][dependency]["optional"].as_bool().unwrap(), "{dependency}");
+        assert!(features.contains(&format!("dep:{dependency}").into()), "{dependency}");
+    }
+}

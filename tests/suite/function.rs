@@ -1,0 +1,317 @@
+//! The compiled function under a Runtime API, with S3 and key servers and their faults.
+
+use std::time::Duration;
+
+use cedar_authorizer::bundle::DevelopmentKeys;
+use cedar_authorizer::config::Config;
+use cedar_authorizer::lambda;
+use cedar_authorizer::reason::Reason;
+use cedar_authorizer::time::UnixTime;
+use serde_json::{Value, json};
+
+use crate::loopback::{Answer, Function, Init, KeyServer, KeyServerFault, RuntimeApi, S3, S3Fault};
+use crate::world::{
+    FUNCTION, ISSUED_AT, StoreCopy, bundle_bytes, development_key_set, event, sample_store, token,
+};
+
+const BUCKET: &str = "bundles";
+const KEY: &str = "shop/petstore.bundle";
+
+fn start(environment: &[(&str, &str)]) -> Result<Function, String> {
+    let all = [&[("CACHE_KEY", "none"), ("ALLOW_DEVELOPMENT_KEYS", "true")], environment].concat();
+    Function::start(FUNCTION, all).map_err(|failure| failure.message)
+}
+
+fn start_from_s3(s3: &S3, query: &str) -> Result<Function, String> {
+    let uri = format!("s3://{BUCKET}/{KEY}{query}");
+    start(&[("BUNDLE_URI", &uri), ("AWS_ENDPOINT_URL_S3", &s3.endpoint())])
+}
+
+#[track_caller]
+fn effect(answer: Answer) -> String {
+    match answer {
+        Answer::Response(response) => {
+            response["policyDocument"]["Statement"][0]["Effect"].as_str().unwrap().to_owned()
+        }
+        Answer::Error { error_type: _, error_message } => error_message,
+    }
+}
+
+#[test]
+fn the_bundle_comes_from_s3_with_one_request() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(42));
+    let function = start_from_s3(&s3, "").unwrap();
+    let alice = token("alice", json!({}));
+    let Answer::Response(response) = function.invoke(&event(&alice, "POST", "/pets")) else {
+        panic!("no response");
+    };
+    assert_eq!(response["context"]["revision"], 42);
+    assert_eq!(effect(function.invoke(&event(&token("bob", json!({})), "POST", "/pets"))), "Deny");
+    assert_eq!(s3.requests(), 1);
+}
+
+#[test]
+fn a_version_of_the_bundle_can_be_pinned() {
+    let s3 = S3::start();
+    let first = s3.put(BUCKET, KEY, bundle_bytes(1));
+    s3.put(BUCKET, KEY, bundle_bytes(2));
+    let function = start_from_s3(&s3, &format!("?versionId={first}")).unwrap();
+    let Answer::Response(response) = function.invoke(&event(&token("bob", json!({})), "GET", "/pets")) else {
+        panic!("no response");
+    };
+    assert_eq!(response["context"]["revision"], 1);
+}
+
+#[test]
+fn init_fails_with_the_reason_when_s3_does_not_give_the_bundle() {
+    for (fault, message) in [
+        (S3Fault::Forbidden, "AccessDenied"),
+        (S3Fault::NotFound, "NoSuchKey"),
+        (S3Fault::InternalError, "InternalError"),
+        (S3Fault::Reset, "cannot read `s3://bundles/shop/petstore.bundle`"),
+        (S3Fault::Truncated, "cannot read `s3://bundles/shop/petstore.bundle` to its end"),
+    ] {
+        let s3 = S3::start();
+        s3.put(BUCKET, KEY, bundle_bytes(1));
+        s3.fault(fault);
+        let error = start_from_s3(&s3, "").unwrap_err();
+        assert!(error.contains(message), "{message}: {error}");
+    }
+}
+
+#[test]
+fn init_fails_before_lambda_ends_it_when_s3_hangs() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(1));
+    s3.fault(S3Fault::Slow(Duration::from_secs(20)));
+    let error = start_from_s3(&s3, "").unwrap_err();
+    assert!(error.contains("cannot read `s3://bundles/shop/petstore.bundle`"), "{error}");
+}
+
+#[test]
+fn a_bundle_that_was_altered_is_refused() {
+    let whole = bundle_bytes(1);
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for (bytes, message) in [
+        (flipped, "was altered"),
+        (whole[..whole.len() - 1].to_vec(), "truncated"),
+        ([whole.as_slice(), b"\n"].concat(), "goes on behind its last member"),
+        (b"<html>".to_vec(), "not a bundle"),
+        (Vec::new(), "not a bundle"),
+    ] {
+        let s3 = S3::start();
+        s3.put(BUCKET, KEY, bytes);
+        let error = start_from_s3(&s3, "").unwrap_err();
+        assert!(error.contains(message), "{message}: {error}");
+    }
+}
+
+#[test]
+fn the_development_key_is_refused_by_default() {
+    let uri = format!("file://{}", sample_store().display());
+    for value in ["false", ""] {
+        let environment =
+            [("BUNDLE_URI", uri.as_str()), ("CACHE_KEY", "none"), ("ALLOW_DEVELOPMENT_KEYS", value)];
+        let failure = Function::start(FUNCTION, environment).err().unwrap();
+        assert!(failure.message.contains("ALLOW_DEVELOPMENT_KEYS"), "{}", failure.message);
+    }
+    let failure =
+        Function::start(FUNCTION, [("BUNDLE_URI", uri.as_str()), ("CACHE_KEY", "none")]).err().unwrap();
+    assert!(failure.message.contains("the bundle trusts the development key"), "{}", failure.message);
+}
+
+#[test]
+fn every_problem_of_the_environment_is_in_one_message() {
+    let error = start(&[
+        ("BUNDLE_URI", "policies"),
+        ("CACHE_KEY", "token"),
+        ("BUNDLE_PUBLIC_KEYS", "x"),
+        ("USER_POOL_ARN", "us-east-1_EXAMPLE"),
+    ])
+    .err()
+    .unwrap();
+    for name in ["BUNDLE_URI", "CACHE_KEY", "BUNDLE_PUBLIC_KEYS", "USER_POOL_ARN"] {
+        assert!(error.contains(&format!("\n  {name}: ")), "{error}");
+    }
+}
+
+#[test]
+fn every_problem_of_the_store_is_in_one_message() {
+    let store = StoreCopy::new();
+    store.write("policies/groups.cedar", b"permit (principal, action, resource) when { ");
+    store.write("entities.json", b"[{]");
+    let error = start(&[("BUNDLE_URI", &store.uri())]).err().unwrap();
+    assert!(error.contains("policies/groups.cedar:1:") && error.contains("entities.json:1:3"), "{error}");
+
+    let error = start(&[("BUNDLE_URI", "file:///no/such/place")]).err().unwrap();
+    assert!(error.contains("cannot read `/no/such/place`"), "{error}");
+}
+
+#[test]
+fn a_bundle_for_another_user_pool_is_refused() {
+    let uri = format!("file://{}", sample_store().display());
+    let pool = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE";
+    let with = |arn: &str, clients: &str| {
+        start(&[("BUNDLE_URI", &uri), ("USER_POOL_ARN", arn), ("USER_POOL_CLIENT_IDS", clients)]).map(|_| ())
+    };
+    assert_eq!(with(pool, "other, 1example23456789"), Ok(()));
+    for (arn, clients) in [(pool, "other"), (&pool.replace("EXAMPLE", "OTHER"), "1example23456789")] {
+        let error = with(arn, clients).unwrap_err();
+        assert!(error.contains("identity source `cognito`"), "{error}");
+    }
+}
+
+#[test]
+fn keys_that_are_not_in_the_store_are_fetched_once_in_init() {
+    let server = KeyServer::start(development_key_set());
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let function = start(&[("BUNDLE_URI", &store.uri())]).unwrap();
+    let bob = token("bob", json!({}));
+    for _ in 0..3 {
+        assert_eq!(effect(function.invoke(&event(&bob, "GET", "/pets"))), "Allow");
+    }
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_fetched_development_key_is_refused_by_default() {
+    let server = KeyServer::start(development_key_set());
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let function = start(&[("BUNDLE_URI", &store.uri()), ("ALLOW_DEVELOPMENT_KEYS", "false")]).unwrap();
+    let answer = function.invoke(&event(&token("bob", json!({})), "GET", "/pets"));
+    assert!(matches!(answer, Answer::Error { error_type, .. } if error_type == "keys-unavailable"));
+}
+
+#[test]
+fn a_key_server_at_fault_makes_a_fault_and_never_an_answer() {
+    let elsewhere = KeyServer::start(development_key_set());
+    for (fault, requests) in [
+        (KeyServerFault::Status(500), 2),
+        (KeyServerFault::Status(404), 1),
+        (KeyServerFault::Redirect(elsewhere.uri()), 1),
+        (KeyServerFault::NotJson, 1),
+        (KeyServerFault::Huge, 1),
+        (KeyServerFault::Slow(Duration::from_secs(5)), 1),
+    ] {
+        let server = KeyServer::start(development_key_set());
+        server.fault(fault);
+        let store = StoreCopy::with_jwks_uri(&server.uri());
+        let function = start(&[("BUNDLE_URI", &store.uri())]).unwrap();
+        for _ in 0..3 {
+            let answer = function.invoke(&event(&token("bob", json!({})), "GET", "/pets"));
+            assert!(matches!(answer, Answer::Error { error_type, .. } if error_type == "keys-unavailable"));
+        }
+        // The calls fall within the cooldown of the fetch in init.
+        assert_eq!(server.requests(), requests);
+        assert!(!function.logs().contains("/pool/"), "a URL is in the log");
+    }
+    assert_eq!(elsewhere.requests(), 0);
+}
+
+/// The function in this process, so that time can be chosen.
+struct InProcess {
+    runtime: tokio::runtime::Runtime,
+    function: lambda::Function,
+}
+
+impl InProcess {
+    fn start(store: &StoreCopy, now: u64) -> Self {
+        let config = Config {
+            bundle_uri: store.uri().parse().unwrap(),
+            development_keys: DevelopmentKeys::Allow,
+            trusted_pool: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let function =
+            runtime.block_on(lambda::Function::init(&config, UnixTime::from_seconds(now))).unwrap();
+        Self { runtime, function }
+    }
+
+    fn reason(&self, event: Value, now: u64) -> Reason {
+        self.runtime.block_on(self.function.answer(event, UnixTime::from_seconds(now))).reason()
+    }
+}
+
+#[test]
+fn a_key_that_appears_later_is_fetched_when_the_cooldown_is_over() {
+    let server = KeyServer::start(json!({"keys": []}));
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let function = InProcess::start(&store, ISSUED_AT);
+    let call = || event(&token("bob", json!({})), "GET", "/pets");
+    assert_eq!(function.reason(call(), ISSUED_AT + 9), Reason::KeysUnavailable);
+    assert_eq!(server.requests(), 1);
+    server.set(development_key_set());
+    assert_eq!(function.reason(call(), ISSUED_AT + 10), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+
+    // A key id that nobody has costs one fetch in ten seconds, and with keys at hand it is the
+    // token that is wrong.
+    let text = std::fs::read_to_string(crate::world::root().join("events/token-unknown-key.json")).unwrap();
+    let unknown: Value = serde_json::from_str(&text).unwrap();
+    for second in 11..=30 {
+        assert_eq!(function.reason(unknown.clone(), ISSUED_AT + second), Reason::KeyUnknown);
+    }
+    assert_eq!(server.requests(), 4);
+
+    // A failing refetch keeps what is there.
+    server.fault(KeyServerFault::Status(503));
+    assert_eq!(function.reason(unknown, ISSUED_AT + 60), Reason::KeyUnknown);
+    assert_eq!(function.reason(call(), ISSUED_AT + 61), Reason::AllowedByPolicy);
+}
+
+#[test]
+fn a_malformed_event_is_an_error_and_the_function_goes_on() {
+    let uri = format!("file://{}", sample_store().display());
+    let function = start(&[("BUNDLE_URI", &uri)]).unwrap();
+    for event in [
+        b"".as_slice(),
+        b"not JSON",
+        b"null",
+        b"[]",
+        br#"{"type":"TOKEN"}"#,
+        br#"{"type":"TOKEN","methodArn":5}"#,
+        br#"{"type":"TOKEN","methodArn":"arn:aws:execute-api:::a/s/GET/"}"#,
+    ] {
+        let answer = function.invoke(event);
+        assert!(matches!(answer, Answer::Error { error_message, .. } if error_message != "Unauthorized"));
+    }
+    let bob = token("bob", json!({}));
+    assert_eq!(effect(function.invoke(&event(&bob, "GET", "/pets"))), "Allow");
+}
+
+#[test]
+fn a_thousand_events_in_a_row_are_answered_in_flat_memory() {
+    let uri = format!("file://{}", sample_store().display());
+    let function = start(&[("BUNDLE_URI", &uri)]).unwrap();
+    let alice = token("alice", json!({}));
+    let run = |count: usize| {
+        for number in 0..count {
+            let call = event(&alice, "GET", &format!("/pets/{number}"));
+            assert_eq!(effect(function.invoke(&call)), "Allow");
+        }
+    };
+    run(200);
+    let before = function.resident_kb();
+    run(1000);
+    let growth = function.resident_kb().saturating_sub(before);
+    // A leak of one event is about a kilobyte; the allocator may still round up by a few pages.
+    assert!(growth < 512, "{growth} kB more after a thousand events");
+}
+
+#[test]
+fn an_init_failure_is_reported_to_the_runtime() {
+    let api = RuntimeApi::start();
+    let status = std::process::Command::new(FUNCTION)
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", api.address())
+        .status()
+        .unwrap();
+    assert!(!status.success());
+    let Init::Failed { error_type, error_message } = api.wait_for_init() else {
+        panic!("init did not fail");
+    };
+    assert_eq!(error_type, "CedarAuthorizer.InitError");
+    assert!(error_message.contains("BUNDLE_URI: not set"), "{error_message}");
+}

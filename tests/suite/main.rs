@@ -1,0 +1,29 @@
+//! The integration tests: everything through the public API, the binaries and real sockets.
+
+// The command line on the sample store and on nonsense.
+#[cfg(test)]
+mod command_line;
+// The tables of the documentation against the code.
+#[cfg(test)]
+mod documentation;
+// Every file in `events/`: what it is made of, and what it leads to.
+#[cfg(test)]
+mod events;
+// The compiled function under a Runtime API, with S3 and key servers and their faults.
+#[cfg(test)]
+mod function;
+// Stand-ins for what the function talks to.
+#[cfg(test)]
+mod loopback;
+// Who of the sample store may do what.
+#[cfg(test)]
+mod personas;
+// Broken policy stores and what is said of them.
+#[cfg(test)]
+mod stores;
+// Tokens with one fault each.
+#[cfg(test)]
+mod tokens;
+// What several of the above need.
+#[cfg(test)]
+mod world;

@@ -1,0 +1,41 @@
+//! Who of the sample store may do what.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+
+use cedar_authorizer::authorize::authorize;
+use cedar_authorizer::call::Call;
+use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::key_set::KeySet;
+use serde_json::json;
+
+use crate::world::{ISSUED_AT, event, golden, root, sample_bundle, sample_store, token};
+
+#[test]
+fn every_persona_on_every_route_is_decided_as_the_table_says() {
+    let bundle = sample_bundle();
+    let keys: Vec<Box<KeySet>> =
+        bundle.pinned_keys().iter().map(|keys| Box::new(keys.clone().unwrap_or_default())).collect();
+    let text = fs::read_to_string(sample_store().join("personas.toml")).unwrap();
+    let personas: toml::Table = text.parse().unwrap();
+    let routes: BTreeSet<String> = bundle.routes().routes().iter().map(ToString::to_string).collect();
+
+    let mut table = String::new();
+    for persona in personas.keys() {
+        let token = token(persona, json!({}));
+        for route in &routes {
+            let (method, template) = route.split_once(' ').unwrap();
+            let path = template.replace("{petId}", "7");
+            let call = Call::from_event(event(&token, &method.to_uppercase(), &path)).unwrap();
+            let outcome = authorize(&call, &bundle, &keys, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+            assert_eq!(outcome.route.unwrap().to_string(), *route);
+            let decision = outcome.decision;
+            let policies: Vec<String> = decision.policies.iter().map(ToString::to_string).collect();
+            let row =
+                format!("{persona:<8} {route:<18} {:<20} {}", decision.reason.code(), policies.join(" "));
+            writeln!(table, "{}", row.trim_end()).unwrap();
+        }
+    }
+    golden(&root().join("tests/data/decisions.txt"), &table);
+}

@@ -1,0 +1,139 @@
+//! The sample store, its people, and golden files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::source::directory;
+use cedar_authorizer::store::Store;
+use serde_json::{Value, json};
+
+pub const CLI: &str = env!("CARGO_BIN_EXE_cedar-authorizer");
+pub const FUNCTION: &str = env!("CARGO_BIN_EXE_cedar-authorizer-lambda");
+
+/// 2024-01-01 and 2100-01-01: the tokens of events are valid from the one to the other.
+pub const ISSUED_AT: u64 = 1_704_067_200;
+pub const EXPIRES_AT: u64 = 4_102_444_800;
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn sample_store() -> PathBuf {
+    root().join("policies")
+}
+
+/// Runs the command line in the folder of the package.
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(CLI).args(arguments).current_dir(root()).output().unwrap()
+}
+
+#[track_caller]
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[track_caller]
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A token of a persona, valid for decades, with some claims replaced.
+#[track_caller]
+pub fn token(persona: &str, claims: Value) -> String {
+    let mut all = json!({"iat": ISSUED_AT, "exp": EXPIRES_AT});
+    for (name, value) in claims.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    let output = run(&["token", "--as", persona, "--claims", &all.to_string()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).trim_end().to_owned()
+}
+
+pub fn method_arn(verb: &str, path: &str) -> String {
+    format!("arn:aws:execute-api:us-east-1:123456789012:ymy8tbxw7b/test/{verb}{path}")
+}
+
+pub fn event(token: &str, verb: &str, path: &str) -> Value {
+    json!({"type": "TOKEN", "authorizationToken": token, "methodArn": method_arn(verb, path)})
+}
+
+pub fn bundle_bytes(revision: u64) -> Vec<u8> {
+    let files = directory::read(&sample_store()).unwrap();
+    let (store, _) = Store::check(&files);
+    bundle::build(&store.unwrap(), &files, revision).unwrap()
+}
+
+pub fn sample_bundle() -> Bundle {
+    Bundle::open(&bundle_bytes(1), DevelopmentKeys::Allow).unwrap()
+}
+
+/// Compares with a checked-in file; with `UPDATE_GOLDEN=1` writes the file instead.
+#[track_caller]
+pub fn golden(path: &Path, actual: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, actual).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        expected == actual,
+        "{} is not what is checked in; look, then update with UPDATE_GOLDEN=1\n--- checked in\n{expected}\n--- now\n{actual}",
+        path.display()
+    );
+}
+
+pub fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// A copy of the sample store that can be changed.
+pub struct StoreCopy(tempfile::TempDir);
+
+impl StoreCopy {
+    pub fn new() -> Self {
+        let copy = Self(tempfile::tempdir().unwrap());
+        for (path, content) in directory::read(&sample_store()).unwrap().iter() {
+            copy.write(path, content);
+        }
+        let personas = fs::read(sample_store().join("personas.toml")).unwrap();
+        copy.write("personas.toml", &personas);
+        copy
+    }
+
+    /// A copy without keys, whose identity source fetches them from `uri`.
+    pub fn with_jwks_uri(uri: &str) -> Self {
+        let copy = Self::new();
+        copy.remove("jwks/cognito.json");
+        let text = fs::read_to_string(copy.path().join("identity-sources/cognito.json")).unwrap();
+        let mut source: Value = serde_json::from_str(&text).unwrap();
+        source["jwksUri"] = uri.into();
+        copy.write("identity-sources/cognito.json", source.to_string().as_bytes());
+        copy
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn uri(&self) -> String {
+        format!("file://{}", self.path().display())
+    }
+
+    pub fn write(&self, path: &str, content: &[u8]) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub fn remove(&self, path: &str) {
+        fs::remove_file(self.path().join(path)).unwrap();
+    }
+}
+
+/// The public half of the development key, as the sample store has it.
+pub fn development_key_set() -> Value {
+    let text = fs::read_to_string(sample_store().join("jwks/cognito.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
