@@ -1,5 +1,8 @@
 //! The integration tests: everything through the public API, the binaries and real sockets.
 
+// Calls through `authorize`, on stores other than the sample.
+#[cfg(test)]
+mod authorization;
 // The command line on the sample store and on nonsense.
 #[cfg(test)]
 mod command_line;
