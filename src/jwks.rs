@@ -2,7 +2,7 @@
 //!
 //! A source whose keys are kept with the store needs no network: those keys are final. For every
 //! other one the keys are fetched in init and again when a token names a key that is not there,
-//! at most once in [`COOLDOWN_SECONDS`], so that forged key ids cannot make the function fetch.
+//! at most once in ten seconds, so that forged key ids cannot make the function fetch.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

@@ -154,7 +154,7 @@ pub enum InvalidKeySet {
     /// Larger than [`MAX_BYTES`].
     #[error("the key set is larger than {MAX_BYTES} bytes")]
     TooLarge,
-    /// More keys than [`MAX_KEYS`].
+    /// More keys than any provider has.
     #[error("the key set has more than {MAX_KEYS} keys")]
     TooManyKeys,
 }

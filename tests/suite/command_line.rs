@@ -151,6 +151,15 @@ fn token_warns_where_the_store_would_refuse_it() {
 }
 
 #[test]
+fn a_wrong_usage_is_not_a_denial() {
+    for arguments in [[].as_slice(), &["invoke"], &["check", "--stor", "x"], &["publish"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(stderr(&output).contains("Usage:"), "{arguments:?}");
+    }
+}
+
+#[test]
 fn every_verb_has_help_with_examples() {
     for verb in [[].as_slice(), &["check"], &["token"], &["invoke"], &["build"]] {
         let output = run(&[verb, &["--help"]].concat());

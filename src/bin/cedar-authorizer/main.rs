@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use output::Failure;
+use output::{Exit, Failure};
 
 /// Make, check and try out policy stores for the API Gateway authorizer.
 #[derive(Debug, Parser)]
@@ -45,7 +45,16 @@ Exit codes:
 
 fn main() -> ExitCode {
     cedar_authorizer::token::install_crypto_provider();
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody can be told if this fails.
+            let _ = error.print();
+            // Help is what was asked for; clap's own 2 for the rest means "denied" here.
+            return if error.use_stderr() { Exit::CouldNotRun } else { Exit::Fine }.into();
+        }
+    };
+    let result = match cli.command {
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
