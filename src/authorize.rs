@@ -11,10 +11,7 @@ use crate::decision::{Decision, decide};
 use crate::grant::Grant;
 use crate::reason::{Reason, Status};
 use crate::route::{NoRoute, Route};
-use crate::time::UnixTime;
-use crate::token::bearer::Bearer;
-use crate::token::key_set::KeySet;
-use crate::token::{self, Unverified, VerifiedToken};
+use crate::token::VerifiedToken;
 use crate::{context, principal};
 
 /// A decision, with all that explains it.
@@ -36,35 +33,24 @@ pub struct Outcome {
     pub dropped_claims: usize,
 }
 
-/// Decides on a call.
-///
-/// `key_sets` holds the keys of each identity source of the bundle, in their order.
+/// Decides on a call. `token` is that of the caller, verified for this bundle.
 ///
 /// # Errors
-/// [`Unverified`] where the token does not say who asks. Every other doubt is a denial.
-pub fn authorize(
-    call: &Call,
-    bundle: &Bundle,
-    key_sets: &[impl AsRef<KeySet>],
-    now: UnixTime,
-) -> Result<Outcome, Unverified> {
+/// A reason only where the token is of another bundle. Every other doubt is a denial.
+pub fn authorize(call: &Call, bundle: &Bundle, token: &VerifiedToken) -> Result<Outcome, Reason> {
     // 1. Who asks?
-    let sources = bundle.identity_sources();
-    let bearer = Bearer::parse(call.authorization())?;
-    let token = token::verify(bearer, sources, key_sets, bundle.token_rules(), now)?;
-    let source = sources.get(token.source()).ok_or(Reason::IssuerUnknown)?;
+    let source = bundle.identity_sources().get(token.source()).ok_or(Reason::IssuerUnknown)?;
 
     // 2. For what?
     let arn = call.method_arn();
     let route = bundle.routes().find(arn.verb(), arn.path());
 
     // 3. May they?
-    let token_type = bundle.token_rules().token_type;
     let projection = bundle.projection();
     let evaluate = || {
         let action = &route?.action;
-        let (principal, dropped) = principal::from_token(&token, source, token_type, projection)?;
-        let (context, more) = context::from_token(&token, source, token_type, action, projection)?;
+        let (principal, dropped) = principal::from_token(token, source, projection)?;
+        let (context, more) = context::from_token(token, source, action, projection)?;
         let resource = bundle.resource().clone();
         Ok((decide(bundle, principal, action.clone(), resource, context), dropped + more))
     };
@@ -80,11 +66,11 @@ pub fn authorize(
     };
     Ok(Outcome {
         decision,
-        principal: principal::uid(&token, source),
+        principal: principal::uid(token, source),
         route: route.ok().cloned(),
         resource: bundle.resource().clone(),
         grant,
-        backend_claims: backend_claims(&token, bundle.backend_claims()),
+        backend_claims: backend_claims(token, bundle.backend_claims()),
         dropped_claims,
     })
 }

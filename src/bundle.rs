@@ -10,7 +10,6 @@ use crate::projection::Projection;
 use crate::route::RouteTable;
 use crate::store::finding::Finding;
 use crate::store::{Store, StoreFiles};
-use crate::token::TokenRules;
 use crate::token::key_set::KeySet;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
 pub use manifest::{InvalidManifest, Manifest, Member};
@@ -51,12 +50,12 @@ impl Bundle {
         self.manifest.revision
     }
 
-    /// The schema.
-    pub fn schema(&self) -> &Schema {
-        &self.store.schema
+    /// The schema. `None`: the store has none.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.store.schema.as_ref()
     }
 
-    /// What the schema reads of a token.
+    /// What is read of a token.
     pub fn projection(&self) -> &Projection {
         &self.store.projection
     }
@@ -91,9 +90,9 @@ impl Bundle {
         &self.store.pinned_keys
     }
 
-    /// What every token must meet.
-    pub fn token_rules(&self) -> TokenRules {
-        self.store.settings.token_rules
+    /// How far the clocks of issuer and function may differ, in seconds.
+    pub fn leeway_seconds(&self) -> u32 {
+        self.store.settings.leeway_seconds
     }
 
     /// The names of the claims that the backend gets.

@@ -5,12 +5,14 @@ use std::env;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use reqwest::Proxy;
+
 use crate::bundle::DevelopmentKeys;
-use crate::identity_source::{IdentitySource, UserPoolArn};
+use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
 use crate::source::BundleUri;
 
 /// How the function is set up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where the bundle is (`BUNDLE_URI`).
     pub bundle_uri: BundleUri,
@@ -19,6 +21,9 @@ pub struct Config {
     /// Whose tokens a bundle may accept (`USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`). `None`:
     /// whatever identity sources it has.
     pub trusted_pool: Option<TrustedPool>,
+    /// The proxy through which keys are fetched (`JWKS_PROXY`). `None`: none, whatever
+    /// `HTTPS_PROXY` says, which may be meant for others.
+    pub jwks_proxy: Option<Proxy>,
 }
 
 impl Config {
@@ -85,19 +90,28 @@ impl Config {
         if client_ids.is_some() && lookup("USER_POOL_ARN").is_none() {
             problems.add("USER_POOL_CLIENT_IDS", "set without USER_POOL_ARN, the pool of these clients");
         }
+        let jwks_proxy = lookup("JWKS_PROXY").and_then(|value| {
+            let proxy = Proxy::all(&value).ok();
+            if proxy.is_none() {
+                problems.add("JWKS_PROXY", "not the URL of a proxy, such as http://proxy.example.com:3128");
+            }
+            proxy
+        });
         match (bundle_uri, problems.0.is_empty()) {
             (Some(bundle_uri), true) => Ok(Self {
                 bundle_uri,
                 development_keys,
                 trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
+                jwks_proxy,
             }),
             _ => Err(InvalidConfig(problems.0)),
         }
     }
 }
 
-/// The user pool that this deployment trusts, whatever a bundle says: a bundle for another pool,
-/// or from somebody who may write to the bucket but not set up the function, is refused.
+/// The user pool that this deployment is for: a bundle for another one, such as that of a test
+/// environment, is refused. It guards against mistakes. Whoever may write bundles on purpose can
+/// still put keys and policies of their own into one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedPool {
     /// The user pool.
@@ -110,10 +124,13 @@ impl TrustedPool {
     /// Whether every token that the identity source accepts is of this pool and these clients.
     pub fn covers(&self, source: &IdentitySource) -> bool {
         let covers_clients = match &self.client_ids {
-            Some(trusted) => !source.client_ids().is_empty() && source.client_ids().is_subset(trusted),
+            Some(trusted) => !source.accepted().is_empty() && source.accepted().is_subset(trusted),
             None => true,
         };
-        self.user_pool == *source.user_pool() && covers_clients
+        // An emulator's own issuer is not that of the pool.
+        let is_of_pool = *source.provider() == Provider::Cognito(self.user_pool.clone())
+            && source.issuers().iter().all(|issuer| self.user_pool.issuers().contains(issuer));
+        is_of_pool && covers_clients
     }
 }
 

@@ -16,14 +16,16 @@ use crate::token::{TokenType, VerifiedToken};
 pub fn from_token(
     token: &VerifiedToken,
     source: &IdentitySource,
-    token_type: TokenType,
     action: &EntityUid,
     projection: &Projection,
 ) -> Result<(Context, usize), Reason> {
-    let (TokenType::Access, Some(shape)) = (token_type, projection.token(action)) else {
+    let projected = match source.token_type() {
+        Some(TokenType::Access) => projection.token(token.claims(), source, action)?,
+        _ => None,
+    };
+    let Some(Projected { values, dropped }) = projected else {
         return Ok((Context::empty(), 0));
     };
-    let Projected { values, dropped } = shape.project(token.claims(), source.group_claim())?;
     // As for the principal: the projection made sure of the values.
     let record = RestrictedExpression::new_record(values).map_err(|_| Reason::RequestInvalid)?;
     let context = Context::from_pairs([("token".to_owned(), record)]).map_err(|_| Reason::RequestInvalid)?;

@@ -37,7 +37,7 @@ pub fn decide(
     resource: EntityUid,
     context: Context,
 ) -> Decision {
-    let schema = Some(bundle.schema());
+    let schema = bundle.schema();
     let Ok(request) = Request::new(principal.uid(), action, resource, context, schema) else {
         return Decision::deny(Reason::RequestInvalid);
     };

@@ -4,27 +4,56 @@
 //! is. Rules: Verified Permissions User Guide, "Identity sources" and "Mapping identity provider
 //! tokens to schema"; Cognito Developer Guide, "Authorization with Amazon Verified Permissions".
 
-use std::collections::BTreeSet;
-use std::str::FromStr;
+mod file;
+mod user_pool;
 
-use cedar_policy::EntityTypeName;
-use serde::{Deserialize, Deserializer};
+use std::collections::BTreeSet;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use serde_json::{Map, Value};
 
 use crate::reason::Reason;
 use crate::token::{TokenType, required_text};
+use file::{CognitoUserPool, Configuration, IdentitySourceFile, OpenIdConnect, TokenSelection};
+pub use file::{InvalidKeyUri, KeyUri};
+pub use user_pool::{InvalidUserPoolArn, UserPoolArn};
 
 /// An issuer whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub struct IdentitySource {
     name: String,
-    principal_type: EntityTypeName,
-    group_type: Option<EntityTypeName>,
-    user_pool: UserPoolArn,
+    provider: Provider,
+    token_type: Option<TokenType>,
     issuers: Vec<String>,
-    client_ids: BTreeSet<String>,
+    accepted: BTreeSet<String>,
+    principal_type: EntityTypeName,
+    principal_id_claim: String,
+    group_type: Option<EntityTypeName>,
+    group_claim: String,
+    id_prefix: Option<String>,
     jwks_uri: Option<KeyUri>,
     jwks_file: Option<String>,
+}
+
+/// What kind of issuer it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// A Cognito user pool.
+    Cognito(UserPoolArn),
+    /// Any other provider of OpenID Connect.
+    OpenIdConnect,
+}
+
+/// Where the keys of an issuer are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyLocation {
+    /// At the `jwks_uri` of the issuer's discovery document (OpenID Connect Discovery 4).
+    Discovery {
+        /// The issuer, as it must stand in the document.
+        issuer: String,
+    },
+    /// At this URL.
+    Url(String),
 }
 
 impl IdentitySource {
@@ -36,23 +65,81 @@ impl IdentitySource {
         let file: IdentitySourceFile = serde_json::from_str(text)?;
         let IdentitySourceFile {
             principal_entity_type,
-            configuration: Configuration { cognito_user_pool_configuration: pool },
+            configuration,
             jwks_uri,
             jwks_file,
+            issuer,
+            entity_id_prefix,
             _policy_store_id: _,
             _client_token: _,
         } = file;
-        let CognitoUserPoolConfiguration { user_pool_arn, client_ids, group_configuration } = pool;
-        Ok(Self {
+        let principal_type = principal_entity_type.0;
+        let mut source = match configuration {
+            Configuration::CognitoUserPool(pool) => Self::from_user_pool(name, principal_type, pool),
+            Configuration::OpenIdConnect(provider) => Self::from_provider(name, principal_type, provider),
+        };
+        source.jwks_uri = jwks_uri;
+        source.jwks_file = jwks_file;
+        if let Some(issuer) = issuer {
+            source.issuers = vec![issuer];
+        }
+        if let Some(prefix) = entity_id_prefix {
+            source.id_prefix = Some(prefix).filter(|prefix| !prefix.is_empty());
+        }
+        Ok(source)
+    }
+
+    fn from_user_pool(name: &str, principal_type: EntityTypeName, pool: CognitoUserPool) -> Self {
+        let CognitoUserPool { user_pool_arn, client_ids, group_configuration } = pool;
+        Self {
             name: name.to_owned(),
-            principal_type: principal_entity_type.0,
+            // The store says which of its two tokens is used; see `set_token_type`.
+            token_type: None,
+            issuers: user_pool_arn.issuers().into(),
+            accepted: client_ids,
+            principal_type,
+            principal_id_claim: file::subject(),
             group_type: group_configuration.map(|groups| groups.group_entity_type.0),
-            issuers: user_pool_arn.issuers(),
-            user_pool: user_pool_arn,
-            client_ids,
-            jwks_uri,
-            jwks_file,
-        })
+            group_claim: COGNITO_GROUPS.to_owned(),
+            id_prefix: Some(user_pool_arn.pool_id().to_owned()),
+            provider: Provider::Cognito(user_pool_arn),
+            jwks_uri: None,
+            jwks_file: None,
+        }
+    }
+
+    fn from_provider(name: &str, principal_type: EntityTypeName, provider: OpenIdConnect) -> Self {
+        let OpenIdConnect { issuer, entity_id_prefix, group_configuration, token_selection } = provider;
+        let (token_type, principal_id_claim, accepted) = match token_selection {
+            TokenSelection::Access(tokens) => {
+                (TokenType::Access, tokens.principal_id_claim, tokens.audiences)
+            }
+            TokenSelection::Id(tokens) => (TokenType::Id, tokens.principal_id_claim, tokens.client_ids),
+        };
+        let (group_type, group_claim) = match group_configuration {
+            Some(groups) => (Some(groups.group_entity_type.0), groups.group_claim),
+            None => (None, String::new()),
+        };
+        Self {
+            name: name.to_owned(),
+            provider: Provider::OpenIdConnect,
+            token_type: Some(token_type),
+            issuers: vec![issuer.0],
+            accepted,
+            principal_type,
+            principal_id_claim,
+            group_type,
+            group_claim,
+            id_prefix: entity_id_prefix.map(|prefix| prefix.0),
+            jwks_uri: None,
+            jwks_file: None,
+        }
+    }
+
+    /// Says which of a pool's two tokens the policy store works with. An OIDC source says it
+    /// itself.
+    pub(crate) fn set_token_type(&mut self, token_type: TokenType) {
+        self.token_type.get_or_insert(token_type);
     }
 
     /// The name: the stem of the file.
@@ -60,9 +147,24 @@ impl IdentitySource {
         &self.name
     }
 
+    /// What kind of issuer it is.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// The type of its tokens that is accepted. `None` until the policy store has said so.
+    pub fn token_type(&self) -> Option<TokenType> {
+        self.token_type
+    }
+
     /// The Cedar type of the users.
     pub fn principal_type(&self) -> &EntityTypeName {
         &self.principal_type
+    }
+
+    /// The claim that says who the user is.
+    pub fn principal_id_claim(&self) -> &str {
+        &self.principal_id_claim
     }
 
     /// The Cedar type of the users' groups. `None`: groups are not read.
@@ -70,9 +172,9 @@ impl IdentitySource {
         self.group_type.as_ref()
     }
 
-    /// The user pool.
-    pub fn user_pool(&self) -> &UserPoolArn {
-        &self.user_pool
+    /// The claim that lists the groups of the user.
+    pub fn group_claim(&self) -> &str {
+        &self.group_claim
     }
 
     /// The values that `iss` may have, compared character by character.
@@ -80,43 +182,38 @@ impl IdentitySource {
         &self.issuers
     }
 
-    /// The clients whose tokens are accepted. Empty: those of any client of the pool.
-    pub fn client_ids(&self) -> &BTreeSet<String> {
-        &self.client_ids
+    /// The clients or audiences that a token may be for. Empty: any.
+    pub fn accepted(&self) -> &BTreeSet<String> {
+        &self.accepted
+    }
+
+    /// The id of an entity of this source: `<prefix>|<id>`, or the id alone without a prefix.
+    pub fn entity(&self, entity_type: &EntityTypeName, id: &str) -> EntityUid {
+        let id = match &self.id_prefix {
+            Some(prefix) => format!("{prefix}|{id}"),
+            None => id.to_owned(),
+        };
+        EntityUid::from_type_name_and_id(entity_type.clone(), EntityId::new(id))
     }
 
     /// What stands before the bar in the ids of principals and groups.
-    pub fn id_prefix(&self) -> &str {
-        &self.user_pool.pool_id
+    pub fn id_prefix(&self) -> Option<&str> {
+        self.id_prefix.as_deref()
     }
 
-    /// The claim that lists the groups of the user.
-    pub fn group_claim(&self) -> &str {
-        COGNITO_GROUPS
-    }
-
-    /// The groups that the claims list; none where groups are not read.
-    ///
-    /// # Errors
-    /// [`Reason::ClaimInvalid`] for a claim that is no list of names: a group that goes unseen
-    /// could be the one that a forbid policy names.
-    pub(crate) fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, Reason> {
-        let name_of = |group: &Value| match group {
-            Value::String(name) if !name.is_empty() => Ok(name.clone()),
-            _ => Err(Reason::ClaimInvalid),
-        };
-        match (&self.group_type, claims.get(COGNITO_GROUPS)) {
-            (None, _) | (_, None | Some(Value::Null)) => Ok(Vec::new()),
-            (Some(_), Some(Value::Array(groups))) => groups.iter().map(name_of).collect(),
-            (Some(_), Some(_)) => Err(Reason::ClaimInvalid),
-        }
-    }
-
-    /// Where the issuer publishes its keys.
-    pub fn jwks_uri(&self) -> String {
-        match &self.jwks_uri {
-            Some(uri) => uri.0.clone(),
-            None => self.user_pool.jwks_uri(),
+    /// Where the keys are: one place for each issuer, or one for all.
+    pub fn key_locations(&self) -> Vec<KeyLocation> {
+        match (&self.jwks_uri, &self.provider) {
+            (Some(uri), _) => vec![KeyLocation::Url(uri.as_str().to_owned())],
+            // Cognito's key sets have one address; discovery would only cost a request.
+            (None, Provider::Cognito(_)) => {
+                let uri = |issuer: &String| KeyLocation::Url(format!("{issuer}/.well-known/jwks.json"));
+                self.issuers.iter().map(uri).collect()
+            }
+            (None, Provider::OpenIdConnect) => {
+                let discovery = |issuer: &String| KeyLocation::Discovery { issuer: issuer.clone() };
+                self.issuers.iter().map(discovery).collect()
+            }
         }
     }
 
@@ -125,311 +222,142 @@ impl IdentitySource {
         self.jwks_file.as_deref()
     }
 
-    /// Checks that the token is of the type that the policy store works with.
-    pub(crate) fn check_token_type(
-        &self,
-        claims: &Map<String, Value>,
-        expected: TokenType,
-    ) -> Result<(), Reason> {
-        match required_text(claims, "token_use")? {
-            token_use if token_use == expected.name() => Ok(()),
-            _ => Err(Reason::TokenTypeMismatch),
+    /// The file of the policy store in which the keys are kept, if they are: the one that the
+    /// source names, else `jwks/<name>.json`.
+    pub fn pinned_keys_file(&self) -> String {
+        match &self.jwks_file {
+            Some(file) => file.clone(),
+            None => format!("jwks/{}.json", self.name),
         }
     }
 
-    /// Checks that the token was issued to a client that is accepted: `aud` of an ID token,
-    /// `client_id` of an access token.
-    pub(crate) fn check_client(
+    /// Checks that the token is of the type that is accepted. `explicit_access` is whether its
+    /// header says `at+jwt` (RFC 9068 2.1).
+    ///
+    /// Cognito says it by `token_use`. Others say it by no claim that they all have, so a token is
+    /// refused that bears a mark of the other type (RFC 8725 3.12).
+    pub(crate) fn check_token_type(
         &self,
         claims: &Map<String, Value>,
-        token_type: TokenType,
+        explicit_access: bool,
     ) -> Result<(), Reason> {
-        let claim = match token_type {
-            TokenType::Access => "client_id",
-            TokenType::Id => "aud",
+        let token_type = self.token_type.ok_or(Reason::TokenTypeMismatch)?;
+        let is_expected = match &self.provider {
+            Provider::Cognito(_) => required_text(claims, TOKEN_USE)? == token_type.name(),
+            Provider::OpenIdConnect => {
+                let has = |names: &[&str]| names.iter().any(|name| claims.contains_key(*name));
+                let says = |claim: &str, values: &[&str]| match claims.get(claim) {
+                    None => true,
+                    Some(value) => values.iter().any(|expected| value == expected),
+                };
+                match token_type {
+                    TokenType::Access => {
+                        (explicit_access || !has(&ID_TOKEN_MARKS) || claims.get("typ").is_some())
+                            && says("typ", &["Bearer", "at+jwt", "JWT"])
+                            && says(TOKEN_USE, &["access"])
+                    }
+                    TokenType::Id => {
+                        !explicit_access
+                            && !has(&ACCESS_TOKEN_MARKS)
+                            && says("typ", &["ID", "JWT"])
+                            && says(TOKEN_USE, &["id"])
+                    }
+                }
+            }
         };
-        let client = required_text(claims, claim)?;
-        match self.client_ids.is_empty() || self.client_ids.contains(client) {
+        if is_expected { Ok(()) } else { Err(Reason::TokenTypeMismatch) }
+    }
+
+    /// Checks that the token is for a client or audience that is accepted.
+    ///
+    /// | source | ID token | access token |
+    /// |---|---|---|
+    /// | Cognito | `aud` | `client_id` |
+    /// | OIDC | any of `aud` | any of `aud`; where there is none, `cid` or `client_id` |
+    ///
+    /// (User Guide, "Client and audience validation".) The claim must be there even where any
+    /// value is accepted: a token for nobody is not one for us (RFC 8725 3.9).
+    pub(crate) fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+        let audience = match (&self.provider, self.token_type) {
+            (Provider::Cognito(_), Some(TokenType::Access)) => vec![required_text(claims, "client_id")?],
+            (Provider::Cognito(_), _) => vec![required_text(claims, "aud")?],
+            (Provider::OpenIdConnect, Some(TokenType::Access)) if !claims.contains_key("aud") => {
+                let names: Vec<&str> =
+                    ["cid", "client_id"].into_iter().filter(|name| claims.contains_key(*name)).collect();
+                names.into_iter().map(|name| required_text(claims, name)).collect::<Result<_, _>>()?
+            }
+            (Provider::OpenIdConnect, _) => texts(claims.get("aud"))?,
+        };
+        if audience.is_empty() {
+            return Err(Reason::ClaimInvalid);
+        }
+        match self.accepted.is_empty() || audience.iter().any(|name| self.accepted.contains(*name)) {
             true => Ok(()),
             false => Err(Reason::ClientMismatch),
         }
     }
-}
 
-/// The ARN of a Cognito user pool, e.g.
-/// `arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserPoolArn {
-    text: String,
-    region: String,
-    dns_suffix: &'static str,
-    pool_id: String,
-}
-
-impl UserPoolArn {
-    /// The whole ARN.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Both forms of issuer that a pool can be set to (Cognito API, `IssuerConfigurationType`
-    /// `ORIGINAL` and `UPDATED`).
-    fn issuers(&self) -> Vec<String> {
-        let Self { region, dns_suffix, pool_id, text: _ } = self;
-        ["cognito-idp", "issuer-cognito-idp"]
-            .map(|host| format!("https://{host}.{region}.{dns_suffix}/{pool_id}"))
-            .into()
-    }
-
-    fn jwks_uri(&self) -> String {
-        let Self { region, dns_suffix, pool_id, text: _ } = self;
-        format!("https://cognito-idp.{region}.{dns_suffix}/{pool_id}/.well-known/jwks.json")
-    }
-}
-
-impl FromStr for UserPoolArn {
-    type Err = InvalidUserPoolArn;
-
-    fn from_str(text: &str) -> Result<Self, InvalidUserPoolArn> {
-        let fields: Vec<&str> = text.split(':').collect();
-        let ["arn", partition, "cognito-idp", region, account, resource] = fields.as_slice() else {
-            return Err(InvalidUserPoolArn);
+    /// Refuses what AVP refuses of Cognito: claims `cognito:...` or `custom:...` beside one that
+    /// is named `cognito` or `custom`, since both would be the same attribute in dot notation
+    /// (User Guide, "Working with Amazon Cognito identity sources").
+    pub(crate) fn check_names(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
+        let is_ambiguous = |family: &&str| {
+            let in_family =
+                |name: &String| name.strip_prefix(*family).is_some_and(|rest| rest.starts_with(':'));
+            claims.contains_key(*family) && claims.keys().any(in_family)
         };
-        let pool_id = resource.strip_prefix("userpool/").ok_or(InvalidUserPoolArn)?;
-        let name =
-            pool_id.strip_prefix(region).and_then(|rest| rest.strip_prefix('_')).ok_or(InvalidUserPoolArn)?;
-        let dns_suffix = PARTITIONS
-            .iter()
-            .find(|(known, _)| known == partition)
-            .map(|(_, suffix)| *suffix)
-            .ok_or(InvalidUserPoolArn)?;
-        let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if region.is_empty()
-            || !region.bytes().all(is_region)
-            || account.len() != 12
-            || !account.bytes().all(|byte| byte.is_ascii_digit())
-            || name.is_empty()
-            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        {
-            return Err(InvalidUserPoolArn);
-        }
-        Ok(Self {
-            text: text.to_owned(),
-            region: (*region).to_owned(),
-            dns_suffix,
-            pool_id: pool_id.to_owned(),
-        })
-    }
-}
-
-/// The text is not the ARN of a user pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a user pool ARN of the form arn:aws:cognito-idp:REGION:ACCOUNT:userpool/REGION_ID")]
-pub struct InvalidUserPoolArn;
-
-/// A URL that keys may be fetched from: https, or plain http to this very machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyUri(String);
-
-impl FromStr for KeyUri {
-    type Err = InvalidKeyUri;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKeyUri> {
-        let url = reqwest::Url::parse(text).map_err(|_| InvalidKeyUri)?;
-        let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        match url.scheme() {
-            "https" if is_plain => Ok(Self(text.to_owned())),
-            "http" if is_plain && is_loopback => Ok(Self(text.to_owned())),
-            _ => Err(InvalidKeyUri),
+        match (&self.provider, COGNITO_FAMILIES.iter().any(is_ambiguous)) {
+            (Provider::Cognito(_), true) => Err(Reason::ClaimInvalid),
+            _ => Ok(()),
         }
     }
-}
 
-/// The text is not a URL that keys may be fetched from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an https URL without user name, password and fragment (http only to a loopback address)")]
-pub struct InvalidKeyUri;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IdentitySourceFile {
-    principal_entity_type: EntityType,
-    configuration: Configuration,
-    jwks_uri: Option<KeyUri>,
-    jwks_file: Option<String>,
-    /// Parts of AVP's request that mean nothing here.
-    #[serde(rename = "policyStoreId")]
-    _policy_store_id: Option<serde::de::IgnoredAny>,
-    #[serde(rename = "clientToken")]
-    _client_token: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Configuration {
-    cognito_user_pool_configuration: CognitoUserPoolConfiguration,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CognitoUserPoolConfiguration {
-    user_pool_arn: UserPoolArn,
-    #[serde(default)]
-    client_ids: BTreeSet<String>,
-    group_configuration: Option<GroupConfiguration>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct GroupConfiguration {
-    group_entity_type: EntityType,
-}
-
-struct EntityType(EntityTypeName);
-
-/// Parses while `serde_json` still knows the line, so that every problem has a position.
-macro_rules! deserialize_from_str {
-    ($($name:ty = $parse:expr;)+) => {$(
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                ($parse)(&text).map_err(|error| {
-                    serde::de::Error::custom(format_args!("`{text}` is {error}"))
-                })
+    /// The groups that the claims list; none where groups are not read. A list counts each
+    /// element as it is; a string counts each of its words (User Guide, "OIDC groups claim
+    /// supports multiple formats").
+    ///
+    /// # Errors
+    /// [`Reason::ClaimInvalid`] for a claim that is no list of names: a group that goes unseen
+    /// could be the one that a forbid policy names.
+    pub(crate) fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, Reason> {
+        let names = match (&self.group_type, claims.get(&self.group_claim)) {
+            (None, _) | (_, None | Some(Value::Null)) => Vec::new(),
+            (_, Some(Value::String(words))) if self.provider == Provider::OpenIdConnect => {
+                words.split(' ').filter(|word| !word.is_empty()).collect()
             }
-        }
-    )+};
+            (_, Some(Value::String(_))) => return Err(Reason::ClaimInvalid),
+            (_, groups) => texts(groups)?,
+        };
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
 }
 
-deserialize_from_str! {
-    UserPoolArn = |text: &str| text.parse::<UserPoolArn>();
-    KeyUri = |text: &str| text.parse::<KeyUri>();
-    EntityType = |text: &str| text.parse().map(EntityType).map_err(|_| "not the name of an entity type");
+/// A string, or an array of strings, none of them empty.
+fn texts(claim: Option<&Value>) -> Result<Vec<&str>, Reason> {
+    let text = |value: &'_ Value| matches!(value, Value::String(text) if !text.is_empty());
+    match claim {
+        Some(Value::Array(values)) if values.iter().all(text) => {
+            Ok(values.iter().filter_map(Value::as_str).collect())
+        }
+        Some(value) if text(value) => Ok(value.as_str().into_iter().collect()),
+        _ => Err(Reason::ClaimInvalid),
+    }
 }
 
 /// The claim of Cognito's tokens that lists groups; it cannot be renamed.
 const COGNITO_GROUPS: &str = "cognito:groups";
 
-/// The domain of each partition (AWS General Reference, "AWS service endpoints").
-const PARTITIONS: [(&str, &str); 4] = [
-    ("aws", "amazonaws.com"),
-    ("aws-cn", "amazonaws.com.cn"),
-    ("aws-eusc", "amazonaws.eu"),
-    ("aws-us-gov", "amazonaws.com"),
-];
+/// What stands before the colon in the names of Cognito's own claims.
+pub(crate) const COGNITO_FAMILIES: [&str; 2] = ["cognito", "custom"];
+
+const TOKEN_USE: &str = "token_use";
+
+/// OpenID Connect Core 2 and 3.3.2.11: claims of ID tokens alone. (Keycloak before 25 puts `nonce`
+/// into access tokens too, but says `typ` beside it.)
+const ID_TOKEN_MARKS: [&str; 3] = ["at_hash", "c_hash", "nonce"];
+
+/// RFC 9068 2.2 and 2.2.3, and what Okta (`cid`, `scp`) and Entra (`scp`) call the same.
+const ACCESS_TOKEN_MARKS: [&str; 4] = ["cid", "client_id", "scope", "scp"];
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const ARN: &str = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE";
-
-    fn source() -> IdentitySource {
-        let file = json!({
-            "policyStoreId": "PSEXAMPLE",
-            "principalEntityType": "PetStore::User",
-            "configuration": {"cognitoUserPoolConfiguration": {
-                "userPoolArn": ARN,
-                "clientIds": ["1example23456789"],
-                "groupConfiguration": {"groupEntityType": "PetStore::UserGroup"}
-            }}
-        });
-        IdentitySource::from_json("cognito", &file.to_string()).unwrap()
-    }
-
-    #[test]
-    fn reads_the_shape_of_create_identity_source() {
-        let source = source();
-        assert_eq!(source.principal_type().to_string(), "PetStore::User");
-        assert_eq!(source.group_type().unwrap().to_string(), "PetStore::UserGroup");
-        assert_eq!(source.id_prefix(), "us-east-1_EXAMPLE");
-        assert_eq!(
-            source.issuers(),
-            [
-                "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE",
-                "https://issuer-cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE"
-            ]
-        );
-        assert_eq!(
-            source.jwks_uri(),
-            "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE/.well-known/jwks.json"
-        );
-    }
-
-    #[test]
-    fn the_domain_is_that_of_the_partition() {
-        let arn = "arn:aws-cn:cognito-idp:cn-north-1:123456789012:userpool/cn-north-1_A1";
-        let pool: UserPoolArn = arn.parse().unwrap();
-        assert!(pool.jwks_uri().starts_with("https://cognito-idp.cn-north-1.amazonaws.com.cn/"));
-    }
-
-    #[test]
-    fn refuses_what_is_no_user_pool() {
-        for text in [
-            "",
-            "us-east-1_EXAMPLE",
-            "arn:aws:cognito-idp:us-east-1:123456789012:userpool/",
-            "arn:aws:cognito-idp:us-east-1:123456789012:userpool/eu-west-1_EXAMPLE",
-            "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EX/AMPLE",
-            "arn:aws:cognito-idp:us-east-1@evil.example:123456789012:userpool/us-east-1@evil.example_A",
-            "arn:aws:cognito-idp:us-east-1:1234:userpool/us-east-1_EXAMPLE",
-            "arn:other:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE",
-            "arn:aws:iam:us-east-1:123456789012:userpool/us-east-1_EXAMPLE",
-        ] {
-            assert_eq!(text.parse::<UserPoolArn>(), Err(InvalidUserPoolArn), "{text}");
-        }
-    }
-
-    #[test]
-    fn keys_come_over_https_or_from_this_machine() {
-        for uri in
-            ["https://example.com/keys", "http://127.0.0.1:8080/keys", "http://[::1]/k", "http://localhost/k"]
-        {
-            assert!(uri.parse::<KeyUri>().is_ok(), "{uri}");
-        }
-        for uri in [
-            "http://example.com/keys",
-            "http://localhost.example.com/keys",
-            "http://127.0.0.1@example.com/keys",
-            "https://user:secret@example.com/",
-            "file:///etc/passwd",
-            "keys.json",
-        ] {
-            assert_eq!(uri.parse::<KeyUri>(), Err(InvalidKeyUri), "{uri}");
-        }
-    }
-
-    #[test]
-    fn a_problem_names_its_line() {
-        let text = "{\n\"principalEntityType\": \"PetStore::\",\n\"configuration\": {}}";
-        let error = IdentitySource::from_json("x", text).unwrap_err();
-        assert_eq!(error.line(), 2);
-        assert!(error.to_string().contains("`PetStore::` is not the name of an entity type"));
-    }
-
-    #[test]
-    fn type_and_client_are_checked_by_the_claims_of_cognito() {
-        let source = source();
-        let claims = |value: Value| value.as_object().unwrap().clone();
-        let access = claims(json!({"token_use": "access", "client_id": "1example23456789"}));
-        let id = claims(json!({"token_use": "id", "aud": "1example23456789"}));
-        assert_eq!(source.check_token_type(&access, TokenType::Access), Ok(()));
-        assert_eq!(source.check_token_type(&id, TokenType::Access), Err(Reason::TokenTypeMismatch));
-        assert_eq!(source.check_client(&access, TokenType::Access), Ok(()));
-        assert_eq!(source.check_client(&id, TokenType::Id), Ok(()));
-        assert_eq!(source.check_client(&access, TokenType::Id), Err(Reason::ClaimInvalid));
-        let other = claims(json!({"client_id": "other"}));
-        assert_eq!(source.check_client(&other, TokenType::Access), Err(Reason::ClientMismatch));
-        let groups = claims(json!({"cognito:groups": ["a", "b c"]}));
-        assert_eq!(source.groups(&groups), Ok(vec!["a".to_owned(), "b c".to_owned()]));
-        for groups in [json!("a"), json!([1]), json!([""]), json!({})] {
-            let groups = claims(json!({"cognito:groups": groups}));
-            assert_eq!(source.groups(&groups), Err(Reason::ClaimInvalid));
-        }
-        let list = claims(json!({"aud": ["1example23456789"]}));
-        assert_eq!(source.check_client(&list, TokenType::Id), Err(Reason::ClaimInvalid));
-    }
-}
+mod tests;

@@ -1,178 +1,161 @@
 //! Key sets over HTTP.
 //!
 //! A source whose keys are kept with the store needs no network: those keys are final. For every
-//! other one the keys are fetched in init and again when a token names a key that is not there,
-//! at most once in ten seconds, so that forged key ids cannot make the function fetch.
+//! other one the keys are fetched in init, again when they are no longer [fresh](freshness), and
+//! again when a token names a key that is not there. Nothing runs in the background, since Lambda
+//! freezes the function between calls: what is due is done within a call, by the wall clock.
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod fetch;
+mod freshness;
+
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode, redirect};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
+use crate::identity_source::KeyLocation;
 use crate::time::UnixTime;
-use crate::token::key_set::{self, InvalidKeySet, KeySet};
+use crate::token::key_set::{KeyPlace, KeySet, KeySets};
+use fetch::Fetched;
+pub use fetch::{FetchFailure, KeyClient};
+use freshness::{Freshness, Need};
 
 /// The keys of every identity source of a bundle.
 #[derive(Clone, Debug)]
 pub struct KeyCache {
-    sources: Vec<Arc<SourceKeys>>,
+    /// For each identity source, one entry for each of its key locations.
+    sources: Vec<Vec<Arc<CachedKeys>>>,
 }
 
 #[derive(Debug)]
-struct SourceKeys {
-    name: String,
+struct CachedKeys {
+    /// The name of the identity source, for the log.
+    source: String,
     /// `None`: the keys are kept with the store.
-    uri: Option<String>,
+    location: Option<KeyLocation>,
     development_keys: DevelopmentKeys,
-    keys: RwLock<Arc<KeySet>>,
-    /// When the last fetch began. Held while one is under way, so that there is only one.
-    last_attempt: Mutex<Option<UnixTime>>,
-    client: OnceCell<Client>,
+    client: KeyClient,
+    /// Never held across an await.
+    state: SyncMutex<State>,
+    /// Held by the one fetch that is under way.
+    in_flight: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Arc<KeySet>,
+    freshness: Freshness,
 }
 
 impl KeyCache {
-    /// Takes the keys of a bundle, and fetches the others. That a fetch fails is logged and no
-    /// more: the tokens of other sources can still be verified.
-    pub async fn load(bundle: &Bundle, development_keys: DevelopmentKeys, now: UnixTime) -> Self {
-        let pinned = bundle.pinned_keys().iter();
-        let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| {
-            Arc::new(SourceKeys {
-                name: source.name().to_owned(),
-                uri: pinned.is_none().then(|| source.jwks_uri()),
+    /// Takes the keys of a bundle, and fetches the others, all at once. That a fetch fails is
+    /// logged and no more: the tokens of other sources can still be verified.
+    pub async fn load(
+        bundle: &Bundle,
+        development_keys: DevelopmentKeys,
+        client: KeyClient,
+        now: UnixTime,
+    ) -> Self {
+        let cached = |source: &str, location, keys| {
+            Arc::new(CachedKeys {
+                source: source.to_owned(),
+                location,
                 development_keys,
-                keys: RwLock::new(Arc::new(pinned.clone().unwrap_or_default())),
-                last_attempt: Mutex::new(None),
-                client: OnceCell::new(),
+                client: client.clone(),
+                state: SyncMutex::new(State { keys: Arc::new(keys), freshness: Freshness::default() }),
+                in_flight: Mutex::new(()),
             })
+        };
+        let pinned = bundle.pinned_keys().iter();
+        let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| match pinned {
+            Some(keys) => vec![cached(source.name(), None, keys.clone())],
+            None => {
+                let locations = source.key_locations().into_iter();
+                locations.map(|location| cached(source.name(), Some(location), KeySet::default())).collect()
+            }
         });
         let cache = Self { sources: sources.collect() };
         let mut fetches = JoinSet::new();
-        for source in &cache.sources {
-            let source = Arc::clone(source);
-            fetches.spawn(async move { source.refresh(now).await });
+        for keys in cache.sources.iter().flatten() {
+            fetches.spawn(Arc::clone(keys).fetch(now));
         }
         fetches.join_all().await;
         cache
     }
 
-    /// The keys as they are now, in the order of the identity sources.
-    pub fn snapshot(&self) -> Vec<Arc<KeySet>> {
-        self.sources.iter().map(|source| source.keys()).collect()
+    /// The keys that may be used now. Those that are too old are none.
+    pub fn snapshot(&self, now: UnixTime) -> KeySets {
+        let usable = |keys: &Arc<CachedKeys>| keys.usable(now);
+        KeySets::new(self.sources.iter().map(|source| source.iter().map(usable).collect()).collect())
     }
 
-    /// Fetches the keys of a source again, unless that was tried just now.
-    pub async fn refresh(&self, source: usize, now: UnixTime) {
-        if let Some(source) = self.sources.get(source) {
-            source.refresh(now).await;
+    /// Fetches the keys of a place that a token named a key of, unless that was tried just now.
+    pub async fn refresh(&self, place: KeyPlace, now: UnixTime) {
+        if let Some(keys) = self.get(place) {
+            Arc::clone(keys).fetch(now).await;
         }
+    }
+
+    /// Fetches the keys of a place if they have aged. The call does not need the new ones, so it
+    /// waits only as long as a fetch usually takes; the fetch then goes on in later calls.
+    pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
+        if let Some(keys) = self.get(place)
+            && keys.lock().freshness.need(now) == Need::Stale
+        {
+            let fetch = tokio::spawn(Arc::clone(keys).fetch(now));
+            let _ = timeout(STALE_BUDGET, fetch).await;
+        }
+    }
+
+    fn get(&self, place: KeyPlace) -> Option<&Arc<CachedKeys>> {
+        let of_source = self.sources.get(place.source)?;
+        of_source.get(place.issuer).or(of_source.last())
     }
 }
 
-impl SourceKeys {
-    fn keys(&self) -> Arc<KeySet> {
-        // A poisoned lock holds a whole key set all the same: it is only ever replaced.
-        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+impl CachedKeys {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock holds a whole state all the same: it is only ever replaced.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn refresh(&self, now: UnixTime) {
-        let Some(uri) = &self.uri else {
+    fn usable(&self, now: UnixTime) -> Arc<KeySet> {
+        let state = self.lock();
+        match (&self.location, state.freshness.need(now)) {
+            (Some(_), Need::Expired) => Arc::default(),
+            _ => Arc::clone(&state.keys),
+        }
+    }
+
+    async fn fetch(self: Arc<Self>, now: UnixTime) {
+        let Some(location) = &self.location else {
             return;
         };
-        let mut last_attempt = self.last_attempt.lock().await;
-        let since = last_attempt.map(|last| now.as_seconds().saturating_sub(last.as_seconds()));
-        if since.is_some_and(|seconds| seconds < COOLDOWN_SECONDS) {
+        let _in_flight = self.in_flight.lock().await;
+        // Whoever waited for another fetch finds here that it has just been tried.
+        if !self.lock().freshness.try_now(now) {
             return;
         }
-        *last_attempt = Some(now);
-        // The URL stays out of the log: it may have been set to something that is nobody's business.
-        match self.fetch(uri).await {
-            Ok(keys) => {
-                info!(source = self.name, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
-                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        // Neither the URL nor a key id is for the log.
+        match self.client.fetch(location, self.development_keys).await {
+            Ok(Fetched { keys, max_age }) => {
+                let mut state = self.lock();
+                info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
+                // Keys that are no longer published are gone from here on.
+                state.keys = Arc::new(keys);
+                state.freshness.succeeded(now, max_age);
             }
-            Err(error) => warn!(source = self.name, %error, "key set not fetched"),
-        }
-    }
-
-    async fn fetch(&self, uri: &str) -> Result<KeySet, FetchFailure> {
-        let client = self.client.get_or_try_init(|| async { client() }).await?;
-        let text = match get(client, uri).await {
-            Err(failure) if failure.is_passing() => get(client, uri).await?,
-            answer => answer?,
-        };
-        let keys = KeySet::parse(&text)?;
-        let keys = match self.development_keys {
-            DevelopmentKeys::Allow => keys,
-            DevelopmentKeys::Refuse => keys.without_development_keys(),
-        };
-        match keys.is_empty() {
-            true => Err(FetchFailure::NoUsableKey),
-            false => Ok(keys),
+            Err(error) => {
+                warn!(source = self.source, %error, "key set not fetched");
+                self.lock().freshness.failed();
+            }
         }
     }
 }
 
-fn client() -> Result<Client, FetchFailure> {
-    Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(TOTAL_TIMEOUT)
-        .build()
-        .map_err(|_| FetchFailure::Client)
-}
-
-async fn get(client: &Client, uri: &str) -> Result<Vec<u8>, FetchFailure> {
-    let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => FetchFailure::Timeout,
-        false => FetchFailure::Unreachable,
-    };
-    let mut response = client.get(uri).send().await.map_err(unreachable)?;
-    if response.status() != StatusCode::OK {
-        return Err(FetchFailure::Status(response.status().as_u16()));
-    }
-    let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        text.extend_from_slice(&chunk);
-        if text.len() > key_set::MAX_BYTES {
-            return Err(InvalidKeySet::TooLarge.into());
-        }
-    }
-    Ok(text)
-}
-
-/// Why a key set could not be fetched. Says nothing of the URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum FetchFailure {
-    #[error("the HTTP client cannot be set up")]
-    Client,
-    #[error(transparent)]
-    Invalid(#[from] InvalidKeySet),
-    #[error("no key of the set can be used")]
-    NoUsableKey,
-    #[error("the key server answered {0}")]
-    Status(u16),
-    #[error("the key server did not answer in time")]
-    Timeout,
-    #[error("the key server cannot be reached")]
-    Unreachable,
-}
-
-impl FetchFailure {
-    /// Whether the same request may succeed at once.
-    fn is_passing(self) -> bool {
-        matches!(self, Self::Unreachable | Self::Status(500..))
-    }
-}
-
-/// The least time between two fetches from one source, whether they succeed or not; that of
-/// `aws-jwt-verify`.
-const COOLDOWN_SECONDS: u64 = 10;
-
-/// A call waits for a fetch at the worst: with one more attempt this stays below three seconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-const TOTAL_TIMEOUT: Duration = Duration::from_millis(1400);
+/// How long a call waits for keys that it does not need: twice what a fetch takes within a region.
+const STALE_BUDGET: Duration = Duration::from_millis(150);

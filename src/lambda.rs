@@ -1,5 +1,7 @@
 //! The function: an event in, a response or an error out.
 
+use std::sync::Arc;
+
 use cedar_policy::PolicyId;
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
@@ -9,18 +11,21 @@ use crate::authorize::{Outcome, authorize};
 use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::config::Config;
-use crate::jwks::KeyCache;
+use crate::jwks::{KeyCache, KeyClient};
 use crate::reason::{Reason, Status};
 use crate::response::PolicyResponse;
 use crate::source::LoadFailure;
 use crate::time::UnixTime;
-use crate::token::Unverified;
+use crate::token::bearer::Bearer;
+use crate::token::{self, Unverified, VerifiedToken};
+use crate::token_cache::TokenCache;
 
 /// The function, ready for events.
 #[derive(Debug)]
 pub struct Function {
     bundle: Bundle,
     keys: KeyCache,
+    tokens: TokenCache,
 }
 
 impl Function {
@@ -37,10 +42,11 @@ impl Function {
                 return Err(InitFailure::UntrustedIdentitySource(names.join("`, `")));
             }
         }
-        let keys = KeyCache::load(&bundle, config.development_keys, now).await;
+        let client = KeyClient::new(config.jwks_proxy.clone());
+        let keys = KeyCache::load(&bundle, config.development_keys, client, now).await;
         let manifest = bundle.manifest();
         info!(bundle = manifest.name, revision = manifest.revision, uri = %config.bundle_uri, "bundle loaded");
-        Ok(Self { bundle, keys })
+        Ok(Self { bundle, keys, tokens: TokenCache::default() })
     }
 
     /// Answers an event. It never fails: a fault is an answer too.
@@ -49,23 +55,46 @@ impl Function {
             Ok(call) => call,
             Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string()),
         };
-        let mut result = authorize(&call, &self.bundle, &self.keys.snapshot(), now);
-        if let Err(Unverified::KeyMissing { source }) = result {
-            self.keys.refresh(source, now).await;
-            result = authorize(&call, &self.bundle, &self.keys.snapshot(), now);
-        }
-        match result {
+        let decided = match self.authenticate(&call, now).await {
+            Ok(token) => authorize(&call, &self.bundle, &token),
+            Err(reason) => Err(reason),
+        };
+        match decided {
             Ok(outcome) => Answer::decided(outcome, self.bundle.revision()),
-            Err(Unverified::Refused(reason)) => Answer::refused(reason, ""),
-            Err(Unverified::KeyMissing { source }) => {
-                // Without any key nothing can be said of the token; with some, it is not of them.
-                let has_keys = self.keys.snapshot().get(source).is_some_and(|keys| !keys.is_empty());
-                match has_keys {
-                    true => Answer::refused(Reason::KeyUnknown, ""),
-                    false => Answer::refused(Reason::KeysUnavailable, ""),
-                }
-            }
+            Err(reason) => Answer::refused(reason, ""),
         }
+    }
+
+    /// Verifies the token of a call, if need be with keys that are fetched for it.
+    async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<Arc<VerifiedToken>, Reason> {
+        let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
+        let bearer = Bearer::parse(call.authorization())?;
+        let mut key_sets = self.keys.snapshot(now);
+        let token = match self.tokens.get(bearer, &key_sets, leeway, now) {
+            Some(token) => token,
+            None => {
+                let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
+                if let Err(Unverified::KeyMissing(place)) = verified {
+                    self.keys.refresh(place, now).await;
+                    key_sets = self.keys.snapshot(now);
+                    verified = token::verify(bearer, sources, &key_sets, leeway, now);
+                }
+                let token = Arc::new(verified.map_err(|unverified| match unverified {
+                    Unverified::Refused(reason) => reason,
+                    // With some keys at hand the token is not of them; without any, nobody can say.
+                    Unverified::KeyMissing(place) => {
+                        match key_sets.get(place).is_some_and(|keys| !keys.is_empty()) {
+                            true => Reason::KeyUnknown,
+                            false => Reason::KeysUnavailable,
+                        }
+                    }
+                })?);
+                self.tokens.insert(bearer, &token, &key_sets);
+                token
+            }
+        };
+        self.keys.refresh_if_stale(token.keys(), now).await;
+        Ok(token)
     }
 }
 

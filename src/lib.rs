@@ -7,7 +7,7 @@
 //!
 //! 1. [`lambda`] reads the event into a [`Call`](call::Call); its [`MethodArn`](arn::MethodArn)
 //!    is hostile input.
-//! 2. [`token`] verifies the token against the [identity source](identity_source) that has its
+//! 2. [`token`] verifies the token, unless it was [seen](token_cache) before, against the [identity source](identity_source) that has its
 //!    issuer. No claim counts before the signature does.
 //! 3. [`route`] finds the route that API Gateway takes for the path: `get /pets/{petId}`, which is
 //!    at the same time the id of the Cedar action.
@@ -17,8 +17,8 @@
 //! 5. [`decision`] lets Cedar evaluate the policies of the [`bundle`].
 //! 6. [`grant`] writes the decision as IAM statements, and [`response`] as what API Gateway reads.
 //!
-//! [`authorize`] is steps 2 to 6 as one function of its arguments; clock, keys and bundle are
-//! given to it. [`reason`] has the closed set of codes that say how any request ended.
+//! [`token::verify`] is step 2 and [`authorize`](authorize::authorize) steps 3 to 6, as functions of
+//! their arguments; clock, keys and bundle are given to them. [`reason`] has the closed set of codes that say how any request ended.
 //!
 //! # Words
 //! *Principal*, *action*, *resource* and *context* are Cedar's: who, does what, to what, and under
@@ -32,6 +32,7 @@ pub mod context;
 pub mod decision;
 pub mod grant;
 pub mod identity_source;
+pub mod inputs;
 pub mod principal;
 pub mod projection;
 pub mod reason;
@@ -40,6 +41,7 @@ pub mod route;
 pub mod store;
 pub mod time;
 pub mod token;
+pub mod token_cache;
 
 pub mod authorize;
 

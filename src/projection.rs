@@ -5,27 +5,90 @@
 //! never looked at. The JSON of a token never reaches Cedar's own JSON parser, to which
 //! `{"__entity": ...}` or `{"__extn": ...}` inside a claim would be an entity or a function call.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use cedar_policy::{Context, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::{Map, Value};
 
+use crate::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
 use crate::reason::Reason;
+use crate::token::TokenType;
+
+/// What is taken of a token, and as what.
+#[derive(Clone, Debug)]
+pub enum Projection {
+    /// What the schema declares.
+    Schema(Shapes),
+    /// Without a schema: every claim of a simple type, as in AVP's example of client-side
+    /// authorization (User Guide, "Client-side authorization for JWTs").
+    Schemaless,
+}
+
+impl Projection {
+    /// The attributes of a principal, from the claims of an ID token.
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`].
+    pub fn principal(
+        &self,
+        claims: &Map<String, Value>,
+        source: &IdentitySource,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        match self {
+            Self::Schema(shapes) => match shapes.principals.get(source.principal_type()) {
+                Some(shape) => shape.project_claims(claims, source),
+                None => Ok(Projected::default()),
+            },
+            Self::Schemaless => Ok(project_simple(claims, source)),
+        }
+    }
+
+    /// The attributes of a principal that has none: those of an access token go elsewhere.
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`] where the schema requires one.
+    pub fn principal_without_claims(
+        &self,
+        source: &IdentitySource,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        self.principal(&Map::new(), source)
+    }
+
+    /// The members of `context.token`, from the claims of an access token. `None`: the context of
+    /// this action has no such record.
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`].
+    pub fn token(
+        &self,
+        claims: &Map<String, Value>,
+        source: &IdentitySource,
+        action: &EntityUid,
+    ) -> Result<Option<Projected>, RequiredClaimMissing> {
+        match self {
+            Self::Schema(shapes) => {
+                shapes.tokens.get(action).map(|shape| shape.project_claims(claims, source)).transpose()
+            }
+            Self::Schemaless => Ok(Some(project_simple(claims, source))),
+        }
+    }
+}
 
 /// Every shape of a schema that a token can fill.
 #[derive(Clone, Debug, Default)]
-pub struct Projection {
+pub struct Shapes {
     principals: HashMap<EntityTypeName, Record>,
     tokens: HashMap<EntityUid, Record>,
 }
 
-impl Projection {
+impl Shapes {
     /// Reads the shapes of entity types and of the `token` record in the context of actions.
     ///
     /// # Errors
     /// [`UnknownType`] for a type that this version does not know.
     pub fn from_schema(schema: &ResolvedSchema) -> Result<Self, UnknownType> {
-        let mut projection = Self::default();
+        let mut shapes = Self::default();
         for (namespace, name, definition) in schema.definitions("entityTypes") {
             let Ok(entity_type) = qualify(namespace, name).parse() else {
                 return Err(UnknownType(name.clone()));
@@ -34,7 +97,7 @@ impl Projection {
                 Some(shape) => schema.record(shape)?,
                 None => Record::default(),
             };
-            projection.principals.insert(entity_type, shape);
+            shapes.principals.insert(entity_type, shape);
         }
         for (namespace, id, definition) in schema.definitions("actions") {
             let Some(context) = definition.pointer("/appliesTo/context") else {
@@ -48,20 +111,10 @@ impl Projection {
             let Ok(action_type) = qualify(namespace, "Action").parse() else {
                 return Err(UnknownType(id.clone()));
             };
-            let action = EntityUid::from_type_name_and_id(action_type, cedar_policy::EntityId::new(id));
-            projection.tokens.insert(action, token);
+            let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(id));
+            shapes.tokens.insert(action, token);
         }
-        Ok(projection)
-    }
-
-    /// The attributes of principals of a type. `None`: the schema does not define the type.
-    pub fn principal(&self, principal_type: &EntityTypeName) -> Option<&Record> {
-        self.principals.get(principal_type)
-    }
-
-    /// The attributes of `context.token` for an action. `None`: the action has no such record.
-    pub fn token(&self, action: &EntityUid) -> Option<&Record> {
-        self.tokens.get(action)
+        Ok(shapes)
     }
 }
 
@@ -191,31 +244,43 @@ impl From<RequiredClaimMissing> for Reason {
 }
 
 impl Record {
-    /// Takes no attribute at all.
+    /// Takes the attributes of this record from the claims of a token. The claim that lists
+    /// groups is never an attribute: groups are parents.
     ///
-    /// # Errors
-    /// [`RequiredClaimMissing`] where one is required.
-    pub fn project_nothing(&self) -> Result<Projected, RequiredClaimMissing> {
-        match self.attributes.values().any(|attribute| attribute.required) {
-            true => Err(RequiredClaimMissing),
-            false => Ok(Projected::default()),
-        }
-    }
-
-    /// Takes the attributes of this record from claims. A claim that is null counts as absent,
-    /// one of another type is dropped. `except` names a claim that is never taken.
-    ///
-    /// # Errors
-    /// [`RequiredClaimMissing`] where nothing is left for a required attribute.
-    pub fn project(
+    /// In dot notation, which AVP takes for Cognito alone, the claims `custom:...` are the members
+    /// of an attribute `custom`, likewise `cognito` (User Guide, "Alternative notation for Amazon
+    /// Cognito colon-delimited claims").
+    fn project_claims(
         &self,
         claims: &Map<String, Value>,
-        except: &str,
+        source: &IdentitySource,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        let families = match source.provider() {
+            Provider::Cognito(_) => COGNITO_FAMILIES.as_slice(),
+            Provider::OpenIdConnect => &[],
+        };
+        self.project(|name, attribute| {
+            if name == source.group_claim() {
+                return None;
+            }
+            let is_family = families.contains(&name) && matches!(attribute.value_type, ValueType::Record(_));
+            match claims.get(name) {
+                None if is_family => family(claims, name, source.group_claim()).map(Cow::Owned),
+                claim => claim.map(Cow::Borrowed),
+            }
+        })
+    }
+
+    /// Takes each attribute from its claim. One that is null counts as absent, one of another
+    /// type is dropped.
+    fn project<'a>(
+        &self,
+        claim_of: impl Fn(&str, &Attribute) -> Option<Cow<'a, Value>>,
     ) -> Result<Projected, RequiredClaimMissing> {
         let mut projected = Projected::default();
         for (name, attribute) in &self.attributes {
-            let claim = claims.get(name).filter(|claim| !claim.is_null() && name != except);
-            let value = claim.and_then(|claim| match name.as_str() {
+            let claim = claim_of(name, attribute).filter(|claim| !claim.is_null());
+            let value = claim.as_deref().and_then(|claim| match name.as_str() {
                 SCOPE => attribute.value_type.convert_words(claim),
                 _ => attribute.value_type.convert(claim),
             });
@@ -232,6 +297,56 @@ impl Record {
     }
 }
 
+/// The claims of a family (`custom:a`, `custom:b:c`) as nested objects (`a`, `b.c`). `None` if
+/// there are none.
+fn family(claims: &Map<String, Value>, family: &str, except: &str) -> Option<Value> {
+    let mut object = Map::new();
+    for (name, value) in claims.iter().filter(|(name, _)| *name != except) {
+        let path = name.strip_prefix(family).and_then(|rest| rest.strip_prefix(':'));
+        if let Some(path) = path.filter(|path| path.matches(':').count() < MAX_NESTING) {
+            insert(&mut object, path, value);
+        }
+    }
+    (!object.is_empty()).then_some(Value::Object(object))
+}
+
+/// Where two names meet in one place the first one stays.
+fn insert(object: &mut Map<String, Value>, path: &str, value: &Value) {
+    match path.split_once(':') {
+        None => {
+            object.entry(path).or_insert_with(|| value.clone());
+        }
+        Some((head, rest)) => {
+            if let Value::Object(inner) = object.entry(head).or_insert_with(|| Value::Object(Map::new())) {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn project_simple(claims: &Map<String, Value>, source: &IdentitySource) -> Projected {
+    let mut projected = Projected::default();
+    let is_taken = |name: &str| !NOT_ATTRIBUTES.contains(&name) && name != source.group_claim();
+    for (name, claim) in claims.iter().filter(|(name, claim)| is_taken(name) && !claim.is_null()) {
+        let simple = match claim {
+            Value::Array(_) => ValueType::Set(Box::new(ValueType::String)),
+            Value::Bool(_) => ValueType::Bool,
+            Value::Number(_) => ValueType::Long,
+            Value::String(_) if name == SCOPE && source.token_type() == Some(TokenType::Access) => {
+                ValueType::Set(Box::new(ValueType::String))
+            }
+            _ => ValueType::String,
+        };
+        match simple.convert_words(claim) {
+            Some(value) => {
+                projected.values.insert(name.clone(), value);
+            }
+            None => projected.dropped += 1,
+        }
+    }
+    projected
+}
+
 impl ValueType {
     fn convert(&self, claim: &Value) -> Option<RestrictedExpression> {
         match (self, claim) {
@@ -244,7 +359,8 @@ impl ValueType {
                 values.map(RestrictedExpression::new_set)
             }
             (Self::Record(record), Value::Object(object)) => {
-                let Projected { values, dropped: _ } = record.project(object, "").ok()?;
+                let member = |name: &str, _: &Attribute| object.get(name).map(Cow::Borrowed);
+                let Projected { values, dropped: _ } = record.project(member).ok()?;
                 RestrictedExpression::new_record(values).ok()
             }
             _ => None,
@@ -290,114 +406,12 @@ impl Extension {
 /// RFC 6749 3.3, RFC 8693 4.2.
 const SCOPE: &str = "scope";
 
+/// How many colons a name may have before it is no name: without a bound a long one would nest as
+/// deep as it is long.
+const MAX_NESTING: usize = 8;
+
+/// The claims that AVP's example leaves out.
+const NOT_ATTRIBUTES: [&str; 5] = ["aud", "exp", "iss", "jti", "sub"];
+
 #[cfg(test)]
-mod tests {
-    use cedar_policy::{Entity, schema_str_to_json_with_resolved_types};
-    use serde_json::json;
-
-    use super::*;
-
-    fn projection(schema: &str) -> Projection {
-        let (json, _) = schema_str_to_json_with_resolved_types(schema).unwrap();
-        Projection::from_schema(&ResolvedSchema(json)).unwrap()
-    }
-
-    const SCHEMA: &str = r#"
-        type Place = { city: String, zip?: Long };
-        namespace Shop {
-            type Token = { scope?: Set<String>, client_id: String };
-            entity Group;
-            entity User in [Group] = {
-                email: String, age?: Long, vip?: Bool, tags?: Set<String>, home?: Place, boss?: User,
-                ip?: ipaddr, since?: datetime, limit?: decimal, every?: duration, "custom:shop"?: String,
-            };
-            entity Application;
-            action "get /" appliesTo { principal: User, resource: Application, context: { token: Token } };
-            action "get /free" appliesTo { principal: User, resource: Application };
-        }"#;
-
-    /// The attributes as Cedar has them, or the error.
-    fn project(claims: Value) -> Result<(BTreeMap<String, String>, usize), RequiredClaimMissing> {
-        let projection = projection(SCHEMA);
-        let record = projection.principal(&"Shop::User".parse().unwrap()).unwrap();
-        let Projected { values, dropped } = record.project(claims.as_object().unwrap(), "cognito:groups")?;
-        let uid: EntityUid = "Shop::User::\"x\"".parse().unwrap();
-        let names: Vec<String> = values.keys().cloned().collect();
-        let entity = Entity::new(uid, values, [].into()).unwrap();
-        let print = |name: String| (name.clone(), entity.attr(&name).unwrap().unwrap().to_string());
-        Ok((names.into_iter().map(print).collect(), dropped))
-    }
-
-    #[test]
-    fn takes_each_claim_as_the_type_of_its_attribute() {
-        let (attributes, dropped) = project(json!({
-            "email": "a@example.com", "age": 7, "vip": true, "tags": ["a", "b"], "custom:shop": "x",
-            "home": {"city": "Bern", "zip": 3000, "street": "not in the schema"},
-            "ip": "10.0.0.1", "since": "2024-01-02", "limit": "1.5", "every": "1h",
-            "unknown": "not in the schema"
-        }))
-        .unwrap();
-        assert_eq!(dropped, 0);
-        let names: Vec<&str> = attributes.keys().map(String::as_str).collect();
-        assert_eq!(
-            names,
-            ["age", "custom:shop", "email", "every", "home", "ip", "limit", "since", "tags", "vip"]
-        );
-        assert_eq!(attributes["age"], "7");
-        assert!(attributes["ip"].contains("ip(\"10.0.0.1\")"), "{attributes:?}");
-        assert!(!attributes["home"].contains("street"));
-    }
-
-    #[test]
-    fn drops_and_counts_claims_of_another_type() {
-        for claims in [
-            json!({"age": "7"}),
-            json!({"age": 7.5}),
-            json!({"age": u64::MAX}),
-            json!({"vip": "true"}),
-            json!({"tags": "a b"}),
-            json!({"tags": ["a", 1]}),
-            json!({"home": {"zip": 3000}}),
-            json!({"home": "Bern"}),
-            json!({"ip": "not an address"}),
-            json!({"since": "yesterday"}),
-            json!({"custom:shop": {"__entity": {"type": "Shop::User", "id": "admin"}}}),
-            json!({"ip": {"__extn": {"fn": "ip", "arg": "10.0.0.1"}}}),
-            json!({"boss": {"__entity": {"type": "Shop::User", "id": "admin"}}}),
-            json!({"boss": "admin"}),
-        ] {
-            let mut whole = claims.clone();
-            whole["email"] = json!("a@example.com");
-            let (attributes, dropped) = project(whole).unwrap();
-            assert_eq!((attributes.len(), dropped), (1, 1), "{claims}");
-        }
-    }
-
-    #[test]
-    fn null_is_absent() {
-        let (attributes, dropped) = project(json!({"email": "a", "age": null})).unwrap();
-        assert_eq!((attributes.len(), dropped), (1, 0));
-    }
-
-    #[test]
-    fn a_required_attribute_without_its_claim_is_an_error() {
-        for claims in [json!({}), json!({"email": null}), json!({"email": 5})] {
-            assert_eq!(project(claims), Err(RequiredClaimMissing));
-        }
-    }
-
-    #[test]
-    fn scope_is_a_set_of_words() {
-        let projection = projection(SCHEMA);
-        let token = projection.token(&"Shop::Action::\"get /\"".parse().unwrap()).unwrap();
-        let claims = json!({"client_id": "c", "scope": "read  write"});
-        let values = token.project(claims.as_object().unwrap(), "").unwrap().values;
-        let scope = Context::from_pairs(values).unwrap().get("scope").unwrap().to_string();
-        assert!(scope.contains("\"read\"") && scope.contains("\"write\""), "{scope}");
-    }
-
-    #[test]
-    fn an_action_without_the_record_takes_nothing_from_an_access_token() {
-        assert!(projection(SCHEMA).token(&"Shop::Action::\"get /free\"".parse().unwrap()).is_none());
-    }
-}
+mod tests;

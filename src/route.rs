@@ -84,9 +84,11 @@ impl Method {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
-    /// The method of a request. `None` for one that only an `ANY` route takes.
-    fn from_verb(verb: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| *method != Self::Any && method.name().eq_ignore_ascii_case(verb))
+    /// The method of a request, in upper case. `None` for one that only an `ANY` route takes.
+    pub fn from_verb(verb: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|method| *method != Self::Any && method.name().to_ascii_uppercase() == verb)
     }
 }
 
@@ -216,8 +218,9 @@ impl RouteTable {
             };
         }
         if let Some(&taken) = node.methods.get(&route.method) {
-            let with = self.routes.get(taken).cloned().map(Box::new);
-            return Err(Conflict { with });
+            // The index is that of a route that was inserted, so there is one.
+            let with = self.routes.get(taken).cloned().unwrap_or(route);
+            return Err(Conflict { with: Box::new(with) });
         }
         node.methods.insert(route.method, index);
         self.routes.push(route);
@@ -280,7 +283,7 @@ impl RouteTable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The route that was there first.
-    pub with: Option<Box<Route>>,
+    pub with: Box<Route>,
 }
 
 /// Why a request has no route.
@@ -449,7 +452,7 @@ mod tests {
         let mut table = table(&["get /pets/{petId}"]);
         let action = "PetStore::Action::\"get /pets/{name}\"".parse().unwrap();
         let conflict = table.insert(Route::from_action(&action).unwrap()).unwrap_err();
-        assert_eq!(conflict.with.unwrap().to_string(), "get /pets/{petId}");
+        assert_eq!(conflict.with.to_string(), "get /pets/{petId}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! ```text
 //! store.toml                 settings
 //! schema.cedarschema         or schema.cedarschema.json
-//! policies/**/*.cedar        static policies
+//! policies/**/*.cedar        static policies, or as AVP's definitions in *.json
 //! templates/**/*.cedar       policy templates
 //! template-links.json        templates filled in
 //! entities.json              group nesting and resources
@@ -22,7 +22,7 @@ pub mod settings;
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{Entities, PolicySet, Schema};
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 
 use crate::identity_source::IdentitySource;
 use crate::projection::Projection;
@@ -30,17 +30,17 @@ use crate::route::{Route, RouteTable};
 use crate::token::key_set::KeySet;
 use finding::{Code, Finding, Position, Severity};
 use policies::Policies;
-use schema::StoreSchema;
-use settings::{Settings, Validation};
+use schema::{SchemaUnusable, StoreSchema};
+use settings::{RouteSetting, Settings, Validation};
 
 /// A policy store that can be used: none of its problems is an error.
 #[derive(Clone, Debug)]
 pub struct Store {
     /// `store.toml`.
     pub settings: Settings,
-    /// The schema.
-    pub schema: Schema,
-    /// What the schema reads of a token.
+    /// The schema. `None`: the store has none, and validation is off.
+    pub schema: Option<Schema>,
+    /// What is read of a token.
     pub projection: Projection,
     /// The routes of the API.
     pub routes: RouteTable,
@@ -106,6 +106,7 @@ impl StoreFiles {
         let in_folder = |folder, extension| is_in(path, folder, extension);
         FILES.contains(&path)
             || in_folder(policies::STATIC_FOLDER, ".cedar")
+            || in_folder(policies::STATIC_FOLDER, ".json")
             || in_folder(policies::TEMPLATE_FOLDER, ".cedar")
             || in_folder(identity_sources::FOLDER, ".json")
             || in_folder(identity_sources::KEYS_FOLDER, ".json")
@@ -139,7 +140,7 @@ fn is_in(path: &str, folder: &str, extension: &str) -> bool {
 /// What could be read of a policy store, however much is wrong with the rest.
 struct Parts {
     settings: Option<Settings>,
-    schema: Option<StoreSchema>,
+    schema: Result<Option<StoreSchema>, SchemaUnusable>,
     routes: RouteTable,
     policies: Policies,
     entities: Option<Entities>,
@@ -159,15 +160,20 @@ impl Parts {
                 None
             }
         };
-        let schema = StoreSchema::read(files, findings);
+        let needs_schema = settings.as_ref().is_none_or(|settings| settings.validation == Validation::Strict);
+        let schema = StoreSchema::read(files, needs_schema, findings);
         let routes = match (&settings, &schema) {
-            (Some(settings), Some(schema)) => read_routes(settings, schema, findings),
+            (Some(settings), Ok(schema)) => read_routes(settings, schema.as_ref(), findings),
             _ => RouteTable::default(),
         };
+        let known_schema = schema.as_ref().ok().and_then(Option::as_ref);
         Self {
             policies: Policies::read(files, findings),
-            entities: entities::read(files, schema.as_ref(), findings),
-            identity_sources: identity_sources::read(files, schema.as_ref(), findings),
+            entities: match &schema {
+                Ok(schema) => entities::read(files, schema.as_ref(), findings),
+                Err(SchemaUnusable) => None,
+            },
+            identity_sources: identity_sources::read(files, settings.as_ref(), known_schema, findings),
             settings,
             schema,
             routes,
@@ -180,35 +186,39 @@ impl Parts {
             let finding = Finding::new(Code::FileUnknown, Position::file(path), "nothing reads this file");
             findings.push(finding.hint("the layout of a policy store is in the README"));
         }
-        let (Some(settings), Some(schema)) = (&self.settings, &self.schema) else {
+        let (Some(settings), Ok(schema)) = (&self.settings, &self.schema) else {
             return;
         };
-        match settings.validation {
-            Validation::Strict => self.policies.validate(files, schema, findings),
-            Validation::Off => {
+        match (settings.validation, schema) {
+            (Validation::Strict, Some(schema)) => self.policies.validate(files, schema, findings),
+            _ => {
                 let at = Position::file(settings::FILE);
-                findings.push(Finding::new(
-                    Code::ValidationOff,
-                    at,
-                    "policies are not validated against the schema",
-                ));
+                let message = "policies are not validated against a schema";
+                findings.push(Finding::new(Code::ValidationOff, at, message));
             }
         }
         let resource_type = settings.resource.type_name();
-        if !schema.schema.entity_types().any(|known| known == resource_type) {
+        if let Some(schema) = schema
+            && !schema.schema.entity_types().any(|known| known == resource_type)
+        {
             let at = Position::file(settings::FILE);
             let message = format!("the schema has no entity type `{resource_type}`, that of the resource");
             findings.push(Finding::new(Code::ResourceInvalid, at, message).hint("set `resource` in `[api]`"));
         }
+        let sources: Vec<&IdentitySource> = self.identity_sources.iter().map(|(source, _)| source).collect();
+        self.policies.check_claims(files, &sources, findings);
         if let Some(entities) = &self.entities {
-            let sources = self.identity_sources.iter().map(|(source, _)| source);
-            entities::check_principals(files, entities, sources, findings);
+            self.policies.check_groups(files, &sources, entities, findings);
+            entities::check_principals(files, entities, &sources, findings);
         }
     }
 
     fn into_store(self) -> Option<Store> {
         let Self { settings, schema, routes, policies, entities, identity_sources } = self;
-        let StoreSchema { schema, projection, .. } = schema?;
+        let (schema, projection) = match schema.ok()? {
+            Some(StoreSchema { schema, shapes, .. }) => (Some(schema), Projection::Schema(shapes)),
+            None => (None, Projection::Schemaless),
+        };
         let (identity_sources, pinned_keys) = identity_sources.into_iter().unzip();
         Some(Store {
             settings: settings?,
@@ -223,28 +233,46 @@ impl Parts {
     }
 }
 
-/// The routes are the actions of the namespace whose ids say so.
-fn read_routes(settings: &Settings, schema: &StoreSchema, findings: &mut Vec<Finding>) -> RouteTable {
-    let action_type = format!("{}::Action", settings.namespace);
-    let mut actions: Vec<_> = schema.schema.actions().collect();
-    actions.sort();
+/// The routes are those of `store.toml`, and the actions of the namespace whose ids say so; where
+/// both have one method and path, `store.toml` goes first.
+fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) -> RouteTable {
+    let action_type = settings.action_type();
     let mut table = RouteTable::default();
-    for action in actions {
-        if action.type_name().to_string() != action_type {
-            continue;
+    let Ok(type_name) = action_type.parse::<EntityTypeName>() else {
+        return table;
+    };
+    for RouteSetting { method, template, action, position } in &settings.routes {
+        let action = EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(action));
+        if schema.is_some_and(|schema| !schema.schema.actions().any(|known| *known == action)) {
+            let message = format!("the schema has no action `{action}`");
+            findings.push(Finding::new(Code::RouteInvalid, position.clone(), message));
         }
-        let Some(route) = Route::from_action(action) else {
-            continue;
-        };
+        let route = Route { method: *method, template: template.clone(), action };
         if let Err(conflict) = table.insert(route) {
-            let with = conflict.with.map(|route| route.to_string()).unwrap_or_default();
-            let message = format!("{action} is the same route as `{with}`");
-            findings.push(Finding::new(Code::RouteConflict, schema.find(action.id().unescaped()), message));
+            let message = format!("`{method} {template}` is the same route as `{}`", conflict.with);
+            findings.push(Finding::new(Code::RouteConflict, position.clone(), message));
+        }
+    }
+    let explicit = table.routes().to_vec();
+
+    let mut actions: Vec<_> = schema.into_iter().flat_map(|schema| schema.schema.actions()).collect();
+    actions.sort();
+    let of_namespace = actions.into_iter().filter(|action| *action.type_name() == type_name);
+    for (action, route) in of_namespace.filter_map(|action| Some((action, Route::from_action(action)?))) {
+        if let Err(conflict) = table.insert(route)
+            && !explicit.contains(&conflict.with)
+        {
+            let position = schema.map(|schema| schema.find(action.id().unescaped()));
+            let message = format!("{action} is the same route as `{}`", conflict.with);
+            let position = position.unwrap_or_else(|| Position::file(settings::FILE));
+            findings.push(Finding::new(Code::RouteConflict, position, message));
         }
     }
     if table.routes().is_empty() {
-        let message = format!("the schema has no action `{action_type}::\"<method> <path template>\"`");
-        let finding = Finding::new(Code::RouteMissing, Position::file(schema.file), message);
+        let file = schema.map_or(settings::FILE, |schema| schema.file);
+        let message =
+            format!("there is neither an action `{action_type}::\"<method> <path>\"` nor a `[[routes]]`");
+        let finding = Finding::new(Code::RouteMissing, Position::file(file), message);
         findings.push(
             finding.hint("an action such as \"get /pets/{petId}\" is a route, its method in lower case"),
         );

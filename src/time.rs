@@ -1,6 +1,6 @@
 //! Time, which is always an argument.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment, in whole seconds since 1970 (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,11 @@ impl UnixTime {
     /// The seconds since 1970.
     pub fn as_seconds(self) -> u64 {
         self.0
+    }
+
+    /// How long ago another moment was; nothing for one that is still to come.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "exact until the year 285,000,000")]

@@ -5,6 +5,8 @@ mod json;
 pub mod jws;
 pub mod key_set;
 
+use std::{fmt, iter};
+
 use serde_json::{Map, Value};
 
 use crate::identity_source::IdentitySource;
@@ -12,7 +14,7 @@ use crate::reason::Reason;
 use crate::time::UnixTime;
 use bearer::Bearer;
 use jws::Jws;
-use key_set::KeySet;
+use key_set::{KeyPlace, KeySets};
 
 /// Which of an issuer's two tokens a policy store works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -34,24 +36,16 @@ impl TokenType {
     }
 }
 
-/// What every token of a policy store must meet, whatever its issuer.
-#[derive(Clone, Copy, Debug)]
-pub struct TokenRules {
-    /// The type of token that is accepted.
-    pub token_type: TokenType,
-    /// How far the clocks of issuer and function may differ, in seconds.
-    pub leeway_seconds: u32,
-}
-
 /// The claims of a token whose signature, issuer, audience, type and times have been checked.
 ///
 /// [`verify`] alone makes one, so whoever holds one knows that it was called.
 #[derive(Clone)]
 pub struct VerifiedToken {
     claims: Map<String, Value>,
-    subject: String,
+    principal_id: String,
     groups: Vec<String>,
-    source: usize,
+    keys: KeyPlace,
+    expires_at: f64,
 }
 
 impl VerifiedToken {
@@ -60,9 +54,9 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// The `sub` claim, never empty.
-    pub fn subject(&self) -> &str {
-        &self.subject
+    /// Who the user is to the issuer, without prefix; never empty.
+    pub fn principal_id(&self) -> &str {
+        &self.principal_id
     }
 
     /// The groups of the user, without prefix.
@@ -72,26 +66,33 @@ impl VerifiedToken {
 
     /// The position of the identity source that vouches for the token.
     pub fn source(&self) -> usize {
-        self.source
+        self.keys.source
+    }
+
+    /// Whose keys the token was verified with.
+    pub fn keys(&self) -> KeyPlace {
+        self.keys
+    }
+
+    /// Whether the token has expired since it was verified.
+    pub fn has_expired(&self, leeway_seconds: u32, now: UnixTime) -> bool {
+        now.as_seconds_f64() >= self.expires_at + f64::from(leeway_seconds)
     }
 }
 
-impl std::fmt::Debug for VerifiedToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "VerifiedToken(of source {})", self.source)
+impl fmt::Debug for VerifiedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedToken({:?})", self.keys)
     }
 }
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {
+    /// The keys at hand do not hold the one that it names: those of this place may be stale.
+    KeyMissing(KeyPlace),
     /// It is refused for good.
     Refused(Reason),
-    /// The keys at hand do not hold the one that it names: keys of this source may be stale.
-    KeyMissing {
-        /// The position of the identity source.
-        source: usize,
-    },
 }
 
 impl From<Reason> for Unverified {
@@ -102,9 +103,9 @@ impl From<Reason> for Unverified {
 
 /// Verifies a token.
 ///
-/// `key_sets` holds the keys of each identity source, in the order of `sources`. Nothing is
-/// fetched here: the issuer, read from the still unverified payload, only chooses among the
-/// sources that are configured (RFC 8725 3.8).
+/// Nothing is fetched here: the issuer, read from the still unverified payload, only chooses among
+/// the sources that are configured (RFC 8725 3.8). Of several sources with that issuer it is the
+/// one whose tokens are of this type and for this audience.
 ///
 /// # Errors
 /// [`Unverified::KeyMissing`] where fresh keys could change the answer, else
@@ -112,37 +113,43 @@ impl From<Reason> for Unverified {
 pub fn verify(
     bearer: Bearer<'_>,
     sources: &[IdentitySource],
-    key_sets: &[impl AsRef<KeySet>],
-    rules: TokenRules,
+    key_sets: &KeySets,
+    leeway_seconds: u32,
     now: UnixTime,
 ) -> Result<VerifiedToken, Unverified> {
     let jws = Jws::parse(bearer.as_str())?;
     let claims = json::parse_object(jws.unverified_payload()).map_err(|_| Reason::TokenMalformed)?;
+    let check = |source: &IdentitySource| {
+        source.check_token_type(&claims, jws.is_explicit_access_token())?;
+        source.check_audience(&claims)
+    };
 
     let issuer = required_text(&claims, "iss")?;
-    let (position, source) = sources
-        .iter()
-        .enumerate()
-        .find(|(_, source)| source.issuers().iter().any(|known| known == issuer))
-        .ok_or(Reason::IssuerUnknown)?;
-    let missing = Unverified::KeyMissing { source: position };
-    let keys = key_sets.get(position).ok_or(missing)?;
-    jws.verify(keys.as_ref()).map_err(|reason| match reason {
-        Reason::KeyUnknown => missing,
+    let mut of_issuer = sources.iter().enumerate().filter_map(|(position, source)| {
+        let issuer = source.issuers().iter().position(|known| known == issuer)?;
+        Some((source, KeyPlace { source: position, issuer }))
+    });
+    let first = of_issuer.next().ok_or(Reason::IssuerUnknown)?;
+    let fitting = iter::once(first).chain(of_issuer).find(|(source, _)| check(source).is_ok());
+    let (source, place) = fitting.unwrap_or(first);
+
+    let keys = key_sets.get(place).ok_or(Unverified::KeyMissing(place))?;
+    jws.verify(keys).map_err(|reason| match reason {
+        Reason::KeyUnknown => Unverified::KeyMissing(place),
         reason => reason.into(),
     })?;
 
-    source.check_token_type(&claims, rules.token_type)?;
-    source.check_client(&claims, rules.token_type)?;
-    check_times(&claims, rules.leeway_seconds, now)?;
+    check(source)?;
+    source.check_names(&claims)?;
+    let expires_at = check_times(&claims, leeway_seconds, now)?;
     // A token that is bound to a key of its holder says so by `cnf`; presented as a bearer token
     // it must be refused (RFC 9449 7.2, RFC 8705 3).
     if claims.contains_key("cnf") {
         return Err(Reason::TokenBound.into());
     }
-    let subject = required_text(&claims, "sub")?.to_owned();
+    let principal_id = required_text(&claims, source.principal_id_claim())?.to_owned();
     let groups = source.groups(&claims)?;
-    Ok(VerifiedToken { claims, subject, groups, source: position })
+    Ok(VerifiedToken { claims, principal_id, groups, keys: place, expires_at })
 }
 
 /// Chooses AWS-LC for signatures. To be called once, at start: without it `jsonwebtoken` panics
@@ -153,7 +160,8 @@ pub fn install_crypto_provider() {
 }
 
 /// RFC 7519 4.1.4 to 4.1.6. `exp` is required here; the others are checked where they stand.
-fn check_times(claims: &Map<String, Value>, leeway_seconds: u32, now: UnixTime) -> Result<(), Reason> {
+/// Returns it.
+fn check_times(claims: &Map<String, Value>, leeway_seconds: u32, now: UnixTime) -> Result<f64, Reason> {
     let (now, leeway) = (now.as_seconds_f64(), f64::from(leeway_seconds));
     let expires = numeric_date(claims, "exp")?.ok_or(Reason::ClaimInvalid)?;
     if now >= expires + leeway {
@@ -164,7 +172,7 @@ fn check_times(claims: &Map<String, Value>, leeway_seconds: u32, now: UnixTime) 
             return Err(Reason::TokenNotYetValid);
         }
     }
-    Ok(())
+    Ok(expires)
 }
 
 /// A NumericDate (RFC 7519 2): seconds since 1970, perhaps with a fraction.

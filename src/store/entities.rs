@@ -10,18 +10,17 @@ use crate::identity_source::IdentitySource;
 
 pub(super) const FILE: &str = "entities.json";
 
-/// Reads the entities and adds the actions of the schema to them.
+/// Reads the entities; with a schema its actions are among them.
 pub(super) fn read(
     files: &StoreFiles,
     schema: Option<&StoreSchema>,
     findings: &mut Vec<Finding>,
 ) -> Option<Entities> {
-    let schema = schema?;
     let text = match files.get(FILE) {
         Some(_) => files.text(FILE, findings)?,
         None => "[]",
     };
-    match Entities::from_json_str(text, Some(&schema.schema)) {
+    match Entities::from_json_str(text, schema.map(|schema| &schema.schema)) {
         Ok(entities) => Some(entities),
         Err(error) => {
             findings.push(finding(text, &error));
@@ -31,14 +30,14 @@ pub(super) fn read(
 }
 
 /// Principals are made from tokens; one in the store would be a second truth about a user.
-pub(super) fn check_principals<'a>(
+pub(super) fn check_principals(
     files: &StoreFiles,
     entities: &Entities,
-    sources: impl Iterator<Item = &'a IdentitySource>,
+    sources: &[&IdentitySource],
     findings: &mut Vec<Finding>,
 ) {
     let text = files.text(FILE, &mut Vec::new()).unwrap_or_default();
-    let types: Vec<_> = sources.map(IdentitySource::principal_type).collect();
+    let types: Vec<_> = sources.iter().map(|source| source.principal_type()).collect();
     for entity in entities.iter() {
         let uid = entity.uid();
         if types.contains(&uid.type_name()) {

@@ -175,6 +175,8 @@ codes! {
     SchemaWarning, "schema-warning", Warning;
     /// The namespace has no action that is a route.
     RouteMissing, "route-missing", Error;
+    /// A route leads to an action that the schema does not have.
+    RouteInvalid, "route-invalid", Error;
     /// Two actions are the same route.
     RouteConflict, "route-conflict", Error;
     /// The resource of the API is not an entity of the schema.
@@ -201,10 +203,14 @@ codes! {
     IdentitySourceInvalid, "identity-source-invalid", Error;
     /// An identity source names a type that the schema does not have, or has otherwise.
     IdentitySourceMismatch, "identity-source-mismatch", Error;
-    /// Two identity sources have one issuer.
+    /// Two identity sources with one issuer could both accept the same token.
     IssuerDuplicate, "issuer-duplicate", Error;
-    /// An identity source accepts the tokens of every client of its user pool.
+    /// An identity source accepts tokens for every client or audience of its issuer.
     ClientsUnrestricted, "clients-unrestricted", Warning;
+    /// A policy reads a claim that no identity source provides.
+    ClaimUnprovided, "claim-unprovided", Warning;
+    /// A policy names a group that no identity source makes.
+    GroupUnprovided, "group-unprovided", Warning;
     /// A key set cannot be read, is missing, or has no usable key.
     KeySetInvalid, "key-set-invalid", Error;
     /// A key set has keys that cannot be used.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position};
 use super::schema::StoreSchema;
-use crate::identity_source::IdentitySource;
+use super::settings::{self, Settings};
+use crate::identity_source::{IdentitySource, Provider};
+use crate::token::TokenType;
 use crate::token::key_set::KeySet;
 
 pub(super) const FOLDER: &str = "identity-sources";
@@ -15,6 +17,7 @@ pub(super) const KEYS_FOLDER: &str = "jwks";
 /// them: those of the file that it names, else `jwks/<name>.json`.
 pub(super) fn read(
     files: &StoreFiles,
+    settings: Option<&Settings>,
     schema: Option<&StoreSchema>,
     findings: &mut Vec<Finding>,
 ) -> Vec<(IdentitySource, Option<KeySet>)> {
@@ -37,20 +40,35 @@ pub(super) fn read(
         if let Some(schema) = schema {
             check_types(&source, file, text, schema, findings);
         }
-        if source.client_ids().is_empty() {
-            let finding = Finding::new(
-                Code::ClientsUnrestricted,
-                Position::file(file),
-                "the tokens of every client of the user pool are accepted",
-            );
-            findings.push(finding.hint("list the clients of this API in `clientIds`"));
+        let mut source = source;
+        match settings.map(|settings| settings.token_type) {
+            Some(Some(token_type)) => source.set_token_type(token_type),
+            Some(None) if source.token_type().is_none() => {
+                let message =
+                    format!("`[tokens]` has no `type`, which identity source `{}` needs", source.name());
+                let finding = Finding::new(Code::SettingsInvalid, Position::file(settings::FILE), message);
+                findings.push(finding.hint("`type = \"access\"` or `type = \"id\"`"));
+            }
+            _ => {}
         }
-        let same =
-            |other: &IdentitySource| other.issuers().iter().any(|issuer| source.issuers().contains(issuer));
-        if let Some((other, _)) = sources.iter().find(|(other, _)| same(other)) {
-            let position = Position::find(file, text, "userPoolArn");
-            let message = format!("identity source `{}` has the same issuer", other.name());
-            findings.push(Finding::new(Code::IssuerDuplicate, position, message));
+        if source.accepted().is_empty() {
+            let (who, key) = match (source.provider(), source.token_type()) {
+                (Provider::OpenIdConnect, Some(TokenType::Access)) => ("audience", "audiences"),
+                _ => ("client", "clientIds"),
+            };
+            let message = format!("tokens for every {who} of the issuer are accepted");
+            let finding = Finding::new(Code::ClientsUnrestricted, Position::file(file), message);
+            findings.push(finding.hint(format!("list those of this API in `{key}`")));
+        }
+        if let Some((other, _)) = sources.iter().find(|(other, _)| could_accept_the_same(other, &source)) {
+            let key = match source.provider() {
+                Provider::Cognito(_) => "userPoolArn",
+                Provider::OpenIdConnect => "issuer",
+            };
+            let position = Position::find(file, text, key);
+            let message = format!("identity source `{}` could accept the same tokens", other.name());
+            let finding = Finding::new(Code::IssuerDuplicate, position, message);
+            findings.push(finding.hint("two sources of one issuer need clients or audiences that differ"));
         }
         let keys = read_keys(files, file, text, &source, &mut used, findings);
         sources.push((source, keys));
@@ -65,6 +83,14 @@ pub(super) fn read(
         findings.push(finding.hint("the file has the name of its identity source, or is its `jwksFile`"));
     }
     sources
+}
+
+/// Whether a token could be for both sources: then it could be read in two ways.
+fn could_accept_the_same(one: &IdentitySource, other: &IdentitySource) -> bool {
+    let shares_issuer = one.issuers().iter().any(|issuer| other.issuers().contains(issuer));
+    let any = |source: &IdentitySource| source.accepted().is_empty();
+    let shares_audience = any(one) || any(other) || !one.accepted().is_disjoint(other.accepted());
+    shares_issuer && shares_audience && one.token_type() == other.token_type()
 }
 
 fn check_types(
@@ -105,10 +131,7 @@ fn read_keys(
     used: &mut BTreeSet<String>,
     findings: &mut Vec<Finding>,
 ) -> Option<KeySet> {
-    let file = match source.jwks_file() {
-        Some(file) => file.to_owned(),
-        None => format!("{KEYS_FOLDER}/{}.json", source.name()),
-    };
+    let file = source.pinned_keys_file();
     let Some(text) = files.get(&file) else {
         if source.jwks_file().is_some() {
             let position = Position::find(source_file, source_text, "jwksFile");

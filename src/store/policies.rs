@@ -4,13 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use cedar_policy::{EntityId, EntityUid, PolicyId, PolicySet, SlotId, ValidationMode, Validator};
+use cedar_policy::{
+    Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
+use crate::identity_source::{IdentitySource, Provider};
+use crate::inputs::{self, Read, Variable};
+use crate::token::TokenType;
 
 pub(super) const STATIC_FOLDER: &str = "policies";
 pub(super) const TEMPLATE_FOLDER: &str = "templates";
@@ -33,6 +39,12 @@ impl Policies {
                 if let Some(text) = files.text(file, findings) {
                     policies.read_file(file, text, folder, findings);
                 }
+            }
+        }
+        for file in files.in_folder(STATIC_FOLDER, ".json") {
+            is_empty = false;
+            if let Some(text) = files.text(file, findings) {
+                policies.read_definition(file, text, findings);
             }
         }
         if let Some(text) = files.text(LINKS_FILE, findings) {
@@ -58,6 +70,83 @@ impl Policies {
         for warning in result.validation_warnings() {
             findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id(), files));
         }
+    }
+
+    /// Finds what policies read of tokens that none of the identity sources has.
+    pub(super) fn check_claims(
+        &self,
+        files: &StoreFiles,
+        sources: &[&IdentitySource],
+        findings: &mut Vec<Finding>,
+    ) {
+        for (id, json) in self.as_json() {
+            for Read { variable, path } in inputs::reads(&json) {
+                let (claim, token_type) = match (variable, path.as_slice()) {
+                    (Variable::Principal, [claim, ..]) => (claim, TokenType::Id),
+                    (Variable::Context, [token, claim, ..]) if token == "token" => (claim, TokenType::Access),
+                    _ => continue,
+                };
+                if let Some(cause) = unprovided(claim, token_type, sources) {
+                    let what = match token_type {
+                        TokenType::Id => format!("principal[{claim:?}]"),
+                        TokenType::Access => format!("context.token[{claim:?}]"),
+                    };
+                    let message = format!("policy `{id}` reads `{what}`, but {cause}");
+                    let position = self.position(id, files, claim);
+                    findings.push(Finding::new(Code::ClaimUnprovided, position, message));
+                }
+            }
+        }
+    }
+
+    /// Finds groups in policies that no token and no entity of the store leads to: with the wrong
+    /// prefix, or without one.
+    pub(super) fn check_groups(
+        &self,
+        files: &StoreFiles,
+        sources: &[&IdentitySource],
+        entities: &Entities,
+        findings: &mut Vec<Finding>,
+    ) {
+        for policy in self.set.policies() {
+            for group in policy.entity_literals() {
+                let of_type =
+                    || sources.iter().filter(|source| source.group_type() == Some(group.type_name()));
+                let makes = |source: &&&IdentitySource| match source.id_prefix() {
+                    Some(prefix) => {
+                        group.id().unescaped().strip_prefix(prefix).is_some_and(|id| id.starts_with('|'))
+                    }
+                    None => true,
+                };
+                let Some(example) = of_type().next() else {
+                    continue;
+                };
+                if of_type().any(|source| makes(&source)) || entities.get(&group).is_some() {
+                    continue;
+                }
+                let message = format!("policy `{}` names `{group}`, which no token leads to", policy.id());
+                let position = self.position(policy.id(), files, group.id().unescaped());
+                let name = example.entity(group.type_name(), "GROUP");
+                let finding = Finding::new(Code::GroupUnprovided, position, message);
+                findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));
+            }
+        }
+    }
+
+    /// Static policies and templates in Cedar's JSON form.
+    fn as_json(&self) -> impl Iterator<Item = (&PolicyId, Value)> {
+        let policies = self.set.policies().filter(|policy| policy.is_static());
+        let policies = policies.filter_map(|policy| Some((policy.id(), policy.to_json().ok()?)));
+        let templates =
+            self.set.templates().filter_map(|template| Some((template.id(), template.to_json().ok()?)));
+        policies.chain(templates)
+    }
+
+    /// Where a text first stands in the file of a policy.
+    fn position(&self, policy: &PolicyId, files: &StoreFiles, needle: &str) -> Position {
+        let file = self.files.get(policy).map_or(STATIC_FOLDER, String::as_str);
+        let text = files.get(file).and_then(|content| std::str::from_utf8(content).ok());
+        Position::find(file, text.unwrap_or_default(), needle)
     }
 
     fn finding(
@@ -93,7 +182,7 @@ impl Policies {
                 return;
             }
         };
-        let stem = file.rsplit('/').next().and_then(|name| name.strip_suffix(".cedar")).unwrap_or(file);
+        let stem = stem(file);
         let mut misplaced = |what: &str, other: &str| {
             let message = format!("a {what} stands in `{folder}/`");
             let at = Position::file(file);
@@ -115,6 +204,32 @@ impl Policies {
             let id = id_of(template.id(), template.annotation("id"), stem);
             let added = self.set.add_template(template.new_id(id.clone())).is_ok();
             self.note(id, added, file, text, findings);
+        }
+    }
+
+    /// Reads a static policy in the JSON that AVP's `CreatePolicy` takes as its definition.
+    fn read_definition(&mut self, file: &str, text: &str, findings: &mut Vec<Finding>) {
+        let Definition { r#static: StaticPolicy { statement, description: _ } } =
+            match serde_json::from_str(text) {
+                Ok(definition) => definition,
+                Err(error) => {
+                    findings.push(Finding::json(Code::PolicyInvalid, file, error));
+                    return;
+                }
+            };
+        let stem = stem(file);
+        match Policy::parse(None, &statement) {
+            Ok(policy) => {
+                let id = PolicyId::new(policy.annotation("id").unwrap_or(stem));
+                let added = self.set.add(policy.new_id(id.clone())).is_ok();
+                self.note(id, added, file, text, findings);
+            }
+            Err(errors) => {
+                let position = Position::find(file, text, "\"statement\"");
+                findings.extend(errors.iter().map(|error| {
+                    Finding::new(Code::PolicyInvalid, position.clone(), with_expectation(error))
+                }));
+            }
         }
     }
 
@@ -178,6 +293,37 @@ impl Policies {
     }
 }
 
+/// Why no identity source has a claim. `None`: one may have it.
+fn unprovided(claim: &str, token_type: TokenType, sources: &[&IdentitySource]) -> Option<&'static str> {
+    let mut of_type = sources.iter().filter(|source| source.token_type() == Some(token_type)).peekable();
+    if of_type.peek().is_none() {
+        return Some(match token_type {
+            TokenType::Access => {
+                "the claims of access tokens are there alone, and no identity source accepts those"
+            }
+            TokenType::Id => "the claims of ID tokens are there alone, and no identity source accepts those",
+        });
+    }
+    let causes: Option<Vec<&'static str>> = of_type
+        .map(|source| match source.provider() {
+            _ if source.group_claim() == claim => {
+                Some("groups are parents, never attributes: ask `principal in ...`")
+            }
+            Provider::Cognito(_) if token_type == TokenType::Access && USER_ATTRIBUTES.contains(&claim) => {
+                Some("Cognito puts it into access tokens only through a pre token generation trigger")
+            }
+            _ => None,
+        })
+        .collect();
+    causes?.first().copied()
+}
+
+/// The name of a file without folders and extension.
+fn stem(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
 /// The id that `@id` gives, else the stem of the file and the number of the policy in it.
 fn id_of(parsed: &PolicyId, annotation: Option<&str>, stem: &str) -> PolicyId {
     if let Some(id) = annotation {
@@ -186,6 +332,22 @@ fn id_of(parsed: &PolicyId, annotation: Option<&str>, stem: &str) -> PolicyId {
     // Cedar numbers the policies of one text from zero: `policy0`, `policy1`, ...
     let number = parsed.to_string().strip_prefix("policy").and_then(|number| number.parse::<usize>().ok());
     PolicyId::new(format!("{stem}#{}", number.map_or(1, |number| number + 1)))
+}
+
+/// AVP's `PolicyDefinition`, of which templates have files of their own here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    r#static: StaticPolicy,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaticPolicy {
+    statement: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "part of AVP's definition")]
+    description: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -204,3 +366,27 @@ struct EntityIdentifier {
     entity_type: String,
     entity_id: String,
 }
+
+/// The standard claims that describe a user (OpenID Connect Core 5.1). Cognito has them in ID
+/// tokens (Cognito Developer Guide, "Understanding the access token").
+const USER_ATTRIBUTES: [&str; 19] = [
+    "address",
+    "birthdate",
+    "email",
+    "email_verified",
+    "family_name",
+    "gender",
+    "given_name",
+    "locale",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+    "preferred_username",
+    "profile",
+    "updated_at",
+    "website",
+    "zoneinfo",
+];

@@ -7,7 +7,7 @@ use miette::Diagnostic;
 
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position};
-use crate::projection::{Projection, ResolvedSchema};
+use crate::projection::{ResolvedSchema, Shapes};
 
 pub(super) const CEDAR_FILE: &str = "schema.cedarschema";
 pub(super) const JSON_FILE: &str = "schema.cedarschema.json";
@@ -15,35 +15,49 @@ pub(super) const JSON_FILE: &str = "schema.cedarschema.json";
 /// A schema, with where it was read.
 pub(super) struct StoreSchema {
     pub(super) schema: Schema,
-    pub(super) projection: Projection,
+    pub(super) shapes: Shapes,
     pub(super) file: &'static str,
     text: String,
 }
 
+/// There is a schema that cannot be read, or none where one is needed; the findings say which.
+pub(super) struct SchemaUnusable;
+
 impl StoreSchema {
-    pub(super) fn read(files: &StoreFiles, findings: &mut Vec<Finding>) -> Option<Self> {
-        let (file, text) = match (files.get(CEDAR_FILE), files.get(JSON_FILE)) {
-            (Some(_), None) => (CEDAR_FILE, files.text(CEDAR_FILE, findings)?),
-            (None, Some(_)) => (JSON_FILE, files.text(JSON_FILE, findings)?),
+    /// Reads the schema. Without one the store can still be used, unless it is needed.
+    pub(super) fn read(
+        files: &StoreFiles,
+        is_needed: bool,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Option<Self>, SchemaUnusable> {
+        let file = match (files.get(CEDAR_FILE), files.get(JSON_FILE)) {
+            (Some(_), None) => CEDAR_FILE,
+            (None, Some(_)) => JSON_FILE,
+            (None, None) if !is_needed => return Ok(None),
             (None, None) => {
                 let message = format!("there is neither `{CEDAR_FILE}` nor `{JSON_FILE}`");
                 findings.push(Finding::new(Code::SchemaMissing, Position::file(CEDAR_FILE), message));
-                return None;
+                return Err(SchemaUnusable);
             }
             (Some(_), Some(_)) => {
                 let message = format!("there is both `{CEDAR_FILE}` and `{JSON_FILE}`");
                 findings.push(
                     Finding::new(Code::SchemaMissing, Position::file(JSON_FILE), message).hint("keep one"),
                 );
-                return None;
+                return Err(SchemaUnusable);
             }
         };
+        Self::read_file(file, files, findings).map(Some).ok_or(SchemaUnusable)
+    }
+
+    fn read_file(file: &'static str, files: &StoreFiles, findings: &mut Vec<Finding>) -> Option<Self> {
+        let text = files.text(file, findings)?;
         let (schema, resolved) = match file {
             CEDAR_FILE => from_cedar(text, findings)?,
             _ => from_json(text, findings)?,
         };
-        match Projection::from_schema(&resolved) {
-            Ok(projection) => Some(Self { schema, projection, file, text: text.to_owned() }),
+        match Shapes::from_schema(&resolved) {
+            Ok(shapes) => Some(Self { schema, shapes, file, text: text.to_owned() }),
             Err(error) => {
                 findings.push(Finding::new(Code::SchemaInvalid, Position::file(file), error));
                 None

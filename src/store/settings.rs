@@ -6,23 +6,48 @@ use toml::Spanned;
 
 use super::finding::{Code, Finding, Position};
 use crate::response::RESERVED_CONTEXT;
-use crate::token::{TokenRules, TokenType};
+use crate::route::{Method, PathTemplate};
+use crate::token::TokenType;
 
 /// The settings of a policy store.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The name of the store.
     pub name: String,
-    /// The Cedar namespace whose actions are the routes.
-    pub namespace: EntityNamespace,
+    /// The Cedar namespace whose actions are the routes; empty for none.
+    pub namespace: String,
     /// Whether policies are validated against the schema.
     pub validation: Validation,
-    /// What every token must meet.
-    pub token_rules: TokenRules,
+    /// Which of the two tokens of a Cognito user pool is accepted. `None` where there is no pool.
+    pub token_type: Option<TokenType>,
+    /// How far the clocks of issuer and function may differ, in seconds.
+    pub leeway_seconds: u32,
+    /// The routes that stand in the file.
+    pub routes: Vec<RouteSetting>,
     /// The resource of every route.
     pub resource: EntityUid,
     /// The names of the claims that the backend gets.
     pub backend_claims: Vec<String>,
+}
+
+impl Settings {
+    /// The Cedar type of the actions that are routes.
+    pub fn action_type(&self) -> String {
+        qualified(&self.namespace, "Action")
+    }
+}
+
+/// A route that stands in `store.toml`.
+#[derive(Clone, Debug)]
+pub struct RouteSetting {
+    /// The method.
+    pub method: Method,
+    /// The path template.
+    pub template: PathTemplate,
+    /// The id of the action.
+    pub action: String,
+    /// Where it stands.
+    pub position: Position,
 }
 
 /// Whether policies are validated against the schema.
@@ -53,7 +78,7 @@ impl Settings {
                 return None;
             }
         };
-        let SettingsFile { store, tokens, api, response } = file;
+        let SettingsFile { store, tokens, api, routes, response } = file;
         let StoreTable { name, namespace, validation } = store;
         let TokensTable { r#type: token_type, leeway_seconds } = tokens;
         let before = findings.len();
@@ -65,8 +90,9 @@ impl Settings {
             let message = format!("the leeway is more than {MAX_LEEWAY_SECONDS} seconds");
             findings.push(problem(leeway_seconds.span().start, &message));
         }
-        let parsed: Option<EntityNamespace> = namespace.get_ref().parse().ok();
-        if parsed.is_none() {
+        let is_namespace =
+            namespace.get_ref().is_empty() || namespace.get_ref().parse::<EntityNamespace>().is_ok();
+        if !is_namespace {
             let message = format!("`{}` is not a Cedar namespace", namespace.get_ref());
             findings.push(problem(namespace.span().start, &message));
         }
@@ -74,11 +100,11 @@ impl Settings {
             Some(resource) => (resource.get_ref().clone(), resource.span().start),
             None => {
                 let name = namespace.get_ref();
-                (format!("{name}::Application::{name:?}"), namespace.span().start)
+                (format!("{}::{name:?}", qualified(name, "Application")), namespace.span().start)
             }
         };
         let uid: Option<EntityUid> = resource.parse().ok();
-        if uid.is_none() && parsed.is_some() {
+        if uid.is_none() && is_namespace {
             let message = format!("`{resource}` is not a Cedar entity of the form Type::\"id\"");
             findings.push(problem(start, &message));
         }
@@ -88,14 +114,35 @@ impl Settings {
                 findings.push(problem(claim.span().start, &message));
             }
         }
+        let mut read_routes = Vec::new();
+        for RouteTable { method, path, action } in routes {
+            let verb =
+                Method::from_verb(method.get_ref()).or((method.get_ref() == "ANY").then_some(Method::Any));
+            if verb.is_none() {
+                let message = format!("`{}` is not a method, such as GET, or ANY", method.get_ref());
+                findings.push(problem(method.span().start, &message));
+            }
+            match (verb, path.get_ref().parse()) {
+                (Some(method), Ok(template)) => read_routes.push(RouteSetting {
+                    method,
+                    template,
+                    position: Position::offset(FILE, text, action.span().start),
+                    action: action.into_inner(),
+                }),
+                (_, Err(error)) => findings.push(problem(path.span().start, &error)),
+                (None, Ok(_)) => {}
+            }
+        }
         if findings.len() > before {
             return None;
         }
         Some(Self {
             name: name.into_inner(),
-            namespace: parsed?,
+            namespace: namespace.into_inner(),
             validation,
-            token_rules: TokenRules { token_type, leeway_seconds: leeway_seconds.into_inner() },
+            token_type,
+            leeway_seconds: leeway_seconds.into_inner(),
+            routes: read_routes,
             resource: uid?,
             backend_claims: response.claims.into_iter().map(Spanned::into_inner).collect(),
         })
@@ -106,9 +153,12 @@ impl Settings {
 #[serde(deny_unknown_fields)]
 struct SettingsFile {
     store: StoreTable,
+    #[serde(default)]
     tokens: TokensTable,
     #[serde(default)]
     api: ApiTable,
+    #[serde(default)]
+    routes: Vec<RouteTable>,
     #[serde(default)]
     response: ResponseTable,
 }
@@ -123,11 +173,24 @@ struct StoreTable {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 struct TokensTable {
-    r#type: TokenType,
-    #[serde(default = "no_leeway")]
+    r#type: Option<TokenType>,
     leeway_seconds: Spanned<u32>,
+}
+
+impl Default for TokensTable {
+    fn default() -> Self {
+        Self { r#type: None, leeway_seconds: Spanned::new(0..0, 0) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteTable {
+    method: Spanned<String>,
+    path: Spanned<String>,
+    action: Spanned<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,8 +206,11 @@ struct ResponseTable {
     claims: Vec<Spanned<String>>,
 }
 
-fn no_leeway() -> Spanned<u32> {
-    Spanned::new(0..0, 0)
+fn qualified(namespace: &str, name: &str) -> String {
+    match namespace {
+        "" => name.to_owned(),
+        namespace => format!("{namespace}::{name}"),
+    }
 }
 
 /// RFC 7519 4.1.4 speaks of "a few minutes" at the most; clocks that keep NTP's time need none.
@@ -166,7 +232,7 @@ mod tests {
     fn what_is_left_out_has_a_safe_default() {
         let settings = parse(LEAST).unwrap();
         assert_eq!(settings.validation, Validation::Strict);
-        assert_eq!(settings.token_rules.leeway_seconds, 0);
+        assert_eq!(settings.leeway_seconds, 0);
         assert_eq!(settings.resource.to_string(), "PetStore::Application::\"PetStore\"");
         assert!(settings.backend_claims.is_empty());
     }
@@ -188,6 +254,9 @@ mod tests {
             (LEAST.replace("access", "refresh"), "store.toml:5:8"),
             ("[store".to_owned(), "store.toml:1:7"),
             (String::new(), "store.toml:1:1"),
+            (format!("{LEAST}[[routes]]\nmethod = 'get'\npath = '/'\naction = 'a'\n"), "store.toml:7:10"),
+            (format!("{LEAST}[[routes]]\nmethod = 'GET'\npath = 'x'\naction = 'a'\n"), "store.toml:8:8"),
+            (format!("{LEAST}[[routes]]\nmethod = 'GET'\npath = '/'\n"), "store.toml:6:1"),
         ] {
             let findings = parse(&text).unwrap_err();
             assert!(findings[0].starts_with(line), "{text}\n{findings:?}");

@@ -39,6 +39,7 @@ pub(super) struct Jws<'a> {
     signature: &'a str,
     algorithm: Algorithm,
     key_id: Option<String>,
+    is_explicit_access_token: bool,
     payload: Vec<u8>,
 }
 
@@ -50,13 +51,26 @@ impl<'a> Jws<'a> {
             return Err(Reason::TokenMalformed);
         }
         let header = json::parse_object(&decode(header)?).map_err(|_| Reason::TokenMalformed)?;
-        let (algorithm, key_id) = parse_header(&header)?;
-        Ok(Self { signing_input, signature, algorithm, key_id, payload: decode(payload)? })
+        check_header(&header)?;
+        let payload = decode(payload)?;
+        Ok(Self {
+            signing_input,
+            signature,
+            algorithm: algorithm(&header)?,
+            key_id: key_id(&header)?,
+            is_explicit_access_token: has_type(&header, &ACCESS_TOKEN_TYPES),
+            payload,
+        })
     }
 
     /// The payload, which nobody has vouched for yet.
     pub(super) fn unverified_payload(&self) -> &[u8] {
         &self.payload
+    }
+
+    /// Whether the header says that it is an access token (RFC 9068 2.1).
+    pub(super) fn is_explicit_access_token(&self) -> bool {
+        self.is_explicit_access_token
     }
 
     pub(super) fn verify(&self, keys: &KeySet) -> Result<(), Reason> {
@@ -73,30 +87,38 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// Reads the members of a header that matter. Those that point to keys (`jku`, `jwk`, `x5u`,
-/// `x5c`) are not looked at: keys come from the identity source alone (RFC 8725 3.10).
-fn parse_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>), Reason> {
+/// Refuses a header that asks for more than is supported. Members that point to keys (`jku`,
+/// `jwk`, `x5u`, `x5c`) are not looked at: keys come from the identity source alone (RFC 8725
+/// 3.10).
+fn check_header(header: &Map<String, Value>) -> Result<(), Reason> {
     // No extension is understood, so a critical one cannot be honoured (RFC 7515 4.1.11); `b64`
     // changes what is signed (RFC 7797 3); `enc` and `zip` belong to encryption (RFC 7516 4.1).
     if ["crit", "b64", "enc", "zip"].iter().any(|name| header.contains_key(*name)) {
         return Err(Reason::HeaderUnsupported);
     }
     // Explicit typing (RFC 8725 3.11): a token of another kind is not an ID or access token.
-    match header.get("typ") {
-        None => {}
-        Some(Value::String(kind)) if TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind)) => {}
-        Some(_) => return Err(Reason::HeaderUnsupported),
+    let is_known =
+        !header.contains_key("typ") || has_type(header, &TYPES) || has_type(header, &ACCESS_TOKEN_TYPES);
+    if is_known { Ok(()) } else { Err(Reason::HeaderUnsupported) }
+}
+
+/// Media types are compared without regard to case (RFC 7515 4.1.9).
+fn has_type(header: &Map<String, Value>, types: &[&str]) -> bool {
+    let kind = header.get("typ").and_then(Value::as_str);
+    kind.is_some_and(|kind| types.iter().any(|known| known.eq_ignore_ascii_case(kind)))
+}
+
+fn key_id(header: &Map<String, Value>) -> Result<Option<String>, Reason> {
+    match header.get("kid") {
+        None => Ok(None),
+        Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Ok(Some(id.clone())),
+        Some(_) => Err(Reason::HeaderUnsupported),
     }
-    let key_id = match header.get("kid") {
-        None => None,
-        Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Some(id.clone()),
-        Some(_) => return Err(Reason::HeaderUnsupported),
-    };
+}
+
+fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Reason> {
     match header.get("alg") {
-        Some(Value::String(name)) => {
-            let algorithm = algorithm_of(name).ok_or(Reason::AlgorithmUnsupported)?;
-            Ok((algorithm, key_id))
-        }
+        Some(Value::String(name)) => algorithm_of(name).ok_or(Reason::AlgorithmUnsupported),
         _ => Err(Reason::TokenMalformed),
     }
 }
@@ -107,8 +129,11 @@ fn decode(part: &str) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::TokenMalformed)
 }
 
-/// RFC 7519 5.1 and RFC 9068 2.1.
-const TYPES: [&str; 4] = ["JWT", "application/jwt", "at+jwt", "application/at+jwt"];
+/// RFC 7519 5.1.
+const TYPES: [&str; 2] = ["JWT", "application/jwt"];
+
+/// RFC 9068 2.1.
+const ACCESS_TOKEN_TYPES: [&str; 2] = ["at+jwt", "application/at+jwt"];
 
 #[cfg(test)]
 mod tests {
@@ -174,6 +199,18 @@ mod tests {
         ] {
             assert_eq!(Jws::parse(&compact).map(|_| ()), Err(Reason::TokenMalformed), "{compact}");
         }
+    }
+
+    // RFC 8037 appendix A.4: an Ed25519 example, whose payload is no JSON.
+    #[test]
+    fn verifies_the_example_of_rfc_8037() {
+        let keys = json!({"keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+        ]});
+        let keys = KeySet::parse(keys.to_string().as_bytes()).unwrap();
+        let token = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.\
+                     hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        assert_eq!(verify_jws(token, &keys), Ok(b"Example of Ed25519 signing".to_vec()));
     }
 
     // RFC 7515 appendix A.3: an ES256 example, whole.

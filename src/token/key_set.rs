@@ -1,6 +1,7 @@
 //! JSON Web Key Sets (RFC 7517): the public keys of an issuer.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -79,6 +80,32 @@ impl KeySet {
             (None, _) => None,
         }
     }
+}
+
+/// The keys of every issuer of every identity source.
+#[derive(Clone, Debug, Default)]
+pub struct KeySets(Vec<Vec<Arc<KeySet>>>);
+
+impl KeySets {
+    /// Takes the sets of each identity source: one for each of its issuers, or one for all.
+    pub fn new(sources: Vec<Vec<Arc<KeySet>>>) -> Self {
+        Self(sources)
+    }
+
+    /// The keys of one issuer.
+    pub fn get(&self, place: KeyPlace) -> Option<&Arc<KeySet>> {
+        let of_source = self.0.get(place.source)?;
+        of_source.get(place.issuer).or(of_source.last())
+    }
+}
+
+/// Which keys are meant: those of an issuer of an identity source, both by their position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// The identity source.
+    pub source: usize,
+    /// The issuer, among those of the source.
+    pub issuer: usize,
 }
 
 /// A public key that signatures can be verified with.

@@ -1,6 +1,6 @@
 //! Calls through `authorize`, on stores other than the sample.
 
-use cedar_authorizer::authorize::{Outcome, authorize};
+use cedar_authorizer::authorize::Outcome;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::call::Call;
 use cedar_authorizer::grant::Effect;
@@ -9,13 +9,11 @@ use cedar_authorizer::response::PolicyResponse;
 use cedar_authorizer::source::directory;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
-use cedar_authorizer::token::key_set::KeySet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::world::{
-    EXPIRES_AT, ISSUED_AT, StoreCopy, development_key_set, event, method_arn, root, run, sample_bundle,
-    stdout, token,
+    EXPIRES_AT, ISSUED_AT, StoreCopy, answer, event, method_arn, root, run, sample_bundle, stdout, token,
 };
 
 fn bundle_of(path: &std::path::Path) -> Bundle {
@@ -27,9 +25,8 @@ fn bundle_of(path: &std::path::Path) -> Bundle {
 
 #[track_caller]
 fn decide(bundle: &Bundle, token: &str, verb: &str, path: &str) -> Outcome {
-    let keys = KeySet::parse(development_key_set().to_string().as_bytes()).unwrap();
     let call = Call::from_event(event(token, verb, path)).unwrap();
-    authorize(&call, bundle, &[Box::new(keys)], UnixTime::from_seconds(ISSUED_AT + 1)).unwrap()
+    answer(&call, bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap()
 }
 
 /// An ID token for the world `tests/data/stores/clinic`.

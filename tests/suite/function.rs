@@ -222,6 +222,7 @@ impl InProcess {
             bundle_uri: store.uri().parse().unwrap(),
             development_keys: DevelopmentKeys::Allow,
             trusted_pool: None,
+            jwks_proxy: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let function =

@@ -7,11 +7,11 @@ use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::jws::verify_jws;
 use cedar_authorizer::token::key_set::KeySet;
-use cedar_authorizer::token::{TokenRules, TokenType, Unverified, verify};
+use cedar_authorizer::token::{Unverified, verify};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::world::{EXPIRES_AT, ISSUED_AT, development_key_set, sample_bundle, token};
+use crate::world::{EXPIRES_AT, ISSUED_AT, development_key_set, development_keys, sample_bundle, token};
 
 static GOOD: LazyLock<String> = LazyLock::new(|| token("alice", json!({})));
 
@@ -21,11 +21,10 @@ fn key_set() -> KeySet {
 
 fn verify_at(token: &str, now: u64, leeway_seconds: u32) -> Result<String, Unverified> {
     let bundle = sample_bundle();
-    let rules = TokenRules { token_type: TokenType::Access, leeway_seconds };
+    let (sources, keys) = (bundle.identity_sources(), development_keys(&bundle));
     let bearer = Bearer::parse(token)?;
-    let keys = [Box::new(key_set())];
-    let verified = verify(bearer, bundle.identity_sources(), &keys, rules, UnixTime::from_seconds(now))?;
-    Ok(verified.subject().to_owned())
+    let verified = verify(bearer, sources, &keys, leeway_seconds, UnixTime::from_seconds(now))?;
+    Ok(verified.principal_id().to_owned())
 }
 
 #[track_caller]

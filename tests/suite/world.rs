@@ -3,10 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
+use cedar_authorizer::authorize::{Outcome, authorize};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::call::Call;
 use cedar_authorizer::source::directory;
 use cedar_authorizer::store::Store;
+use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::bearer::Bearer;
+use cedar_authorizer::token::key_set::{KeySet, KeySets};
+use cedar_authorizer::token::{self, Unverified};
 use serde_json::{Value, json};
 
 pub const CLI: &str = env!("CARGO_BIN_EXE_cedar-authorizer");
@@ -86,6 +93,20 @@ pub fn golden(path: &Path, actual: &str) {
 
 pub fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
+}
+
+/// The development key as the only key of every issuer.
+pub fn development_keys(bundle: &Bundle) -> KeySets {
+    let keys = Arc::new(KeySet::parse(development_key_set().to_string().as_bytes()).unwrap());
+    KeySets::new(bundle.identity_sources().iter().map(|_| vec![Arc::clone(&keys)]).collect())
+}
+
+/// Verifies the token of a call, signed with the development key, and decides.
+pub fn answer(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Outcome, Unverified> {
+    let bearer = Bearer::parse(call.authorization())?;
+    let keys = development_keys(bundle);
+    let token = token::verify(bearer, bundle.identity_sources(), &keys, bundle.leeway_seconds(), now)?;
+    Ok(authorize(call, bundle, &token)?)
 }
 
 /// A copy of the sample store that can be changed.

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::jwks::{FetchFailure, KeyClient};
+use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use crate::output::{Exit, Failure, print};
+use crate::output::{Exit, Failure, print, warn};
 use crate::store::StoreArgs;
 
 /// Build a bundle, the one file that the function loads
@@ -19,8 +21,9 @@ use crate::store::StoreArgs;
 Examples:
   cedar-authorizer build --output petstore.bundle
   cedar-authorizer build --output petstore.bundle --revision 42
+  cedar-authorizer build --output petstore.bundle --pin-jwks
 
-Exit codes: 0 built, 1 could not read or write, 3 the store has errors")]
+Exit codes: 0 built, 1 could not read, write or fetch, 3 the store has errors")]
 pub struct Build {
     #[command(flatten)]
     store: StoreArgs,
@@ -32,11 +35,22 @@ pub struct Build {
     /// The increasing number of this version of the store
     #[arg(long, value_name = "N", default_value_t = 1)]
     revision: u64,
+
+    /// Fetch the keys of the identity sources and keep them in the bundle
+    ///
+    /// The function then needs no way out to the issuers. Build anew before they rotate their keys.
+    #[arg(long)]
+    pin_jwks: bool,
 }
 
 impl Build {
     pub fn run(self) -> Result<Exit, Failure> {
-        let (store, files) = self.store.open()?;
+        let (mut store, mut files) = self.store.open()?;
+        if self.pin_jwks {
+            pin_keys(&store, &mut files)?;
+            store = Store::open(&files)
+                .map_err(|_| Failure::invalid("the fetched keys make the store invalid"))?;
+        }
         let bytes = bundle::build(&store, &files, self.revision).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
@@ -53,6 +67,33 @@ impl Build {
         ))?;
         Ok(Exit::Fine)
     }
+}
+
+/// Adds the key set of every identity source that has none in the store. All of them or none:
+/// a bundle that could verify only some tokens is not what was asked for.
+fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::could_not_run)?;
+    let client = KeyClient::new(None);
+    for (source, pinned) in store.identity_sources.iter().zip(&store.pinned_keys) {
+        if pinned.is_some() {
+            continue;
+        }
+        warn(&format_args!("fetching the keys of `{}`", source.name()));
+        // A pool answers under one of its two issuers, or under both with the same keys.
+        let mut result = Err(FetchFailure::Unreachable);
+        for location in source.key_locations() {
+            result = runtime.block_on(client.fetch_keys(&location, DevelopmentKeys::Refuse));
+            if result.is_ok() {
+                break;
+            }
+        }
+        let (_, text) = result.map_err(|error| {
+            Failure::could_not_run(format_args!("the keys of identity source `{}`: {error}", source.name()))
+        })?;
+        files.insert(source.pinned_keys_file(), text);
+    }
+    Ok(())
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

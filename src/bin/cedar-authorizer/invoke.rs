@@ -62,6 +62,7 @@ impl Invoke {
             bundle_uri: BundleUri::File(absolute),
             development_keys: DevelopmentKeys::Allow,
             trusted_pool: None,
+            jwks_proxy: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cedar_authorizer::identity_source::IdentitySource;
+use cedar_authorizer::identity_source::{IdentitySource, Provider};
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::TokenType;
@@ -30,7 +30,8 @@ use crate::store::StoreArgs;
 Examples:
   cedar-authorizer token --as alice
   cedar-authorizer token --as alice --claims '{\"scope\": \"openid\"}'
-  cedar-authorizer token --claims '{\"sub\": \"u1\", \"cognito:groups\": [\"customer\"]}' --expires-in 60")]
+  cedar-authorizer token --claims '{\"sub\": \"u1\", \"cognito:groups\": [\"customer\"]}' --expires-in 60
+  cedar-authorizer token --source okta --claims '{\"groups\": \"staff admin\"}'")]
 pub struct Token {
     #[command(flatten)]
     store: StoreArgs,
@@ -43,7 +44,7 @@ pub struct Token {
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
 
-    /// The type of the token [default: that of the store]
+    /// The type of the token [default: the one that the identity source accepts]
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     token_type: Option<Type>,
 
@@ -70,10 +71,10 @@ impl Token {
             Failure::invalid(message).hint("see what is wrong with `cedar-authorizer check`")
         })?;
         let (source, keys) = self.find_source(&store)?;
-        let token_type = match self.token_type {
-            Some(Type::Access) => TokenType::Access,
-            Some(Type::Id) => TokenType::Id,
-            None => store.settings.token_rules.token_type,
+        let token_type = match (self.token_type, source.token_type()) {
+            (Some(Type::Access), _) => TokenType::Access,
+            (Some(Type::Id), _) => TokenType::Id,
+            (None, accepted) => accepted.unwrap_or(TokenType::Access),
         };
         let mut claims = defaults(source, token_type, SystemTime::now().into(), self.expires_in);
         if let Some(name) = &self.persona {
@@ -143,15 +144,17 @@ fn defaults(
     now: UnixTime,
     expires_in: u64,
 ) -> Map<String, Value> {
-    let client_claim = match token_type {
-        TokenType::Access => "client_id",
-        TokenType::Id => "aud",
+    let (audience_claim, token_use) = match (source.provider(), token_type) {
+        (Provider::Cognito(_), TokenType::Access) => ("client_id", Some(token_type.name())),
+        (Provider::Cognito(_), TokenType::Id) => ("aud", Some(token_type.name())),
+        (Provider::OpenIdConnect, _) => ("aud", None),
     };
+    let audience = source.accepted().first().map_or("any", String::as_str);
     let claims = [
         ("iss", json!(source.issuers().first())),
-        (client_claim, json!(source.client_ids().first())),
-        ("token_use", json!(token_type.name())),
-        ("sub", json!("00000000-0000-4000-8000-000000000000")),
+        (audience_claim, json!(audience)),
+        ("token_use", json!(token_use)),
+        (source.principal_id_claim(), json!("00000000-0000-4000-8000-000000000000")),
         ("iat", json!(now.as_seconds())),
         ("exp", json!(now.as_seconds().saturating_add(expires_in))),
     ];

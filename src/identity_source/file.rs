@@ -1,0 +1,213 @@
+//! The file of an identity source: AVP's `CreateIdentitySource`, unchanged, and our keys beside it.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use cedar_policy::EntityTypeName;
+use serde::{Deserialize, Deserializer};
+
+use super::user_pool::UserPoolArn;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct IdentitySourceFile {
+    pub(super) principal_entity_type: EntityType,
+    pub(super) configuration: Configuration,
+    pub(super) jwks_uri: Option<KeyUri>,
+    pub(super) jwks_file: Option<String>,
+    /// For emulators of Cognito, which issue tokens in their own name.
+    pub(super) issuer: Option<String>,
+    /// For emulators of AVP, which put no prefix before the ids of users and groups of a pool.
+    pub(super) entity_id_prefix: Option<String>,
+    /// Parts of AVP's request that mean nothing here.
+    #[serde(rename = "policyStoreId")]
+    pub(super) _policy_store_id: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "clientToken")]
+    pub(super) _client_token: Option<serde::de::IgnoredAny>,
+}
+
+/// A union in AVP's API: exactly one member.
+#[derive(Deserialize)]
+pub(super) enum Configuration {
+    #[serde(rename = "cognitoUserPoolConfiguration")]
+    CognitoUserPool(CognitoUserPool),
+    #[serde(rename = "openIdConnectConfiguration")]
+    OpenIdConnect(OpenIdConnect),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CognitoUserPool {
+    pub(super) user_pool_arn: UserPoolArn,
+    #[serde(default)]
+    pub(super) client_ids: BTreeSet<String>,
+    pub(super) group_configuration: Option<CognitoGroups>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CognitoGroups {
+    pub(super) group_entity_type: EntityType,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct OpenIdConnect {
+    pub(super) issuer: IssuerUrl,
+    pub(super) entity_id_prefix: Option<Prefix>,
+    pub(super) group_configuration: Option<OpenIdConnectGroups>,
+    pub(super) token_selection: TokenSelection,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct OpenIdConnectGroups {
+    pub(super) group_claim: String,
+    pub(super) group_entity_type: EntityType,
+}
+
+/// A union in AVP's API: exactly one member.
+#[derive(Deserialize)]
+pub(super) enum TokenSelection {
+    #[serde(rename = "accessTokenOnly")]
+    Access(AccessTokens),
+    #[serde(rename = "identityTokenOnly")]
+    Id(IdTokens),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct AccessTokens {
+    #[serde(default = "subject")]
+    pub(super) principal_id_claim: String,
+    #[serde(default)]
+    pub(super) audiences: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct IdTokens {
+    #[serde(default = "subject")]
+    pub(super) principal_id_claim: String,
+    #[serde(default)]
+    pub(super) client_ids: BTreeSet<String>,
+}
+
+/// AVP's default for `principalIdClaim`.
+pub(super) fn subject() -> String {
+    "sub".to_owned()
+}
+
+/// The name of a Cedar entity type.
+pub(super) struct EntityType(pub(super) EntityTypeName);
+
+/// What stands before the bar in the ids of principals and groups, 1 to 100 characters.
+pub(super) struct Prefix(pub(super) String);
+
+impl FromStr for Prefix {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.chars().count() {
+            1..=100 => Ok(Self(text.to_owned())),
+            _ => Err("not a prefix of 1 to 100 characters"),
+        }
+    }
+}
+
+/// The issuer of OIDC tokens: an https URL. Kept as it is written, since `iss` is compared
+/// character by character.
+pub(super) struct IssuerUrl(pub(super) String);
+
+impl FromStr for IssuerUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_url = text.parse::<KeyUri>().is_ok() && !text.contains('?');
+        match is_url && text.len() <= MAX_ISSUER_BYTES {
+            true => Ok(Self(text.to_owned())),
+            false => Err("not the https URL of an issuer"),
+        }
+    }
+}
+
+/// A URL that keys may be fetched from: https, or plain http to this very machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUri(String);
+
+impl KeyUri {
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyUri {
+    type Err = InvalidKeyUri;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyUri> {
+        let url = reqwest::Url::parse(text).map_err(|_| InvalidKeyUri)?;
+        let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+        let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        match url.scheme() {
+            "https" if is_plain => Ok(Self(text.to_owned())),
+            "http" if is_plain && is_loopback => Ok(Self(text.to_owned())),
+            _ => Err(InvalidKeyUri),
+        }
+    }
+}
+
+/// The text is not a URL that keys may be fetched from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an https URL without user name, password and fragment (http only to a loopback address)")]
+pub struct InvalidKeyUri;
+
+/// Parses while `serde_json` still knows the line, so that every problem has a position.
+macro_rules! deserialize_from_str {
+    ($($name:ty = $parse:expr;)+) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                ($parse)(&text).map_err(|error| {
+                    serde::de::Error::custom(format_args!("`{text}` is {error}"))
+                })
+            }
+        }
+    )+};
+}
+
+deserialize_from_str! {
+    EntityType = |text: &str| text.parse().map(EntityType).map_err(|_| "not the name of an entity type");
+    IssuerUrl = |text: &str| text.parse::<IssuerUrl>();
+    KeyUri = |text: &str| text.parse::<KeyUri>();
+    Prefix = |text: &str| text.parse::<Prefix>();
+    UserPoolArn = |text: &str| text.parse::<UserPoolArn>();
+}
+
+/// AVP API Reference, `OpenIdConnectConfiguration`.
+const MAX_ISSUER_BYTES: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_over_https_or_from_this_machine() {
+        for uri in
+            ["https://example.com/keys", "http://127.0.0.1:8080/keys", "http://[::1]/k", "http://localhost/k"]
+        {
+            assert!(uri.parse::<KeyUri>().is_ok(), "{uri}");
+        }
+        for uri in [
+            "http://example.com/keys",
+            "http://localhost.example.com/keys",
+            "http://127.0.0.1@example.com/keys",
+            "https://user:secret@example.com/",
+            "file:///etc/passwd",
+            "keys.json",
+        ] {
+            assert_eq!(uri.parse::<KeyUri>(), Err(InvalidKeyUri), "{uri}");
+        }
+    }
+}

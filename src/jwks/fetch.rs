@@ -1,0 +1,185 @@
+//! One fetch of a key set, with discovery where the issuer says where its keys are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CACHE_CONTROL, HeaderMap};
+use reqwest::{Client, Proxy, StatusCode, redirect};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+
+use crate::bundle::DevelopmentKeys;
+use crate::identity_source::{KeyLocation, KeyUri};
+use crate::token::key_set::{self, InvalidKeySet, KeySet};
+
+/// An HTTP client for keys. It is set up when it is first needed: loading the system's
+/// certificates takes longer than the rest of a cold start.
+#[derive(Clone, Debug)]
+pub struct KeyClient {
+    proxy: Option<Proxy>,
+    client: Arc<OnceCell<Client>>,
+}
+
+/// A key set as it was published.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) keys: KeySet,
+    /// `max-age` of `Cache-Control` (RFC 9111 5.2.2.1).
+    pub(super) max_age: Option<Duration>,
+}
+
+impl KeyClient {
+    /// A client that goes through this proxy, or else through none, whatever the system says.
+    pub fn new(proxy: Option<Proxy>) -> Self {
+        Self { proxy, client: Arc::default() }
+    }
+
+    /// Fetches and reads a key set.
+    ///
+    /// # Errors
+    /// [`FetchFailure`].
+    pub async fn fetch_keys(
+        &self,
+        location: &KeyLocation,
+        development_keys: DevelopmentKeys,
+    ) -> Result<(KeySet, Vec<u8>), FetchFailure> {
+        let (text, _) = self.get_keys(location).await?;
+        Ok((read(&text, development_keys)?, text))
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        location: &KeyLocation,
+        development_keys: DevelopmentKeys,
+    ) -> Result<Fetched, FetchFailure> {
+        let (text, max_age) = self.get_keys(location).await?;
+        Ok(Fetched { keys: read(&text, development_keys)?, max_age })
+    }
+
+    async fn get_keys(&self, location: &KeyLocation) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+        match location {
+            KeyLocation::Url(url) => self.get(url).await,
+            KeyLocation::Discovery { issuer } => self.get(self.discover(issuer).await?.as_str()).await,
+        }
+    }
+
+    /// OpenID Connect Discovery 4.1 and 4.3: the document stands below the issuer, without a
+    /// slash at its end, and must name that very issuer.
+    async fn discover(&self, issuer: &str) -> Result<KeyUri, FetchFailure> {
+        let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
+        let (text, _) = self.get(&url).await?;
+        let document: DiscoveryDocument =
+            serde_json::from_slice(&text).map_err(|_| FetchFailure::Discovery)?;
+        if document.issuer != issuer {
+            return Err(FetchFailure::IssuerMismatch);
+        }
+        document.jwks_uri.parse().map_err(|_| FetchFailure::Discovery)
+    }
+
+    /// Gets a document, with a second attempt where the first one may have failed by chance.
+    async fn get(&self, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+        let client = self.client.get_or_try_init(|| async { self.set_up() }).await?;
+        match get_once(client, url).await {
+            Err(failure) if failure.is_passing() => get_once(client, url).await,
+            answer => answer,
+        }
+    }
+
+    fn set_up(&self) -> Result<Client, FetchFailure> {
+        let builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT);
+        let builder = match &self.proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
+            None => builder,
+        };
+        builder.build().map_err(|_| FetchFailure::Client)
+    }
+}
+
+async fn get_once(client: &Client, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+    let unreachable = |error: reqwest::Error| match error.is_timeout() {
+        true => FetchFailure::Timeout,
+        false => FetchFailure::Unreachable,
+    };
+    let mut response = client.get(url).send().await.map_err(unreachable)?;
+    if response.status() != StatusCode::OK {
+        return Err(FetchFailure::Status(response.status().as_u16()));
+    }
+    let max_age = max_age(response.headers());
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        text.extend_from_slice(&chunk);
+        if text.len() > key_set::MAX_BYTES {
+            return Err(InvalidKeySet::TooLarge.into());
+        }
+    }
+    Ok((text, max_age))
+}
+
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let directives = headers.get(CACHE_CONTROL)?.to_str().ok()?.split(',');
+    let seconds = directives.map(str::trim).find_map(|directive| directive.strip_prefix("max-age="));
+    seconds?.parse().ok().map(Duration::from_secs)
+}
+
+fn read(text: &[u8], development_keys: DevelopmentKeys) -> Result<KeySet, FetchFailure> {
+    let keys = KeySet::parse(text)?;
+    let keys = match development_keys {
+        DevelopmentKeys::Allow => keys,
+        DevelopmentKeys::Refuse => keys.without_development_keys(),
+    };
+    // A good set is not replaced by one that would refuse every token.
+    match keys.is_empty() {
+        true => Err(FetchFailure::NoUsableKey),
+        false => Ok(keys),
+    }
+}
+
+#[derive(Deserialize)]
+struct DiscoveryDocument {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// Why a key set could not be fetched. Says nothing of the URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchFailure {
+    /// TLS, certificates or proxy.
+    #[error("the HTTP client cannot be set up")]
+    Client,
+    /// Not the JSON of a discovery document, or one that leads to a place that is not secure.
+    #[error("the discovery document of the issuer cannot be used")]
+    Discovery,
+    /// What was fetched is no key set.
+    #[error(transparent)]
+    Invalid(#[from] InvalidKeySet),
+    /// The document of another issuer.
+    #[error("the discovery document is that of another issuer")]
+    IssuerMismatch,
+    /// A key set of which nothing is left.
+    #[error("no key of the set can be used")]
+    NoUsableKey,
+    /// Any status but 200; redirects are not followed.
+    #[error("the key server answered {0}")]
+    Status(u16),
+    /// No answer in time.
+    #[error("the key server did not answer in time")]
+    Timeout,
+    /// No connection, or one that broke.
+    #[error("the key server cannot be reached")]
+    Unreachable,
+}
+
+impl FetchFailure {
+    /// Whether the same request may succeed at once.
+    fn is_passing(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Status(500..))
+    }
+}
+
+/// A call waits for a fetch at the worst: with one more attempt this stays below three seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+const TOTAL_TIMEOUT: Duration = Duration::from_millis(1400);

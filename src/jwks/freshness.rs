@@ -1,0 +1,139 @@
+//! How old a fetched key set may be, and when it may be fetched again.
+//!
+//! ```text
+//! fetched          soft age              hard age
+//!    |--- fresh ------|------ stale ---------|---- expired ----
+//!      used as it is    used, fetched again    not used
+//! ```
+
+use std::time::Duration;
+
+use crate::time::UnixTime;
+
+/// What a key set has behind it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Freshness {
+    fetched_at: Option<UnixTime>,
+    soft_age: Duration,
+    last_attempt: Option<UnixTime>,
+    failures: u32,
+}
+
+/// What is to be done about a key set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It must not be used.
+    Expired,
+    /// Nothing.
+    Fresh,
+    /// It should be fetched again, and may be used until then.
+    Stale,
+}
+
+impl Freshness {
+    pub(super) fn need(&self, now: UnixTime) -> Need {
+        match self.fetched_at.map(|fetched_at| now.since(fetched_at)) {
+            Some(age) if age < self.soft_age => Need::Fresh,
+            Some(age) if age < HARD_AGE => Need::Stale,
+            _ => Need::Expired,
+        }
+    }
+
+    /// Whether a fetch may begin now; if so it counts as begun. Between two of them lies a
+    /// cooldown, whether they succeed or not, so that forged key ids cannot make the function
+    /// fetch; with each further failure it doubles.
+    pub(super) fn try_now(&mut self, now: UnixTime) -> bool {
+        let cooldown =
+            COOLDOWN.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(MAX_COOLDOWN);
+        if self.last_attempt.is_some_and(|last| now.since(last) < cooldown) {
+            return false;
+        }
+        self.last_attempt = Some(now);
+        true
+    }
+
+    pub(super) fn succeeded(&mut self, now: UnixTime, max_age: Option<Duration>) {
+        self.fetched_at = Some(now);
+        self.soft_age = max_age.unwrap_or(SOFT_AGE).clamp(MIN_SOFT_AGE, MAX_SOFT_AGE);
+        self.failures = 0;
+    }
+
+    pub(super) fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+/// API Gateway's own JWT authorizer of REST APIs keeps keys for an hour at most.
+const SOFT_AGE: Duration = Duration::from_secs(3600);
+
+/// What `Cache-Control` may make of it: not so short that every call fetches, not so long that a
+/// withdrawn key lives on.
+const MIN_SOFT_AGE: Duration = Duration::from_secs(5 * 60);
+const MAX_SOFT_AGE: Duration = HARD_AGE;
+
+/// Keys that could not be confirmed for a day are trusted no longer.
+const HARD_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// The wait of `aws-jwt-verify`, there after an unknown key id alone.
+const COOLDOWN: Duration = Duration::from_secs(10);
+const MAX_COOLDOWN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_000_000;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_seconds(START + seconds)
+    }
+
+    fn fetched(max_age: Option<u64>) -> Freshness {
+        let mut freshness = Freshness::default();
+        assert!(freshness.try_now(at(0)));
+        freshness.succeeded(at(0), max_age.map(Duration::from_secs));
+        freshness
+    }
+
+    #[test]
+    fn keys_age_from_fresh_to_stale_to_expired() {
+        assert_eq!(Freshness::default().need(at(0)), Need::Expired);
+        let freshness = fetched(None);
+        for (seconds, need) in [
+            (0, Need::Fresh),
+            (3599, Need::Fresh),
+            (3600, Need::Stale),
+            (86_399, Need::Stale),
+            (86_400, Need::Expired),
+        ] {
+            assert_eq!(freshness.need(at(seconds)), need, "{seconds}");
+        }
+        // A clock that was set back does not make them older.
+        assert_eq!(freshness.need(UnixTime::from_seconds(START - 5)), Need::Fresh);
+    }
+
+    #[test]
+    fn the_publisher_sets_the_soft_age_within_bounds() {
+        for (max_age, soft_age) in [(0, 300), (60, 300), (7200, 7200), (u64::MAX, 86_400)] {
+            let freshness = fetched(Some(max_age));
+            assert_eq!(freshness.need(at(soft_age - 1)), Need::Fresh, "{max_age}");
+            assert_ne!(freshness.need(at(soft_age)), Need::Fresh, "{max_age}");
+        }
+    }
+
+    #[test]
+    fn a_cooldown_counts_from_the_last_attempt_and_doubles_with_failures() {
+        let mut freshness = fetched(None);
+        assert!(!freshness.try_now(at(9)));
+        assert!(freshness.try_now(at(10)));
+        let mut now = 10;
+        for wait in [10, 20, 40, 60, 60] {
+            freshness.failed();
+            assert!(!freshness.try_now(at(now + wait - 1)), "{wait}");
+            assert!(freshness.try_now(at(now + wait)), "{wait}");
+            now += wait;
+        }
+        freshness.succeeded(at(now), None);
+        assert!(freshness.try_now(at(now + 10)));
+    }
+}

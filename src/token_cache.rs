@@ -1,0 +1,72 @@
+//! Tokens that were verified before.
+//!
+//! A signature costs more than the rest of a call, and a caller sends the same token many times.
+//! An entry never outlives its token, nor the key set that vouched for it; the cache is part of
+//! the state of one bundle and goes with it.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::sync::Cache;
+
+use crate::time::UnixTime;
+use crate::token::VerifiedToken;
+use crate::token::bearer::Bearer;
+use crate::token::key_set::{KeySet, KeySets};
+
+/// Verified tokens, by the hash of their whole text.
+#[derive(Debug)]
+pub struct TokenCache {
+    entries: Cache<[u8; 32], Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    token: Arc<VerifiedToken>,
+    keys: Arc<KeySet>,
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self { entries: Cache::new(CAPACITY) }
+    }
+}
+
+impl TokenCache {
+    /// The token of this text, if it was verified with keys that are still in use.
+    pub fn get(
+        &self,
+        bearer: Bearer<'_>,
+        key_sets: &KeySets,
+        leeway_seconds: u32,
+        now: UnixTime,
+    ) -> Option<Arc<VerifiedToken>> {
+        let hash = hash(bearer);
+        let Entry { token, keys } = self.entries.get(&hash)?;
+        let are_current = key_sets.get(token.keys()).is_some_and(|current| Arc::ptr_eq(current, &keys));
+        if are_current && !token.has_expired(leeway_seconds, now) {
+            return Some(token);
+        }
+        self.entries.remove(&hash);
+        None
+    }
+
+    /// Keeps a token that was verified with these keys.
+    pub fn insert(&self, bearer: Bearer<'_>, token: &Arc<VerifiedToken>, key_sets: &KeySets) {
+        if let Some(keys) = key_sets.get(token.keys()) {
+            let entry = Entry { token: Arc::clone(token), keys: Arc::clone(keys) };
+            self.entries.insert(hash(bearer), entry);
+        }
+    }
+}
+
+/// Of the whole token, signature included: a part would let another token pass for this one.
+fn hash(bearer: Bearer<'_>) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bearer.as_str().as_bytes()).as_ref());
+    hash
+}
+
+/// An instance answers one call at a time, so this is more than the callers it sees within the
+/// life of their tokens; at three kilobytes each it is well below two megabytes.
+const CAPACITY: usize = 500;
