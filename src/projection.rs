@@ -8,7 +8,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{
+    CedarSchemaError, Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
+    schema_str_to_json_with_resolved_types,
+};
 use serde_json::{Map, Value};
 
 use crate::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
@@ -121,9 +124,17 @@ impl Shapes {
 /// A schema in Cedar's JSON form in which every type reference is resolved, as
 /// [`cedar_policy::schema_str_to_json_with_resolved_types`] writes it.
 #[derive(Clone, Debug)]
-pub struct ResolvedSchema(pub(crate) Value);
+pub struct ResolvedSchema(Value);
 
 impl ResolvedSchema {
+    /// Reads a schema in Cedar's own syntax.
+    ///
+    /// # Errors
+    /// What Cedar finds wrong with it.
+    pub fn parse(schema: &str) -> Result<Self, CedarSchemaError> {
+        schema_str_to_json_with_resolved_types(schema).map(|(json, _)| Self(json))
+    }
+
     /// The entries of one section (`entityTypes`, `actions` or `commonTypes`) of all namespaces,
     /// as (namespace, name, definition).
     fn definitions<'a>(&'a self, section: &'a str) -> impl Iterator<Item = (&'a str, &'a String, &'a Value)> {

@@ -1,4 +1,4 @@
-use cedar_policy::{Entity, schema_str_to_json_with_resolved_types};
+use cedar_policy::Entity;
 use serde_json::json;
 
 use super::*;
@@ -21,8 +21,7 @@ const SCHEMA: &str = r#"
     }"#;
 
 fn projection() -> Projection {
-    let (json, _) = schema_str_to_json_with_resolved_types(SCHEMA).unwrap();
-    Projection::Schema(Shapes::from_schema(&ResolvedSchema(json)).unwrap())
+    Projection::Schema(Shapes::from_schema(&ResolvedSchema::parse(SCHEMA).unwrap()).unwrap())
 }
 
 fn cognito(principal_type: &str, token_type: TokenType) -> IdentitySource {
@@ -158,8 +157,8 @@ fn dot_notation_is_for_cognito_alone() {
 #[test]
 fn the_claim_of_groups_is_never_an_attribute() {
     let schema = "entity G; entity User in [G] = { roles?: Set<String> };";
-    let (json, _) = schema_str_to_json_with_resolved_types(schema).unwrap();
-    let projection = Projection::Schema(Shapes::from_schema(&ResolvedSchema(json)).unwrap());
+    let projection =
+        Projection::Schema(Shapes::from_schema(&ResolvedSchema::parse(schema).unwrap()).unwrap());
     let claims = json!({"roles": ["a"]});
     let (attributes, dropped) =
         printed(projection.principal(claims.as_object().unwrap(), &oidc("User")).unwrap());

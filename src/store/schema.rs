@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use cedar_policy::{Schema, SchemaFragment, schema_str_to_json_with_resolved_types};
+use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic;
 
 use super::StoreFiles;
@@ -100,8 +100,8 @@ fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolve
 }
 
 fn resolve(cedar: &str, file: &str, findings: &mut Vec<Finding>) -> Option<ResolvedSchema> {
-    match schema_str_to_json_with_resolved_types(cedar) {
-        Ok((json, _)) => Some(ResolvedSchema(json)),
+    match ResolvedSchema::parse(cedar) {
+        Ok(resolved) => Some(resolved),
         Err(error) => {
             findings.push(Finding::new(Code::SchemaInvalid, Position::file(file), error));
             None

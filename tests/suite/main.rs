@@ -15,16 +15,28 @@ mod events;
 // The compiled function under a Runtime API, with S3 and key servers and their faults.
 #[cfg(test)]
 mod function;
+// The life of keys in the function: rotation, outages, discovery.
+#[cfg(test)]
+mod key_life;
 // Stand-ins for what the function talks to.
 #[cfg(test)]
 mod loopback;
+// From claims to what policies see, as the User Guide has it.
+#[cfg(test)]
+mod mapping;
 // Who of the sample store may do what.
 #[cfg(test)]
 mod personas;
+// Tokens of OpenID Connect providers: every algorithm, and one fault each.
+#[cfg(test)]
+mod providers;
+// Keys that are made for a test, and tokens signed with them.
+#[cfg(test)]
+mod signing;
 // Broken policy stores and what is said of them.
 #[cfg(test)]
 mod stores;
-// Tokens with one fault each.
+// Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;
 // What several of the above need.

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::{Server, exchange};
 
-/// A key set at `/{anything}/.well-known/jwks.json`, where Cognito has that of a user pool.
+/// A key set at `/{anything}/.well-known/jwks.json`, where Cognito has that of a user pool, and the
+/// discovery document of OpenID Connect that leads to it.
 pub struct KeyServer {
     server: Server,
     keys: Arc<Keys>,
@@ -42,13 +43,33 @@ impl KeyServer {
     pub fn start(jwks: Value) -> Self {
         let keys = Arc::new(Keys {
             jwks: Mutex::new(jwks),
+            discovery: Mutex::new(Value::Null),
+            cache_control: Mutex::new(String::new()),
             fault: Mutex::new(KeyServerFault::None),
             requests: AtomicUsize::new(0),
         });
         let router = Router::new()
             .route("/{issuer}/.well-known/jwks.json", get(key_set))
+            .route("/{issuer}/.well-known/openid-configuration", get(discovery))
             .with_state(Arc::clone(&keys));
-        Self { server: Server::start(router), keys }
+        let server = Self { server: Server::start(router), keys };
+        server.set_discovery(serde_json::json!({"issuer": server.issuer(), "jwks_uri": server.uri()}));
+        server
+    }
+
+    /// The issuer whose discovery document this is.
+    pub fn issuer(&self) -> String {
+        format!("http://{}/pool", self.server.address)
+    }
+
+    /// Replaces the discovery document.
+    pub fn set_discovery(&self, document: Value) {
+        *self.keys.discovery.lock().unwrap() = document;
+    }
+
+    /// Sends this `Cache-Control` with the keys.
+    pub fn cache_control(&self, directives: &str) {
+        *self.keys.cache_control.lock().unwrap() = directives.to_owned();
     }
 
     /// The URL of the key set; `pool` may be anything.
@@ -66,7 +87,7 @@ impl KeyServer {
         *self.keys.fault.lock().unwrap() = fault;
     }
 
-    /// How many requests have come so far, with those that failed.
+    /// How many requests for keys have come so far, with those that failed.
     pub fn requests(&self) -> usize {
         self.keys.requests.load(Ordering::SeqCst)
     }
@@ -74,6 +95,8 @@ impl KeyServer {
 
 struct Keys {
     jwks: Mutex<Value>,
+    discovery: Mutex<Value>,
+    cache_control: Mutex<String>,
     fault: Mutex<KeyServerFault>,
     requests: AtomicUsize,
 }
@@ -82,6 +105,10 @@ impl Keys {
     fn jwks(&self) -> String {
         self.jwks.lock().unwrap().to_string()
     }
+}
+
+async fn discovery(State(keys): State<Arc<Keys>>) -> String {
+    keys.discovery.lock().unwrap().to_string()
 }
 
 async fn key_set(State(keys): State<Arc<Keys>>) -> Response {
@@ -105,7 +132,8 @@ async fn key_set(State(keys): State<Arc<Keys>>) -> Response {
             return (html, "<html>Be right back</html>").into_response();
         }
     }
-    (status, json, keys.jwks()).into_response()
+    let cache_control = [(header::CACHE_CONTROL, keys.cache_control.lock().unwrap().clone())];
+    (status, json, cache_control, keys.jwks()).into_response()
 }
 
 #[test]

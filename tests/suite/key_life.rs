@@ -1,0 +1,253 @@
+//! The life of keys in the function: rotation, outages, discovery, and the tokens seen before.
+//!
+//! The function runs in this process, so that a test can choose the time.
+
+use std::time::Duration;
+
+use cedar_authorizer::bundle::DevelopmentKeys;
+use cedar_authorizer::config::Config;
+use cedar_authorizer::lambda::Function;
+use cedar_authorizer::reason::Reason;
+use cedar_authorizer::time::UnixTime;
+use serde_json::{Value, json};
+
+use crate::loopback::{KeyServer, KeyServerFault};
+use crate::signing::SigningKey;
+use crate::world::{StoreCopy, event};
+
+const START: u64 = 1_700_000_000;
+const POOL: &str = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE";
+
+struct InProcess {
+    runtime: tokio::runtime::Runtime,
+    function: Function,
+}
+
+impl InProcess {
+    fn start(store: &StoreCopy) -> Self {
+        let config = Config {
+            bundle_uri: store.uri().parse().unwrap(),
+            development_keys: DevelopmentKeys::Refuse,
+            trusted_pool: None,
+            jwks_proxy: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let function = runtime.block_on(Function::init(&config, UnixTime::from_seconds(START))).unwrap();
+        Self { runtime, function }
+    }
+
+    /// How a call ends, so many seconds after the start.
+    fn reason(&self, token: &str, seconds: u64) -> Reason {
+        let event = event(token, "GET", "/");
+        self.runtime.block_on(self.function.answer(event, UnixTime::from_seconds(START + seconds))).reason()
+    }
+}
+
+fn key_set(keys: &[(&SigningKey, &str)]) -> Value {
+    json!({"keys": keys.iter().map(|(key, id)| key.jwk(id)).collect::<Vec<_>>()})
+}
+
+/// An access token of the pool, valid for ten days.
+fn pool_token(key: &SigningKey, key_id: &str) -> String {
+    let claims = json!({
+        "iss": POOL, "client_id": "1example23456789", "token_use": "access", "sub": "u1",
+        "iat": START, "exp": START + 10 * 86_400
+    });
+    key.token(&json!({"alg": key.algorithms()[0], "kid": key_id}), &claims)
+}
+
+#[test]
+fn a_rotated_key_is_accepted_at_once_and_the_old_one_no_more() {
+    let (old, new) = (SigningKey::p256(), SigningKey::p256());
+    let server = KeyServer::start(key_set(&[(&old, "old")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let (old_token, new_token) = (pool_token(&old, "old"), pool_token(&new, "new"));
+    assert_eq!(function.reason(&old_token, 20), Reason::AllowedByPolicy);
+
+    server.set(key_set(&[(&new, "new")]));
+    assert_eq!(function.reason(&new_token, 21), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+    // It was verified before, and it is of a key that is gone.
+    assert_eq!(function.reason(&old_token, 22), Reason::KeyUnknown);
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn new_material_under_the_same_key_id_replaces_the_old() {
+    let (old, new) = (SigningKey::p256(), SigningKey::p256());
+    let server = KeyServer::start(key_set(&[(&old, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    assert_eq!(function.reason(&pool_token(&old, "k"), 1), Reason::AllowedByPolicy);
+    server.set(key_set(&[(&new, "k")]));
+    // The old set is used until it is stale; that call has the new one fetched.
+    assert_eq!(function.reason(&pool_token(&old, "k"), 3600), Reason::AllowedByPolicy);
+    assert_eq!(function.reason(&pool_token(&old, "k"), 3601), Reason::SignatureInvalid);
+    assert_eq!(function.reason(&pool_token(&new, "k"), 3602), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn a_key_server_that_is_down_for_an_hour_stops_nothing_and_is_hardly_asked() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    server.fault(KeyServerFault::Status(503));
+    for second in (3600..7200).step_by(5) {
+        assert_eq!(function.reason(&token, second), Reason::AllowedByPolicy);
+    }
+    // Once a minute at the end, each with its second attempt, for 720 calls.
+    let asked = server.requests() - 1;
+    assert!((2..=2 * 64).contains(&asked), "{asked}");
+
+    // Within a day nothing is refused; after it nothing is accepted, and it is our fault.
+    assert_eq!(function.reason(&token, 86_399), Reason::AllowedByPolicy);
+    assert_eq!(function.reason(&token, 86_400 + 60), Reason::KeysUnavailable);
+    server.fault(KeyServerFault::None);
+    assert_eq!(function.reason(&token, 86_400 + 120), Reason::AllowedByPolicy);
+}
+
+#[test]
+fn a_bad_answer_does_not_replace_good_keys() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    let mut now = 0;
+    for fault in [KeyServerFault::NotJson, KeyServerFault::Huge, KeyServerFault::Status(404)] {
+        server.fault(fault);
+        now += 3600;
+        assert_eq!(function.reason(&token, now), Reason::AllowedByPolicy);
+        assert_eq!(function.reason(&token, now + 1), Reason::AllowedByPolicy);
+    }
+    server.fault(KeyServerFault::None);
+    for keys in [json!({"keys": []}), json!({"keys": [{"kty": "oct", "k": "AAAA"}]}), json!({})] {
+        server.set(keys);
+        now += 3600;
+        assert_eq!(function.reason(&token, now), Reason::AllowedByPolicy);
+        assert_eq!(function.reason(&token, now + 1), Reason::AllowedByPolicy);
+    }
+    assert_eq!(server.requests(), 7);
+}
+
+#[test]
+fn a_slow_key_server_does_not_hold_up_calls_that_can_do_without() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    server.fault(KeyServerFault::Slow(Duration::from_millis(700)));
+    assert_eq!(function.reason(&token, 3600), Reason::AllowedByPolicy);
+    // The fetch that was left behind goes on in later calls, and no second one begins.
+    for second in 3601..3604 {
+        assert_eq!(function.reason(&token, second), Reason::AllowedByPolicy);
+    }
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn the_publisher_says_how_long_keys_are_fresh() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    server.cache_control("public, max-age=7200");
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    assert_eq!(function.reason(&token, 7199), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 1);
+    assert_eq!(function.reason(&token, 7200), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn a_token_that_was_seen_expires_all_the_same() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let claims = json!({
+        "iss": POOL, "client_id": "1example23456789", "token_use": "access", "sub": "u1", "exp": START + 60
+    });
+    let token = key.token(&json!({"alg": "ES256", "kid": "k"}), &claims);
+    assert_eq!(function.reason(&token, 58), Reason::AllowedByPolicy);
+    assert_eq!(function.reason(&token, 59), Reason::AllowedByPolicy);
+    assert_eq!(function.reason(&token, 60), Reason::TokenExpired);
+}
+
+#[test]
+fn a_token_that_was_seen_does_not_vouch_for_another_with_the_same_beginning() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    assert_eq!(function.reason(&token, 1), Reason::AllowedByPolicy);
+    let other = pool_token(&SigningKey::p256(), "k");
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let (_, signature) = other.rsplit_once('.').unwrap();
+    assert_eq!(function.reason(&format!("{signed}.{signature}"), 1), Reason::SignatureInvalid);
+    assert_eq!(function.reason(&format!("{token}A"), 1), Reason::SignatureInvalid);
+}
+
+/// The sample store with an OIDC provider on this machine in the place of the user pool.
+fn oidc_store(issuer: &str) -> StoreCopy {
+    let store = StoreCopy::new();
+    store.remove("jwks/cognito.json");
+    store.remove("identity-sources/cognito.json");
+    let source = json!({
+        "principalEntityType": "PetStore::User",
+        "configuration": {"openIdConnectConfiguration": {
+            "issuer": issuer, "tokenSelection": {"accessTokenOnly": {"audiences": ["api"]}}
+        }}
+    });
+    store.write("identity-sources/provider.json", source.to_string().as_bytes());
+    store
+}
+
+#[test]
+fn the_keys_of_a_provider_are_discovered() {
+    let key = SigningKey::ed25519();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let claims = json!({
+        "iss": server.issuer(), "aud": "api", "sub": "u1", "client_id": "app", "exp": START + 86_400
+    });
+    let token = key.token(&json!({"alg": "EdDSA", "kid": "k"}), &claims);
+    let function = InProcess::start(&oidc_store(&server.issuer()));
+    assert_eq!(function.reason(&token, 1), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_discovery_document_that_is_not_of_the_issuer_or_leads_astray_is_not_followed() {
+    let key = SigningKey::ed25519();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let issuer = server.issuer();
+    let claims = json!({"iss": issuer, "aud": "api", "sub": "u1", "exp": START + 86_400});
+    let token = key.token(&json!({"alg": "EdDSA", "kid": "k"}), &claims);
+    for document in [
+        json!({"issuer": format!("{issuer}/"), "jwks_uri": server.uri()}),
+        json!({"issuer": "https://auth.example.com", "jwks_uri": server.uri()}),
+        json!({"issuer": issuer, "jwks_uri": "http://auth.example.com/keys"}),
+        json!({"issuer": issuer, "jwks_uri": "file:///etc/passwd"}),
+        json!({"issuer": issuer}),
+        json!([]),
+    ] {
+        server.set_discovery(document.clone());
+        let function = InProcess::start(&oidc_store(&issuer));
+        assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable, "{document}");
+    }
+    assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn one_provider_that_is_down_does_not_stop_the_other() {
+    let key = SigningKey::p256();
+    let (up, down) = (KeyServer::start(key_set(&[(&key, "k")])), KeyServer::start(json!({"keys": []})));
+    down.fault(KeyServerFault::Status(500));
+    let store = oidc_store(&down.issuer());
+    let pool = StoreCopy::with_jwks_uri(&up.uri());
+    let source = std::fs::read(pool.path().join("identity-sources/cognito.json")).unwrap();
+    store.write("identity-sources/cognito.json", &source);
+    let function = InProcess::start(&store);
+    assert_eq!(function.reason(&pool_token(&key, "k"), 1), Reason::AllowedByPolicy);
+    let claims = json!({"iss": down.issuer(), "aud": "api", "sub": "u1", "exp": START + 60});
+    let token = key.token(&json!({"alg": "ES256", "kid": "k"}), &claims);
+    assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable);
+}
