@@ -142,11 +142,16 @@ impl Policies {
         policies.chain(templates)
     }
 
-    /// Where a text first stands in the file of a policy.
+    /// Where a text first stands in the file of a policy, from its id on if that is there.
     fn position(&self, policy: &PolicyId, files: &StoreFiles, needle: &str) -> Position {
         let file = self.files.get(policy).map_or(STATIC_FOLDER, String::as_str);
-        let text = files.get(file).and_then(|content| std::str::from_utf8(content).ok());
-        Position::find(file, text.unwrap_or_default(), needle)
+        let text = files.get(file).and_then(|content| std::str::from_utf8(content).ok()).unwrap_or_default();
+        let start = text.find(&format!("\"{policy}\"")).unwrap_or_default();
+        let found = text.get(start..).and_then(|rest| rest.find(needle));
+        match found {
+            Some(offset) => Position::offset(file, text, start + offset),
+            None => Position::find(file, text, needle),
+        }
     }
 
     fn finding(
@@ -298,10 +303,10 @@ fn unprovided(claim: &str, token_type: TokenType, sources: &[&IdentitySource]) -
     let mut of_type = sources.iter().filter(|source| source.token_type() == Some(token_type)).peekable();
     if of_type.peek().is_none() {
         return Some(match token_type {
-            TokenType::Access => {
-                "the claims of access tokens are there alone, and no identity source accepts those"
+            TokenType::Access => "only access tokens fill it, and no identity source accepts those",
+            TokenType::Id => {
+                "only ID tokens give attributes to principals, and no identity source accepts those"
             }
-            TokenType::Id => "the claims of ID tokens are there alone, and no identity source accepts those",
         });
     }
     let causes: Option<Vec<&'static str>> = of_type

@@ -2,9 +2,13 @@
 
 use std::fs;
 
+use base64::Engine;
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use serde_json::{Value, json};
 
-use crate::world::{StoreCopy, root, run, stderr, stdout, token};
+use crate::loopback::{KeyServer, KeyServerFault};
+use crate::signing::SigningKey;
+use crate::world::{StoreCopy, development_key_set, root, run, stderr, stdout, token};
 
 #[test]
 fn check_finds_nothing_but_the_development_key_in_the_sample_store() {
@@ -115,10 +119,7 @@ fn invoke_of_nonsense_says_what_is_wrong() {
 fn token_takes_claims_over_those_of_the_persona() {
     let given = json!({"sub": "u1", "cognito:groups": null, "extra": [1]});
     let token = token("alice", given);
-    let payload = token.split('.').nth(1).unwrap();
-    use base64::Engine;
-    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
-    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    let claims = claims_of(&token);
     assert_eq!(claims["sub"], "u1");
     assert_eq!(claims["username"], "alice");
     assert_eq!(claims["client_id"], "1example23456789");
@@ -177,4 +178,75 @@ fn the_function_is_built_without_the_command_line() {
         assert!(manifest["dependencies"][dependency]["optional"].as_bool().unwrap(), "{dependency}");
         assert!(features.contains(&format!("dep:{dependency}").into()), "{dependency}");
     }
+}
+
+#[test]
+fn build_pins_the_keys_that_it_fetches_and_the_function_fetches_none() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(json!({"keys": [key.jwk("k")]}));
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("petstore.bundle");
+    let arguments = [
+        "build",
+        "--store",
+        store.path().to_str().unwrap(),
+        "--output",
+        target.to_str().unwrap(),
+        "--pin-jwks",
+    ];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("fetching the keys of `cognito`"));
+    assert_eq!(server.requests(), 1);
+
+    let bundle = Bundle::open(&fs::read(&target).unwrap(), DevelopmentKeys::Refuse).unwrap();
+    assert_eq!(bundle.pinned_keys()[0].as_ref().unwrap().len(), 1);
+
+    fs::remove_file(&target).unwrap();
+    for fault in [KeyServerFault::Status(500), KeyServerFault::NotJson] {
+        server.fault(fault);
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("the keys of identity source `cognito`"), "{}", stderr(&output));
+        assert!(!target.exists());
+    }
+    // Everybody has that key: it is never pinned by fetching it.
+    server.fault(KeyServerFault::None);
+    server.set(development_key_set());
+    assert_eq!(run(&arguments).status.code(), Some(1));
+}
+
+#[test]
+fn token_mints_what_each_identity_source_accepts() {
+    let store = StoreCopy::new();
+    for (name, selection) in [
+        ("id", json!({"identityTokenOnly": {"clientIds": ["app"], "principalIdClaim": "oid"}})),
+        ("access", json!({"accessTokenOnly": {"audiences": ["https://api.example.com"]}})),
+    ] {
+        let source = json!({
+            "principalEntityType": "PetStore::User",
+            "configuration": {"openIdConnectConfiguration": {
+                "issuer": "https://auth.example.com", "tokenSelection": selection
+            }}
+        });
+        store.write(&format!("identity-sources/{name}.json"), source.to_string().as_bytes());
+    }
+    let path = store.path().to_str().unwrap();
+    let claims = |source: &str| {
+        let output = run(&["token", "--store", path, "--source", source, "--claims", "{}"]);
+        claims_of(stdout(&output).trim_end())
+    };
+    let id = claims("id");
+    assert_eq!((&id["aud"], &id["iss"]), (&json!("app"), &json!("https://auth.example.com")));
+    assert!(id["oid"].is_string() && id.get("sub").is_none() && id.get("token_use").is_none());
+    let access = claims("access");
+    assert_eq!(access["aud"], "https://api.example.com");
+    assert_eq!(claims("cognito")["token_use"], "access");
+}
+
+fn claims_of(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }

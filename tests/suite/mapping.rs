@@ -375,3 +375,28 @@ proptest! {
         }
     }
 }
+
+/// The stores `albums` and `albums_prefixed`, and the ID token of the second walkthrough.
+fn album(store: &str) -> Reason {
+    let path = format!("tests/data/stores/{store}");
+    let files = cedar_authorizer::source::directory::read(&crate::world::root().join(&path)).unwrap();
+    let (store, findings) = Store::check(&files);
+    let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
+    let bundle = bundle::build(&store, &files, 1).unwrap();
+    let bundle = Bundle::open(&bundle, DevelopmentKeys::Allow).unwrap();
+    let claims = json!({
+        "exp": EXPIRES_AT, "iat": ISSUED_AT, "auth_time": ISSUED_AT, "sub": "3ab9e816-80ac-47ea-bd5f-9e29f97673ce",
+        "event_id": "e8b89c86", "token_use": "id", "cognito:username": "avp-user", "email": "avp@test.com",
+        "cognito:groups": ["AVPGroup"], "email_verified": "true", "cognito:user_status": "CONFIRMED"
+    });
+    let output = run(&["token", "--store", &path, "--claims", &claims.to_string()]);
+    let call = Call::from_event(event(stdout(&output).trim_end(), "POST", "/albums/vacations")).unwrap();
+    answer(&call, &bundle, UnixTime::from_seconds(ISSUED_AT)).unwrap().decision.reason
+}
+
+#[test]
+fn the_stores_of_localstacks_walkthroughs_decide_as_they_do_there() {
+    assert_eq!(album("albums"), Reason::AllowedByPolicy);
+    // With AVP's prefix the policy of the walkthrough names a group that nobody is in.
+    assert_eq!(album("albums_prefixed"), Reason::NoMatchingPermit);
+}
