@@ -131,8 +131,9 @@ impl ResolvedSchema {
     ///
     /// # Errors
     /// What Cedar finds wrong with it.
-    pub fn parse(schema: &str) -> Result<Self, CedarSchemaError> {
-        schema_str_to_json_with_resolved_types(schema).map(|(json, _)| Self(json))
+    pub fn parse(schema: &str) -> Result<Self, Box<CedarSchemaError>> {
+        let (json, _) = schema_str_to_json_with_resolved_types(schema)?;
+        Ok(Self(json))
     }
 
     /// The entries of one section (`entityTypes`, `actions` or `commonTypes`) of all namespaces,

@@ -5,12 +5,13 @@
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::call::Call;
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::source::directory;
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::world::{EXPIRES_AT, ISSUED_AT, answer, event, run, stdout};
+use crate::world::{EXPIRES_AT, ISSUED_AT, answer, event, root, run, stdout};
 
 /// A policy store in memory, with one route `get /`.
 struct World {
@@ -376,27 +377,36 @@ proptest! {
     }
 }
 
-/// The stores `albums` and `albums_prefixed`, and the ID token of the second walkthrough.
-fn album(store: &str) -> Reason {
-    let path = format!("tests/data/stores/{store}");
-    let files = cedar_authorizer::source::directory::read(&crate::world::root().join(&path)).unwrap();
+/// How a call on the stores `albums` and `albums_prefixed` ends, for an ID token of the shape that
+/// the second walkthrough prints. `action` and `resource` take the place of those of the store.
+fn album(store: &str, user: &str, action: &str, resource: &str) -> Reason {
+    let path = root().join("tests/data/stores").join(store);
+    let mut files = directory::read(&path).unwrap();
+    let settings = String::from_utf8(files.get("store.toml").unwrap().to_vec()).unwrap();
+    let settings = settings.replace("action = \"create\"", &format!("action = {action:?}"));
+    let settings = settings.replace("Album::\"vacations\"", &format!("Album::{resource:?}"));
+    files.insert("store.toml".to_owned(), settings.into_bytes());
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
     let bundle = bundle::build(&store, &files, 1).unwrap();
     let bundle = Bundle::open(&bundle, DevelopmentKeys::Allow).unwrap();
     let claims = json!({
-        "exp": EXPIRES_AT, "iat": ISSUED_AT, "auth_time": ISSUED_AT, "sub": "3ab9e816-80ac-47ea-bd5f-9e29f97673ce",
-        "event_id": "e8b89c86", "token_use": "id", "cognito:username": "avp-user", "email": "avp@test.com",
+        "exp": EXPIRES_AT, "iat": ISSUED_AT, "auth_time": ISSUED_AT, "sub": user, "event_id": "e8b89c86",
+        "token_use": "id", "cognito:username": "avp-user", "email": "avp@test.com",
         "cognito:groups": ["AVPGroup"], "email_verified": "true", "cognito:user_status": "CONFIRMED"
     });
-    let output = run(&["token", "--store", &path, "--claims", &claims.to_string()]);
+    let output = run(&["token", "--store", path.to_str().unwrap(), "--claims", &claims.to_string()]);
     let call = Call::from_event(event(stdout(&output).trim_end(), "POST", "/albums/vacations")).unwrap();
     answer(&call, &bundle, UnixTime::from_seconds(ISSUED_AT)).unwrap().decision.reason
 }
 
 #[test]
 fn the_stores_of_localstacks_walkthroughs_decide_as_they_do_there() {
-    assert_eq!(album("albums"), Reason::AllowedByPolicy);
+    assert_eq!(album("albums", "alice", "view", "trip"), Reason::AllowedByPolicy);
+    assert_eq!(album("albums", "bob", "view", "trip"), Reason::NoMatchingPermit);
+    let user = "3ab9e816-80ac-47ea-bd5f-9e29f97673ce";
+    assert_eq!(album("albums", user, "create", "vacations"), Reason::AllowedByPolicy);
+    assert_eq!(album("albums", user, "create", "trip"), Reason::NoMatchingPermit);
     // With AVP's prefix the policy of the walkthrough names a group that nobody is in.
-    assert_eq!(album("albums_prefixed"), Reason::NoMatchingPermit);
+    assert_eq!(album("albums_prefixed", user, "create", "vacations"), Reason::NoMatchingPermit);
 }

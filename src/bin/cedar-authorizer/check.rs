@@ -51,7 +51,9 @@ impl Check {
                     Some(store) => {
                         let (policies, routes) =
                             (store.policies.policies().count(), store.routes.routes().len());
-                        paint(SUCCESS, &format!("ok: {policies} policies, {routes} routes"))
+                        let (policies, routes) =
+                            (many(policies, "policy", "policies"), plural(routes, "route"));
+                        paint(SUCCESS, &format!("ok: {policies}, {routes}"))
                     }
                     None => paint(ERROR, &format!("invalid: {}", plural(errors, "error"))),
                 };
@@ -65,5 +67,9 @@ impl Check {
 }
 
 fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    many(count, noun, &format!("{noun}s"))
+}
+
+fn many(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
