@@ -8,6 +8,7 @@
 //!     partition       region    account      API id
 //! ```
 //!
+//! The ARN of a WebSocket API ends with a route key in the place of verb and path: `.../prod/$connect`.
 //! Everything after the verb comes from the caller, so an ARN is hostile input: a path may hold
 //! colons, wildcards and policy variables, each of which means something in an IAM policy.
 
@@ -25,7 +26,7 @@ pub struct MethodArn {
     account: String,
     api_id: String,
     stage: String,
-    verb: String,
+    verb: Option<String>,
     path: String,
 }
 
@@ -55,12 +56,13 @@ impl MethodArn {
         &self.stage
     }
 
-    /// The HTTP method, in upper case.
-    pub fn verb(&self) -> &str {
-        &self.verb
+    /// The HTTP method, in upper case. `None` for a WebSocket API.
+    pub fn verb(&self) -> Option<&str> {
+        self.verb.as_deref()
     }
 
-    /// The concrete path with its leading slash, still percent-encoded as the client sent it.
+    /// The concrete path with its leading slash, as the client sent it; for a WebSocket API the
+    /// route key.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -91,19 +93,25 @@ impl FromStr for MethodArn {
         }
         let mut parts = resource.splitn(4, '/');
         let mut part = || parts.next().ok_or(InvalidArn::Shape);
-        let (api_id, stage, verb, path) = (part()?, part()?, part()?, part()?);
+        let (api_id, stage, verb) = (part()?, part()?, part()?);
+        let path = parts.next();
 
         let named = [partition, region, account, api_id];
         if named.iter().any(|name| !is_name(name)) {
             return Err(InvalidArn::Shape);
         }
         // `*` is a whole stage in the guide's sample events and in the console's test call.
-        if stage != "*" && !is_name(stage) {
+        if stage != "*" && stage != DEFAULT_STAGE && !is_name(stage) {
             return Err(InvalidArn::Stage);
         }
-        if verb.is_empty() || !verb.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return Err(InvalidArn::Verb);
-        }
+        let (verb, path) = match path {
+            Some(_) if verb.is_empty() || !verb.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+                return Err(InvalidArn::Verb);
+            }
+            Some(path) => (Some(verb.to_owned()), format!("/{path}")),
+            None if verb == CONNECT => (None, verb.to_owned()),
+            None => return Err(InvalidArn::Shape),
+        };
         Ok(Self {
             text: text.to_owned(),
             partition: partition.to_owned(),
@@ -111,8 +119,8 @@ impl FromStr for MethodArn {
             account: account.to_owned(),
             api_id: api_id.to_owned(),
             stage: stage.to_owned(),
-            verb: verb.to_owned(),
-            path: format!("/{path}"),
+            verb,
+            path,
         })
     }
 }
@@ -147,6 +155,12 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
+/// The stage of an HTTP API that has no name of its own.
+const DEFAULT_STAGE: &str = "$default";
+
+/// The one route of a WebSocket API that can have an authorizer.
+pub(crate) const CONNECT: &str = "$connect";
+
 /// The longest method ARN: API Gateway answers 414 beyond it.
 /// Source: API Gateway Developer Guide, "Output from an API Gateway Lambda authorizer".
 const MAX_BYTES: usize = 1600;
@@ -168,7 +182,7 @@ mod tests {
             (arn.partition(), arn.region(), arn.account(), arn.api_id()),
             ("aws", "us-east-1", "123456789012", "ymy8tbxw7b")
         );
-        assert_eq!((arn.stage(), arn.verb(), arn.path()), ("test", "GET", "/pets/7"));
+        assert_eq!((arn.stage(), arn.verb(), arn.path()), ("test", Some("GET"), "/pets/7"));
         assert_eq!(arn.to_string(), text);
     }
 
@@ -179,9 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn a_web_socket_api_has_a_route_key_and_an_http_api_a_default_stage() {
+        let arn = parsed("arn:aws:execute-api:r:1:a/prod/$connect");
+        assert_eq!((arn.stage(), arn.verb(), arn.path()), ("prod", None, "$connect"));
+        let arn = parsed("arn:aws:execute-api:r:1:a/$default/GET/products");
+        assert_eq!((arn.stage(), arn.verb(), arn.path()), ("$default", Some("GET"), "/products"));
+    }
+
+    #[test]
     fn colons_and_slashes_of_the_path_stay_in_the_path() {
         let arn = parsed("arn:aws:execute-api:r:1:a/s/POST/x:y//z:/DELETE/q");
-        assert_eq!((arn.verb(), arn.path()), ("POST", "/x:y//z:/DELETE/q"));
+        assert_eq!((arn.verb(), arn.path()), (Some("POST"), "/x:y//z:/DELETE/q"));
     }
 
     #[test]
@@ -192,7 +214,8 @@ mod tests {
             ("*", InvalidArn::Shape),
             ("arn:aws:s3:r:1:a/s/GET/", InvalidArn::Shape),
             ("arn:aws:execute-api:r:1:a/s/GET", InvalidArn::Shape),
-            ("arn:aws:execute-api:r:1:a/s/$connect", InvalidArn::Shape),
+            ("arn:aws:execute-api:r:1:a/s/$disconnect", InvalidArn::Shape),
+            ("arn:aws:execute-api:r:1:a/$other/GET/", InvalidArn::Stage),
             ("arn:*:execute-api:r:1:a/s/GET/", InvalidArn::Shape),
             ("arn:aws:execute-api:r:1:*/s/GET/", InvalidArn::Shape),
             ("arn:aws:execute-api:r:1:a/s*/GET/", InvalidArn::Stage),

@@ -43,7 +43,7 @@ pub fn authorize(call: &Call, bundle: &Bundle, token: &VerifiedToken) -> Result<
 
     // 2. For what?
     let arn = call.method_arn();
-    let route = bundle.routes().find(arn.verb(), arn.path());
+    let route = arn.verb().ok_or(NoRoute::Unmapped).and_then(|verb| bundle.routes().find(verb, arn.path()));
 
     // 3. May they?
     let projection = bundle.projection();

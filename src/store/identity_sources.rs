@@ -85,12 +85,13 @@ pub(super) fn read(
     sources
 }
 
-/// Whether a token could be for both sources: then it could be read in two ways.
+/// Whether a token could be for both sources: then it could be read in two ways. Their types do not
+/// tell them apart: a token need not bear a mark of either.
 fn could_accept_the_same(one: &IdentitySource, other: &IdentitySource) -> bool {
     let shares_issuer = one.issuers().iter().any(|issuer| other.issuers().contains(issuer));
     let any = |source: &IdentitySource| source.accepted().is_empty();
     let shares_audience = any(one) || any(other) || !one.accepted().is_disjoint(other.accepted());
-    shares_issuer && shares_audience && one.token_type() == other.token_type()
+    shares_issuer && shares_audience
 }
 
 fn check_types(
