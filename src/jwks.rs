@@ -1,7 +1,7 @@
 //! Key sets over HTTP.
 //!
 //! A source whose keys are kept with the store needs no network: those keys are final. For every
-//! other one the keys are fetched in init, again when they are no longer [fresh](freshness), and
+//! other one the keys are fetched in init, again when they are no longer fresh, and
 //! again when a token names a key that is not there. Nothing runs in the background, since Lambda
 //! freezes the function between calls: what is due is done within a call, by the wall clock.
 
