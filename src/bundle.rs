@@ -5,6 +5,7 @@ mod manifest;
 
 use cedar_policy::{Entities, EntityUid, PolicySet, Schema};
 
+use crate::call::TokenLocation;
 use crate::identity_source::IdentitySource;
 use crate::projection::Projection;
 use crate::route::RouteTable;
@@ -65,7 +66,7 @@ impl Bundle {
         &self.store.routes
     }
 
-    /// The resource of every route.
+    /// The resource of every route that does not make its own.
     pub fn resource(&self) -> &EntityUid {
         &self.store.settings.resource
     }
@@ -78,6 +79,21 @@ impl Bundle {
     /// The entities of the store, with the actions of the schema.
     pub fn entities(&self) -> &Entities {
         &self.store.entities
+    }
+
+    /// The entities of the store that policies name in their conditions.
+    pub fn named_entities(&self) -> &[EntityUid] {
+        &self.store.named_entities
+    }
+
+    /// Where a request carries its token.
+    pub fn token_location(&self) -> &TokenLocation {
+        &self.store.settings.token_location
+    }
+
+    /// The claim whose value is the API key of the caller, for usage plans.
+    pub fn usage_identifier_claim(&self) -> Option<&str> {
+        self.store.settings.usage_identifier_claim.as_deref()
     }
 
     /// The identity sources, in the order of their names.

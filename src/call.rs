@@ -1,60 +1,222 @@
 //! A call: one API request as the authorizer sees it.
 
+mod event;
+mod parameters;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
-use aws_lambda_events::event::apigw::ApiGatewayCustomAuthorizerRequest;
 use serde_json::Value;
 
 use crate::arn::{InvalidArn, MethodArn};
 use crate::reason::Reason;
+use crate::time::UnixTime;
+pub use parameters::{Ambiguous, Values};
 
 /// A request to an API that waits for its authorization.
 #[derive(Clone)]
 pub struct Call {
-    authorization: String,
+    api: Api,
     method_arn: MethodArn,
+    target: Target,
+    /// The token, where the event has it in a field of its own.
+    token_field: Option<String>,
+    headers: Values,
+    query: Values,
+    path_parameters: BTreeMap<String, String>,
+    path: Option<String>,
+    host: Option<String>,
+    source_ip: Option<String>,
+    user_agent: Option<String>,
+    time_milliseconds: Option<u64>,
+}
+
+/// The kind of API and authorizer that an event comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// An HTTP API, payload format 1.0.
+    HttpV1,
+    /// An HTTP API, payload format 2.0.
+    HttpV2,
+    /// A REST API with a REQUEST authorizer.
+    RestRequest,
+    /// A REST API with a TOKEN authorizer.
+    RestToken,
+    /// The connection of a WebSocket API.
+    WebSocket,
+}
+
+/// How an event says what is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// By the concrete path in its ARN: the route has to be found.
+    Path,
+    /// By the route that API Gateway chose, which is final.
+    Route {
+        /// The HTTP method of the request, in upper case. `None` for a WebSocket API.
+        verb: Option<String>,
+        /// A path template, `$default` or `$connect`.
+        template: String,
+    },
 }
 
 impl Call {
-    /// Reads the event of a TOKEN authorizer:
+    /// Reads the event of a Lambda authorizer of API Gateway, of any kind:
     ///
-    /// ```json
-    /// {"type": "TOKEN", "authorizationToken": "Bearer eyJ...", "methodArn": "arn:aws:execute-api:..."}
-    /// ```
+    /// | event | kind |
+    /// |---|---|
+    /// | has `routeArn`, or `version` is `2.0` | HTTP API, format 2.0 |
+    /// | has `requestContext.connectionId`, or `eventType` is `CONNECT` | WebSocket |
+    /// | `type` is `TOKEN` | REST, TOKEN |
+    /// | `version` is `1.0` | HTTP API, format 1.0 |
+    /// | `type` is `REQUEST` | REST, REQUEST |
     ///
     /// A token that is absent is no error here: the caller is then told so as a caller.
     ///
     /// # Errors
     /// [`InvalidEvent`], which says nothing of the event's values: the token is one of them.
     pub fn from_event(event: Value) -> Result<Self, InvalidEvent> {
-        let event: ApiGatewayCustomAuthorizerRequest =
-            serde_json::from_value(event).map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?;
-        match event.type_.as_deref() {
-            Some("TOKEN") => {}
-            Some("REQUEST") => return Err(InvalidEvent::RequestAuthorizer),
-            _ => return Err(InvalidEvent::NotAnAuthorizerEvent),
-        }
-        let method_arn = event.method_arn.ok_or(InvalidEvent::NoMethodArn)?;
-        Ok(Self {
-            authorization: event.authorization_token.unwrap_or_default(),
-            method_arn: method_arn.parse()?,
-        })
+        event::read(event)
     }
 
-    /// The value of the header that carries the token; empty if there was none.
-    pub fn authorization(&self) -> &str {
-        &self.authorization
+    /// The kind of API.
+    pub fn api(&self) -> Api {
+        self.api
     }
 
     /// The method that is about to be called.
     pub fn method_arn(&self) -> &MethodArn {
         &self.method_arn
     }
+
+    /// What is called.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The value that carries the token, found where the policy store says; empty if there is none.
+    ///
+    /// # Errors
+    /// [`Reason::TokenMalformed`] where there are several: which one counts depends on the reader.
+    pub fn authorization(&self, location: &TokenLocation) -> Result<&str, Reason> {
+        if let Some(token) = &self.token_field {
+            return Ok(token);
+        }
+        let several = |_| Reason::TokenMalformed;
+        if let Some(value) = self.headers.get(&location.header).map_err(several)? {
+            return Ok(value);
+        }
+        // A browser cannot set headers on a WebSocket connection.
+        if self.api == Api::WebSocket {
+            if let Some(name) = &location.query
+                && let Some(value) = self.query.get(name).map_err(several)?
+            {
+                return Ok(value);
+            }
+            if let Some(name) = &location.subprotocol
+                && let Some(offered) = self.headers.get(SUBPROTOCOL).map_err(several)?
+            {
+                // `bearer, eyJ...`: the name that the store gives, then the token.
+                let (first, token) = offered.split_once(',').ok_or(Reason::TokenMissing)?;
+                return if first.trim() == name { Ok(token.trim()) } else { Err(Reason::TokenMissing) };
+            }
+        }
+        Ok("")
+    }
+
+    /// Whether the request asks for another method than the one that it was made with, which API
+    /// Gateway does for `X-HTTP-Method-Override` (Developer Guide, "Important notes"). Which of
+    /// the two an authorizer sees is not documented.
+    pub fn overrides_method(&self) -> bool {
+        let verb = match &self.target {
+            Target::Route { verb: Some(verb), .. } => Some(verb.as_str()),
+            _ => self.method_arn.verb(),
+        };
+        let asks = |value: Result<Option<&str>, Ambiguous>| match value {
+            Ok(Some(asked)) => verb.is_none_or(|verb| !verb.eq_ignore_ascii_case(asked)),
+            Ok(None) => false,
+            Err(Ambiguous) => true,
+        };
+        asks(self.headers.get(METHOD_OVERRIDE)) || verb != self.method_arn.verb()
+    }
+
+    /// The values of the path parameters, as the event has them.
+    pub fn path_parameters(&self) -> &BTreeMap<String, String> {
+        &self.path_parameters
+    }
+
+    /// The query parameters.
+    pub fn query(&self) -> &Values {
+        &self.query
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &Values {
+        &self.headers
+    }
+
+    /// The HTTP method of the request, in upper case.
+    pub fn verb(&self) -> Option<&str> {
+        match &self.target {
+            Target::Route { verb, .. } => verb.as_deref(),
+            Target::Path => self.method_arn.verb(),
+        }
+    }
+
+    /// The concrete path, for information alone: how much of it is decoded differs between APIs.
+    pub fn path(&self) -> Option<&str> {
+        match (&self.path, self.api) {
+            (None, Api::RestToken) => Some(self.method_arn.path()),
+            (path, _) => path.as_deref(),
+        }
+    }
+
+    /// The domain name that was called.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// The address of the caller.
+    pub fn source_ip(&self) -> Option<&str> {
+        self.source_ip.as_deref()
+    }
+
+    /// What the caller says it is.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.user_agent.as_deref()
+    }
+
+    /// When API Gateway received the request, in milliseconds since 1970.
+    pub fn time_milliseconds(&self) -> Option<u64> {
+        self.time_milliseconds
+    }
+
+    /// When the request was received in whole seconds, if the event says so.
+    pub fn time(&self) -> Option<UnixTime> {
+        self.time_milliseconds.map(|milliseconds| UnixTime::from_seconds(milliseconds / 1000))
+    }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({})", self.method_arn)
+        write!(f, "Call({:?} {})", self.api, self.method_arn)
+    }
+}
+
+/// Where a request carries its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenLocation {
+    /// The name of a header, in any case.
+    pub header: String,
+    /// The name of a query parameter, for WebSocket APIs alone.
+    pub query: Option<String>,
+    /// The subprotocol before the token in `Sec-WebSocket-Protocol`, for WebSocket APIs alone.
+    pub subprotocol: Option<String>,
+}
+
+impl Default for TokenLocation {
+    fn default() -> Self {
+        Self { header: "authorization".to_owned(), query: None, subprotocol: None }
     }
 }
 
@@ -65,70 +227,25 @@ pub enum InvalidEvent {
     #[error(transparent)]
     MethodArn(#[from] InvalidArn),
     /// There is no ARN.
-    #[error("the event has no `methodArn`")]
+    #[error("the event has neither a `methodArn` nor a `routeArn`")]
     NoMethodArn,
+    /// There is no route.
+    #[error("the event does not say which route was chosen")]
+    NoRoute,
     /// Not the shape of any authorizer event.
     #[error("the event is not that of an API Gateway Lambda authorizer")]
     NotAnAuthorizerEvent,
-    /// The event of a REQUEST authorizer.
-    #[error("the event is that of a REQUEST authorizer; this version answers TOKEN authorizers")]
-    RequestAuthorizer,
 }
 
 impl InvalidEvent {
     /// The reason code.
     pub fn reason(self) -> Reason {
-        match self {
-            Self::RequestAuthorizer => Reason::EventUnsupported,
-            Self::MethodArn(_) | Self::NoMethodArn | Self::NotAnAuthorizerEvent => Reason::EventMalformed,
-        }
+        Reason::EventMalformed
     }
 }
+
+const METHOD_OVERRIDE: &str = "x-http-method-override";
+const SUBPROTOCOL: &str = "sec-websocket-protocol";
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const ARN: &str = "arn:aws:execute-api:us-west-2:123456789012:ymy8tbxw7b/*/GET/";
-
-    #[test]
-    fn reads_the_event_of_a_token_authorizer() {
-        let event = json!({"type": "TOKEN", "authorizationToken": "Bearer x", "methodArn": ARN});
-        let call = Call::from_event(event).unwrap();
-        assert_eq!((call.authorization(), call.method_arn().as_str()), ("Bearer x", ARN));
-        assert!(!format!("{call:?}").contains("Bearer"));
-    }
-
-    #[test]
-    fn a_missing_token_is_an_empty_one() {
-        for event in [
-            json!({"type": "TOKEN", "methodArn": ARN}),
-            json!({"type": "TOKEN", "methodArn": ARN, "authorizationToken": null}),
-        ] {
-            assert_eq!(Call::from_event(event).unwrap().authorization(), "");
-        }
-    }
-
-    #[test]
-    fn refuses_other_events_without_repeating_them() {
-        for (event, expected) in [
-            (json!(null), InvalidEvent::NotAnAuthorizerEvent),
-            (json!([]), InvalidEvent::NotAnAuthorizerEvent),
-            (json!({}), InvalidEvent::NotAnAuthorizerEvent),
-            (json!({"type": "token", "methodArn": ARN}), InvalidEvent::NotAnAuthorizerEvent),
-            (
-                json!({"type": "TOKEN", "authorizationToken": {"secret": 1}, "methodArn": ARN}),
-                InvalidEvent::NotAnAuthorizerEvent,
-            ),
-            (json!({"type": "REQUEST", "methodArn": ARN}), InvalidEvent::RequestAuthorizer),
-            (json!({"type": "TOKEN"}), InvalidEvent::NoMethodArn),
-            (json!({"type": "TOKEN", "methodArn": "x"}), InvalidEvent::MethodArn(InvalidArn::Shape)),
-        ] {
-            let error = Call::from_event(event).unwrap_err();
-            assert_eq!(error, expected);
-            assert!(!error.to_string().contains("secret"));
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ use reqwest::Proxy;
 
 use crate::bundle::DevelopmentKeys;
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
+use crate::response::SimpleResponses;
 use crate::source::BundleUri;
 
 /// How the function is set up.
@@ -24,6 +25,8 @@ pub struct Config {
     /// The proxy through which keys are fetched (`JWKS_PROXY`). `None`: none, whatever
     /// `HTTPS_PROXY` says, which may be meant for others.
     pub jwks_proxy: Option<Proxy>,
+    /// What HTTP APIs with payload format 2.0 get (`SIMPLE_RESPONSES`).
+    pub simple_responses: SimpleResponses,
 }
 
 impl Config {
@@ -68,14 +71,13 @@ impl Config {
                 None
             }
         };
-        let development_keys = match lookup("ALLOW_DEVELOPMENT_KEYS").as_deref() {
-            None | Some("false") => DevelopmentKeys::Refuse,
-            Some("true") => DevelopmentKeys::Allow,
-            Some(value) => {
-                problems
-                    .add("ALLOW_DEVELOPMENT_KEYS", format_args!("`{value}` is neither `true` nor `false`"));
-                DevelopmentKeys::Refuse
-            }
+        let development_keys = match problems.flag("ALLOW_DEVELOPMENT_KEYS", &lookup) {
+            true => DevelopmentKeys::Allow,
+            false => DevelopmentKeys::Refuse,
+        };
+        let simple_responses = match problems.flag("SIMPLE_RESPONSES", &lookup) {
+            true => SimpleResponses::Enabled,
+            false => SimpleResponses::Disabled,
         };
         let user_pool: Option<UserPoolArn> =
             lookup("USER_POOL_ARN").and_then(|value| problems.parse("USER_POOL_ARN", &value));
@@ -103,6 +105,7 @@ impl Config {
                 development_keys,
                 trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
                 jwks_proxy,
+                simple_responses,
             }),
             _ => Err(InvalidConfig(problems.0)),
         }
@@ -151,6 +154,18 @@ impl Problems {
         self.0.push(format!("{name}: {problem}"));
     }
 
+    /// A setting that is `true` or `false`, the default.
+    fn flag(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>) -> bool {
+        match lookup(name).as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(value) => {
+                self.add(name, format_args!("`{value}` is neither `true` nor `false`"));
+                false
+            }
+        }
+    }
+
     fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
         match value.parse() {
             Ok(parsed) => Some(parsed),
@@ -172,7 +187,7 @@ const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
 
 /// Settings of the documented contract that this version cannot honour. To ignore one would be to
 /// pretend: a public key that nothing is checked against protects nobody.
-const NOT_YET: [(&str, &str); 9] = [
+const NOT_YET: [(&str, &str); 8] = [
     ("BUNDLE_MAX_STALE_SECONDS", "refreshing the bundle"),
     ("BUNDLE_MIN_REVISION", "a lowest revision"),
     ("BUNDLE_PUBLIC_KEYS", "signed bundles"),
@@ -181,7 +196,6 @@ const NOT_YET: [(&str, &str); 9] = [
     ("DECISION_LOG_FORMAT", "the decision log"),
     ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
     ("SHADOW_BUNDLE_URI", "a shadow bundle"),
-    ("SIMPLE_RESPONSES", "the simple response of HTTP APIs"),
 ];
 
 #[cfg(test)]

@@ -1,33 +1,174 @@
 //! The context: what Cedar policies may ask about a request beyond its principal and resource.
+//!
+//! ```text
+//! token                   the claims of an access token
+//! pathParameters          AVP's two: records, there only if the call has any
+//! queryStringParameters
+//! http                    method path route stage host sourceIp userAgent requestTime headers
+//! ```
+//!
+//! Each is there only where the schema declares it for the action, with the members and types that
+//! it declares. Without a schema there are the first three, whole, as AVP has them.
 
-use cedar_policy::{Context, EntityUid, RestrictedExpression};
+use std::collections::{BTreeMap, HashMap};
 
+use cedar_policy::{Context, RestrictedExpression};
+
+use crate::call::Call;
 use crate::identity_source::IdentitySource;
-use crate::projection::{Projected, Projection};
+use crate::projection::{Projected, Projection, Record, project_simple};
 use crate::reason::Reason;
+use crate::route::Route;
 use crate::token::{TokenType, VerifiedToken};
 
-/// Makes the context of a request: the claims of an access token as `context.token`, where the
-/// schema declares that record for the action. The count is that of claims which were of another
-/// type than the schema has.
+/// What a context is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// The route that it takes.
+    pub route: &'a Route,
+    /// The parameters of its path, decoded.
+    pub path_parameters: &'a BTreeMap<String, String>,
+    /// The token of the caller.
+    pub token: &'a VerifiedToken,
+    /// The source that vouches for the token.
+    pub source: &'a IdentitySource,
+}
+
+type Values = HashMap<String, RestrictedExpression>;
+
+/// Makes the context of a request. The count is that of values which were of another type than
+/// the schema has.
 ///
 /// # Errors
-/// [`Reason::RequiredClaimMissing`].
-pub fn from_token(
-    token: &VerifiedToken,
-    source: &IdentitySource,
-    action: &EntityUid,
-    projection: &Projection,
-) -> Result<(Context, usize), Reason> {
-    let projected = match source.token_type() {
-        Some(TokenType::Access) => projection.token(token.claims(), source, action)?,
+/// [`Reason::RequiredClaimMissing`] for the token, [`Reason::RequiredContextMissing`] for the rest
+/// and [`Reason::ParameterAmbiguous`].
+pub fn build(inputs: Inputs<'_>, projection: &Projection) -> Result<(Context, usize), Reason> {
+    let (values, dropped) = match projection.context(&inputs.route.action) {
+        Some(shape) => declared(inputs, &shape)?,
+        None => everything(inputs)?,
+    };
+    // The projection made sure of every value, so this does not fail; were it to, it denies.
+    Ok((Context::from_pairs(values).map_err(|_| Reason::RequestInvalid)?, dropped))
+}
+
+fn declared(inputs: Inputs<'_>, shape: &Record) -> Result<(Values, usize), Reason> {
+    let (mut values, mut dropped) = (Values::new(), 0);
+    for (name, required) in shape.attributes() {
+        let member = match shape.record(name) {
+            Some(shape) => match name {
+                TOKEN => token(inputs, shape)?,
+                PATH_PARAMETERS => path_parameters(inputs, shape)?,
+                QUERY_PARAMETERS => query_parameters(inputs, shape)?,
+                HTTP => http(inputs, shape)?,
+                _ => None,
+            },
+            None => None,
+        };
+        match member {
+            Some(projected) => {
+                dropped += projected.dropped;
+                values.insert(name.to_owned(), record(projected.values)?);
+            }
+            None if required => return Err(Reason::RequiredContextMissing),
+            None => {}
+        }
+    }
+    Ok((values, dropped))
+}
+
+fn token(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    match inputs.source.token_type() {
+        Some(TokenType::Access) => Ok(Some(shape.project_claims(inputs.token.claims(), inputs.source)?)),
+        _ => Ok(None),
+    }
+}
+
+fn path_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    if inputs.path_parameters.is_empty() {
+        return Ok(None);
+    }
+    texts(shape, |name| inputs.path_parameters.get(name).cloned()).map(Some)
+}
+
+fn query_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    let query = inputs.call.query();
+    if query.is_empty() {
+        return Ok(None);
+    }
+    for (name, _) in shape.attributes() {
+        query.get(name).map_err(|_| Reason::ParameterAmbiguous)?;
+    }
+    texts(shape, |name| query.get(name).ok()?.map(str::to_owned)).map(Some)
+}
+
+fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    let Inputs { call, route, .. } = inputs;
+    let headers = match shape.record(HEADERS) {
+        Some(shape) => {
+            let header = |name: &str| call.headers().get(&name.to_ascii_lowercase());
+            for (name, _) in shape.attributes() {
+                header(name).map_err(|_| Reason::ParameterAmbiguous)?;
+            }
+            Some(texts(shape, |name| header(name).ok()?.map(str::to_owned))?)
+        }
+        None => None,
+    };
+    let text = |name: &str| match name {
+        "method" => call.verb().map(str::to_owned),
+        "path" => call.path().map(str::to_owned),
+        "route" => Some(route.template.to_string()),
+        "stage" => Some(call.method_arn().stage().to_owned()),
+        "host" => call.host().map(str::to_owned),
+        "sourceIp" => call.source_ip().map(str::to_owned),
+        "userAgent" => call.user_agent().map(str::to_owned),
+        "requestTime" => call.time_milliseconds().map(crate::time::iso_8601),
         _ => None,
     };
-    let Some(Projected { values, dropped }) = projected else {
-        return Ok((Context::empty(), 0));
-    };
-    // As for the principal: the projection made sure of the values.
-    let record = RestrictedExpression::new_record(values).map_err(|_| Reason::RequestInvalid)?;
-    let context = Context::from_pairs([("token".to_owned(), record)]).map_err(|_| Reason::RequestInvalid)?;
-    Ok((context, dropped))
+    let mut projected = texts(&shape.without(HEADERS), text)?;
+    if let Some(headers) = headers {
+        projected.dropped += headers.dropped;
+        projected.values.insert(HEADERS.to_owned(), record(headers.values)?);
+    }
+    Ok(Some(projected))
 }
+
+fn texts(shape: &Record, text_of: impl Fn(&str) -> Option<String>) -> Result<Projected, Reason> {
+    shape.project_texts(text_of).map_err(|_| Reason::RequiredContextMissing)
+}
+
+/// The context where no schema says what it is.
+fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
+    let (mut values, mut dropped) = (Values::new(), 0);
+    if inputs.source.token_type() == Some(TokenType::Access) {
+        let projected = project_simple(inputs.token.claims(), inputs.source);
+        dropped = projected.dropped;
+        values.insert(TOKEN.to_owned(), record(projected.values)?);
+    }
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let path = inputs.path_parameters.iter().map(|(name, value)| (name.clone(), text(value)));
+    let mut query = Values::new();
+    for name in inputs.call.query().names() {
+        let value = inputs.call.query().get(name).map_err(|_| Reason::ParameterAmbiguous)?;
+        query.extend(value.map(|value| (name.to_owned(), text(value))));
+    }
+    for (name, parameters) in [(PATH_PARAMETERS, path.collect::<Values>()), (QUERY_PARAMETERS, query)] {
+        if !parameters.is_empty() {
+            values.insert(name.to_owned(), record(parameters)?);
+        }
+    }
+    Ok((values, dropped))
+}
+
+fn record(values: Values) -> Result<RestrictedExpression, Reason> {
+    RestrictedExpression::new_record(values).map_err(|_| Reason::RequestInvalid)
+}
+
+const TOKEN: &str = "token";
+const HTTP: &str = "http";
+const HEADERS: &str = "headers";
+
+/// The names that AVP's authorizer uses.
+const PATH_PARAMETERS: &str = "pathParameters";
+const QUERY_PARAMETERS: &str = "queryStringParameters";

@@ -1,11 +1,16 @@
 //! The decision: what the policies say about a request.
 
+use std::iter;
+
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Effect, Entity, EntityUid, PolicyId, PolicySet, Request,
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
+    Request,
 };
 
 use crate::bundle::Bundle;
+use crate::entities::reachable;
 use crate::reason::Reason;
+use crate::resource::Resource;
 
 /// What the policies say, and which of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +39,18 @@ pub fn decide(
     bundle: &Bundle,
     principal: Entity,
     action: EntityUid,
-    resource: EntityUid,
+    resource: Resource,
     context: Context,
 ) -> Decision {
-    let schema = bundle.schema();
-    let Ok(request) = Request::new(principal.uid(), action, resource, context, schema) else {
+    let Resource { uid: resource, entity } = resource;
+    let roots = [action.clone(), resource.clone()].into_iter().chain(bundle.named_entities().iter().cloned());
+    let given = iter::once(principal.clone()).chain(entity).collect();
+    let entities = reachable(bundle.entities(), given, roots);
+    // The store's entities were checked against the schema when it was opened.
+    let Ok(entities) = Entities::from_entities(entities, None) else {
         return Decision::deny(Reason::RequestInvalid);
     };
-    let Ok(entities) = bundle.entities().clone().add_entities([principal], schema) else {
+    let Ok(request) = Request::new(principal.uid(), action, resource, context, bundle.schema()) else {
         return Decision::deny(Reason::RequestInvalid);
     };
     let policies = bundle.policies();

@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::arn::MethodArn;
+use crate::reason::Reason;
 
 /// IAM statements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,13 +19,14 @@ impl Grant {
     /// Allows the requested method and nothing else.
     ///
     /// # Errors
-    /// [`ResourceTooLong`] where the ARN is longer than a resource may be. Shortened by a
-    /// wildcard it would allow more, so nothing is allowed.
-    ///
-    /// The path must be free of wildcards, which [`find`](crate::route::RouteTable::find) sees to.
-    pub fn allow(arn: &MethodArn) -> Result<Self, ResourceTooLong> {
+    /// [`NotGrantable`], where the ARN would allow more than itself, or could not stand whole.
+    pub fn allow(arn: &MethodArn) -> Result<Self, NotGrantable> {
+        // The stage alone may be a wildcard of API Gateway's own making.
+        if WILDCARDS.iter().any(|text| arn.path().contains(text)) {
+            return Err(NotGrantable::Pattern);
+        }
         match arn.as_str().len() > MAX_RESOURCE_CHARACTERS {
-            true => Err(ResourceTooLong),
+            true => Err(NotGrantable::TooLong),
             false => Ok(Self::of(Effect::Allow, arn.as_str().to_owned())),
         }
     }
@@ -85,10 +87,29 @@ pub enum Effect {
     Deny,
 }
 
-/// The ARN is longer than the resource of a policy may be.
+/// Why an ARN cannot be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the method ARN is longer than {MAX_RESOURCE_CHARACTERS} characters")]
-pub struct ResourceTooLong;
+pub enum NotGrantable {
+    /// Its path holds what IAM reads as a pattern or a policy variable.
+    #[error("the path of the method ARN is a pattern to IAM")]
+    Pattern,
+    /// It is longer than the resource of a policy may be.
+    #[error("the method ARN is longer than {MAX_RESOURCE_CHARACTERS} characters")]
+    TooLong,
+}
+
+impl From<NotGrantable> for Reason {
+    fn from(not_grantable: NotGrantable) -> Self {
+        match not_grantable {
+            NotGrantable::Pattern => Self::PathUnsafe,
+            NotGrantable::TooLong => Self::ResourceTooLong,
+        }
+    }
+}
+
+/// What IAM reads as more than itself in a `Resource`.
+/// Source: IAM User Guide, "IAM JSON policy elements: Resource".
+const WILDCARDS: [&str; 3] = ["*", "?", "${"];
 
 /// API Gateway Developer Guide, "Control access to a REST API with IAM permissions".
 const INVOKE: &str = "execute-api:Invoke";
@@ -123,10 +144,18 @@ mod tests {
         let longest = arn(&"x".repeat(MAX_RESOURCE_CHARACTERS - arn("").as_str().len()));
         assert!(Grant::allow(&longest).is_ok());
         let longer = arn(&"é".repeat(MAX_RESOURCE_CHARACTERS));
-        assert_eq!(Grant::allow(&longer), Err(ResourceTooLong));
+        assert_eq!(Grant::allow(&longer), Err(NotGrantable::TooLong));
         let resource = Grant::deny(&longer).statements()[0].resource()[0].clone();
         assert_eq!(resource.chars().count(), MAX_RESOURCE_CHARACTERS);
         assert!(resource.ends_with("é*"));
+    }
+
+    #[test]
+    fn a_pattern_is_never_allowed() {
+        for path in ["*", "a?", "${aws:username}", "a/*/b"] {
+            assert_eq!(Grant::allow(&arn(path)), Err(NotGrantable::Pattern), "{path}");
+        }
+        assert!(Grant::allow(&arn("urn:a:b")).is_ok());
     }
 
     #[test]

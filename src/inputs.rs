@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use serde_json::Value;
 
 /// Something that a policy reads: a variable and the attributes below it, as far as they are
@@ -35,6 +36,32 @@ pub fn reads(policy: &Value) -> BTreeSet<Read> {
         collect(conditions, &mut reads);
     }
     reads
+}
+
+/// The entities that the conditions of a policy or template name. A policy may ask for their
+/// attributes and parents, so they belong to every request.
+pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
+    let mut found = BTreeSet::new();
+    if let Some(conditions) = policy.get("conditions") {
+        collect_entities(conditions, &mut found);
+    }
+    found
+}
+
+fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
+    if let Some(entity) = expression.get("__entity") {
+        let text = |name: &str| entity.get(name).and_then(Value::as_str);
+        if let (Some(Ok(entity_type)), Some(id)) =
+            (text("type").map(str::parse::<EntityTypeName>), text("id"))
+        {
+            found.insert(EntityUid::from_type_name_and_id(entity_type, EntityId::new(id)));
+        }
+    }
+    match expression {
+        Value::Array(parts) => parts.iter().for_each(|part| collect_entities(part, found)),
+        Value::Object(parts) => parts.values().for_each(|part| collect_entities(part, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
@@ -91,6 +118,14 @@ mod tests {
         let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
         let print = |read: Read| format!("{:?} {}", read.variable, read.path.join("."));
         reads(&policy).into_iter().map(print).collect()
+    }
+
+    #[test]
+    fn the_entities_of_conditions_are_named() {
+        let text = "permit (principal in G::\"scope\", action, resource) when { [X::\"a\"].contains(A::B::\"b\".c) };";
+        let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+        let named: Vec<String> = named_entities(&policy).iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["A::B::\"b\"", "X::\"a\""]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::config::Config;
 use crate::jwks::{KeyCache, KeyClient};
 use crate::reason::{Reason, Status};
-use crate::response::PolicyResponse;
+use crate::response::{Response, SimpleResponses};
 use crate::source::LoadFailure;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
@@ -26,6 +26,7 @@ pub struct Function {
     bundle: Bundle,
     keys: KeyCache,
     tokens: TokenCache,
+    simple_responses: SimpleResponses,
 }
 
 impl Function {
@@ -46,7 +47,7 @@ impl Function {
         let keys = KeyCache::load(&bundle, config.development_keys, client, now).await;
         let manifest = bundle.manifest();
         info!(bundle = manifest.name, revision = manifest.revision, uri = %config.bundle_uri, "bundle loaded");
-        Ok(Self { bundle, keys, tokens: TokenCache::default() })
+        Ok(Self { bundle, keys, tokens: TokenCache::default(), simple_responses: config.simple_responses })
     }
 
     /// Answers an event. It never fails: a fault is an answer too.
@@ -60,7 +61,11 @@ impl Function {
             Err(reason) => Err(reason),
         };
         match decided {
-            Ok(outcome) => Answer::decided(outcome, self.bundle.revision()),
+            Ok(outcome) => {
+                let revision = self.bundle.revision();
+                let response = Response::new(&outcome, revision, self.simple_responses);
+                Answer::decided(outcome, response, revision)
+            }
             Err(reason) => Answer::refused(reason, ""),
         }
     }
@@ -68,7 +73,7 @@ impl Function {
     /// Verifies the token of a call, if need be with keys that are fetched for it.
     async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<Arc<VerifiedToken>, Reason> {
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
-        let bearer = Bearer::parse(call.authorization())?;
+        let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let mut key_sets = self.keys.snapshot(now);
         let token = match self.tokens.get(bearer, &key_sets, leeway, now) {
             Some(token) => token,
@@ -102,7 +107,7 @@ impl Function {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A decision.
-    Decided(Box<Outcome>, Box<PolicyResponse>),
+    Decided(Box<Outcome>, Box<Response>),
     /// None: 401 or 500.
     Refused(Reason),
 }
@@ -122,7 +127,7 @@ impl Answer {
     /// # Errors
     /// The error for the runtime. API Gateway answers 401 if its message is `Unauthorized` to the
     /// letter, and 500 else (API Gateway Developer Guide, "Lambda authorizers").
-    pub fn into_response(self) -> Result<PolicyResponse, Diagnostic> {
+    pub fn into_response(self) -> Result<Response, Diagnostic> {
         let reason = self.reason();
         match self {
             Self::Decided(_, response) => Ok(*response),
@@ -137,17 +142,16 @@ impl Answer {
         }
     }
 
-    fn decided(outcome: Outcome, revision: u64) -> Self {
-        let response = PolicyResponse::new(&outcome, revision);
-        let Outcome { decision, principal, route, resource: _, grant: _, backend_claims: _, dropped_claims } =
-            &outcome;
+    fn decided(outcome: Outcome, response: Response, revision: u64) -> Self {
+        let Outcome { decision, principal, route, resource, dropped, .. } = &outcome;
         info!(
             reason = decision.reason.code(),
             %principal,
             action = route.as_ref().map(|route| route.action.to_string()),
             policies = list(&decision.policies),
             errors = list(&decision.errors),
-            dropped_claims,
+            %resource,
+            dropped,
             revision,
             "decided"
         );

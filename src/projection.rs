@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
 use crate::reason::Reason;
+use crate::route::Route;
 use crate::token::TokenType;
 
 /// What is taken of a token, and as what.
@@ -39,7 +40,7 @@ impl Projection {
         source: &IdentitySource,
     ) -> Result<Projected, RequiredClaimMissing> {
         match self {
-            Self::Schema(shapes) => match shapes.principals.get(source.principal_type()) {
+            Self::Schema(shapes) => match shapes.entities.get(source.principal_type()) {
                 Some(shape) => shape.project_claims(claims, source),
                 None => Ok(Projected::default()),
             },
@@ -58,35 +59,43 @@ impl Projection {
         self.principal(&Map::new(), source)
     }
 
-    /// The members of `context.token`, from the claims of an access token. `None`: the context of
-    /// this action has no such record.
-    ///
-    /// # Errors
-    /// [`RequiredClaimMissing`].
-    pub fn token(
+    /// What the context of an action declares. `None`: there is no schema to declare anything.
+    pub fn context(&self, action: &EntityUid) -> Option<Cow<'_, Record>> {
+        match self {
+            Self::Schema(shapes) => Some(match shapes.contexts.get(action) {
+                Some(shape) => Cow::Borrowed(shape),
+                None => Cow::Owned(Record::default()),
+            }),
+            Self::Schemaless => None,
+        }
+    }
+
+    /// An attribute of a resource, from a text of the path. `None`: the schema does not have it, or
+    /// the text is not of its type.
+    pub fn text_attribute(
         &self,
-        claims: &Map<String, Value>,
-        source: &IdentitySource,
-        action: &EntityUid,
-    ) -> Result<Option<Projected>, RequiredClaimMissing> {
+        entity_type: &EntityTypeName,
+        name: &str,
+        text: &str,
+    ) -> Option<RestrictedExpression> {
         match self {
             Self::Schema(shapes) => {
-                shapes.tokens.get(action).map(|shape| shape.project_claims(claims, source)).transpose()
+                shapes.entities.get(entity_type)?.attributes.get(name)?.value_type.convert_text(text)
             }
-            Self::Schemaless => Ok(Some(project_simple(claims, source))),
+            Self::Schemaless => Some(RestrictedExpression::new_string(text.to_owned())),
         }
     }
 }
 
-/// Every shape of a schema that a token can fill.
+/// Every shape of a schema that a token or a call can fill.
 #[derive(Clone, Debug, Default)]
 pub struct Shapes {
-    principals: HashMap<EntityTypeName, Record>,
-    tokens: HashMap<EntityUid, Record>,
+    entities: HashMap<EntityTypeName, Record>,
+    contexts: HashMap<EntityUid, Record>,
 }
 
 impl Shapes {
-    /// Reads the shapes of entity types and of the `token` record in the context of actions.
+    /// Reads the shapes of entity types and of the context of actions.
     ///
     /// # Errors
     /// [`UnknownType`] for a type that this version does not know.
@@ -100,24 +109,26 @@ impl Shapes {
                 Some(shape) => schema.record(shape)?,
                 None => Record::default(),
             };
-            shapes.principals.insert(entity_type, shape);
+            shapes.entities.insert(entity_type, shape);
         }
         for (namespace, id, definition) in schema.definitions("actions") {
             let Some(context) = definition.pointer("/appliesTo/context") else {
-                continue;
-            };
-            let Some(Attribute { value_type: ValueType::Record(token), .. }) =
-                schema.record(context)?.attributes.remove("token")
-            else {
                 continue;
             };
             let Ok(action_type) = qualify(namespace, "Action").parse() else {
                 return Err(UnknownType(id.clone()));
             };
             let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(id));
-            shapes.tokens.insert(action, token);
+            shapes.contexts.insert(action, schema.record(context)?);
         }
         Ok(shapes)
+    }
+}
+
+impl Shapes {
+    /// The attributes of an entity type. `None`: the schema does not define it.
+    pub fn entity(&self, entity_type: &EntityTypeName) -> Option<&Record> {
+        self.entities.get(entity_type)
     }
 }
 
@@ -134,6 +145,19 @@ impl ResolvedSchema {
     pub fn parse(schema: &str) -> Result<Self, Box<CedarSchemaError>> {
         let (json, _) = schema_str_to_json_with_resolved_types(schema)?;
         Ok(Self(json))
+    }
+
+    /// The routes that the annotations `httpVerb` and `httpPathTemplate` of actions say, which
+    /// Cedar's generators for OpenAPI write.
+    pub fn annotated_routes(&self) -> Vec<Route> {
+        let route = |(namespace, id, definition): (&str, &String, &Value)| {
+            let annotation = |name: &str| definition.get("annotations")?.get(name)?.as_str();
+            let action_type = qualify(namespace, "Action").parse().ok()?;
+            let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(id));
+            let verb = annotation("httpVerb")?.to_ascii_lowercase();
+            Route::new(&verb, annotation("httpPathTemplate")?, &action)
+        };
+        self.definitions("actions").filter_map(route).collect()
     }
 
     /// The entries of one section (`entityTypes`, `actions` or `commonTypes`) of all namespaces,
@@ -256,13 +280,59 @@ impl From<RequiredClaimMissing> for Reason {
 }
 
 impl Record {
+    /// The names of its attributes, and whether each is required.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.attributes.iter().map(|(name, attribute)| (name.as_str(), attribute.required))
+    }
+
+    /// The attribute of a name, where it is a record itself.
+    pub fn record(&self, name: &str) -> Option<&Self> {
+        match &self.attributes.get(name)?.value_type {
+            ValueType::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The same record without one of its attributes.
+    pub fn without(&self, name: &str) -> Self {
+        let mut record = self.clone();
+        record.attributes.remove(name);
+        record
+    }
+
+    /// Takes each attribute from a text, as its type. One of another type is dropped.
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`].
+    pub fn project_texts(
+        &self,
+        text_of: impl Fn(&str) -> Option<String>,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        let mut projected = Projected::default();
+        for (name, attribute) in &self.attributes {
+            let text = text_of(name);
+            match text.as_deref().and_then(|text| attribute.value_type.convert_text(text)) {
+                Some(value) => {
+                    projected.values.insert(name.clone(), value);
+                }
+                None if attribute.required => return Err(RequiredClaimMissing),
+                None if text.is_some() => projected.dropped += 1,
+                None => {}
+            }
+        }
+        Ok(projected)
+    }
+
     /// Takes the attributes of this record from the claims of a token. The claim that lists
     /// groups is never an attribute: groups are parents.
     ///
     /// In dot notation, which AVP takes for Cognito alone, the claims `custom:...` are the members
     /// of an attribute `custom`, likewise `cognito` (User Guide, "Alternative notation for Amazon
     /// Cognito colon-delimited claims").
-    fn project_claims(
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`].
+    pub fn project_claims(
         &self,
         claims: &Map<String, Value>,
         source: &IdentitySource,
@@ -336,7 +406,8 @@ fn insert(object: &mut Map<String, Value>, path: &str, value: &Value) {
     }
 }
 
-fn project_simple(claims: &Map<String, Value>, source: &IdentitySource) -> Projected {
+/// Every claim of a simple type, as AVP's example has it.
+pub fn project_simple(claims: &Map<String, Value>, source: &IdentitySource) -> Projected {
     let mut projected = Projected::default();
     let is_taken = |name: &str| !NOT_ATTRIBUTES.contains(&name) && name != source.group_claim();
     for (name, claim) in claims.iter().filter(|(name, claim)| is_taken(name) && !claim.is_null()) {
@@ -376,6 +447,21 @@ impl ValueType {
                 RestrictedExpression::new_record(values).ok()
             }
             _ => None,
+        }
+    }
+
+    /// A text of a URL or header, which has no types of its own: a number is written as Cedar
+    /// writes it, so that one number has one text.
+    fn convert_text(&self, text: &str) -> Option<RestrictedExpression> {
+        match self {
+            Self::Long => {
+                let number: i64 = text.parse().ok()?;
+                (number.to_string() == text).then(|| RestrictedExpression::new_long(number))
+            }
+            Self::Bool => text.parse().ok().map(RestrictedExpression::new_bool),
+            Self::String => Some(RestrictedExpression::new_string(text.to_owned())),
+            Self::Extension(extension) => extension.convert(text),
+            Self::Entity | Self::Record(_) | Self::Set(_) => None,
         }
     }
 

@@ -63,6 +63,12 @@ reasons! {
     PathUnsafe, "path-unsafe", Deny;
     /// The token lacks a claim, or has one of the wrong type, that the schema requires.
     RequiredClaimMissing, "required-claim-missing", Deny;
+    /// The call lacks something, or has it of the wrong type, that the schema requires in the context.
+    RequiredContextMissing, "required-context-missing", Deny;
+    /// A header or query parameter that the schema reads has several values that differ.
+    ParameterAmbiguous, "parameter-ambiguous", Deny;
+    /// The request asks for another method than the one that it was made with.
+    MethodOverridden, "method-overridden", Deny;
     /// The schema does not let this action apply to this principal and resource.
     RequestInvalid, "request-invalid", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
@@ -99,8 +105,6 @@ reasons! {
 
     /// The event is not one of an API Gateway authorizer.
     EventMalformed, "event-malformed", Fault;
-    /// The event is of a kind that is not supported.
-    EventUnsupported, "event-unsupported", Fault;
     /// No keys of the identity source could be had, so no token of it can be verified.
     KeysUnavailable, "keys-unavailable", Fault;
 }

@@ -9,8 +9,29 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::authorize::Outcome;
+use crate::call::Api;
 use crate::grant::Grant;
 use crate::reason::Status;
+
+/// What the function answers, in the shape that API Gateway expects.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// An IAM policy: every kind of API takes it.
+    Policy(PolicyResponse),
+    /// A boolean: HTTP APIs with payload format 2.0 and simple responses enabled.
+    Simple(SimpleResponse),
+}
+
+/// Whether HTTP APIs with payload format 2.0 get simple responses. Their authorizer is set to the
+/// one or the other, and its events do not say to which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimpleResponses {
+    /// They get IAM policies, like all others.
+    Disabled,
+    /// They do.
+    Enabled,
+}
 
 /// An IAM policy in the shape that API Gateway takes from a Lambda authorizer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +39,16 @@ use crate::reason::Status;
 pub struct PolicyResponse {
     principal_id: String,
     policy_document: PolicyDocument,
+    context: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_identifier_key: Option<String>,
+}
+
+/// A decision as a boolean.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SimpleResponse {
+    is_authorized: bool,
     context: BTreeMap<String, Value>,
 }
 
@@ -28,56 +59,70 @@ struct PolicyDocument {
     statement: Grant,
 }
 
-impl PolicyResponse {
+impl Response {
     /// Writes an outcome. `revision` is that of the bundle.
     ///
     /// `context` has flat values alone: `decision`, `reason`, `policies` (ids, separated by
     /// commas), `action`, `principal`, `revision`, and the claims that the policy store names.
     /// What would make the response larger than API Gateway takes is left out: the claims first,
     /// then the policies.
-    pub fn new(outcome: &Outcome, revision: u64) -> Self {
-        let mut response = Self::with_context(outcome, revision);
+    pub fn new(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
+        let mut response = Self::with_context(outcome, revision, simple_responses);
         for name in outcome.backend_claims.keys().map(String::as_str).chain([POLICIES]) {
             if response.size() <= MAX_BYTES {
                 break;
             }
-            response.context.remove(name);
+            response.context_mut().remove(name);
         }
         response
     }
 
-    fn with_context(outcome: &Outcome, revision: u64) -> Self {
-        let Outcome { decision, principal, route, grant, backend_claims, .. } = outcome;
-        let principal = principal.to_string();
-        let policies: Vec<String> = decision.policies.iter().map(ToString::to_string).collect();
-        let effect = match decision.reason.status() {
-            Status::Allow => "allow",
-            Status::Deny | Status::Unauthorized | Status::Fault => "deny",
-        };
-        let mut context = backend_claims.clone();
-        let action = route.as_ref().map(|route| route.action.id().unescaped().to_owned());
-        context.extend(
-            [
-                ("decision", Some(effect.into())),
-                ("reason", Some(decision.reason.code().into())),
-                (POLICIES, Some(policies.join(",").into())),
-                ("action", action.map(Value::from)),
-                ("principal", Some(principal.clone().into())),
-                ("revision", Some(revision.into())),
-            ]
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?))),
-        );
-        Self {
-            principal_id: principal,
-            policy_document: PolicyDocument { version: VERSION, statement: grant.clone() },
+    fn with_context(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
+        let context = context(outcome, revision);
+        if (outcome.api, simple_responses) == (Api::HttpV2, SimpleResponses::Enabled) {
+            let is_authorized = outcome.decision.reason.status() == Status::Allow;
+            return Self::Simple(SimpleResponse { is_authorized, context });
+        }
+        let has_usage_plans = matches!(outcome.api, Api::RestRequest | Api::RestToken);
+        Self::Policy(PolicyResponse {
+            principal_id: outcome.principal.to_string(),
+            policy_document: PolicyDocument { version: VERSION, statement: outcome.grant.clone() },
             context,
+            usage_identifier_key: outcome.usage_identifier_key.clone().filter(|_| has_usage_plans),
+        })
+    }
+
+    fn context_mut(&mut self) -> &mut BTreeMap<String, Value> {
+        match self {
+            Self::Policy(response) => &mut response.context,
+            Self::Simple(response) => &mut response.context,
         }
     }
 
     fn size(&self) -> usize {
         serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
+}
+
+fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
+    let Outcome { decision, principal, route, backend_claims, .. } = outcome;
+    let policies: Vec<String> = decision.policies.iter().map(ToString::to_string).collect();
+    let effect = match decision.reason.status() {
+        Status::Allow => "allow",
+        Status::Deny | Status::Unauthorized | Status::Fault => "deny",
+    };
+    let action = route.as_ref().map(|route| route.action.id().unescaped().to_owned());
+    let own = [
+        ("decision", Some(effect.into())),
+        ("reason", Some(decision.reason.code().into())),
+        (POLICIES, Some(policies.join(",").into())),
+        ("action", action.map(Value::from)),
+        ("principal", Some(principal.to_string().into())),
+        ("revision", Some(revision.into())),
+    ];
+    let mut context = backend_claims.clone();
+    context.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    context
 }
 
 /// The names in `context` that a policy store may not use for claims.

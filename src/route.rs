@@ -1,6 +1,6 @@
 //! Routes: from a method and a concrete path to the route that API Gateway would take.
 //!
-//! Only TOKEN events need this: they name the concrete path alone. Every other kind of event
+//! Only TOKEN events need to be matched: they name the concrete path alone. Every other kind of event
 //! carries the template that API Gateway chose, and that choice is then final.
 //!
 //! API Gateway's precedence (Developer Guide, "Set up a method request", and two measurements on
@@ -9,12 +9,15 @@
 //! method that must exist, so a resource without the verb falls back to a more general one.
 //! (`matchit` and its like refuse `/a/{x}` beside `/a/{proxy+}`, hence the tree below.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
+
+use crate::arn::CONNECT;
+use crate::resource::ResourceTemplate;
 
 /// A method and a path template, and the action that they lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +28,30 @@ pub struct Route {
     pub template: PathTemplate,
     /// The Cedar action.
     pub action: EntityUid,
+    /// How the resource is made. `None`: it is that of the API.
+    pub resource: Option<ResourceTemplate>,
 }
 
 impl Route {
     /// Reads AVP's convention for action ids: `<method> <path template>`, the method in lower
-    /// case, e.g. `get /pets/{petId}`. `None` for any other id: such an action is no route.
+    /// case, e.g. `get /pets/{petId}`; `$default` and `$connect` stand alone. `None` for any other
+    /// id: such an action is no route.
     pub fn from_action(action: &EntityUid) -> Option<Self> {
-        let (method, template) = action.id().unescaped().split_once(' ')?;
+        let id = action.id().unescaped();
+        let (method, template) = id.split_once(' ').unwrap_or(("any", id));
+        if !id.contains(' ') && ![CONNECT, DEFAULT].contains(&id) {
+            return None;
+        }
+        Self::new(method, template, action)
+    }
+
+    /// A route by the text of its method, in lower case, and its template.
+    pub fn new(method: &str, template: &str, action: &EntityUid) -> Option<Self> {
         Some(Self {
-            method: Method::from_action_id(method)?,
+            method: Method::from_name(method)?,
             template: template.parse().ok()?,
             action: action.clone(),
+            resource: None,
         })
     }
 }
@@ -80,7 +96,7 @@ impl Method {
         }
     }
 
-    fn from_action_id(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
@@ -109,11 +125,48 @@ impl PathTemplate {
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
+
+    /// The names of its parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Parameter(name) | Segment::Greedy(name) => Some(name.as_str()),
+            Segment::Key(_) | Segment::Static(_) => None,
+        })
+    }
+
+    /// The values of its parameters in a path that leads to it, as they stand in the path.
+    pub fn values(&self, path: &str) -> BTreeMap<String, String> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let mut rest = Some(path.strip_suffix('/').unwrap_or(path));
+        let mut values = BTreeMap::new();
+        for segment in &self.segments {
+            let Some(text) = rest else {
+                break;
+            };
+            let (first, tail) = match text.split_once('/') {
+                Some((first, tail)) => (first, Some(tail)),
+                None => (text, None),
+            };
+            match segment {
+                Segment::Greedy(name) => {
+                    values.insert(name.clone(), text.to_owned());
+                }
+                Segment::Parameter(name) => {
+                    values.insert(name.clone(), first.to_owned());
+                }
+                Segment::Key(_) | Segment::Static(_) => {}
+            }
+            rest = tail;
+        }
+        values
+    }
 }
 
 /// One segment of a path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
+    /// `$default` or `$connect`, which no path leads to: only an event names it.
+    Key(String),
     /// Exactly this text.
     Static(String),
     /// `{name}`: any one segment.
@@ -126,6 +179,9 @@ impl FromStr for PathTemplate {
     type Err = InvalidTemplate;
 
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
+        if [CONNECT, DEFAULT].contains(&text) {
+            return Ok(Self { segments: vec![Segment::Key(text.to_owned())] });
+        }
         let path = text.strip_prefix('/').ok_or(InvalidTemplate::NoSlash)?;
         let mut segments = Vec::new();
         if !path.is_empty() {
@@ -170,6 +226,7 @@ impl fmt::Display for PathTemplate {
             return f.write_str("/");
         }
         self.segments.iter().try_for_each(|segment| match segment {
+            Segment::Key(key) => f.write_str(key),
             Segment::Static(text) => write!(f, "/{text}"),
             Segment::Parameter(name) => write!(f, "/{{{name}}}"),
             Segment::Greedy(name) => write!(f, "/{{{name}+}}"),
@@ -199,6 +256,9 @@ pub enum InvalidTemplate {
 pub struct RouteTable {
     routes: Vec<Route>,
     root: Node,
+    keys: BTreeMap<String, Node>,
+    /// The same routes by the text of their template.
+    by_template: HashMap<String, BTreeMap<Method, usize>>,
 }
 
 impl RouteTable {
@@ -212,6 +272,7 @@ impl RouteTable {
         let mut node = &mut self.root;
         for segment in &route.template.segments {
             node = match segment {
+                Segment::Key(key) => self.keys.entry(key.clone()).or_default(),
                 Segment::Static(text) => node.statics.entry(text.clone()).or_default(),
                 Segment::Parameter(_) => node.parameter.get_or_insert_default(),
                 Segment::Greedy(_) => node.greedy.get_or_insert_default(),
@@ -223,6 +284,7 @@ impl RouteTable {
             return Err(Conflict { with: Box::new(with) });
         }
         node.methods.insert(route.method, index);
+        self.by_template.entry(route.template.to_string()).or_default().insert(route.method, index);
         self.routes.push(route);
         Ok(())
     }
@@ -230,6 +292,18 @@ impl RouteTable {
     /// The routes in the order in which they were added.
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// The route with this template, as API Gateway chose it: that of the verb, else of `any`.
+    /// `verb` is `None` for a WebSocket API.
+    ///
+    /// # Errors
+    /// [`NoRoute::Unmapped`].
+    pub fn get(&self, verb: Option<&str>, template: &str) -> Result<&Route, NoRoute> {
+        let methods = self.by_template.get(template).ok_or(NoRoute::Unmapped)?;
+        let own = verb.and_then(Method::from_verb).and_then(|method| methods.get(&method));
+        let index = own.or_else(|| methods.get(&Method::Any)).ok_or(NoRoute::Unmapped)?;
+        self.routes.get(*index).ok_or(NoRoute::Unmapped)
     }
 
     /// The route that API Gateway takes for a request.
@@ -334,6 +408,9 @@ fn is_static_byte(byte: u8) -> bool {
 /// variable, and the separator of an ARN, which a `*` at the end of a pattern may also cross.
 /// Source: IAM User Guide, "IAM JSON policy elements: Resource".
 const UNSAFE_IN_POLICIES: [&str; 4] = ["*", "?", "${", ":"];
+
+/// The route of an HTTP API that takes what no other does.
+const DEFAULT: &str = "$default";
 
 /// How often a path may be encoded over itself before it is taken for an attack.
 const MAX_DECODINGS: usize = 4;
@@ -461,6 +538,41 @@ mod tests {
             let action = format!("PetStore::Action::{id:?}").parse().unwrap();
             assert_eq!(Route::from_action(&action), None, "{id}");
         }
+    }
+
+    #[test]
+    fn a_route_that_api_gateway_chose_is_found_by_its_template() {
+        let table = table(&["get /pets/{petId}", "any /pets/{petId}", "get /pets", "$default", "$connect"]);
+        for (verb, template, expected) in [
+            (Some("GET"), "/pets/{petId}", Ok("get /pets/{petId}")),
+            (Some("PUT"), "/pets/{petId}", Ok("any /pets/{petId}")),
+            (Some("PROPFIND"), "/pets/{petId}", Ok("any /pets/{petId}")),
+            (Some("PUT"), "/pets", Err(NoRoute::Unmapped)),
+            (Some("GET"), "/pets/{id}", Err(NoRoute::Unmapped)),
+            (Some("GET"), "/pets/7", Err(NoRoute::Unmapped)),
+            (Some("GET"), "$default", Ok("any $default")),
+            (None, "$connect", Ok("any $connect")),
+            (None, "/pets", Err(NoRoute::Unmapped)),
+        ] {
+            assert_eq!(
+                table.get(verb, template).map(ToString::to_string),
+                expected.map(str::to_owned),
+                "{template}"
+            );
+        }
+        // No path leads to a route key.
+        assert_eq!(table.find("GET", "/$default"), Err(NoRoute::Unmapped));
+    }
+
+    #[test]
+    fn the_values_of_parameters_are_the_segments_of_the_path() {
+        let values = |template: &str, path: &str| {
+            let values = template.parse::<PathTemplate>().unwrap().values(path);
+            values.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(values("/pets/{petId}", "/pets/7/"), ["petId=7"]);
+        assert_eq!(values("/{a}/x/{b+}", "/1/x/2/3"), ["a=1", "b=2/3"]);
+        assert_eq!(values("/", "/"), [""; 0]);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Store {
     pub policies: PolicySet,
     /// The entities of the store and the actions of the schema.
     pub entities: Entities,
+    /// Of these entities, those that policies name in their conditions.
+    pub named_entities: Vec<EntityUid>,
     /// The identity sources, in the order of their names.
     pub identity_sources: Vec<IdentitySource>,
     /// The keys that are kept with the store, for each identity source.
@@ -205,11 +207,46 @@ impl Parts {
             let message = format!("the schema has no entity type `{resource_type}`, that of the resource");
             findings.push(Finding::new(Code::ResourceInvalid, at, message).hint("set `resource` in `[api]`"));
         }
+        if let Some(schema) = schema {
+            self.check_routes(settings, schema, findings);
+        }
         let sources: Vec<&IdentitySource> = self.identity_sources.iter().map(|(source, _)| source).collect();
         self.policies.check_claims(files, &sources, findings);
         if let Some(entities) = &self.entities {
             self.policies.check_groups(files, &sources, entities, findings);
             entities::check_principals(files, entities, &sources, findings);
+        }
+    }
+
+    /// Finds routes that could only ever be denied: the action does not apply to what they make.
+    fn check_routes(&self, settings: &Settings, schema: &StoreSchema, findings: &mut Vec<Finding>) {
+        for route in self.routes.routes() {
+            let made = route.resource.as_ref();
+            let resource_type = made.map_or(settings.resource.type_name(), |resource| &resource.entity_type);
+            let setting = settings
+                .routes
+                .iter()
+                .find(|setting| (setting.method, &setting.template) == (route.method, &route.template));
+            let mut problem = |message: String| {
+                let position = match setting {
+                    Some(setting) => setting.position.clone(),
+                    None => schema.find(route.action.id().unescaped()),
+                };
+                findings.push(Finding::new(Code::RouteInvalid, position, message));
+            };
+            // What the schema does not have at all was said before.
+            let is_known = schema.schema.actions().any(|known| *known == route.action)
+                && schema.schema.entity_types().any(|known| known == resource_type);
+            let mut types = schema.schema.resources_for_action(&route.action).into_iter().flatten();
+            if is_known && !types.any(|known| known == resource_type) {
+                problem(format!("`{}` does not apply to resources of type `{resource_type}`", route.action));
+            }
+            for name in made.into_iter().flat_map(|resource| resource.attributes.keys()) {
+                let shape = schema.shapes.entity(resource_type);
+                if !shape.is_some_and(|shape| shape.attributes().any(|(known, _)| known == name)) {
+                    problem(format!("in the schema, `{resource_type}` has no attribute `{name}`"));
+                }
+            }
         }
     }
 
@@ -220,13 +257,17 @@ impl Parts {
             None => (None, Projection::Schemaless),
         };
         let (identity_sources, pinned_keys) = identity_sources.into_iter().unzip();
+        let entities = entities?;
+        let mut named_entities = policies.named_entities();
+        named_entities.retain(|uid| entities.get(uid).is_some());
         Some(Store {
             settings: settings?,
             schema,
             projection,
             routes,
             policies: policies.set,
-            entities: entities?,
+            entities,
+            named_entities,
             identity_sources,
             pinned_keys,
         })
@@ -241,13 +282,20 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
     let Ok(type_name) = action_type.parse::<EntityTypeName>() else {
         return table;
     };
-    for RouteSetting { method, template, action, position } in &settings.routes {
+    for RouteSetting { method, template, action, resource, position } in &settings.routes {
         let action = EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(action));
         if schema.is_some_and(|schema| !schema.schema.actions().any(|known| *known == action)) {
             let message = format!("the schema has no action `{action}`");
             findings.push(Finding::new(Code::RouteInvalid, position.clone(), message));
         }
-        let route = Route { method: *method, template: template.clone(), action };
+        let route = Route { method: *method, template: template.clone(), action, resource: resource.clone() };
+        if let (Some(schema), Some(resource)) = (schema, resource) {
+            let known = schema.schema.entity_types().any(|known| *known == resource.entity_type);
+            if !known {
+                let message = format!("the schema has no entity type `{}`", resource.entity_type);
+                findings.push(Finding::new(Code::ResourceInvalid, position.clone(), message));
+            }
+        }
         if let Err(conflict) = table.insert(route) {
             let message = format!("`{method} {template}` is the same route as `{}`", conflict.with);
             findings.push(Finding::new(Code::RouteConflict, position.clone(), message));
@@ -258,9 +306,13 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
     let mut actions: Vec<_> = schema.into_iter().flat_map(|schema| schema.schema.actions()).collect();
     actions.sort();
     let of_namespace = actions.into_iter().filter(|action| *action.type_name() == type_name);
-    for (action, route) in of_namespace.filter_map(|action| Some((action, Route::from_action(action)?))) {
+    let implicit = of_namespace.filter_map(Route::from_action);
+    let annotated = schema.into_iter().flat_map(|schema| schema.annotated.iter().cloned());
+    for route in implicit.chain(annotated.filter(|route| *route.action.type_name() == type_name)) {
+        let action = route.action.clone();
         if let Err(conflict) = table.insert(route)
             && !explicit.contains(&conflict.with)
+            && conflict.with.action != action
         {
             let position = schema.map(|schema| schema.find(action.id().unescaped()));
             let message = format!("{action} is the same route as `{}`", conflict.with);

@@ -124,19 +124,48 @@ fn a_required_attribute_without_its_claim_is_an_error() {
 fn scope_is_a_set_of_words() {
     let source = cognito("Shop::User", TokenType::Access);
     let action = "Shop::Action::\"get /\"".parse().unwrap();
-    let token = |claims: Value| projection().token(claims.as_object().unwrap(), &source, &action);
+    let projection = projection();
+    let token = |claims: Value| {
+        let shape = projection.context(&action).unwrap();
+        shape.record("token").unwrap().project_claims(claims.as_object().unwrap(), &source)
+    };
     for scope in [json!("read  write"), json!(["read", "write"])] {
-        let (values, _) = printed(token(json!({"client_id": "c", "scope": scope})).unwrap().unwrap());
+        let (values, _) = printed(token(json!({"client_id": "c", "scope": scope})).unwrap());
         assert!(values["scope"].contains("\"read\"") && values["scope"].contains("\"write\""), "{values:?}");
     }
     assert!(token(json!({"scope": "read"})).is_err());
 }
 
 #[test]
-fn an_action_without_the_record_takes_nothing_from_an_access_token() {
-    let source = cognito("Shop::User", TokenType::Access);
-    let action = "Shop::Action::\"get /free\"".parse().unwrap();
-    assert!(projection().token(&Map::new(), &source, &action).unwrap().is_none());
+fn an_action_without_context_declares_nothing() {
+    let projection = projection();
+    let shape = projection.context(&"Shop::Action::\"get /free\"".parse().unwrap()).unwrap();
+    assert_eq!(shape.attributes().count(), 0);
+    assert!(Projection::Schemaless.context(&"Action::\"x\"".parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_text_is_taken_as_the_type_of_its_attribute() {
+    let projection = projection();
+    let user = "Shop::User".parse().unwrap();
+    for (name, text, is_taken) in [
+        ("email", "anything", true),
+        ("age", "7", true),
+        ("age", "-7", true),
+        ("age", "+7", false),
+        ("age", "07", false),
+        ("age", "x", false),
+        ("vip", "true", true),
+        ("vip", "yes", false),
+        ("ip", "10.0.0.1", true),
+        ("ip", "x", false),
+        ("boss", "admin", false),
+        ("tags", "a", false),
+        ("home", "Bern", false),
+        ("unknown", "x", false),
+    ] {
+        assert_eq!(projection.text_attribute(&user, name, text).is_some(), is_taken, "{name} {text}");
+    }
 }
 
 #[test]
@@ -182,9 +211,7 @@ fn without_a_schema_every_simple_claim_is_taken() {
     assert_eq!(dropped, 4);
 
     let access = cognito("User", TokenType::Access);
-    let action = "Action::\"create\"".parse().unwrap();
-    let token = Projection::Schemaless.token(claims, &access, &action).unwrap().unwrap();
-    assert!(printed(token).0["scope"].starts_with('['));
+    assert!(printed(project_simple(claims, &access)).0["scope"].starts_with('['));
     let none = printed(Projection::Schemaless.principal_without_claims(&access).unwrap());
     assert!(none.0.is_empty());
 }

@@ -175,7 +175,7 @@ codes! {
     SchemaWarning, "schema-warning", Warning;
     /// The namespace has no action that is a route.
     RouteMissing, "route-missing", Error;
-    /// A route leads to an action that the schema does not have.
+    /// A route leads to an action that the schema does not have, or not for its resource.
     RouteInvalid, "route-invalid", Error;
     /// Two actions are the same route.
     RouteConflict, "route-conflict", Error;

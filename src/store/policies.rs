@@ -1,6 +1,6 @@
 //! The policies of a policy store: static ones, templates, and template links.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -131,6 +131,13 @@ impl Policies {
                 findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));
             }
         }
+    }
+
+    /// The entities that policies and templates name in their conditions.
+    pub(super) fn named_entities(&self) -> Vec<EntityUid> {
+        let named: BTreeSet<EntityUid> =
+            self.as_json().flat_map(|(_, json)| inputs::named_entities(&json)).collect();
+        named.into_iter().collect()
     }
 
     /// Static policies and templates in Cedar's JSON form.

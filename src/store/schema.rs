@@ -8,6 +8,7 @@ use miette::Diagnostic;
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position};
 use crate::projection::{ResolvedSchema, Shapes};
+use crate::route::Route;
 
 pub(super) const CEDAR_FILE: &str = "schema.cedarschema";
 pub(super) const JSON_FILE: &str = "schema.cedarschema.json";
@@ -17,6 +18,8 @@ pub(super) struct StoreSchema {
     pub(super) schema: Schema,
     pub(super) shapes: Shapes,
     pub(super) file: &'static str,
+    /// The routes that annotations of actions say.
+    pub(super) annotated: Vec<Route>,
     text: String,
 }
 
@@ -57,7 +60,10 @@ impl StoreSchema {
             _ => from_json(text, findings)?,
         };
         match Shapes::from_schema(&resolved) {
-            Ok(shapes) => Some(Self { schema, shapes, file, text: text.to_owned() }),
+            Ok(shapes) => {
+                let annotated = resolved.annotated_routes();
+                Some(Self { schema, shapes, file, annotated, text: text.to_owned() })
+            }
             Err(error) => {
                 findings.push(Finding::new(Code::SchemaInvalid, Position::file(file), error));
                 None

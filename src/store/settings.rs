@@ -1,10 +1,15 @@
 //! `store.toml`: what the other files of a policy store do not say.
 
+use std::collections::BTreeMap;
+use std::iter;
+
 use cedar_policy::{EntityNamespace, EntityUid};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::finding::{Code, Finding, Position};
+use crate::call::TokenLocation;
+use crate::resource::{ResourceTemplate, TextTemplate};
 use crate::response::RESERVED_CONTEXT;
 use crate::route::{Method, PathTemplate};
 use crate::token::TokenType;
@@ -26,8 +31,12 @@ pub struct Settings {
     pub routes: Vec<RouteSetting>,
     /// The resource of every route.
     pub resource: EntityUid,
+    /// Where a request carries its token.
+    pub token_location: TokenLocation,
     /// The names of the claims that the backend gets.
     pub backend_claims: Vec<String>,
+    /// The claim whose value is the API key of the caller, for usage plans.
+    pub usage_identifier_claim: Option<String>,
 }
 
 impl Settings {
@@ -46,6 +55,8 @@ pub struct RouteSetting {
     pub template: PathTemplate,
     /// The id of the action.
     pub action: String,
+    /// How the resource is made. `None`: it is that of the API.
+    pub resource: Option<ResourceTemplate>,
     /// Where it stands.
     pub position: Position,
 }
@@ -80,7 +91,7 @@ impl Settings {
         };
         let SettingsFile { store, tokens, api, routes, response } = file;
         let StoreTable { name, namespace, validation } = store;
-        let TokensTable { r#type: token_type, leeway_seconds } = tokens;
+        let TokensTable { r#type: token_type, leeway_seconds, header, query, subprotocol } = tokens;
         let before = findings.len();
 
         if name.get_ref().is_empty() {
@@ -115,24 +126,39 @@ impl Settings {
             }
         }
         let mut read_routes = Vec::new();
-        for RouteTable { method, path, action } in routes {
+        for RouteTable { method, path, action, resource, attributes } in routes {
             let verb =
                 Method::from_verb(method.get_ref()).or((method.get_ref() == "ANY").then_some(Method::Any));
             if verb.is_none() {
                 let message = format!("`{}` is not a method, such as GET, or ANY", method.get_ref());
                 findings.push(problem(method.span().start, &message));
             }
-            match (verb, path.get_ref().parse()) {
-                (Some(method), Ok(template)) => read_routes.push(RouteSetting {
+            let template: Option<PathTemplate> = match path.get_ref().parse() {
+                Ok(template) => Some(template),
+                Err(error) => {
+                    findings.push(problem(path.span().start, &error));
+                    None
+                }
+            };
+            if resource.is_none() && !attributes.is_empty() {
+                let message = "`attributes` are those of a `resource`, which the route does not have";
+                findings.push(problem(path.span().start, &message));
+            }
+            let resource = resource.map(|resource| {
+                let read = read_resource(resource.get_ref(), &attributes, template.as_ref());
+                read.map_err(|message| findings.push(problem(resource.span().start, &message)))
+            });
+            if let (Some(method), Some(template), None | Some(Ok(_))) = (verb, template, &resource) {
+                read_routes.push(RouteSetting {
                     method,
                     template,
                     position: Position::offset(FILE, text, action.span().start),
                     action: action.into_inner(),
-                }),
-                (_, Err(error)) => findings.push(problem(path.span().start, &error)),
-                (None, Ok(_)) => {}
+                    resource: resource.and_then(Result::ok),
+                });
             }
         }
+        let default = TokenLocation::default();
         if findings.len() > before {
             return None;
         }
@@ -144,6 +170,12 @@ impl Settings {
             leeway_seconds: leeway_seconds.into_inner(),
             routes: read_routes,
             resource: uid?,
+            token_location: TokenLocation {
+                header: header.map_or(default.header, |header| header.to_ascii_lowercase()),
+                query,
+                subprotocol,
+            },
+            usage_identifier_claim: response.usage_identifier_key,
             backend_claims: response.claims.into_iter().map(Spanned::into_inner).collect(),
         })
     }
@@ -177,11 +209,20 @@ struct StoreTable {
 struct TokensTable {
     r#type: Option<TokenType>,
     leeway_seconds: Spanned<u32>,
+    header: Option<String>,
+    query: Option<String>,
+    subprotocol: Option<String>,
 }
 
 impl Default for TokensTable {
     fn default() -> Self {
-        Self { r#type: None, leeway_seconds: Spanned::new(0..0, 0) }
+        Self {
+            r#type: None,
+            leeway_seconds: Spanned::new(0..0, 0),
+            header: None,
+            query: None,
+            subprotocol: None,
+        }
     }
 }
 
@@ -191,6 +232,9 @@ struct RouteTable {
     method: Spanned<String>,
     path: Spanned<String>,
     action: Spanned<String>,
+    resource: Option<Spanned<String>>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -204,6 +248,33 @@ struct ApiTable {
 struct ResponseTable {
     #[serde(default)]
     claims: Vec<Spanned<String>>,
+    usage_identifier_key: Option<String>,
+}
+
+/// Reads the resource of a route; its parameters must be those of the path.
+fn read_resource(
+    resource: &str,
+    attributes: &BTreeMap<String, String>,
+    path: Option<&PathTemplate>,
+) -> Result<ResourceTemplate, String> {
+    let invalid = || format!("`{resource}` is not a Cedar entity of the form Type::\"{{parameter}}\"");
+    let uid: EntityUid = resource.parse().map_err(|_| invalid())?;
+    let text = |text: &str| text.parse::<TextTemplate>().map_err(|error| format!("`{text}` is {error}"));
+    let template = ResourceTemplate {
+        entity_type: uid.type_name().clone(),
+        id: text(uid.id().unescaped())?,
+        attributes: attributes
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), text(value)?)))
+            .collect::<Result<_, String>>()?,
+    };
+    let texts = iter::once(&template.id).chain(template.attributes.values());
+    for name in texts.flat_map(TextTemplate::parameters) {
+        if path.is_some_and(|path| !path.parameters().any(|known| known == name)) {
+            return Err(format!("the path has no parameter `{{{name}}}`"));
+        }
+    }
+    Ok(template)
 }
 
 fn qualified(namespace: &str, name: &str) -> String {
@@ -257,6 +328,20 @@ mod tests {
             (format!("{LEAST}[[routes]]\nmethod = 'get'\npath = '/'\naction = 'a'\n"), "store.toml:7:10"),
             (format!("{LEAST}[[routes]]\nmethod = 'GET'\npath = 'x'\naction = 'a'\n"), "store.toml:8:8"),
             (format!("{LEAST}[[routes]]\nmethod = 'GET'\npath = '/'\n"), "store.toml:6:1"),
+            (
+                format!(
+                    "{LEAST}[[routes]]\nmethod='GET'\npath='/{{a}}'\naction='a'\nresource='X::\"{{b}}\"'\n"
+                ),
+                "store.toml:10:10",
+            ),
+            (
+                format!("{LEAST}[[routes]]\nmethod='GET'\npath='/{{a}}'\naction='a'\nresource='{{a}}'\n"),
+                "store.toml:10:10",
+            ),
+            (
+                format!("{LEAST}[[routes]]\nmethod='GET'\npath='/'\naction='a'\nattributes={{a='b'}}\n"),
+                "store.toml:8:6",
+            ),
         ] {
             let findings = parse(&text).unwrap_err();
             assert!(findings[0].starts_with(line), "{text}\n{findings:?}");

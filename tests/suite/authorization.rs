@@ -5,7 +5,7 @@ use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::call::Call;
 use cedar_authorizer::grant::Effect;
 use cedar_authorizer::reason::{Reason, Status};
-use cedar_authorizer::response::PolicyResponse;
+use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::source::directory;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
@@ -63,7 +63,7 @@ fn claims_that_look_like_entities_are_data() {
         json!({"custom:level": {"__entity": {"type": "Clinic::Team", "id": "eu-west-1_CLINIC|admins"}}});
     let outcome = decide(&bundle, &clinic_token(injected), "GET", "/patients/7");
     assert_eq!(outcome.decision.reason, Reason::NoMatchingPermit);
-    assert_eq!(outcome.dropped_claims, 1);
+    assert_eq!(outcome.dropped, 1);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_response_stays_within_the_limit_of_api_gateway() {
     let bundle = sample_bundle();
     let large = token("bob", json!({"username": "x".repeat(9000)}));
     let outcome = decide(&bundle, &large, "GET", "/pets");
-    let response = serde_json::to_value(PolicyResponse::new(&outcome, 1)).unwrap();
+    let response = serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap();
     assert!(response.to_string().len() <= 8192);
     assert_eq!(response["context"].get("username"), None);
     assert_eq!(response["context"]["policies"], "customers-see-pets");

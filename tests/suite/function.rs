@@ -6,6 +6,7 @@ use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda;
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::response::SimpleResponses;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -223,6 +224,7 @@ impl InProcess {
             development_keys: DevelopmentKeys::Allow,
             trusted_pool: None,
             jwks_proxy: None,
+            simple_responses: SimpleResponses::Disabled,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let function =

@@ -8,6 +8,7 @@ use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::response::SimpleResponses;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ impl InProcess {
             development_keys: DevelopmentKeys::Refuse,
             trusted_pool: None,
             jwks_proxy: None,
+            simple_responses: SimpleResponses::Disabled,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let function = runtime.block_on(Function::init(&config, UnixTime::from_seconds(START))).unwrap();

@@ -18,6 +18,12 @@ mod function;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;
+// The events of API Gateway, of every kind.
+#[cfg(test)]
+mod gateway;
+// Every kind of event, on a world of resources.
+#[cfg(test)]
+mod kinds;
 // Stand-ins for what the function talks to.
 #[cfg(test)]
 mod loopback;

@@ -369,8 +369,9 @@ proptest! {
             prop_assert!(Entities::from_entities([entity], Some(&schema)).is_ok());
         }
         let action: EntityUid = "World::Action::\"get /\"".parse().unwrap();
-        if let Ok(projected) = projection.token(&claims, &source, &action) {
-            let record = RestrictedExpression::new_record(projected.unwrap().values).unwrap();
+        let shape = projection.context(&action).unwrap();
+        if let Ok(projected) = shape.record("token").unwrap().project_claims(&claims, &source) {
+            let record = RestrictedExpression::new_record(projected.values).unwrap();
             let context = Context::from_pairs([("token".to_owned(), record)]).unwrap();
             prop_assert!(context.validate(&schema, &action).is_ok());
         }

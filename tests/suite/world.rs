@@ -13,7 +13,7 @@ use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
-use cedar_authorizer::token::{self, Unverified};
+use cedar_authorizer::token::{self, Unverified, VerifiedToken};
 use serde_json::{Value, json};
 
 pub const CLI: &str = env!("CARGO_BIN_EXE_cedar-authorizer");
@@ -101,12 +101,16 @@ pub fn development_keys(bundle: &Bundle) -> KeySets {
     KeySets::new(bundle.identity_sources().iter().map(|_| vec![Arc::clone(&keys)]).collect())
 }
 
+/// Verifies the token of a call, signed with the development key.
+pub fn verified(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<VerifiedToken, Unverified> {
+    let bearer = Bearer::parse(call.authorization(bundle.token_location())?)?;
+    let keys = development_keys(bundle);
+    token::verify(bearer, bundle.identity_sources(), &keys, bundle.leeway_seconds(), now)
+}
+
 /// Verifies the token of a call, signed with the development key, and decides.
 pub fn answer(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Outcome, Unverified> {
-    let bearer = Bearer::parse(call.authorization())?;
-    let keys = development_keys(bundle);
-    let token = token::verify(bearer, bundle.identity_sources(), &keys, bundle.leeway_seconds(), now)?;
-    Ok(authorize(call, bundle, &token)?)
+    Ok(authorize(call, bundle, &verified(call, bundle, now)?)?)
 }
 
 /// A copy of the sample store that can be changed.

@@ -9,6 +9,7 @@ use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::{Answer, Function, InitFailure};
 use cedar_authorizer::reason::{Reason, Status};
+use cedar_authorizer::response::SimpleResponses;
 use cedar_authorizer::source::{BundleUri, LoadFailure};
 use clap::Args;
 use serde_json::{Value, json};
@@ -45,6 +46,10 @@ pub struct Invoke {
     #[arg(long)]
     explain: bool,
 
+    /// Answer HTTP APIs as with SIMPLE_RESPONSES=true
+    #[arg(long)]
+    simple: bool,
+
     /// The form of the result; `json` has response and explanation in one object
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -63,6 +68,7 @@ impl Invoke {
             development_keys: DevelopmentKeys::Allow,
             trusted_pool: None,
             jwks_proxy: None,
+            simple_responses: if self.simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled },
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -150,7 +156,7 @@ fn explanation(answer: &Answer) -> Value {
             ("resource".to_owned(), json!(outcome.resource.to_string())),
             ("policies".to_owned(), json!(ids(&outcome.decision.policies))),
             ("errors".to_owned(), json!(ids(&outcome.decision.errors))),
-            ("droppedClaims".to_owned(), json!(outcome.dropped_claims)),
+            ("dropped".to_owned(), json!(outcome.dropped)),
         ]);
     }
     explanation
@@ -184,7 +190,7 @@ fn explain(reason: Reason, explanation: &Value) {
         ("resource", text("resource")),
         ("policies", text("policies")),
         ("errors", text("errors").filter(|errors| errors != "none")),
-        ("dropped claims", text("droppedClaims").filter(|count| count != "0")),
+        ("dropped values", text("dropped").filter(|count| count != "0")),
     ];
     for (name, value) in rows {
         if let Some(value) = value {

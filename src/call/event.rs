@@ -1,0 +1,215 @@
+//! The events of API Gateway.
+//!
+//! For TOKEN authorizers the type of `aws_lambda_events` holds. For the others it does not: one
+//! header that it cannot parse fails the whole event, and nulls fail some. This reader takes what
+//! it needs and is patient with the rest.
+
+use std::collections::BTreeMap;
+
+use aws_lambda_events::event::apigw::ApiGatewayCustomAuthorizerRequest;
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::parameters::Values;
+use super::{Api, Call, InvalidEvent, Target};
+use crate::arn::{CONNECT, MethodArn};
+
+pub(super) fn read(event: Value) -> Result<Call, InvalidEvent> {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+    let api = match (text("/type"), text("/version")) {
+        _ if text("/routeArn").is_some() => Api::HttpV2,
+        (_, Some("2.0")) => Api::HttpV2,
+        _ if text("/requestContext/connectionId").is_some() => Api::WebSocket,
+        _ if text("/requestContext/eventType") == Some("CONNECT") => Api::WebSocket,
+        (Some("TOKEN"), _) => Api::RestToken,
+        (_, Some("1.0")) => Api::HttpV1,
+        (Some("REQUEST"), _) => Api::RestRequest,
+        _ => return Err(InvalidEvent::NotAnAuthorizerEvent),
+    };
+    if api == Api::RestToken {
+        return read_token_event(event);
+    }
+    let event: RequestEvent =
+        serde_json::from_value(event).map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?;
+    if event.r#type.as_deref() != Some("REQUEST") {
+        return Err(InvalidEvent::NotAnAuthorizerEvent);
+    }
+    read_request_event(api, event)
+}
+
+fn read_token_event(event: Value) -> Result<Call, InvalidEvent> {
+    let event: ApiGatewayCustomAuthorizerRequest =
+        serde_json::from_value(event).map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?;
+    let method_arn: MethodArn = event.method_arn.ok_or(InvalidEvent::NoMethodArn)?.parse()?;
+    if method_arn.verb().is_none() {
+        return Err(InvalidEvent::NoRoute);
+    }
+    Ok(Call {
+        api: Api::RestToken,
+        method_arn,
+        target: Target::Path,
+        token_field: Some(event.authorization_token.unwrap_or_default()),
+        headers: Values::default(),
+        query: Values::default(),
+        path_parameters: BTreeMap::new(),
+        path: None,
+        host: None,
+        source_ip: None,
+        user_agent: None,
+        time_milliseconds: None,
+    })
+}
+
+fn read_request_event(api: Api, event: RequestEvent) -> Result<Call, InvalidEvent> {
+    let RequestEvent {
+        r#type: _,
+        method_arn,
+        route_arn,
+        resource,
+        http_method,
+        path,
+        route_key,
+        raw_path,
+        raw_query_string,
+        headers,
+        multi_value_headers,
+        query_string_parameters,
+        multi_value_query_string_parameters,
+        path_parameters,
+        request_context,
+    } = event;
+    let context = request_context.unwrap_or_default();
+    let http = context.http.unwrap_or_default();
+    let identity = context.identity.unwrap_or_default();
+    let method_arn: MethodArn = route_arn.or(method_arn).ok_or(InvalidEvent::NoMethodArn)?.parse()?;
+
+    let target = match api {
+        Api::HttpV2 => {
+            let key = route_key.or(context.route_key).ok_or(InvalidEvent::NoRoute)?;
+            // `GET /pets/{petId}`, `ANY /pets` or `$default`.
+            let template = key.split_once(' ').map_or(key.as_str(), |(_, template)| template);
+            let verb = http.method.ok_or(InvalidEvent::NoRoute)?;
+            Target::Route { verb: Some(verb), template: template.to_owned() }
+        }
+        Api::WebSocket => match context.route_key.as_deref() {
+            Some(CONNECT) | None => Target::Route { verb: None, template: CONNECT.to_owned() },
+            Some(_) => return Err(InvalidEvent::NoRoute),
+        },
+        Api::HttpV1 | Api::RestRequest | Api::RestToken => {
+            let template = context.resource_path.or(resource).ok_or(InvalidEvent::NoRoute)?;
+            // An HTTP API may have `GET /pets` here, where a REST API has `/pets`.
+            let template =
+                template.split_once(' ').map_or(template.as_str(), |(_, template)| template).to_owned();
+            let verb = http_method.or(context.http_method).ok_or(InvalidEvent::NoRoute)?;
+            Target::Route { verb: Some(verb), template }
+        }
+    };
+    // Only the connection of a WebSocket API is without a method.
+    if method_arn.verb().is_none() != (api == Api::WebSocket) {
+        return Err(InvalidEvent::NoRoute);
+    }
+    let lower = |name: String| name.to_ascii_lowercase();
+    let query = match raw_query_string.filter(|_| api == Api::HttpV2) {
+        // Format 2.0 joins values by commas; only the raw text tells them from commas in values.
+        Some(raw) => raw_values(&raw),
+        None => values(query_string_parameters, multi_value_query_string_parameters, |name| name),
+    };
+    let single = path_parameters.into_iter().flatten();
+    Ok(Call {
+        api,
+        method_arn,
+        target,
+        token_field: None,
+        headers: values(headers, multi_value_headers, lower),
+        query,
+        path_parameters: single.filter_map(|(name, value)| Some((name, value?))).collect(),
+        path: raw_path.or(path),
+        host: context.domain_name,
+        source_ip: http.source_ip.or(identity.source_ip),
+        user_agent: http.user_agent.or(identity.user_agent),
+        time_milliseconds: context.time_epoch.or(context.request_time_epoch),
+    })
+}
+
+/// Puts the two forms in which API Gateway has headers and query parameters together. The single
+/// form repeats one of the values of the other.
+fn values(
+    single: Option<BTreeMap<String, Option<String>>>,
+    multiple: Option<BTreeMap<String, Option<Vec<String>>>>,
+    name: impl Fn(String) -> String,
+) -> Values {
+    let mut values = Values::default();
+    for (key, value) in single.into_iter().flatten() {
+        if let Some(value) = value {
+            values.add(name(key), value);
+        }
+    }
+    for (key, of_key) in multiple.into_iter().flatten() {
+        for value in of_key.into_iter().flatten() {
+            values.add(name(key.clone()), value);
+        }
+    }
+    values
+}
+
+fn raw_values(query: &str) -> Values {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let mut values = Values::default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        values.add(decode(name), decode(value));
+    }
+    values
+}
+
+/// What REST, HTTP and WebSocket APIs send, each some of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestEvent {
+    r#type: Option<String>,
+    method_arn: Option<String>,
+    route_arn: Option<String>,
+    resource: Option<String>,
+    http_method: Option<String>,
+    path: Option<String>,
+    route_key: Option<String>,
+    raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    headers: Option<BTreeMap<String, Option<String>>>,
+    multi_value_headers: Option<BTreeMap<String, Option<Vec<String>>>>,
+    query_string_parameters: Option<BTreeMap<String, Option<String>>>,
+    multi_value_query_string_parameters: Option<BTreeMap<String, Option<Vec<String>>>>,
+    path_parameters: Option<BTreeMap<String, Option<String>>>,
+    request_context: Option<RequestContext>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext {
+    resource_path: Option<String>,
+    http_method: Option<String>,
+    route_key: Option<String>,
+    domain_name: Option<String>,
+    identity: Option<Identity>,
+    http: Option<Http>,
+    /// HTTP APIs.
+    time_epoch: Option<u64>,
+    /// REST and WebSocket APIs.
+    request_time_epoch: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    source_ip: Option<String>,
+    user_agent: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Http {
+    method: Option<String>,
+    source_ip: Option<String>,
+    user_agent: Option<String>,
+}

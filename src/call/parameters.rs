@@ -1,0 +1,45 @@
+//! Headers and query parameters: names with one value, or with several.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Values by name. Which of several values a reader takes is its own choice (API Gateway, the
+/// authorizer and the backend may choose differently), so one that is not the only one is given
+/// to nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values(BTreeMap<String, BTreeSet<String>>);
+
+/// The name has several values that differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+impl Values {
+    /// Adds a value.
+    pub(super) fn add(&mut self, name: String, value: String) {
+        self.0.entry(name).or_default().insert(value);
+    }
+
+    /// The value of a name, as the name is written. `None`: there is none.
+    ///
+    /// # Errors
+    /// [`Ambiguous`].
+    pub fn get(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
+        let Some(values) = self.0.get(name) else {
+            return Ok(None);
+        };
+        let mut values = values.iter();
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value.map(String::as_str)),
+            (_, Some(_)) => Err(Ambiguous),
+        }
+    }
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

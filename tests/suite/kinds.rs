@@ -1,0 +1,417 @@
+//! Every kind of event, on the world `tests/data/stores/kennel`, in the shapes that AWS documents.
+
+use std::sync::LazyLock;
+
+use cedar_authorizer::authorize::Outcome;
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::call::Call;
+use cedar_authorizer::reason::{Reason, Status};
+use cedar_authorizer::response::{Response, SimpleResponses};
+use cedar_authorizer::source::directory;
+use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::Unverified;
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::gateway::{Request, connect};
+use crate::world::{EXPIRES_AT, ISSUED_AT, answer, root, run, sample_bundle, stdout};
+
+static KENNEL: LazyLock<Bundle> = LazyLock::new(|| open(&files("kennel")));
+
+fn files(store: &str) -> StoreFiles {
+    directory::read(&root().join("tests/data/stores").join(store)).unwrap()
+}
+
+fn open(files: &StoreFiles) -> Bundle {
+    let (store, findings) = Store::check(files);
+    let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
+    Bundle::open(&bundle::build(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+}
+
+fn token(user: &str, claims: Value) -> String {
+    let mut all = json!({"iat": ISSUED_AT, "exp": EXPIRES_AT, "sub": user});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    let output = run(&["token", "--store", "tests/data/stores/kennel", "--claims", &all.to_string()]);
+    stdout(&output).trim_end().to_owned()
+}
+
+static ANN: LazyLock<String> = LazyLock::new(|| token("ann", json!({})));
+static BEN: LazyLock<String> = LazyLock::new(|| token("ben", json!({})));
+static STAFF: LazyLock<String> = LazyLock::new(|| token("sue", json!({"cognito:groups": ["staff"]})));
+
+fn outcome(bundle: &Bundle, event: &Value) -> Result<Outcome, Unverified> {
+    answer(&Call::from_event(event.clone()).unwrap(), bundle, UnixTime::from_seconds(ISSUED_AT + 1))
+}
+
+#[track_caller]
+fn reason(event: &Value) -> Reason {
+    match outcome(&KENNEL, event) {
+        Ok(outcome) => outcome.decision.reason,
+        Err(Unverified::Refused(reason)) => reason,
+        Err(missing) => panic!("{missing:?}"),
+    }
+}
+
+fn pet<'a>(token: &'a str, id: &'a str, path: &'a str) -> Request<'a> {
+    Request { parameters: json!({"petId": id}), ..Request::new(token, "GET", "/pets/{petId}", path) }
+}
+
+#[test]
+fn a_pet_is_protected_by_its_owner_whatever_the_kind_of_api() {
+    for (token, id, path, expected) in [
+        (ANN.as_str(), "7", "/pets/7", Reason::AllowedByPolicy),
+        (&BEN, "7", "/pets/7", Reason::NoMatchingPermit),
+        // Over an attribute of an entity that the resource leads to.
+        (&ANN, "8", "/pets/8", Reason::AllowedByPolicy),
+        // Over a parent, and against a tag.
+        (&ANN, "9", "/pets/9", Reason::AllowedByPolicy),
+        (&ANN, "10", "/pets/10", Reason::ForbiddenByPolicy),
+        (&BEN, "10", "/pets/10", Reason::AllowedByPolicy),
+        // Unknown: no attributes, and the policies decide.
+        (&ANN, "99", "/pets/99", Reason::NoMatchingPermit),
+    ] {
+        let request = pet(token, id, path);
+        for event in [request.rest(), request.token(), request.http2(), request.http1()] {
+            let outcome = outcome(&KENNEL, &event).unwrap();
+            assert_eq!(outcome.decision.reason, expected, "{event:#}");
+            assert_eq!(outcome.resource.to_string(), format!("Kennel::Pet::{id:?}"));
+        }
+    }
+}
+
+#[test]
+fn attributes_come_from_the_path_as_the_schema_has_them() {
+    let put = |token, house: &'static str| Request {
+        parameters: json!({"houseId": house, "petId": "7"}),
+        ..Request::new(token, "PUT", "/houses/{houseId}/pets/{petId}", "/houses/7/pets/7")
+    };
+    assert_eq!(reason(&put(&ANN, "7").rest()), Reason::AllowedByPolicy);
+    assert_eq!(reason(&put(&ANN, "8").rest()), Reason::NoMatchingPermit);
+    assert_eq!(reason(&put(&BEN, "7").rest()), Reason::NoMatchingPermit);
+    // `size` is a number.
+    assert_eq!(reason(&put(&ANN, "seven").rest()), Reason::RequiredContextMissing);
+    // A parameter that the route needs and the event does not have.
+    let without = Request { parameters: json!({"petId": "7"}), ..put(&ANN, "7") };
+    assert_eq!(reason(&without.rest()), Reason::RequiredContextMissing);
+}
+
+#[test]
+fn rest_parameters_are_decoded_once_and_those_of_http_apis_not_again() {
+    let rest = |value: &'static str| {
+        let outcome = outcome(&KENNEL, &pet(&ANN, value, "/pets/x").rest()).unwrap();
+        (outcome.resource.id().unescaped().to_owned(), outcome.decision.reason)
+    };
+    assert_eq!(rest("a%20b"), ("a b".to_owned(), Reason::NoMatchingPermit));
+    assert_eq!(rest("a%2Fb"), ("a/b".to_owned(), Reason::NoMatchingPermit));
+    assert_eq!(rest("100%"), ("100%".to_owned(), Reason::NoMatchingPermit));
+    for twice in ["a%2520b", "%2537", "%FF"] {
+        assert_eq!(rest(twice).1, Reason::PathUnsafe, "{twice}");
+    }
+    let http = outcome(&KENNEL, &pet(&ANN, "%37", "/pets/x").http2()).unwrap();
+    assert_eq!(http.resource.id().unescaped(), "%37");
+}
+
+fn report<'a>(query: &'a [(&'a str, &'a str)]) -> Request<'a> {
+    Request {
+        query,
+        headers: json!({"X-Tenant": "kennel"}),
+        ..Request::new(&ANN, "GET", "/report", "/report")
+    }
+}
+
+#[test]
+fn the_context_of_a_call_is_what_the_schema_declares() {
+    for event in [report(&[("year", "2024")]).rest(), report(&[("year", "2024")]).http2()] {
+        assert_eq!(reason(&event), Reason::AllowedByPolicy, "{event:#}");
+    }
+    let mut elsewhere = report(&[("year", "2024")]).rest();
+    elsewhere["requestContext"]["identity"]["sourceIp"] = json!("192.0.2.1");
+    assert_eq!(reason(&elsewhere), Reason::NoMatchingPermit);
+    let mut early = report(&[("year", "2024")]).rest();
+    early["requestContext"]["requestTimeEpoch"] = json!(1);
+    assert_eq!(reason(&early), Reason::NoMatchingPermit);
+    let other_tenant = Request { headers: json!({"x-tenant": "other"}), ..report(&[("year", "2024")]) };
+    assert_eq!(reason(&other_tenant.rest()), Reason::NoMatchingPermit);
+    for query in [[("year", "1999")], [("year", "MMXXIV")], [("years", "2024")]] {
+        assert_eq!(reason(&report(&query).rest()), Reason::NoMatchingPermit, "{query:?}");
+    }
+    assert_eq!(reason(&report(&[]).rest()), Reason::NoMatchingPermit);
+    // A TOKEN event has neither address nor headers.
+    assert_eq!(reason(&report(&[]).token()), Reason::NoMatchingPermit);
+}
+
+#[test]
+fn a_value_that_the_policies_read_must_be_the_only_one() {
+    let twice = [("year", "2024"), ("year", "1999")];
+    assert_eq!(reason(&report(&twice).rest()), Reason::ParameterAmbiguous);
+    assert_eq!(reason(&report(&twice).http2()), Reason::ParameterAmbiguous);
+    // The same twice is one, and what nothing reads may be anything.
+    let same = [("year", "2024"), ("year", "2024"), ("page", "1"), ("page", "2")];
+    assert_eq!(reason(&report(&same).rest()), Reason::AllowedByPolicy);
+    let mut headers = report(&[("year", "2024")]).rest();
+    headers["multiValueHeaders"]["x-tenant"] = json!(["other"]);
+    assert_eq!(reason(&headers), Reason::ParameterAmbiguous);
+}
+
+#[test]
+fn a_proxy_and_the_default_route_take_what_no_other_does() {
+    let proxy = |token| Request {
+        parameters: json!({"proxy": "a/b"}),
+        ..Request::new(token, "PATCH", "/{proxy+}", "/a/b")
+    };
+    assert_eq!(reason(&proxy(&STAFF).rest()), Reason::AllowedByPolicy);
+    assert_eq!(reason(&proxy(&STAFF).token()), Reason::AllowedByPolicy);
+    assert_eq!(reason(&proxy(&ANN).rest()), Reason::NoMatchingPermit);
+    // An undeclared verb on a declared path goes to the proxy (measured on real APIs).
+    assert_eq!(
+        reason(&Request::new(&STAFF, "DELETE", "/pets/{petId}", "/pets/7").token()),
+        Reason::AllowedByPolicy
+    );
+    let default = |token| Request::new(token, "GET", "$default", "/anything");
+    assert_eq!(reason(&default(&STAFF).http2()), Reason::AllowedByPolicy);
+    assert_eq!(reason(&default(&ANN).http2()), Reason::NoMatchingPermit);
+    // The template decides, whatever the path looks like.
+    let claimed = Request::new(&STAFF, "GET", "/unknown", "/pets/7");
+    assert_eq!(reason(&claimed.rest()), Reason::RouteUnmapped);
+}
+
+#[test]
+fn a_web_socket_connects_with_the_token_in_a_header_the_query_or_a_subprotocol() {
+    let allowed = [
+        connect(json!({"Authorization": STAFF.as_str()}), json!({})),
+        connect(json!({}), json!({"access_token": STAFF.as_str()})),
+        connect(json!({"Sec-WebSocket-Protocol": format!("bearer, {}", STAFF.as_str())}), json!(null)),
+    ];
+    for event in allowed {
+        let outcome = outcome(&KENNEL, &event).unwrap();
+        assert_eq!(outcome.decision.reason, Reason::AllowedByPolicy);
+        let resource = outcome.grant.statements()[0].resource();
+        assert_eq!(resource, ["arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/$connect"]);
+    }
+    assert_eq!(reason(&connect(json!({}), json!({"access_token": ANN.as_str()}))), Reason::NoMatchingPermit);
+    assert_eq!(reason(&connect(json!({}), json!({"token": STAFF.as_str()}))), Reason::TokenMissing);
+}
+
+#[test]
+fn simple_responses_are_for_http_apis_with_format_2_alone() {
+    let request = pet(&ANN, "7", "/pets/7");
+    let response = |event: &Value, simple| {
+        let outcome = outcome(&KENNEL, event).unwrap();
+        serde_json::to_value(Response::new(&outcome, 1, simple)).unwrap()
+    };
+    let simple = response(&request.http2(), SimpleResponses::Enabled);
+    assert_eq!((&simple["isAuthorized"], &simple["context"]["decision"]), (&json!(true), &json!("allow")));
+    assert_eq!(simple.get("policyDocument"), None);
+    let denied = response(&pet(&BEN, "7", "/pets/7").http2(), SimpleResponses::Enabled);
+    assert_eq!(denied["isAuthorized"], false);
+    for event in [request.rest(), request.token(), request.http1()] {
+        assert!(response(&event, SimpleResponses::Enabled)["policyDocument"].is_object());
+    }
+    assert!(response(&request.http2(), SimpleResponses::Disabled)["policyDocument"].is_object());
+}
+
+#[test]
+fn the_key_for_usage_plans_is_a_claim_and_for_rest_apis_alone() {
+    let keyed = token("ann", json!({"custom:apikey": "key-1"}));
+    let response = |event: &Value| {
+        let outcome = outcome(&KENNEL, event).unwrap();
+        serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap()
+    };
+    assert_eq!(response(&pet(&keyed, "7", "/pets/7").rest())["usageIdentifierKey"], "key-1");
+    assert_eq!(response(&pet(&keyed, "7", "/pets/7").http2()).get("usageIdentifierKey"), None);
+    assert_eq!(response(&pet(&ANN, "7", "/pets/7").rest()).get("usageIdentifierKey"), None);
+}
+
+#[test]
+fn a_request_that_hides_its_method_is_denied() {
+    let mut event = pet(&ANN, "7", "/pets/7").rest();
+    event["headers"]["X-HTTP-Method-Override"] = json!("DELETE");
+    assert_eq!(reason(&event), Reason::MethodOverridden);
+    let mut event = pet(&ANN, "7", "/pets/7").rest();
+    event["methodArn"] = event["methodArn"].as_str().unwrap().replace("/GET/", "/DELETE/").into();
+    assert_eq!(reason(&event), Reason::MethodOverridden);
+}
+
+#[test]
+fn a_hostile_path_is_never_part_of_an_allow() {
+    for path in ["/pets/*", "/pets/?", "/pets/${aws:username}", "/pets/a*b", "/*"] {
+        let event = pet(&ANN, "7", path).rest();
+        let outcome = outcome(&KENNEL, &event).unwrap();
+        assert_eq!(outcome.decision.reason, Reason::PathUnsafe, "{path}");
+        assert_eq!(outcome.grant.statements()[0].effect(), cedar_authorizer::grant::Effect::Deny);
+    }
+    // Not a pattern in an exact ARN; identifiers like these are common.
+    assert_eq!(reason(&pet(&ANN, "7", "/pets/urn:pet:7").rest()), Reason::AllowedByPolicy);
+}
+
+#[test]
+fn two_tokens_are_none() {
+    let mut event = pet(&ANN, "7", "/pets/7").rest();
+    event["multiValueHeaders"]["Authorization"] = json!([format!("Bearer {}", ANN.as_str()), "Bearer other"]);
+    assert_eq!(reason(&event), Reason::TokenMalformed);
+    let mut event = pet(&ANN, "7", "/pets/7").http2();
+    event["headers"]["authorization"] = format!("Bearer {0},Bearer {0}", ANN.as_str()).into();
+    assert_eq!(reason(&event), Reason::TokenMalformed);
+}
+
+#[test]
+fn a_thousand_routes_are_each_found() {
+    let mut files = files("kennel");
+    let mut schema = String::from_utf8(files.get("schema.cedarschema").unwrap().to_vec()).unwrap();
+    let ids: Vec<String> = (0..1000).map(|number| format!("get /r{number}/{{id}}/x{}", number % 7)).collect();
+    let actions: Vec<String> = ids.iter().map(|id| format!("{id:?}")).collect();
+    let more =
+        format!("action {} appliesTo {{ principal: User, resource: Application }};\n}}", actions.join(", "));
+    schema.truncate(schema.rfind('}').unwrap());
+    files.insert("schema.cedarschema".to_owned(), (schema + &more).into_bytes());
+    let bundle = open(&files);
+    for (number, id) in ids.iter().enumerate() {
+        let path = format!("/r{number}/7/x{}", number % 7);
+        for event in [
+            Request::new(&ANN, "GET", id.strip_prefix("get ").unwrap(), &path).rest(),
+            Request::new(&ANN, "GET", "", &path).token(),
+        ] {
+            let outcome = outcome(&bundle, &event).unwrap();
+            assert_eq!(outcome.route.unwrap().to_string(), *id);
+        }
+    }
+}
+
+/// What AVP's generated authorizer asks for a REST event, written down from its description
+/// (`{method in lower case} {resource path}`, the application, AVP's two maps).
+fn avp_request(event: &Value) -> (String, String, Value) {
+    let context = &event["requestContext"];
+    let action = format!(
+        "{} {}",
+        context["httpMethod"].as_str().unwrap().to_lowercase(),
+        context["resourcePath"].as_str().unwrap()
+    );
+    let mut map = Map::new();
+    for name in ["queryStringParameters", "pathParameters"] {
+        if event[name].as_object().is_some_and(|values| !values.is_empty()) {
+            map.insert(name.to_owned(), event[name].clone());
+        }
+    }
+    (format!("PetStore::Action::{action:?}"), "PetStore::Application::\"PetStore\"".to_owned(), map.into())
+}
+
+#[test]
+fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
+    use cedar_authorizer::context;
+    let mut files = directory::read(&root().join("policies")).unwrap();
+    let schema = String::from_utf8(files.get("schema.cedarschema").unwrap().to_vec()).unwrap();
+    let declared = "context: { token: Token, pathParameters?: { petId?: String }, \
+                    queryStringParameters?: { q?: String, page?: String } }";
+    files.insert(
+        "schema.cedarschema".to_owned(),
+        schema.replace("context: { token: Token }", declared).into_bytes(),
+    );
+    let bundle = open(&files);
+    let bob = crate::world::token("bob", json!({}));
+    let get = |template, path, parameters, query| Request {
+        parameters,
+        query,
+        ..Request::new(&bob, "GET", template, path)
+    };
+    for request in [
+        get("/", "/", json!({}), [].as_slice()),
+        get("/pets", "/pets", json!({}), &[("q", "cat"), ("page", "2")]),
+        get("/pets/{petId}", "/pets/7", json!({"petId": "7"}), &[]),
+        get("/pets/{petId}", "/pets/7", json!({"petId": "7"}), &[("q", "")]),
+        Request::new(&bob, "POST", "/pets", "/pets"),
+    ] {
+        let event = request.rest();
+        let (action, resource, expected) = avp_request(&event);
+        let outcome = outcome(&bundle, &event).unwrap();
+        let route = outcome.route.clone().unwrap();
+        assert_eq!(route.action.to_string(), action);
+        assert_eq!(outcome.resource.to_string(), resource);
+        let principal = "PetStore::User::\"us-east-1_EXAMPLE|b0b00000-0002-4000-8000-000000000002\"";
+        assert_eq!(outcome.principal.to_string(), principal);
+
+        let call = Call::from_event(event).unwrap();
+        let source = &bundle.identity_sources()[0];
+        let verified = crate::world::verified(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+        let inputs = context::Inputs {
+            call: &call,
+            route: &route,
+            path_parameters: call.path_parameters(),
+            token: &verified,
+            source,
+        };
+        let (context, _) = context::build(inputs, bundle.projection()).unwrap();
+        let mut context = context.to_json_value().unwrap();
+        context.as_object_mut().unwrap().remove("token");
+        assert_eq!(context, expected);
+    }
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        proptest::sample::select(vec![
+            "TOKEN", "REQUEST", "2.0", "1.0", "GET", "/", "$connect", "$default", "GET /"
+        ])
+        .prop_map(Value::from),
+        Just(Value::from("arn:aws:execute-api:us-east-1:123456789012:a/s/GET/")),
+        Just(Value::from("arn:aws:execute-api:us-east-1:123456789012:a/s/$connect")),
+    ];
+    let name = proptest::sample::select(vec![
+        "type",
+        "version",
+        "methodArn",
+        "routeArn",
+        "authorizationToken",
+        "headers",
+        "Authorization",
+        "httpMethod",
+        "resource",
+        "requestContext",
+        "http",
+        "method",
+        "routeKey",
+        "resourcePath",
+        "connectionId",
+        "pathParameters",
+    ]);
+    leaf.prop_recursive(4, 48, 8, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(name.clone().prop_map(str::to_owned), inner, 0..10)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    /// Whatever the event: no panic, and no answer at all without a token that was verified.
+    #[test]
+    fn no_event_without_a_token_is_answered(event in json_value(), over in 0_usize..4) {
+        let request = Request::new("not-a-token", "GET", "/pets", "/pets");
+        let event = match (over, event) {
+            (0, event) => event,
+            (kind, Value::Object(members)) => {
+                let mut base = [request.rest(), request.token(), request.http2()][kind - 1].clone();
+                base.as_object_mut().unwrap().extend(members);
+                base
+            }
+            (_, event) => event,
+        };
+        if let Ok(call) = Call::from_event(event) {
+            let bundle = sample_bundle_once();
+            let answered = answer(&call, bundle, UnixTime::from_seconds(ISSUED_AT + 1));
+            prop_assert!(matches!(answered, Err(Unverified::Refused(reason)) if reason.status() == Status::Unauthorized));
+        }
+    }
+}
+
+fn sample_bundle_once() -> &'static Bundle {
+    static BUNDLE: LazyLock<Bundle> = LazyLock::new(sample_bundle);
+    &BUNDLE
+}
