@@ -9,15 +9,18 @@
 //! method that must exist, so a resource without the verb falls back to a more general one.
 //! (`matchit` and its like refuse `/a/{x}` beside `/a/{proxy+}`, hence the tree below.)
 
+mod template;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::str::FromStr;
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
 
 use crate::arn::CONNECT;
 use crate::resource::ResourceTemplate;
+use template::DEFAULT;
+pub use template::{InvalidTemplate, PathTemplate, Segment};
 
 /// A method and a path template, and the action that they lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,143 +115,6 @@ impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// A path template, e.g. `/pets/{petId}` or `/files/{path+}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathTemplate {
-    segments: Vec<Segment>,
-}
-
-impl PathTemplate {
-    /// The segments, first to last; none for the root `/`.
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
-    }
-
-    /// The names of its parameters.
-    pub fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().filter_map(|segment| match segment {
-            Segment::Parameter(name) | Segment::Greedy(name) => Some(name.as_str()),
-            Segment::Key(_) | Segment::Static(_) => None,
-        })
-    }
-
-    /// The values of its parameters in a path that leads to it, as they stand in the path.
-    pub fn values(&self, path: &str) -> BTreeMap<String, String> {
-        let path = path.strip_prefix('/').unwrap_or(path);
-        let mut rest = Some(path.strip_suffix('/').unwrap_or(path));
-        let mut values = BTreeMap::new();
-        for segment in &self.segments {
-            let Some(text) = rest else {
-                break;
-            };
-            let (first, tail) = match text.split_once('/') {
-                Some((first, tail)) => (first, Some(tail)),
-                None => (text, None),
-            };
-            match segment {
-                Segment::Greedy(name) => {
-                    values.insert(name.clone(), text.to_owned());
-                }
-                Segment::Parameter(name) => {
-                    values.insert(name.clone(), first.to_owned());
-                }
-                Segment::Key(_) | Segment::Static(_) => {}
-            }
-            rest = tail;
-        }
-        values
-    }
-}
-
-/// One segment of a path template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
-    /// `$default` or `$connect`, which no path leads to: only an event names it.
-    Key(String),
-    /// Exactly this text.
-    Static(String),
-    /// `{name}`: any one segment.
-    Parameter(String),
-    /// `{name+}`: all the segments left, at least one.
-    Greedy(String),
-}
-
-impl FromStr for PathTemplate {
-    type Err = InvalidTemplate;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
-        if [CONNECT, DEFAULT].contains(&text) {
-            return Ok(Self { segments: vec![Segment::Key(text.to_owned())] });
-        }
-        let path = text.strip_prefix('/').ok_or(InvalidTemplate::NoSlash)?;
-        let mut segments = Vec::new();
-        if !path.is_empty() {
-            for segment in path.split('/') {
-                if let Some(Segment::Greedy(_)) = segments.last() {
-                    return Err(InvalidTemplate::GreedyNotLast);
-                }
-                segments.push(segment.parse()?);
-            }
-        }
-        Ok(Self { segments })
-    }
-}
-
-impl FromStr for Segment {
-    type Err = InvalidTemplate;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
-        if let Some(name) = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            let (name, greedy) = match name.strip_suffix('+') {
-                Some(name) => (name, true),
-                None => (name, false),
-            };
-            if name.is_empty() || !name.bytes().all(is_parameter_byte) {
-                return Err(InvalidTemplate::Parameter);
-            }
-            return Ok(match greedy {
-                true => Self::Greedy(name.to_owned()),
-                false => Self::Parameter(name.to_owned()),
-            });
-        }
-        if text.is_empty() || !text.bytes().all(is_static_byte) {
-            return Err(InvalidTemplate::Static);
-        }
-        Ok(Self::Static(text.to_owned()))
-    }
-}
-
-impl fmt::Display for PathTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.segments.is_empty() {
-            return f.write_str("/");
-        }
-        self.segments.iter().try_for_each(|segment| match segment {
-            Segment::Key(key) => f.write_str(key),
-            Segment::Static(text) => write!(f, "/{text}"),
-            Segment::Parameter(name) => write!(f, "/{{{name}}}"),
-            Segment::Greedy(name) => write!(f, "/{{{name}+}}"),
-        })
-    }
-}
-
-/// Why a text is no path template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidTemplate {
-    /// `{name+}` before the end.
-    #[error("a `{{name+}}` segment must be the last one")]
-    GreedyNotLast,
-    /// No leading slash.
-    #[error("a path template begins with `/`")]
-    NoSlash,
-    /// A parameter without a name, or with one of other characters.
-    #[error("the name of a parameter is of letters, digits, `_`, `-`, `.` and `:`")]
-    Parameter,
-    /// An empty segment, or one with characters that API Gateway does not take in a template.
-    #[error("a static segment is of letters, digits, `_`, `-`, `.`, `,`, `:`, `~` and `@`")]
-    Static,
 }
 
 /// The routes of an API, ready to match.
@@ -396,189 +262,13 @@ impl Node {
     }
 }
 
-fn is_parameter_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte)
-}
-
-fn is_static_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_-.,:~@".contains(&byte)
-}
-
 /// What IAM reads as more than itself in a `Resource`: its wildcards, the start of a policy
 /// variable, and the separator of an ARN, which a `*` at the end of a pattern may also cross.
 /// Source: IAM User Guide, "IAM JSON policy elements: Resource".
 const UNSAFE_IN_POLICIES: [&str; 4] = ["*", "?", "${", ":"];
 
-/// The route of an HTTP API that takes what no other does.
-const DEFAULT: &str = "$default";
-
 /// How often a path may be encoded over itself before it is taken for an attack.
 const MAX_DECODINGS: usize = 4;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(ids: &[&str]) -> RouteTable {
-        let mut table = RouteTable::default();
-        for id in ids {
-            let action = format!("PetStore::Action::{id:?}").parse().unwrap();
-            table.insert(Route::from_action(&action).unwrap()).unwrap();
-        }
-        table
-    }
-
-    #[track_caller]
-    fn leads(table: &RouteTable, rows: &[(&str, &str, Result<&str, NoRoute>)]) {
-        for (verb, path, expected) in rows {
-            let found = table.find(verb, path).map(ToString::to_string);
-            assert_eq!(found, expected.map(str::to_owned), "{verb} {path}");
-        }
-    }
-
-    #[test]
-    fn a_static_segment_goes_before_a_parameter_and_that_before_a_greedy_one() {
-        let table = table(&["get /pets/{petId}", "get /pets/mine", "get /{proxy+}", "get /"]);
-        leads(
-            &table,
-            &[
-                ("GET", "/", Ok("get /")),
-                ("GET", "/pets/mine", Ok("get /pets/mine")),
-                ("GET", "/pets/7", Ok("get /pets/{petId}")),
-                ("GET", "/pets/7/", Ok("get /pets/{petId}")),
-                ("GET", "/pets/7/x", Ok("get /{proxy+}")),
-                ("GET", "/pets", Ok("get /{proxy+}")),
-                ("POST", "/pets", Err(NoRoute::Unmapped)),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_verb_goes_before_any() {
-        let table = table(&["any /pets", "get /pets"]);
-        leads(
-            &table,
-            &[
-                ("GET", "/pets", Ok("get /pets")),
-                ("POST", "/pets", Ok("any /pets")),
-                ("PROPFIND", "/pets", Ok("any /pets")),
-            ],
-        );
-    }
-
-    // Measured on a real API: ministackorg/ministack#1423 and floci-io/floci#3399.
-    #[test]
-    fn a_resource_without_the_verb_falls_back_to_a_more_general_one() {
-        let first = table(&["any /{proxy+}", "get /jobs/{op}", "options /cors_only"]);
-        leads(
-            &first,
-            &[
-                ("GET", "/jobs", Ok("any /{proxy+}")),
-                ("POST", "/jobs", Ok("any /{proxy+}")),
-                ("POST", "/jobs/reboot", Ok("any /{proxy+}")),
-                ("GET", "/cors_only", Ok("any /{proxy+}")),
-                ("GET", "/jobs/reboot", Ok("get /jobs/{op}")),
-            ],
-        );
-        let second =
-            table(&["patch /users/me", "get /users/{userId}", "get /things/real", "post /things/{proxy+}"]);
-        leads(
-            &second,
-            &[
-                ("GET", "/users/me", Ok("get /users/{userId}")),
-                ("POST", "/things/real", Ok("post /things/{proxy+}")),
-                ("DELETE", "/users/me", Err(NoRoute::Unmapped)),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_path_that_can_be_read_in_two_ways_is_unsafe() {
-        let table = table(&["get /pets/{petId}", "get /pets/mine"]);
-        leads(
-            &table,
-            &[
-                ("GET", "/pets/M%C3%BCsli", Ok("get /pets/{petId}")),
-                ("GET", "/pets/%6Dine", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/%256Dine", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/a%2Fb", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/a%00b", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/a%3Fb", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/%FF", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/%2525252525", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/..", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/%2e%2e", Err(NoRoute::Unsafe)),
-                ("GET", "//pets/7", Err(NoRoute::Unsafe)),
-                ("GET", "/pets//", Err(NoRoute::Unsafe)),
-                ("GET", "/pets/a\\b", Err(NoRoute::Unsafe)),
-                ("GET", "pets", Err(NoRoute::Unsafe)),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_path_that_iam_would_read_as_a_pattern_is_unsafe() {
-        let table = table(&["get /pets/{petId}"]);
-        for path in ["/pets/*", "/pets/a?", "/pets/${aws:username}", "/pets/a:b"] {
-            assert_eq!(table.find("GET", path), Err(NoRoute::Unsafe), "{path}");
-        }
-    }
-
-    #[test]
-    fn two_parameters_at_one_place_are_one_resource() {
-        let mut table = table(&["get /pets/{petId}"]);
-        let action = "PetStore::Action::\"get /pets/{name}\"".parse().unwrap();
-        let conflict = table.insert(Route::from_action(&action).unwrap()).unwrap_err();
-        assert_eq!(conflict.with.to_string(), "get /pets/{petId}");
-    }
-
-    #[test]
-    fn an_action_id_that_is_no_method_and_template_is_no_route() {
-        for id in ["view", "GET /pets", "get pets", "get /pets/{}", "get /a/{p+}/b", "get /a//b"] {
-            let action = format!("PetStore::Action::{id:?}").parse().unwrap();
-            assert_eq!(Route::from_action(&action), None, "{id}");
-        }
-    }
-
-    #[test]
-    fn a_route_that_api_gateway_chose_is_found_by_its_template() {
-        let table = table(&["get /pets/{petId}", "any /pets/{petId}", "get /pets", "$default", "$connect"]);
-        for (verb, template, expected) in [
-            (Some("GET"), "/pets/{petId}", Ok("get /pets/{petId}")),
-            (Some("PUT"), "/pets/{petId}", Ok("any /pets/{petId}")),
-            (Some("PROPFIND"), "/pets/{petId}", Ok("any /pets/{petId}")),
-            (Some("PUT"), "/pets", Err(NoRoute::Unmapped)),
-            (Some("GET"), "/pets/{id}", Err(NoRoute::Unmapped)),
-            (Some("GET"), "/pets/7", Err(NoRoute::Unmapped)),
-            (Some("GET"), "$default", Ok("any $default")),
-            (None, "$connect", Ok("any $connect")),
-            (None, "/pets", Err(NoRoute::Unmapped)),
-        ] {
-            assert_eq!(
-                table.get(verb, template).map(ToString::to_string),
-                expected.map(str::to_owned),
-                "{template}"
-            );
-        }
-        // No path leads to a route key.
-        assert_eq!(table.find("GET", "/$default"), Err(NoRoute::Unmapped));
-    }
-
-    #[test]
-    fn the_values_of_parameters_are_the_segments_of_the_path() {
-        let values = |template: &str, path: &str| {
-            let values = template.parse::<PathTemplate>().unwrap().values(path);
-            values.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
-        };
-        assert_eq!(values("/pets/{petId}", "/pets/7/"), ["petId=7"]);
-        assert_eq!(values("/{a}/x/{b+}", "/1/x/2/3"), ["a=1", "b=2/3"]);
-        assert_eq!(values("/", "/"), [""; 0]);
-    }
-
-    #[test]
-    fn templates_print_as_they_were_written() {
-        for text in ["/", "/pets", "/pets/{petId}", "/files/{path+}", "/v1.0/a,b:c"] {
-            assert_eq!(text.parse::<PathTemplate>().unwrap().to_string(), text);
-        }
-    }
-}
+mod tests;

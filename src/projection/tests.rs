@@ -1,7 +1,10 @@
 use cedar_policy::Entity;
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
+use crate::token::TokenType;
 
 const SCHEMA: &str = r#"
     type Place = { city: String, zip?: Long };

@@ -1,0 +1,205 @@
+//! Records: what a record type takes out of the claims of a token or the texts of a call.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use cedar_policy::RestrictedExpression;
+use serde_json::{Map, Value};
+
+use super::value_type::ValueType;
+use crate::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
+use crate::reason::Reason;
+use crate::token::TokenType;
+
+/// A record type: what it takes out of an object of claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    pub(super) attributes: BTreeMap<String, Attribute>,
+}
+
+/// One of its attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Attribute {
+    pub(super) value_type: ValueType,
+    pub(super) required: bool,
+}
+
+/// The values that a record type took, with how many claims were of the wrong type.
+#[derive(Debug, Default)]
+pub struct Projected {
+    /// Values by the name of their attribute.
+    pub values: HashMap<String, RestrictedExpression>,
+    /// Claims that the schema knows but as another type: dropped.
+    pub dropped: usize,
+}
+
+/// A required attribute has no claim of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequiredClaimMissing;
+
+impl From<RequiredClaimMissing> for Reason {
+    fn from(RequiredClaimMissing: RequiredClaimMissing) -> Self {
+        Self::RequiredClaimMissing
+    }
+}
+
+impl Record {
+    /// The names of its attributes, and whether each is required.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.attributes.iter().map(|(name, attribute)| (name.as_str(), attribute.required))
+    }
+
+    /// The attribute of a name, where it is a record itself.
+    pub fn record(&self, name: &str) -> Option<&Self> {
+        match &self.attributes.get(name)?.value_type {
+            ValueType::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The same record without one of its attributes.
+    pub fn without(&self, name: &str) -> Self {
+        let mut record = self.clone();
+        record.attributes.remove(name);
+        record
+    }
+
+    /// Takes each attribute from a text, as its type. One of another type is dropped.
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`].
+    pub fn project_texts(
+        &self,
+        text_of: impl Fn(&str) -> Option<String>,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        let mut projected = Projected::default();
+        for (name, attribute) in &self.attributes {
+            let text = text_of(name);
+            match text.as_deref().and_then(|text| attribute.value_type.convert_text(text)) {
+                Some(value) => {
+                    projected.values.insert(name.clone(), value);
+                }
+                None if attribute.required => return Err(RequiredClaimMissing),
+                None if text.is_some() => projected.dropped += 1,
+                None => {}
+            }
+        }
+        Ok(projected)
+    }
+
+    /// Takes the attributes of this record from the claims of a token. The claim that lists
+    /// groups is never an attribute: groups are parents.
+    ///
+    /// In dot notation, which AVP takes for Cognito alone, the claims `custom:...` are the members
+    /// of an attribute `custom`, likewise `cognito` (User Guide, "Alternative notation for Amazon
+    /// Cognito colon-delimited claims").
+    ///
+    /// # Errors
+    /// [`RequiredClaimMissing`].
+    pub fn project_claims(
+        &self,
+        claims: &Map<String, Value>,
+        source: &IdentitySource,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        let families = match source.provider() {
+            Provider::Cognito(_) => COGNITO_FAMILIES.as_slice(),
+            Provider::OpenIdConnect => &[],
+        };
+        self.project(|name, attribute| {
+            if name == source.group_claim() {
+                return None;
+            }
+            let is_family = families.contains(&name) && matches!(attribute.value_type, ValueType::Record(_));
+            match claims.get(name) {
+                None if is_family => family(claims, name, source.group_claim()).map(Cow::Owned),
+                claim => claim.map(Cow::Borrowed),
+            }
+        })
+    }
+
+    /// Takes each attribute from its claim. One that is null counts as absent, one of another
+    /// type is dropped.
+    pub(super) fn project<'a>(
+        &self,
+        claim_of: impl Fn(&str, &Attribute) -> Option<Cow<'a, Value>>,
+    ) -> Result<Projected, RequiredClaimMissing> {
+        let mut projected = Projected::default();
+        for (name, attribute) in &self.attributes {
+            let claim = claim_of(name, attribute).filter(|claim| !claim.is_null());
+            let value = claim.as_deref().and_then(|claim| match name.as_str() {
+                SCOPE => attribute.value_type.convert_words(claim),
+                _ => attribute.value_type.convert(claim),
+            });
+            match value {
+                Some(value) => {
+                    projected.values.insert(name.clone(), value);
+                }
+                None if attribute.required => return Err(RequiredClaimMissing),
+                None if claim.is_some() => projected.dropped += 1,
+                None => {}
+            }
+        }
+        Ok(projected)
+    }
+}
+
+/// The claims of a family (`custom:a`, `custom:b:c`) as nested objects (`a`, `b.c`). `None` if
+/// there are none.
+fn family(claims: &Map<String, Value>, family: &str, except: &str) -> Option<Value> {
+    let mut object = Map::new();
+    for (name, value) in claims.iter().filter(|(name, _)| *name != except) {
+        let path = name.strip_prefix(family).and_then(|rest| rest.strip_prefix(':'));
+        if let Some(path) = path.filter(|path| path.matches(':').count() < MAX_NESTING) {
+            insert(&mut object, path, value);
+        }
+    }
+    (!object.is_empty()).then_some(Value::Object(object))
+}
+
+/// Where two names meet in one place the first one stays.
+fn insert(object: &mut Map<String, Value>, path: &str, value: &Value) {
+    match path.split_once(':') {
+        None => {
+            object.entry(path).or_insert_with(|| value.clone());
+        }
+        Some((head, rest)) => {
+            if let Value::Object(inner) = object.entry(head).or_insert_with(|| Value::Object(Map::new())) {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// Every claim of a simple type, as AVP's example has it.
+pub fn project_simple(claims: &Map<String, Value>, source: &IdentitySource) -> Projected {
+    let mut projected = Projected::default();
+    let is_taken = |name: &str| !NOT_ATTRIBUTES.contains(&name) && name != source.group_claim();
+    for (name, claim) in claims.iter().filter(|(name, claim)| is_taken(name) && !claim.is_null()) {
+        let simple = match claim {
+            Value::Array(_) => ValueType::Set(Box::new(ValueType::String)),
+            Value::Bool(_) => ValueType::Bool,
+            Value::Number(_) => ValueType::Long,
+            Value::String(_) if name == SCOPE && source.token_type() == Some(TokenType::Access) => {
+                ValueType::Set(Box::new(ValueType::String))
+            }
+            _ => ValueType::String,
+        };
+        match simple.convert_words(claim) {
+            Some(value) => {
+                projected.values.insert(name.clone(), value);
+            }
+            None => projected.dropped += 1,
+        }
+    }
+    projected
+}
+
+/// RFC 6749 3.3, RFC 8693 4.2.
+const SCOPE: &str = "scope";
+
+/// How many colons a name may have before it is no name: without a bound a long one would nest as
+/// deep as it is long.
+const MAX_NESTING: usize = 8;
+
+/// The claims that AVP's example leaves out.
+const NOT_ATTRIBUTES: [&str; 5] = ["aud", "exp", "iss", "jti", "sub"];

@@ -1,0 +1,110 @@
+//! The shapes of a schema.
+//!
+//! Cedar's library tells which types and actions a schema has, not what their attributes are; that
+//! is in its JSON form alone.
+
+use cedar_policy::{CedarSchemaError, EntityId, EntityUid, schema_str_to_json_with_resolved_types};
+use serde_json::Value;
+
+use super::record::{Attribute, Record};
+use super::value_type::{Extension, ValueType};
+use crate::route::Route;
+
+/// A schema in Cedar's JSON form in which every type reference is resolved, as
+/// [`cedar_policy::schema_str_to_json_with_resolved_types`] writes it.
+#[derive(Clone, Debug)]
+pub struct ResolvedSchema(Value);
+
+impl ResolvedSchema {
+    /// Reads a schema in Cedar's own syntax.
+    ///
+    /// # Errors
+    /// What Cedar finds wrong with it.
+    pub fn parse(schema: &str) -> Result<Self, Box<CedarSchemaError>> {
+        let (json, _) = schema_str_to_json_with_resolved_types(schema)?;
+        Ok(Self(json))
+    }
+
+    /// The routes that the annotations `httpVerb` and `httpPathTemplate` of actions say, which
+    /// Cedar's generators for OpenAPI write.
+    pub fn annotated_routes(&self) -> Vec<Route> {
+        let route = |(namespace, id, definition): (&str, &String, &Value)| {
+            let annotation = |name: &str| definition.get("annotations")?.get(name)?.as_str();
+            let action_type = qualify(namespace, "Action").parse().ok()?;
+            let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(id));
+            let verb = annotation("httpVerb")?.to_ascii_lowercase();
+            Route::new(&verb, annotation("httpPathTemplate")?, &action)
+        };
+        self.definitions("actions").filter_map(route).collect()
+    }
+
+    /// The entries of one section (`entityTypes`, `actions` or `commonTypes`) of all namespaces,
+    /// as (namespace, name, definition).
+    pub(super) fn definitions<'a>(
+        &'a self,
+        section: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a String, &'a Value)> {
+        let namespaces = self.0.as_object().into_iter().flatten();
+        namespaces.flat_map(move |(namespace, body)| {
+            let entries = body.get(section).and_then(Value::as_object);
+            let entries = entries.into_iter().flatten();
+            entries.map(move |(name, definition)| (namespace.as_str(), name, definition))
+        })
+    }
+
+    pub(super) fn record(&self, definition: &Value) -> Result<Record, UnknownType> {
+        match self.value_type(definition)? {
+            ValueType::Record(record) => Ok(record),
+            _ => Err(UnknownType("a shape that is no record".to_owned())),
+        }
+    }
+
+    // Cedar refuses common types that contain themselves, so this ends.
+    fn value_type(&self, definition: &Value) -> Result<ValueType, UnknownType> {
+        let name = definition.get("type").and_then(Value::as_str).unwrap_or_default();
+        if let Some(common) = self.common_type(name) {
+            return self.value_type(common);
+        }
+        Ok(match name.strip_prefix("__cedar::").unwrap_or(name) {
+            "String" => ValueType::String,
+            "Long" => ValueType::Long,
+            "Bool" | "Boolean" => ValueType::Bool,
+            "Set" => match definition.get("element") {
+                Some(element) => ValueType::Set(Box::new(self.value_type(element)?)),
+                None => return Err(UnknownType(name.to_owned())),
+            },
+            "Record" => {
+                let attributes = definition.get("attributes").and_then(Value::as_object);
+                let attributes = attributes.into_iter().flatten().map(|(name, attribute)| {
+                    let value_type = self.value_type(attribute)?;
+                    let required = attribute.get("required").and_then(Value::as_bool).unwrap_or(true);
+                    Ok((name.clone(), Attribute { value_type, required }))
+                });
+                ValueType::Record(Record { attributes: attributes.collect::<Result<_, UnknownType>>()? })
+            }
+            "Entity" => ValueType::Entity,
+            "Extension" => {
+                let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
+                ValueType::Extension(Extension::from_name(name)?)
+            }
+            name => ValueType::Extension(Extension::from_name(name)?),
+        })
+    }
+
+    fn common_type(&self, name: &str) -> Option<&Value> {
+        let (namespace, name) = name.rsplit_once("::").unwrap_or(("", name));
+        self.0.get(namespace)?.get("commonTypes")?.get(name)
+    }
+}
+
+pub(super) fn qualify(namespace: &str, name: &str) -> String {
+    match namespace {
+        "" => name.to_owned(),
+        namespace => format!("{namespace}::{name}"),
+    }
+}
+
+/// A type that this version does not know, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the schema uses a type that is not supported: `{0}`")]
+pub struct UnknownType(pub(super) String);

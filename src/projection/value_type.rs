@@ -1,0 +1,101 @@
+//! Cedar's types, and how a value of each is made from JSON or from a text.
+
+use std::borrow::Cow;
+
+use cedar_policy::{Context, RestrictedExpression};
+use serde_json::Value;
+
+use super::record::{Attribute, Projected, Record};
+use super::schema::UnknownType;
+
+/// The type of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ValueType {
+    Bool,
+    /// Never filled from a token: a claim is data, not a reference.
+    Entity,
+    Extension(Extension),
+    Long,
+    Record(Record),
+    Set(Box<ValueType>),
+    String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extension {
+    Datetime,
+    Decimal,
+    Duration,
+    IpAddr,
+}
+
+impl ValueType {
+    pub(super) fn convert(&self, claim: &Value) -> Option<RestrictedExpression> {
+        match (self, claim) {
+            (Self::Bool, Value::Bool(value)) => Some(RestrictedExpression::new_bool(*value)),
+            (Self::Long, Value::Number(number)) => number.as_i64().map(RestrictedExpression::new_long),
+            (Self::String, Value::String(text)) => Some(RestrictedExpression::new_string(text.clone())),
+            (Self::Extension(extension), Value::String(text)) => extension.convert(text),
+            (Self::Set(element), Value::Array(values)) => {
+                let values: Option<Vec<_>> = values.iter().map(|value| element.convert(value)).collect();
+                values.map(RestrictedExpression::new_set)
+            }
+            (Self::Record(record), Value::Object(object)) => {
+                let member = |name: &str, _: &Attribute| object.get(name).map(Cow::Borrowed);
+                let Projected { values, dropped: _ } = record.project(member).ok()?;
+                RestrictedExpression::new_record(values).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// A text of a URL or header, which has no types of its own: a number is written as Cedar
+    /// writes it, so that one number has one text.
+    pub(super) fn convert_text(&self, text: &str) -> Option<RestrictedExpression> {
+        match self {
+            Self::Long => {
+                let number: i64 = text.parse().ok()?;
+                (number.to_string() == text).then(|| RestrictedExpression::new_long(number))
+            }
+            Self::Bool => text.parse().ok().map(RestrictedExpression::new_bool),
+            Self::String => Some(RestrictedExpression::new_string(text.to_owned())),
+            Self::Extension(extension) => extension.convert(text),
+            Self::Entity | Self::Record(_) | Self::Set(_) => None,
+        }
+    }
+
+    /// The `scope` claim: words in one string (RFC 6749 3.3), which the schema has as a set.
+    pub(super) fn convert_words(&self, claim: &Value) -> Option<RestrictedExpression> {
+        match (self, claim) {
+            (Self::Set(element), Value::String(text)) if **element == Self::String => {
+                let words = text.split(' ').filter(|word| !word.is_empty());
+                let words = words.map(|word| RestrictedExpression::new_string(word.to_owned()));
+                Some(RestrictedExpression::new_set(words))
+            }
+            _ => self.convert(claim),
+        }
+    }
+}
+
+impl Extension {
+    pub(super) fn from_name(name: &str) -> Result<Self, UnknownType> {
+        match name {
+            "datetime" => Ok(Self::Datetime),
+            "decimal" => Ok(Self::Decimal),
+            "duration" => Ok(Self::Duration),
+            "ipaddr" => Ok(Self::IpAddr),
+            _ => Err(UnknownType(name.to_owned())),
+        }
+    }
+
+    /// `None` for a text that Cedar's constructor refuses, so that it cannot fail later.
+    fn convert(self, text: &str) -> Option<RestrictedExpression> {
+        let value = match self {
+            Self::Datetime => RestrictedExpression::new_datetime(text),
+            Self::Decimal => RestrictedExpression::new_decimal(text),
+            Self::Duration => RestrictedExpression::new_duration(text),
+            Self::IpAddr => RestrictedExpression::new_ip(text),
+        };
+        Context::from_pairs([("value".to_owned(), value.clone())]).ok().map(|_| value)
+    }
+}
