@@ -415,3 +415,117 @@ fn sample_bundle_once() -> &'static Bundle {
     static BUNDLE: LazyLock<Bundle> = LazyLock::new(sample_bundle);
     &BUNDLE
 }
+
+/// A store with these actions, open to everybody but for one policy.
+fn api_of(actions: &[&str], policy: &str) -> Bundle {
+    let mut files = StoreFiles::default();
+    let quoted: Vec<String> = actions.iter().map(|action| format!("{action:?}")).collect();
+    let schema = format!(
+        "namespace People {{ entity Group; entity User in [Group]; }}
+         namespace Kennel {{
+           entity Application;
+           action {} appliesTo {{ principal: People::User, resource: Application }};
+         }}",
+        quoted.join(", ")
+    );
+    let source = json!({
+        "principalEntityType": "People::User",
+        "configuration": {"cognitoUserPoolConfiguration": {
+            "userPoolArn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_KENNEL",
+            "clientIds": ["7kennel"], "groupConfiguration": {"groupEntityType": "People::Group"}
+        }}
+    });
+    let settings = "[store]\nname = 'api'\nnamespace = 'Kennel'\n[tokens]\ntype = 'access'\n\
+                    [api]\nresource = 'Kennel::Application::\"api\"'\n";
+    for (path, text) in [
+        ("store.toml", settings),
+        ("schema.cedarschema", &schema),
+        ("policies/policy.cedar", policy),
+        ("identity-sources/pool.json", &source.to_string()),
+    ] {
+        files.insert(path.to_owned(), text.as_bytes().to_vec());
+    }
+    open(&files)
+}
+
+#[test]
+fn an_api_of_proxies_is_routed_as_was_measured() {
+    let actions = ["any /{proxy+}", "get /a/{proxy+}", "post /a/b/{proxy+}", "get /a/{id}/c", "put /a/b"];
+    let bundle = api_of(&actions, "permit (principal, action, resource);");
+    for (verb, path, expected) in [
+        ("GET", "/x", "any /{proxy+}"),
+        ("GET", "/a", "any /{proxy+}"),
+        ("GET", "/a/b", "get /a/{proxy+}"),
+        ("PUT", "/a/b", "put /a/b"),
+        ("DELETE", "/a/b", "any /{proxy+}"),
+        ("GET", "/a/b/c", "get /a/{id}/c"),
+        ("GET", "/a/b/d", "get /a/{proxy+}"),
+        ("POST", "/a/b/d", "post /a/b/{proxy+}"),
+        ("POST", "/a/x/d", "any /{proxy+}"),
+    ] {
+        // By the path alone, and by the template that API Gateway gives.
+        let (_, template) = expected.split_once(' ').unwrap();
+        for event in
+            [Request::new(&ANN, verb, "", path).token(), Request::new(&ANN, verb, template, path).rest()]
+        {
+            let outcome = outcome(&bundle, &event).unwrap();
+            assert_eq!(outcome.decision.reason, Reason::AllowedByPolicy, "{verb} {path}");
+            assert_eq!(outcome.route.unwrap().to_string(), expected, "{verb} {path}");
+        }
+    }
+    let root = outcome(&bundle, &Request::new(&ANN, "GET", "", "/").token()).unwrap();
+    assert_eq!(root.decision.reason, Reason::RouteUnmapped);
+}
+
+#[test]
+fn principals_may_be_of_another_namespace_than_actions() {
+    let policy = "permit (principal in People::Group::\"us-east-1_KENNEL|staff\", action, resource is Kennel::Application);";
+    let bundle = api_of(&["get /"], policy);
+    let decide = |token| outcome(&bundle, &Request::new(token, "GET", "/", "/").rest()).unwrap();
+    let allowed = decide(&STAFF);
+    assert_eq!(allowed.decision.reason, Reason::AllowedByPolicy);
+    assert_eq!(allowed.principal.to_string(), "People::User::\"us-east-1_KENNEL|sue\"");
+    assert_eq!(decide(&ANN).decision.reason, Reason::NoMatchingPermit);
+}
+
+#[test]
+fn a_test_call_of_the_console_is_answered() {
+    for stage in ["test-invoke-stage", "ESTestInvoke-stage", "null"] {
+        let mut event = report(&[("year", "2024")]).rest();
+        event["methodArn"] =
+            event["methodArn"].as_str().unwrap().replace("/test/", &format!("/{stage}/")).into();
+        // Not an address: as if there were none, and the policy asks for one.
+        event["requestContext"]["identity"]["sourceIp"] = json!("test-invoke-source-ip");
+        assert_eq!(reason(&event), Reason::NoMatchingPermit, "{stage}");
+        let mut event = pet(&ANN, "7", "/pets/7").rest();
+        event["methodArn"] =
+            event["methodArn"].as_str().unwrap().replace("/test/", &format!("/{stage}/")).into();
+        assert_eq!(reason(&event), Reason::AllowedByPolicy, "{stage}");
+    }
+}
+
+#[test]
+fn a_call_takes_only_the_entities_that_it_reaches() {
+    let mut files = files("kennel");
+    let mut entities: Vec<Value> = serde_json::from_slice(files.get("entities.json").unwrap()).unwrap();
+    entities.extend((0..20_000).map(|number| {
+        json!({"uid": {"type": "Kennel::Pet", "id": format!("n{number}")}, "attrs": {}, "parents": [
+            {"type": "Kennel::House", "id": "open"}
+        ]})
+    }));
+    files.insert("entities.json".to_owned(), Value::from(entities).to_string().into_bytes());
+    let bundle = open(&files);
+    assert!(bundle.entities().len() > 20_000);
+    let reached = |resource: &str| {
+        let roots = [resource.parse().unwrap(), "Kennel::Action::\"ViewPet\"".parse().unwrap()];
+        cedar_authorizer::entities::reachable(bundle.entities(), vec![], roots).len()
+    };
+    // The action and its group; the pet; its friend; its house.
+    assert_eq!(reached("Kennel::Pet::\"7\""), 3);
+    assert_eq!(reached("Kennel::Pet::\"8\""), 4);
+    assert_eq!(reached("Kennel::Pet::\"n19999\""), 4);
+    assert_eq!(
+        outcome(&bundle, &pet(&ANN, "n7", "/pets/n7").rest()).unwrap().decision.reason,
+        Reason::AllowedByPolicy
+    );
+}
