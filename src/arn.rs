@@ -9,6 +9,7 @@
 //! ```
 //!
 //! The ARN of a WebSocket API ends with a route key in the place of verb and path: `.../prod/$connect`.
+//! That of the `$default` route of an HTTP API may, too; what it looks like is not documented.
 //! Everything after the verb comes from the caller, so an ARN is hostile input: a path may hold
 //! colons, wildcards and policy variables, each of which means something in an IAM policy.
 
@@ -56,13 +57,12 @@ impl MethodArn {
         &self.stage
     }
 
-    /// The HTTP method, in upper case. `None` for a WebSocket API.
+    /// The HTTP method, in upper case. `None` for a route key.
     pub fn verb(&self) -> Option<&str> {
         self.verb.as_deref()
     }
 
-    /// The concrete path with its leading slash, as the client sent it; for a WebSocket API the
-    /// route key.
+    /// The concrete path with its leading slash, as the client sent it, or the route key.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -101,7 +101,7 @@ impl FromStr for MethodArn {
             return Err(InvalidArn::Shape);
         }
         // `*` is a whole stage in the guide's sample events and in the console's test call.
-        if stage != "*" && stage != DEFAULT_STAGE && !is_name(stage) {
+        if stage != "*" && stage != DEFAULT && !is_name(stage) {
             return Err(InvalidArn::Stage);
         }
         let (verb, path) = match path {
@@ -109,7 +109,7 @@ impl FromStr for MethodArn {
                 return Err(InvalidArn::Verb);
             }
             Some(path) => (Some(verb.to_owned()), format!("/{path}")),
-            None if verb == CONNECT => (None, verb.to_owned()),
+            None if [CONNECT, DEFAULT].contains(&verb) => (None, verb.to_owned()),
             None => return Err(InvalidArn::Shape),
         };
         Ok(Self {
@@ -155,8 +155,9 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-/// The stage of an HTTP API that has no name of its own.
-const DEFAULT_STAGE: &str = "$default";
+/// The stage of an HTTP API that has no name of its own, and its route that takes what no other
+/// does.
+pub(crate) const DEFAULT: &str = "$default";
 
 /// The one route of a WebSocket API that can have an authorizer.
 pub(crate) const CONNECT: &str = "$connect";

@@ -137,7 +137,8 @@ impl Call {
             Ok(None) => false,
             Err(Ambiguous) => true,
         };
-        asks(self.headers.get(METHOD_OVERRIDE)) || verb != self.method_arn.verb()
+        let differs = self.method_arn.verb().is_some_and(|of_arn| verb != Some(of_arn));
+        asks(self.headers.get(METHOD_OVERRIDE)) || differs
     }
 
     /// The values of the path parameters, as the event has them.

@@ -17,9 +17,8 @@ use std::fmt;
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
 
-use crate::arn::CONNECT;
+use crate::arn::{CONNECT, DEFAULT};
 use crate::resource::ResourceTemplate;
-use template::DEFAULT;
 pub use template::{InvalidTemplate, PathTemplate, Segment};
 
 /// A method and a path template, and the action that they lead to.

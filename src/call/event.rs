@@ -105,8 +105,13 @@ fn read_request_event(api: Api, event: RequestEvent) -> Result<Call, InvalidEven
             Target::Route { verb: Some(verb), template }
         }
     };
-    // Only the connection of a WebSocket API is without a method.
-    if method_arn.verb().is_none() != (api == Api::WebSocket) {
+    // A route key in the place of verb and path must be that of the route.
+    let fits = match (method_arn.verb(), &target) {
+        (Some(_), _) => api != Api::WebSocket,
+        (None, Target::Route { template, .. }) => method_arn.path() == template,
+        (None, Target::Path) => false,
+    };
+    if !fits {
         return Err(InvalidEvent::NoRoute);
     }
     let lower = |name: String| name.to_ascii_lowercase();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::arn::CONNECT;
+use crate::arn::{CONNECT, DEFAULT};
 
 /// A path template, e.g. `/pets/{petId}` or `/files/{path+}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +150,3 @@ fn is_parameter_byte(byte: u8) -> bool {
 fn is_static_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-.,:~@".contains(&byte)
 }
-
-/// The route of an HTTP API that takes what no other does.
-pub(super) const DEFAULT: &str = "$default";

@@ -171,6 +171,13 @@ fn a_proxy_and_the_default_route_take_what_no_other_does() {
     let default = |token| Request::new(token, "GET", "$default", "/anything");
     assert_eq!(reason(&default(&STAFF).http2()), Reason::AllowedByPolicy);
     assert_eq!(reason(&default(&ANN).http2()), Reason::NoMatchingPermit);
+    // What the ARN of that route looks like is not documented.
+    let mut event = default(&STAFF).http2();
+    event["routeArn"] = json!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/dev/$default");
+    assert_eq!(reason(&event), Reason::AllowedByPolicy);
+    let mut event = pet(&STAFF, "7", "/pets/7").http2();
+    event["routeArn"] = json!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/dev/$default");
+    assert!(Call::from_event(event).is_err());
     // The template decides, whatever the path looks like.
     let claimed = Request::new(&STAFF, "GET", "/unknown", "/pets/7");
     assert_eq!(reason(&claimed.rest()), Reason::RouteUnmapped);
