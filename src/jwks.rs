@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
 use crate::identity_source::KeyLocation;
@@ -37,6 +37,9 @@ struct CachedKeys {
     source: String,
     /// `None`: the keys are kept with the store.
     location: Option<KeyLocation>,
+    /// Whether the source has another location before this one, and this may well not exist: a
+    /// Cognito pool answers under the one of its two issuers that it is set to.
+    is_alternative: bool,
     development_keys: DevelopmentKeys,
     client: KeyClient,
     /// Never held across an await.
@@ -60,10 +63,11 @@ impl KeyCache {
         client: KeyClient,
         now: UnixTime,
     ) -> Self {
-        let cached = |source: &str, location, keys| {
+        let cached = |source: &str, location, is_alternative, keys| {
             Arc::new(CachedKeys {
                 source: source.to_owned(),
                 location,
+                is_alternative,
                 development_keys,
                 client: client.clone(),
                 state: SyncMutex::new(State { keys: Arc::new(keys), freshness: Freshness::default() }),
@@ -72,10 +76,12 @@ impl KeyCache {
         };
         let pinned = bundle.pinned_keys().iter();
         let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| match pinned {
-            Some(keys) => vec![cached(source.name(), None, keys.clone())],
+            Some(keys) => vec![cached(source.name(), None, false, keys.clone())],
             None => {
-                let locations = source.key_locations().into_iter();
-                locations.map(|location| cached(source.name(), Some(location), KeySet::default())).collect()
+                let locations = source.key_locations().into_iter().enumerate();
+                let cached =
+                    |(number, location)| cached(source.name(), Some(location), number > 0, KeySet::default());
+                locations.map(cached).collect()
             }
         });
         let cache = Self { sources: sources.collect() };
@@ -150,7 +156,10 @@ impl CachedKeys {
                 state.freshness.succeeded(now, max_age);
             }
             Err(error) => {
-                warn!(source = self.source, %error, "key set not fetched");
+                match self.is_alternative {
+                    true => debug!(source = self.source, %error, "alternative key set not fetched"),
+                    false => warn!(source = self.source, %error, "key set not fetched"),
+                }
                 self.lock().freshness.failed();
             }
         }

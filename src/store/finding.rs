@@ -205,6 +205,8 @@ codes! {
     IdentitySourceMismatch, "identity-source-mismatch", Error;
     /// Two identity sources with one issuer could both accept the same token.
     IssuerDuplicate, "issuer-duplicate", Error;
+    /// Users of one identity source could pass for users or groups of another, or of the same.
+    IdentityAmbiguous, "identity-ambiguous", Error;
     /// An identity source accepts tokens for every client or audience of its issuer.
     ClientsUnrestricted, "clients-unrestricted", Warning;
     /// A policy reads a claim that no identity source provides.

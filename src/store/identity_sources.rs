@@ -70,6 +70,18 @@ pub(super) fn read(
             let finding = Finding::new(Code::IssuerDuplicate, position, message);
             findings.push(finding.hint("two sources of one issuer need clients or audiences that differ"));
         }
+        if let Some((other, _)) = sources.iter().find(|(other, _)| could_make_the_same(other, &source)) {
+            let message =
+                format!("a user of `{}` could have the id of a user or group of `{name}`", other.name());
+            let finding = Finding::new(Code::IdentityAmbiguous, Position::file(file), message);
+            findings
+                .push(finding.hint("give them an `entityIdPrefix` each, neither the beginning of the other"));
+        }
+        if source.group_type() == Some(source.principal_type()) {
+            let position = Position::find(file, text, "groupEntityType");
+            let message = "users and groups have one type, so a user could have the id of a group";
+            findings.push(Finding::new(Code::IdentityAmbiguous, position, message));
+        }
         let keys = read_keys(files, file, text, &source, &mut used, findings);
         sources.push((source, keys));
     }
@@ -83,6 +95,22 @@ pub(super) fn read(
         findings.push(finding.hint("the file has the name of its identity source, or is its `jwksFile`"));
     }
     sources
+}
+
+/// Whether two issuers could speak of the same entity: then the users of one could pass for users
+/// or groups of the other, by choosing their names. The ids of one source begin with its prefix
+/// and a bar, so none of the prefixes may begin with another; no prefix begins them all.
+fn could_make_the_same(one: &IdentitySource, other: &IdentitySource) -> bool {
+    let types =
+        |source: &IdentitySource| [Some(source.principal_type().clone()), source.group_type().cloned()];
+    let shares_type =
+        types(one).iter().flatten().any(|name| types(other).iter().flatten().any(|of| of == name));
+    let start =
+        |source: &IdentitySource| source.id_prefix().map(|prefix| format!("{prefix}|")).unwrap_or_default();
+    let (of_one, of_other) = (start(one), start(other));
+    let shares_ids = of_one.starts_with(&of_other) || of_other.starts_with(&of_one);
+    let shares_issuer = one.issuers().iter().any(|issuer| other.issuers().contains(issuer));
+    shares_type && shares_ids && !shares_issuer
 }
 
 /// Whether a token could be for both sources: then it could be read in two ways. Their types do not

@@ -227,7 +227,7 @@ fn token_mints_what_each_identity_source_accepts() {
         let source = json!({
             "principalEntityType": "PetStore::User",
             "configuration": {"openIdConnectConfiguration": {
-                "issuer": "https://auth.example.com", "tokenSelection": selection
+                "issuer": "https://auth.example.com", "tokenSelection": selection, "entityIdPrefix": "example"
             }}
         });
         store.write(&format!("identity-sources/{name}.json"), source.to_string().as_bytes());

@@ -196,7 +196,7 @@ fn oidc_store(issuer: &str) -> StoreCopy {
     let source = json!({
         "principalEntityType": "PetStore::User",
         "configuration": {"openIdConnectConfiguration": {
-            "issuer": issuer, "tokenSelection": {"accessTokenOnly": {"audiences": ["api"]}}
+            "issuer": issuer, "entityIdPrefix": "provider", "tokenSelection": {"accessTokenOnly": {"audiences": ["api"]}}
         }}
     });
     store.write("identity-sources/provider.json", source.to_string().as_bytes());
