@@ -81,6 +81,29 @@ fn build_of_a_broken_store_leaves_the_old_bundle_alone() {
 }
 
 #[test]
+fn build_makes_a_file_that_others_may_read_and_replaces_nothing_but_files() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("petstore.bundle");
+    let build = |path: &std::path::Path| run(&["build", "--output", path.to_str().unwrap()]);
+    assert_eq!(build(&target).status.code(), Some(0));
+    let plain = folder.path().join("plain");
+    fs::write(&plain, "").unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&target), mode(&plain));
+
+    // A directory stays, and so does a link to a device.
+    let output = build(folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
+    let device = folder.path().join("device");
+    std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+    assert_eq!(build(&device).status.code(), Some(0));
+    assert!(fs::symlink_metadata(&device).unwrap().is_symlink());
+    assert_ne!(fs::metadata("/dev/null").unwrap().rdev(), 0);
+}
+
+#[test]
 fn build_into_a_missing_folder_says_so() {
     let output = run(&["build", "--output", "no/such/folder/petstore.bundle"]);
     assert_eq!(output.status.code(), Some(1));

@@ -1,13 +1,14 @@
 //! `build`: a bundle from a policy store.
 
-use std::io::Write;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::jwks::{FetchFailure, KeyClient};
 use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;
-use tempfile::NamedTempFile;
 
 use crate::output::{Exit, Failure, print, warn};
 use crate::store::StoreArgs;
@@ -96,12 +97,18 @@ fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
     Ok(())
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Replaces a file in one step. What is no file, such as `/dev/stdout`, is written to.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut file = NamedTempFile::new_in(folder)?;
+    // As any new file: others may read it unless the umask says otherwise. The function of a
+    // package runs as another user than the one who built it.
+    let mut file = tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;

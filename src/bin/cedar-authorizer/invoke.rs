@@ -102,14 +102,16 @@ impl Invoke {
 }
 
 fn read_event(path: &Path) -> Result<Value, Failure> {
-    let mut text = String::new();
-    let read = match path.to_str() {
-        Some("-") => io::stdin().read_to_string(&mut text).map(|_| ()),
-        _ => fs::read_to_string(path).map(|content| text = content),
+    let (name, text) = match path.to_str() {
+        Some("-") => {
+            let mut text = String::new();
+            ("standard input".to_owned(), io::stdin().read_to_string(&mut text).map(|_| text))
+        }
+        _ => (format!("`{}`", path.display()), fs::read_to_string(path)),
     };
-    read.map_err(|error| Failure::could_not_run(format_args!("cannot read `{}`: {error}", path.display())))?;
+    let text = text.map_err(|error| Failure::could_not_run(format_args!("cannot read {name}: {error}")))?;
     serde_json::from_str(&text)
-        .map_err(|error| Failure::could_not_run(format_args!("`{}` is not JSON: {error}", path.display())))
+        .map_err(|error| Failure::could_not_run(format_args!("{name} is not JSON: {error}")))
 }
 
 fn init_failure(failure: InitFailure) -> Failure {
