@@ -1,12 +1,12 @@
 //! The policies of a policy store: static ones, templates, and template links.
 
+mod unprovided;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use cedar_policy::{
-    Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator,
-};
+use cedar_policy::{EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator};
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,9 +14,7 @@ use serde_json::Value;
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
-use crate::identity_source::{IdentitySource, Provider};
-use crate::inputs::{self, Read, Variable};
-use crate::token::TokenType;
+use crate::inputs;
 
 pub(super) const STATIC_FOLDER: &str = "policies";
 pub(super) const TEMPLATE_FOLDER: &str = "templates";
@@ -69,67 +67,6 @@ impl Policies {
         }
         for warning in result.validation_warnings() {
             findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id(), files));
-        }
-    }
-
-    /// Finds what policies read of tokens that none of the identity sources has.
-    pub(super) fn check_claims(
-        &self,
-        files: &StoreFiles,
-        sources: &[&IdentitySource],
-        findings: &mut Vec<Finding>,
-    ) {
-        for (id, json) in self.as_json() {
-            for Read { variable, path } in inputs::reads(&json) {
-                let (claim, token_type) = match (variable, path.as_slice()) {
-                    (Variable::Principal, [claim, ..]) => (claim, TokenType::Id),
-                    (Variable::Context, [token, claim, ..]) if token == "token" => (claim, TokenType::Access),
-                    _ => continue,
-                };
-                if let Some(cause) = unprovided(claim, token_type, sources) {
-                    let what = match token_type {
-                        TokenType::Id => format!("principal[{claim:?}]"),
-                        TokenType::Access => format!("context.token[{claim:?}]"),
-                    };
-                    let message = format!("policy `{id}` reads `{what}`, but {cause}");
-                    let position = self.position(id, files, claim);
-                    findings.push(Finding::new(Code::ClaimUnprovided, position, message));
-                }
-            }
-        }
-    }
-
-    /// Finds groups in policies that no token and no entity of the store leads to: with the wrong
-    /// prefix, or without one.
-    pub(super) fn check_groups(
-        &self,
-        files: &StoreFiles,
-        sources: &[&IdentitySource],
-        entities: &Entities,
-        findings: &mut Vec<Finding>,
-    ) {
-        for policy in self.set.policies() {
-            for group in policy.entity_literals() {
-                let of_type =
-                    || sources.iter().filter(|source| source.group_type() == Some(group.type_name()));
-                let makes = |source: &&&IdentitySource| match source.id_prefix() {
-                    Some(prefix) => {
-                        group.id().unescaped().strip_prefix(prefix).is_some_and(|id| id.starts_with('|'))
-                    }
-                    None => true,
-                };
-                let Some(example) = of_type().next() else {
-                    continue;
-                };
-                if of_type().any(|source| makes(&source)) || entities.get(&group).is_some() {
-                    continue;
-                }
-                let message = format!("policy `{}` names `{group}`, which no token leads to", policy.id());
-                let position = self.position(policy.id(), files, group.id().unescaped());
-                let name = example.entity(group.type_name(), "GROUP");
-                let finding = Finding::new(Code::GroupUnprovided, position, message);
-                findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));
-            }
         }
     }
 
@@ -305,31 +242,6 @@ impl Policies {
     }
 }
 
-/// Why no identity source has a claim. `None`: one may have it.
-fn unprovided(claim: &str, token_type: TokenType, sources: &[&IdentitySource]) -> Option<&'static str> {
-    let mut of_type = sources.iter().filter(|source| source.token_type() == Some(token_type)).peekable();
-    if of_type.peek().is_none() {
-        return Some(match token_type {
-            TokenType::Access => "only access tokens fill it, and no identity source accepts those",
-            TokenType::Id => {
-                "only ID tokens give attributes to principals, and no identity source accepts those"
-            }
-        });
-    }
-    let causes: Option<Vec<&'static str>> = of_type
-        .map(|source| match source.provider() {
-            _ if source.group_claim() == claim => {
-                Some("groups are parents, never attributes: ask `principal in ...`")
-            }
-            Provider::Cognito(_) if token_type == TokenType::Access && USER_ATTRIBUTES.contains(&claim) => {
-                Some("Cognito puts it into access tokens only through a pre token generation trigger")
-            }
-            _ => None,
-        })
-        .collect();
-    causes?.first().copied()
-}
-
 /// The name of a file without folders and extension.
 fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
@@ -378,27 +290,3 @@ struct EntityIdentifier {
     entity_type: String,
     entity_id: String,
 }
-
-/// The standard claims that describe a user (OpenID Connect Core 5.1). Cognito has them in ID
-/// tokens (Cognito Developer Guide, "Understanding the access token").
-const USER_ATTRIBUTES: [&str; 19] = [
-    "address",
-    "birthdate",
-    "email",
-    "email_verified",
-    "family_name",
-    "gender",
-    "given_name",
-    "locale",
-    "middle_name",
-    "name",
-    "nickname",
-    "phone_number",
-    "phone_number_verified",
-    "picture",
-    "preferred_username",
-    "profile",
-    "updated_at",
-    "website",
-    "zoneinfo",
-];

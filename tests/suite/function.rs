@@ -2,18 +2,10 @@
 
 use std::time::Duration;
 
-use cedar_authorizer::bundle::DevelopmentKeys;
-use cedar_authorizer::config::Config;
-use cedar_authorizer::lambda;
-use cedar_authorizer::reason::Reason;
-use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::time::UnixTime;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::loopback::{Answer, Function, Init, KeyServer, KeyServerFault, RuntimeApi, S3, S3Fault};
-use crate::world::{
-    FUNCTION, ISSUED_AT, StoreCopy, bundle_bytes, development_key_set, event, sample_store, token,
-};
+use crate::world::{FUNCTION, StoreCopy, bundle_bytes, development_key_set, event, sample_store, token};
 
 const BUCKET: &str = "bundles";
 const KEY: &str = "shop/petstore.bundle";
@@ -209,59 +201,6 @@ fn a_key_server_at_fault_makes_a_fault_and_never_an_answer() {
         assert!(!function.logs().contains("/pool/"), "a URL is in the log");
     }
     assert_eq!(elsewhere.requests(), 0);
-}
-
-/// The function in this process, so that time can be chosen.
-struct InProcess {
-    runtime: tokio::runtime::Runtime,
-    function: lambda::Function,
-}
-
-impl InProcess {
-    fn start(store: &StoreCopy, now: u64) -> Self {
-        let config = Config {
-            bundle_uri: store.uri().parse().unwrap(),
-            development_keys: DevelopmentKeys::Allow,
-            trusted_pool: None,
-            jwks_proxy: None,
-            simple_responses: SimpleResponses::Disabled,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let function =
-            runtime.block_on(lambda::Function::init(&config, UnixTime::from_seconds(now))).unwrap();
-        Self { runtime, function }
-    }
-
-    fn reason(&self, event: Value, now: u64) -> Reason {
-        self.runtime.block_on(self.function.answer(event, UnixTime::from_seconds(now))).reason()
-    }
-}
-
-#[test]
-fn a_key_that_appears_later_is_fetched_when_the_cooldown_is_over() {
-    let server = KeyServer::start(json!({"keys": []}));
-    let store = StoreCopy::with_jwks_uri(&server.uri());
-    let function = InProcess::start(&store, ISSUED_AT);
-    let call = || event(&token("bob", json!({})), "GET", "/pets");
-    assert_eq!(function.reason(call(), ISSUED_AT + 9), Reason::KeysUnavailable);
-    assert_eq!(server.requests(), 1);
-    server.set(development_key_set());
-    assert_eq!(function.reason(call(), ISSUED_AT + 10), Reason::AllowedByPolicy);
-    assert_eq!(server.requests(), 2);
-
-    // A key id that nobody has costs one fetch in ten seconds, and with keys at hand it is the
-    // token that is wrong.
-    let text = std::fs::read_to_string(crate::world::root().join("events/token-unknown-key.json")).unwrap();
-    let unknown: Value = serde_json::from_str(&text).unwrap();
-    for second in 11..=30 {
-        assert_eq!(function.reason(unknown.clone(), ISSUED_AT + second), Reason::KeyUnknown);
-    }
-    assert_eq!(server.requests(), 4);
-
-    // A failing refetch keeps what is there.
-    server.fault(KeyServerFault::Status(503));
-    assert_eq!(function.reason(unknown, ISSUED_AT + 60), Reason::KeyUnknown);
-    assert_eq!(function.reason(call(), ISSUED_AT + 61), Reason::AllowedByPolicy);
 }
 
 #[test]

@@ -75,6 +75,32 @@ fn a_rotated_key_is_accepted_at_once_and_the_old_one_no_more() {
 }
 
 #[test]
+fn a_key_that_appears_later_is_fetched_when_the_cooldown_is_over() {
+    let (key, other) = (SigningKey::p256(), SigningKey::p256());
+    let server = KeyServer::start(json!({"keys": []}));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    assert_eq!(function.reason(&token, 9), Reason::KeysUnavailable);
+    assert_eq!(server.requests(), 1);
+    server.set(key_set(&[(&key, "k")]));
+    assert_eq!(function.reason(&token, 10), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+
+    // A key id that nobody has costs one fetch in ten seconds, and with keys at hand it is the
+    // token that is wrong.
+    let unknown = pool_token(&other, "nobody's");
+    for second in 11..=30 {
+        assert_eq!(function.reason(&unknown, second), Reason::KeyUnknown);
+    }
+    assert_eq!(server.requests(), 4);
+
+    // A failing refetch keeps what is there.
+    server.fault(KeyServerFault::Status(503));
+    assert_eq!(function.reason(&unknown, 60), Reason::KeyUnknown);
+    assert_eq!(function.reason(&token, 61), Reason::AllowedByPolicy);
+}
+
+#[test]
 fn new_material_under_the_same_key_id_replaces_the_old() {
     let (old, new) = (SigningKey::p256(), SigningKey::p256());
     let server = KeyServer::start(key_set(&[(&old, "k")]));
