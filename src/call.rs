@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use crate::arn::{InvalidArn, MethodArn};
 use crate::reason::Reason;
-use crate::time::UnixTime;
 pub use parameters::{Ambiguous, Values};
 
 /// A request to an API that waits for its authorization.
@@ -190,11 +189,6 @@ impl Call {
     /// When API Gateway received the request, in milliseconds since 1970.
     pub fn time_milliseconds(&self) -> Option<u64> {
         self.time_milliseconds
-    }
-
-    /// When the request was received in whole seconds, if the event says so.
-    pub fn time(&self) -> Option<UnixTime> {
-        self.time_milliseconds.map(|milliseconds| UnixTime::from_seconds(milliseconds / 1000))
     }
 }
 

@@ -20,7 +20,7 @@ pub use record::{Projected, Record, RequiredClaimMissing, project_simple};
 use schema::qualify;
 pub use schema::{ResolvedSchema, UnknownType};
 
-/// What is taken of a token, and as what.
+/// What is taken of a token and of a call, and as what.
 #[derive(Clone, Debug)]
 pub enum Projection {
     /// What the schema declares.
@@ -41,7 +41,7 @@ impl Projection {
         source: &IdentitySource,
     ) -> Result<Projected, RequiredClaimMissing> {
         match self {
-            Self::Schema(shapes) => match shapes.entities.get(source.principal_type()) {
+            Self::Schema(shapes) => match shapes.entity(source.principal_type()) {
                 Some(shape) => shape.project_claims(claims, source),
                 None => Ok(Projected::default()),
             },
@@ -81,7 +81,7 @@ impl Projection {
     ) -> Option<RestrictedExpression> {
         match self {
             Self::Schema(shapes) => {
-                shapes.entities.get(entity_type)?.attributes.get(name)?.value_type.convert_text(text)
+                shapes.entity(entity_type)?.attributes.get(name)?.value_type.convert_text(text)
             }
             Self::Schemaless => Some(RestrictedExpression::new_string(text.to_owned())),
         }
@@ -124,9 +124,7 @@ impl Shapes {
         }
         Ok(shapes)
     }
-}
 
-impl Shapes {
     /// The attributes of an entity type. `None`: the schema does not define it.
     pub fn entity(&self, entity_type: &EntityTypeName) -> Option<&Record> {
         self.entities.get(entity_type)

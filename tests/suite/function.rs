@@ -169,6 +169,26 @@ fn keys_that_are_not_in_the_store_are_fetched_once_in_init() {
 }
 
 #[test]
+fn keys_are_fetched_through_the_proxy_that_is_set_and_no_other() {
+    let server = KeyServer::start(development_key_set());
+    let address = server.issuer().replace("/pool", "");
+    let nowhere = "http://127.0.0.1:1";
+    let call = event(&token("bob", json!({})), "GET", "/pets");
+    // The key server is where the proxy is, and nothing is where the keys are said to be.
+    let behind = StoreCopy::with_jwks_uri(&server.uri().replace(&address, nowhere));
+    let function = start(&[("BUNDLE_URI", &behind.uri()), ("JWKS_PROXY", &address)]).unwrap();
+    assert_eq!(effect(function.invoke(&call)), "Allow");
+    assert_eq!(server.requests(), 1);
+    // What the system says of proxies is for others.
+    let direct = StoreCopy::with_jwks_uri(&server.uri());
+    let system =
+        [("BUNDLE_URI", direct.uri()), ("http_proxy", nowhere.to_owned()), ("ALL_PROXY", nowhere.to_owned())];
+    let system: Vec<(&str, &str)> = system.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(effect(start(&system).unwrap().invoke(&call)), "Allow");
+    assert_eq!(server.requests(), 2);
+}
+
+#[test]
 fn a_fetched_development_key_is_refused_by_default() {
     let server = KeyServer::start(development_key_set());
     let store = StoreCopy::with_jwks_uri(&server.uri());
