@@ -67,6 +67,12 @@ impl MethodArn {
         &self.path
     }
 
+    /// The beginning that all methods of the API at this stage have, up to the slash behind the stage.
+    pub fn api_prefix(&self) -> String {
+        let Self { partition, region, account, api_id, stage, .. } = self;
+        format!("arn:{partition}:execute-api:{region}:{account}:{api_id}/{stage}/")
+    }
+
     /// The whole ARN.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -2,15 +2,18 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::bundle::Bundle;
+use crate::cache_key::{CacheKey, Span};
 use crate::call::{Api, Call, Target};
-use crate::decision::{Decision, decide};
-use crate::grant::Grant;
+use crate::decision::{Decision, Subject};
+use crate::grant::{Grant, OfRoutes};
+use crate::identity_source::IdentitySource;
 use crate::reason::{Reason, Status};
 use crate::resource::Resource;
 use crate::route::{NoRoute, Route};
@@ -30,6 +33,8 @@ pub struct Outcome {
     pub resource: EntityUid,
     /// What API Gateway is told.
     pub grant: Grant,
+    /// For how much of the API it speaks.
+    pub breadth: Breadth,
     /// The kind of API that is told.
     pub api: Api,
     /// The claims that the backend gets.
@@ -41,47 +46,81 @@ pub struct Outcome {
     pub dropped: usize,
 }
 
-/// Decides on a call. `token` is that of the caller, verified for this bundle.
+/// For how much of an API a grant speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breadth {
+    /// For the requested method alone, which is all that the cache key asks for.
+    Method,
+    /// For the whole API.
+    Api {
+        /// How many routes it allows.
+        allowed: usize,
+        /// How many more the caller may take, for which there was no room.
+        left_out: usize,
+        /// How many of the allowed ones are denied in part or as a whole, since patterns cannot tell them
+        /// from others.
+        harmed: usize,
+    },
+    /// For the requested method alone, though the cache key asks for more: there is no room for one
+    /// route, or the routes cannot be told apart. Safe, but other requests are denied until API
+    /// Gateway forgets it.
+    Fallback,
+}
+
+/// Decides on a call. `token` is that of the caller, verified for this bundle; `cache_key` is what API
+/// Gateway keeps the answer under; `remembered` belongs to this token and bundle.
 ///
 /// # Errors
 /// A reason only where the token is of another bundle. Every other doubt is a denial.
-pub fn authorize(call: &Call, bundle: &Bundle, token: &VerifiedToken) -> Result<Outcome, Reason> {
+pub fn authorize(
+    call: &Call,
+    bundle: &Bundle,
+    token: &VerifiedToken,
+    cache_key: &CacheKey,
+    remembered: &Remembered,
+) -> Result<Outcome, Reason> {
     // 1. Who asks?
     let source = bundle.identity_sources().get(token.source()).ok_or(Reason::IssuerUnknown)?;
+    let cache_key = cache_key.of(call.api());
+    let subject = principal::from_token(token, source, bundle.projection());
+    let caller = Caller {
+        call,
+        bundle,
+        token,
+        source,
+        cache_key,
+        remembered,
+        subject: subject.map(|(principal, dropped)| (Subject::new(bundle, principal), dropped)),
+    };
 
     // 2. For what?
     let route = find_route(call, bundle);
-    let resource = route.and_then(|route| make_resource(call, route, bundle));
+    let speaks_of_more = cache_key.span() != Span::Method;
+    let route = match (call.target(), speaks_of_more) {
+        // It separates the fields of an ARN, and here the path in it is all there is to go by.
+        (Target::Path, false) if call.method_arn().path().contains(':') => Err(Reason::PathUnsafe),
+        _ => route,
+    };
+    let resource = route.and_then(|(_, route)| match speaks_of_more {
+        true => Ok(some_resource(route, bundle)),
+        false => make_resource(call, route, bundle),
+    });
 
     // 3. May they?
-    let projection = bundle.projection();
-    let evaluate = || {
-        let (route, (resource, path_parameters)) = (route?, resource.clone()?);
-        let (principal, of_principal) = principal::from_token(token, source, projection)?;
-        let inputs = context::Inputs { call, route, path_parameters: &path_parameters, token, source };
-        let (context, of_context) = context::build(inputs, projection)?;
-        let decision = decide(bundle, principal, route.action.clone(), resource, context);
-        Ok((decision, of_principal + of_context))
-    };
-    let (decision, dropped) = evaluate().unwrap_or_else(|reason| (Decision::deny(reason), 0));
+    let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
+    let (decision, dropped) = decided.unwrap_or_else(|reason| (Decision::deny(reason), 0));
 
     // 4. What is API Gateway told?
-    let arn = call.method_arn();
-    let (decision, grant) = match decision.reason.status() {
-        Status::Allow => match Grant::allow(arn) {
-            Ok(grant) => (decision, grant),
-            Err(not_grantable) => (Decision::deny(not_grantable.into()), Grant::deny(arn)),
-        },
-        Status::Deny | Status::Unauthorized | Status::Fault => (decision, Grant::deny(arn)),
-    };
+    let (decision, grant, breadth) = caller.grant(decision, route.ok().map(|(index, _)| index));
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
     Ok(Outcome {
         decision,
         principal: principal::uid(token, source),
-        route: route.ok().cloned(),
+        route: route.ok().map(|(_, route)| route.clone()),
         resource: resource.map_or_else(|_| bundle.resource().clone(), |(resource, _)| resource.uid),
         grant,
+        breadth,
         api: call.api(),
         backend_claims: backend_claims(token, bundle.backend_claims()),
         usage_identifier_key: usage_identifier.map(str::to_owned),
@@ -89,27 +128,141 @@ pub fn authorize(call: &Call, bundle: &Bundle, token: &VerifiedToken) -> Result<
     })
 }
 
+/// Who calls, and under which key the answer is kept.
+struct Caller<'a> {
+    call: &'a Call,
+    bundle: &'a Bundle,
+    token: &'a VerifiedToken,
+    source: &'a IdentitySource,
+    cache_key: &'a CacheKey,
+    remembered: &'a Remembered,
+    subject: Result<(Subject<'a>, usize), Reason>,
+}
+
+/// A resource, and the parameters of the path that it was made from.
+type Made = (Resource, BTreeMap<String, String>);
+
+impl Caller<'_> {
+    /// Whether the caller may take a route. The count is that of dropped values.
+    fn decide(&self, (index, route): (usize, &Route), made: Made) -> Result<(Decision, usize), Reason> {
+        let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
+        let reads = self.bundle.reads(index).ok_or(Reason::RouteUnmapped)?;
+        if reads.iter().any(|input| input.matters_to(route) && !self.cache_key.covers(input)) {
+            return Err(Reason::NotCacheable);
+        }
+        let (resource, path_parameters) = made;
+        let inputs = context::Inputs {
+            call: self.call,
+            route,
+            reads,
+            path_parameters: &path_parameters,
+            token: self.token,
+            source: self.source,
+        };
+        let (context, of_context) = context::build(inputs, self.bundle.projection())?;
+        Ok((subject.decide(&route.action, resource, context), of_principal + of_context))
+    }
+
+    /// The grant for a decision on the call, and for how much it speaks. The decision is another one
+    /// where it cannot be granted.
+    fn grant(&self, decision: Decision, requested: Option<usize>) -> (Decision, Grant, Breadth) {
+        let arn = self.call.method_arn();
+        let is_allowed = decision.reason.status() == Status::Allow;
+        // The console's test call has `*` for a stage, which in a pattern would stand for more.
+        if self.cache_key.span() == Span::Method || arn.stage() == "*" {
+            return match is_allowed.then(|| Grant::allow(arn)) {
+                Some(Ok(grant)) => (decision, grant, Breadth::Method),
+                Some(Err(reason)) => (Decision::deny(reason.into()), Grant::deny(arn), Breadth::Method),
+                None => (decision, Grant::deny(arn), Breadth::Method),
+            };
+        }
+        let Some(whole) = self.whole_api(requested) else {
+            return match is_allowed.then(|| Grant::allow(arn)) {
+                Some(Ok(grant)) => (decision, grant, Breadth::Fallback),
+                _ => (decision, Grant::deny(arn), Breadth::Fallback),
+            };
+        };
+        let OfRoutes { grant, allowed, left_out, harmed } = whole;
+        let breadth = Breadth::Api { allowed, left_out, harmed: harmed.len() };
+        match is_allowed {
+            true if grant.allows(arn) => (decision, grant, breadth),
+            true => (Decision::deny(Reason::NotCacheable), grant, breadth),
+            false => (decision, grant.except(arn), breadth),
+        }
+    }
+
+    /// The grant for all that the caller may do. `None`: not even the requested route fits into one, or the
+    /// routes cannot be told apart.
+    fn whole_api(&self, requested: Option<usize>) -> Option<OfRoutes> {
+        let api = self.call.method_arn().api_prefix();
+        // With another key it depends on the call, too.
+        let is_memorable = *self.cache_key == CacheKey::Token;
+        if let Some(known) = is_memorable.then(|| self.remembered.get(&api)).flatten() {
+            return Some(known);
+        }
+        let whole = Grant::of_routes(&api, self.bundle.separation()?, &self.allowed_routes(), requested)?;
+        // If there was no room for some, the requested one had a place for sure.
+        if is_memorable && whole.left_out == 0 {
+            self.remembered.set(api, whole.clone());
+        }
+        Some(whole)
+    }
+
+    /// The routes that the caller may take, whatever the rest of a request is.
+    fn allowed_routes(&self) -> Vec<usize> {
+        let routes = self.bundle.routes().routes();
+        let is_allowed = |(index, route): (usize, &Route)| {
+            let decided = self.decide((index, route), some_resource(route, self.bundle));
+            decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow).then_some(index)
+        };
+        let allowed = routes.iter().enumerate().filter_map(is_allowed);
+        // It has an API of its own, and an ARN that names it.
+        allowed.filter(|index| routes.get(*index).is_some_and(|route| !route.template.is_connect())).collect()
+    }
+}
+
+/// The grant for the whole API, once it was worked out for a token.
+#[derive(Debug, Default)]
+pub struct Remembered(Mutex<Option<(String, OfRoutes)>>);
+
+impl Remembered {
+    fn get(&self, api: &str) -> Option<OfRoutes> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|(known, _)| known == api).map(|(_, whole)| whole.clone())
+    }
+
+    fn set(&self, api: String, whole: OfRoutes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((api, whole));
+    }
+}
+
+/// The resource of a route where nothing depends on what the path says.
+fn some_resource(route: &Route, bundle: &Bundle) -> Made {
+    let resource = match &route.resource {
+        Some(made) => made.unnamed(),
+        None => Resource { uid: bundle.resource().clone(), entity: None },
+    };
+    (resource, BTreeMap::new())
+}
+
 /// The route of a call: the one that API Gateway chose, or where the event does not say which,
 /// the one that it would choose.
-fn find_route<'a>(call: &Call, bundle: &'a Bundle) -> Result<&'a Route, Reason> {
+fn find_route<'a>(call: &Call, bundle: &'a Bundle) -> Result<(usize, &'a Route), Reason> {
     if call.overrides_method() {
         return Err(Reason::MethodOverridden);
     }
-    Ok(match call.target() {
+    let index = match call.target() {
         Target::Route { verb, template } => bundle.routes().get(verb.as_deref(), template)?,
         Target::Path => {
             let arn = call.method_arn();
             bundle.routes().find(arn.verb().ok_or(Reason::RouteUnmapped)?, arn.path())?
         }
-    })
+    };
+    Ok((index, bundle.routes().routes().get(index).ok_or(Reason::RouteUnmapped)?))
 }
 
 /// The resource of a call and the parameters of its path, as the backend reads them.
-fn make_resource(
-    call: &Call,
-    route: &Route,
-    bundle: &Bundle,
-) -> Result<(Resource, BTreeMap<String, String>), Reason> {
+fn make_resource(call: &Call, route: &Route, bundle: &Bundle) -> Result<Made, Reason> {
     let parameters = match call.target() {
         Target::Path => decoded(route.template.values(call.method_arn().path()))?,
         Target::Route { .. } if call.api() == Api::RestRequest => decoded(call.path_parameters().clone())?,

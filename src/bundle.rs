@@ -1,11 +1,17 @@
 //! A bundle: one file built from a policy store, at one revision. It is what the function loads.
 
 mod archive;
+mod compiled;
 mod manifest;
 
-use cedar_policy::{Entities, EntityUid, PolicySet, Schema};
+use std::collections::{BTreeSet, HashMap};
+
+use cedar_policy::{Entities, EntityTypeName, EntityUid, PolicySet, Schema};
 
 use crate::call::TokenLocation;
+use crate::grant::Separation;
+use crate::inputs::Input;
+use crate::slice::PolicyIndex;
 use crate::identity_source::IdentitySource;
 use crate::projection::Projection;
 use crate::route::RouteTable;
@@ -13,6 +19,7 @@ use crate::store::finding::Finding;
 use crate::store::{Store, StoreFiles};
 use crate::token::key_set::KeySet;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
+use compiled::Compiled;
 pub use manifest::{InvalidManifest, Manifest, Member};
 
 /// An opened bundle: complete, unaltered, and its store usable.
@@ -22,6 +29,16 @@ pub use manifest::{InvalidManifest, Manifest, Member};
 pub struct Bundle {
     manifest: Manifest,
     store: Store,
+    compiled: Compiled,
+    policy_index: PolicyIndex,
+    requests: Option<HashMap<EntityUid, RequestTypes>>,
+}
+
+/// The types that the schema lets an action apply to.
+#[derive(Clone, Debug, Default)]
+struct RequestTypes {
+    principals: BTreeSet<EntityTypeName>,
+    resources: BTreeSet<EntityTypeName>,
 }
 
 impl Bundle {
@@ -30,15 +47,23 @@ impl Bundle {
     /// # Errors
     /// [`InvalidBundle`]: a bundle is used whole or not at all.
     pub fn open(bytes: &[u8], development_keys: DevelopmentKeys) -> Result<Self, InvalidBundle> {
-        let (manifest, files) = archive::unpack(bytes)?;
-        let store = Store::open(&files).map_err(InvalidBundle::Store)?;
+        let (manifest, mut files) = archive::unpack(bytes)?;
+        let compiled = files.remove(compiled::FILE).ok_or(InvalidBundle::Compiled)?;
+        let compiled: Compiled = serde_json::from_slice(&compiled).map_err(|_| InvalidBundle::Compiled)?;
+        let mut store = Store::open(&files).map_err(InvalidBundle::Store)?;
+        if !compiled.fits(store.routes.routes().len()) {
+            return Err(InvalidBundle::Compiled);
+        }
+        store.projection.keep_what_is_read(store.routes.routes(), &compiled.reads);
         if development_keys == DevelopmentKeys::Refuse {
             let holds = |keys: &Option<KeySet>| keys.as_ref().is_some_and(KeySet::holds_development_key);
             if store.pinned_keys.iter().any(holds) {
                 return Err(InvalidBundle::DevelopmentKey);
             }
         }
-        Ok(Self { manifest, store })
+        let policy_index = PolicyIndex::of(&store.policies).map_err(InvalidBundle::Policy)?;
+        let requests = store.schema.as_ref().map(request_types);
+        Ok(Self { manifest, store, compiled, policy_index, requests })
     }
 
     /// The name, revision and members.
@@ -74,6 +99,36 @@ impl Bundle {
     /// The policies.
     pub fn policies(&self) -> &PolicySet {
         &self.store.policies
+    }
+
+    /// The policies, by their scopes.
+    pub fn policy_index(&self) -> &PolicyIndex {
+        &self.policy_index
+    }
+
+    /// What the policies of a route read of a call, the route given by its index; without the route table's own
+    /// knowledge, see [`Input::matters_to`].
+    pub fn reads(&self, route: usize) -> Option<&BTreeSet<Input>> {
+        self.compiled.reads.get(route)
+    }
+
+    /// How the routes are told apart. `None`: they overlap in too many ways.
+    pub fn separation(&self) -> Option<&Separation> {
+        self.compiled.separation.as_ref()
+    }
+
+    /// Whether the schema lets an action apply to a principal and resource of these types.
+    pub fn may_request(
+        &self,
+        principal_type: &EntityTypeName,
+        action: &EntityUid,
+        resource_type: &EntityTypeName,
+    ) -> bool {
+        self.requests.as_ref().is_none_or(|requests| {
+            requests.get(action).is_some_and(|types| {
+                types.principals.contains(principal_type) && types.resources.contains(resource_type)
+            })
+        })
     }
 
     /// The entities of the store, with the actions of the schema.
@@ -123,8 +178,20 @@ impl Bundle {
 /// # Errors
 /// [`InvalidArchive::TooLarge`].
 pub fn build(store: &Store, files: &StoreFiles, revision: u64) -> Result<Vec<u8>, InvalidArchive> {
-    let members = files.iter().filter(|(path, _)| StoreFiles::is_known(path));
-    archive::pack(&store.settings.name, revision, members)
+    let mut members = files.clone();
+    members.retain_known();
+    let compiled = serde_json::to_vec(&Compiled::of(store)).map_err(InvalidManifest::Json)?;
+    members.insert(compiled::FILE.to_owned(), compiled);
+    archive::pack(&store.settings.name, revision, members.iter())
+}
+
+/// What the schema lets each of its actions apply to.
+fn request_types(schema: &Schema) -> HashMap<EntityUid, RequestTypes> {
+    let types = |action: &EntityUid| RequestTypes {
+        principals: schema.principals_for_action(action).into_iter().flatten().cloned().collect(),
+        resources: schema.resources_for_action(action).into_iter().flatten().cloned().collect(),
+    };
+    schema.actions().map(|action| (action.clone(), types(action))).collect()
 }
 
 /// Whether the development key is trusted.
@@ -142,6 +209,12 @@ pub enum InvalidBundle {
     /// The file is not a whole and unaltered bundle.
     #[error(transparent)]
     Archive(#[from] InvalidArchive),
+    /// The compiled part is missing or does not belong to the store.
+    #[error("the compiled part of the bundle does not belong to its store: build it anew")]
+    Compiled,
+    /// A policy that is linked to a template cannot be read back.
+    #[error("the policy `{0}` of the bundle cannot be used")]
+    Policy(String),
     /// It trusts the development key, whose private half everybody has.
     #[error(
         "the bundle trusts the development key, with which everybody can sign tokens; remove it from `jwks/`, or on your own machine set ALLOW_DEVELOPMENT_KEYS=true"

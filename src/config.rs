@@ -8,6 +8,7 @@ use std::str::FromStr;
 use reqwest::Proxy;
 
 use crate::bundle::DevelopmentKeys;
+use crate::cache_key::{CacheKey, Span};
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
@@ -17,6 +18,8 @@ use crate::source::BundleUri;
 pub struct Config {
     /// Where the bundle is (`BUNDLE_URI`).
     pub bundle_uri: BundleUri,
+    /// What API Gateway keeps answers under (`CACHE_KEY`; the token alone if it is not set).
+    pub cache_key: CacheKey,
     /// Whether the development key is trusted (`ALLOW_DEVELOPMENT_KEYS`).
     pub development_keys: DevelopmentKeys,
     /// Whose tokens a bundle may accept (`USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`). `None`:
@@ -50,17 +53,10 @@ impl Config {
                 problems.add(name, format_args!("{meaning} is not supported by this version; remove it"));
             }
         }
-        match lookup("CACHE_KEY").as_deref() {
-            Some("none") => {}
-            value => problems.add(
-                "CACHE_KEY",
-                format_args!(
-                    "`{}` is not supported by this version, only `none` is: set CACHE_KEY=none, and the \
-                     TTL of the authorizer in API Gateway to 0",
-                    value.unwrap_or("token (the default)")
-                ),
-            ),
-        }
+        let cache_key = match lookup("CACHE_KEY") {
+            Some(value) => problems.parse("CACHE_KEY", &value),
+            None => Some(CacheKey::Token),
+        };
         let bundle_uri = match lookup("BUNDLE_URI") {
             Some(value) => problems.parse("BUNDLE_URI", &value),
             None => {
@@ -79,6 +75,17 @@ impl Config {
             true => SimpleResponses::Enabled,
             false => SimpleResponses::Disabled,
         };
+        if let Some(key) = cache_key.as_ref().filter(|key| key.span() == Span::Api)
+            && simple_responses == SimpleResponses::Enabled
+        {
+            problems.add(
+                "SIMPLE_RESPONSES",
+                format_args!(
+                    "with CACHE_KEY={key} API Gateway would apply one boolean to all routes; add \
+                     `$context.routeKey` to the identity sources and to CACHE_KEY, or return IAM policies"
+                ),
+            );
+        }
         let user_pool: Option<UserPoolArn> =
             lookup("USER_POOL_ARN").and_then(|value| problems.parse("USER_POOL_ARN", &value));
         let client_ids = lookup("USER_POOL_CLIENT_IDS").map(|value| {
@@ -99,9 +106,10 @@ impl Config {
             }
             proxy
         });
-        match (bundle_uri, problems.0.is_empty()) {
-            (Some(bundle_uri), true) => Ok(Self {
+        match (bundle_uri, cache_key, problems.0.is_empty()) {
+            (Some(bundle_uri), Some(cache_key), true) => Ok(Self {
                 bundle_uri,
+                cache_key,
                 development_keys,
                 trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
                 jwks_proxy,
@@ -227,6 +235,7 @@ mod tests {
             ("ALLOW_DEVELOPMENT_KEYS", "yes"),
             ("USER_POOL_CLIENT_IDS", " , "),
             ("BUNDLE_PUBLIC_KEYS", "x"),
+            ("CACHE_KEY", "all"),
         ])
         .unwrap_err();
         let names: Vec<&str> = error.0.iter().map(|problem| problem.split(':').next().unwrap()).collect();
@@ -245,11 +254,23 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cache_key_none_is_supported() {
-        for value in ["token", "", "None", "method.request.header.Authorization"] {
+    fn the_cache_key_is_the_token_unless_it_says_otherwise() {
+        assert_eq!(config(&LEAST[..1]).unwrap().cache_key, CacheKey::Token);
+        assert_eq!(config(&LEAST).unwrap().cache_key, CacheKey::None);
+        for value in ["", "None", "header.Authorization"] {
             assert!(config(&[LEAST[0], ("CACHE_KEY", value)]).is_err(), "{value}");
         }
-        assert!(config(&LEAST[..1]).is_err());
+    }
+
+    #[test]
+    fn a_boolean_cannot_be_kept_for_all_routes() {
+        let simple = |key| config(&[LEAST[0], ("CACHE_KEY", key), ("SIMPLE_RESPONSES", "true")]);
+        for key in ["token", "$request.header.Authorization,$context.path"] {
+            assert!(simple(key).unwrap_err().to_string().contains("SIMPLE_RESPONSES"), "{key}");
+        }
+        for key in ["none", "$request.header.Authorization,$context.routeKey"] {
+            assert!(simple(key).is_ok(), "{key}");
+        }
     }
 
     #[test]

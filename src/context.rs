@@ -10,12 +10,13 @@
 //! Each is there only where the schema declares it for the action, with the members and types that
 //! it declares. Without a schema there are the first three, whole, as AVP has them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cedar_policy::{Context, RestrictedExpression};
 
 use crate::call::Call;
 use crate::identity_source::IdentitySource;
+use crate::inputs::Input;
 use crate::projection::{Projected, Projection, Record, project_simple};
 use crate::reason::Reason;
 use crate::route::Route;
@@ -28,12 +29,39 @@ pub struct Inputs<'a> {
     pub call: &'a Call,
     /// The route that it takes.
     pub route: &'a Route,
+    /// What its policies read of a call.
+    pub reads: &'a BTreeSet<Input>,
     /// The parameters of its path, decoded.
     pub path_parameters: &'a BTreeMap<String, String>,
     /// The token of the caller.
     pub token: &'a VerifiedToken,
     /// The source that vouches for the token.
     pub source: &'a IdentitySource,
+}
+
+/// Leaves of the context of an action what its policies read. The token stays: what is required of it is
+/// required of the caller.
+pub(crate) fn keep_what_is_read(shape: &mut Record, reads: &BTreeSet<&Input>) {
+    let reads_query = reads.iter().any(|input| input.is_of_query());
+    shape.retain(|name| match name {
+        PATH_PARAMETERS => reads.contains(&Input::PathParameters),
+        QUERY_PARAMETERS => reads_query,
+        // Whether the record is there is the same for all calls, so asking for that is no input.
+        _ => true,
+    });
+    if let Some(query) = shape.record_mut(QUERY_PARAMETERS) {
+        query.retain(|name| {
+            reads.contains(&Input::QueryParameters) || reads.contains(&Input::Query(name.to_owned()))
+        });
+    }
+    if let Some(http) = shape.record_mut(HTTP) {
+        if let Some(headers) = http.record_mut(HEADERS) {
+            headers.retain(|name| {
+                reads.contains(&Input::Headers) || reads.contains(&Input::Header(name.to_ascii_lowercase()))
+            });
+        }
+        http.retain(|name| Input::of_http(name).is_none_or(|input| reads.contains(&input)));
+    }
 }
 
 type Values = HashMap<String, RestrictedExpression>;
@@ -149,7 +177,8 @@ fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let path = inputs.path_parameters.iter().map(|(name, value)| (name.clone(), text(value)));
     let mut query = Values::new();
-    for name in inputs.call.query().names() {
+    let is_read = inputs.reads.iter().any(Input::is_of_query);
+    for name in inputs.call.query().names().filter(|_| is_read) {
         let value = inputs.call.query().get(name).map_err(|_| Reason::ParameterAmbiguous)?;
         query.extend(value.map(|value| (name.to_owned(), text(value))));
     }

@@ -1,5 +1,7 @@
 //! The decision: what the policies say about a request.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::iter;
 
 use cedar_policy::{
@@ -11,6 +13,7 @@ use crate::bundle::Bundle;
 use crate::entities::reachable;
 use crate::reason::Reason;
 use crate::resource::Resource;
+use crate::slice::{ForPrincipal, with_ancestors};
 
 /// What the policies say, and which of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,31 +33,73 @@ impl Decision {
     }
 }
 
-/// Evaluates the policies of a bundle.
-///
-/// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts
-/// as one that applies. Cedar skips it, as it skips a permit policy (Cedar Policy Language
-/// Reference, "Authorization: policy evaluation"), but skipping a forbid opens what it closed.
-pub fn decide(
-    bundle: &Bundle,
+/// A principal, with what of the bundle concerns it whatever it does.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    bundle: &'a Bundle,
     principal: Entity,
-    action: EntityUid,
-    resource: Resource,
-    context: Context,
-) -> Decision {
-    let Resource { uid: resource, entity } = resource;
-    let roots = [action.clone(), resource.clone()].into_iter().chain(bundle.named_entities().iter().cloned());
-    let given = iter::once(principal.clone()).chain(entity).collect();
-    let entities = reachable(bundle.entities(), given, roots);
-    // The store's entities were checked against the schema when it was opened.
-    let Ok(entities) = Entities::from_entities(entities, None) else {
-        return Decision::deny(Reason::RequestInvalid);
-    };
-    let Ok(request) = Request::new(principal.uid(), action, resource, context, bundle.schema()) else {
-        return Decision::deny(Reason::RequestInvalid);
-    };
-    let policies = bundle.policies();
-    let response = Authorizer::new().is_authorized(&request, policies, &entities);
+    policies: ForPrincipal<'a>,
+    /// The entities of a request for an action without groups on the resource of the API.
+    entities: Option<Entities>,
+    slices: RefCell<HashMap<Vec<usize>, PolicySet>>,
+}
+
+impl<'a> Subject<'a> {
+    /// Gathers what concerns a principal.
+    pub fn new(bundle: &'a Bundle, principal: Entity) -> Self {
+        let roots = bundle.named_entities().iter().chain([bundle.resource()]).cloned();
+        let found = reachable(bundle.entities(), vec![principal.clone()], roots);
+        // The store's entities were checked against the schema when it was opened.
+        let entities = Entities::from_entities(found, None).ok();
+        let uid = principal.uid();
+        let principals = match &entities {
+            Some(entities) => with_ancestors(entities, &uid),
+            None => vec![uid],
+        };
+        let policies = bundle.policy_index().for_principal(&principals);
+        Self { bundle, principal, policies, entities, slices: RefCell::default() }
+    }
+
+    /// Evaluates the policies of the bundle.
+    ///
+    /// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts
+    /// as one that applies. Cedar skips it, as it skips a permit policy (Cedar Policy Language
+    /// Reference, "Authorization: policy evaluation"), but skipping a forbid opens what it closed.
+    pub fn decide(&self, action: &EntityUid, resource: Resource, context: Context) -> Decision {
+        let bundle = self.bundle;
+        let Resource { uid: resource, entity } = resource;
+        if !bundle.may_request(self.principal.uid().type_name(), action, resource.type_name()) {
+            return Decision::deny(Reason::RequestInvalid);
+        }
+        let is_of_api = entity.is_none() && resource == *bundle.resource();
+        let actions = with_ancestors(bundle.entities(), action);
+        let own;
+        let entities = match &self.entities {
+            Some(entities) if is_of_api && actions.len() == 1 => entities,
+            _ => {
+                let roots = [action, &resource].into_iter().chain(bundle.named_entities()).cloned();
+                let given = iter::once(self.principal.clone()).chain(entity).collect();
+                let found = reachable(bundle.entities(), given, roots);
+                let Ok(found) = Entities::from_entities(found, None) else {
+                    return Decision::deny(Reason::RequestInvalid);
+                };
+                own = found;
+                &own
+            }
+        };
+        // What the schema says of it was looked at above, and the context was made by it.
+        let Ok(request) = Request::new(self.principal.uid(), action.clone(), resource.clone(), context, None) else {
+            return Decision::deny(Reason::RequestInvalid);
+        };
+        let slice = self.policies.slice(&actions, &with_ancestors(entities, &resource));
+        let mut slices = self.slices.borrow_mut();
+        let policies = slices.entry(slice).or_insert_with_key(|slice| self.policies.policies(slice));
+        evaluate(&request, policies, entities)
+    }
+}
+
+fn evaluate(request: &Request, policies: &PolicySet, entities: &Entities) -> Decision {
+    let response = Authorizer::new().is_authorized(request, policies, entities);
 
     let diagnostics = response.diagnostics();
     let errors = sorted(diagnostics.errors().map(|error| match error {

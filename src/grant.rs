@@ -1,12 +1,33 @@
 //! The grant: the IAM statements that answer API Gateway.
 //!
-//! API Gateway keeps the whole answer and applies it to every later request with the same cache
-//! key. With the key `none` nothing is kept, so a grant speaks of the requested method alone.
+//! API Gateway keeps the whole answer and applies it to every later request with the same [cache
+//! key](crate::cache_key). So a grant speaks of all those requests: of the requested method alone
+//! where the key has method and path, and else of every route of the API.
+//!
+//! ```text
+//! Allow  Resource     the patterns of the routes that the token may call
+//! Deny   Resource     what these patterns match beyond, as far as separation can say it,
+//!                     and spellings of paths that could be read in two ways
+//! Deny   NotResource  the patterns of the first statement: an explicit denial for all the rest
+//! ```
+//!
+//! The last one is for denials alone. Without it what is not allowed would be denied as well, but
+//! implicitly, and then a resource policy of the API can allow it (Developer Guide, "How API
+//! Gateway resource policies affect authorization workflow"). That API Gateway honours `NotResource` is
+//! not documented, so nothing that is allowed depends on it.
+
+mod pattern;
+mod separation;
+mod table;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use crate::arn::MethodArn;
 use crate::reason::Reason;
+pub use pattern::matches;
+pub use separation::{Overlap, Selection, Separation, TooEntangled};
 
 /// IAM statements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,27 +46,92 @@ impl Grant {
         if WILDCARDS.iter().any(|text| arn.path().contains(text)) {
             return Err(NotGrantable::Pattern);
         }
-        match arn.as_str().len() > MAX_RESOURCE_CHARACTERS {
+        match arn.as_str().chars().count() > MAX_RESOURCE_CHARACTERS {
             true => Err(NotGrantable::TooLong),
-            false => Ok(Self::of(Effect::Allow, arn.as_str().to_owned())),
+            false => Ok(Self { statements: vec![Statement::on(Effect::Allow, vec![arn.as_str().to_owned()])] }),
         }
     }
 
     /// Denies the requested method.
-    ///
-    /// Wildcards of the path stay, since each matches itself. The start of a policy variable is
-    /// replaced by wildcards, since its value would stand in its place. What is too long is cut.
-    /// All of this may deny more than was asked, which is safe, and never less.
     pub fn deny(arn: &MethodArn) -> Self {
-        let resource = arn.as_str().replace("${", "??");
-        let resource = match resource.len() > MAX_RESOURCE_CHARACTERS {
-            true => {
-                let head: String = resource.chars().take(MAX_RESOURCE_CHARACTERS - 1).collect();
-                head + "*"
-            }
-            false => resource,
+        Self { statements: vec![Statement::on(Effect::Deny, vec![deniable(arn.as_str())])] }
+    }
+
+    /// Allows what is selected of an API, and denies all else of it. `api` is the ARN of the API up
+    /// to the slash behind the stage.
+    pub fn of_api(api: &str, selection: &Selection) -> Self {
+        let Selection { allow, deny, is_wild, is_entangled, harmed: _ } = selection;
+        let of_api = |pattern: &str| format!("{api}{pattern}");
+        // What is too long to be allowed is not: to cut it would allow more.
+        let is_whole = |resource: &String| deniable(resource) == *resource;
+        let allowed: Vec<String> = allow.iter().map(|pattern| of_api(pattern)).filter(is_whole).collect();
+        if allowed.is_empty() {
+            return Self { statements: vec![Statement::on(Effect::Deny, vec![of_api("*")])] };
+        }
+        let spellings: &[&str] = match (is_wild, is_entangled) {
+            (false, _) => &[],
+            (true, false) => &UNSAFE_SPELLINGS,
+            (true, true) => &ENTANGLED_SPELLINGS,
         };
-        Self::of(Effect::Deny, resource)
+        let denied = deny.iter().map(String::as_str).chain(spellings.iter().copied());
+        let denied: Vec<String> = denied.map(|pattern| deniable(&of_api(pattern))).collect();
+        let mut statements = vec![Statement::on(Effect::Allow, allowed.clone())];
+        if !denied.is_empty() {
+            statements.push(Statement::on(Effect::Deny, denied));
+        }
+        if !allow.contains("*") {
+            let scope = Scope::NotResource(allowed);
+            statements.push(Statement { action: INVOKE, effect: Effect::Deny, scope });
+        }
+        Self { statements }
+    }
+
+    /// Allows the routes that a token may call, given by their index, and denies all else of the API.
+    /// If that is longer than a response may be, only some of them, `requested` above all: in
+    /// their order, as many of them as one half, a quarter and so on of all. `None`: not even one.
+    pub fn of_routes(
+        api: &str,
+        separation: &Separation,
+        routes: &[usize],
+        requested: Option<usize>,
+    ) -> Option<OfRoutes> {
+        let mut routes: Vec<usize> = routes.to_vec();
+        if let Some(position) = requested.and_then(|requested| routes.iter().position(|route| *route == requested)) {
+            if let Some(before) = routes.get_mut(..=position) {
+                before.rotate_right(1);
+            }
+        }
+        let all = routes.len();
+        loop {
+            let kept: BTreeSet<usize> = routes.iter().copied().collect();
+            let selection = separation.select(|route| kept.contains(&route));
+            let grant = Self::of_api(api, &selection);
+            if grant.size() <= MAX_BYTES {
+                let (allowed, left_out) = (routes.len(), all - routes.len());
+                return Some(OfRoutes { grant, allowed, left_out, harmed: selection.harmed });
+            }
+            match routes.len() {
+                0 | 1 => return None,
+                count => routes.truncate(count / 2),
+            }
+        }
+    }
+
+    /// The same, but for the requested method, which is denied.
+    #[must_use]
+    pub fn except(mut self, arn: &MethodArn) -> Self {
+        if self.allows(arn) {
+            self.statements.push(Statement::on(Effect::Deny, vec![deniable(arn.as_str())]));
+        }
+        self
+    }
+
+    /// What IAM makes of it for a method: whether it is allowed.
+    pub fn allows(&self, arn: &MethodArn) -> bool {
+        let applies = |effect: Effect| {
+            self.statements.iter().any(|statement| statement.effect == effect && statement.applies_to(arn.as_str()))
+        };
+        applies(Effect::Allow) && !applies(Effect::Deny)
     }
 
     /// The statements.
@@ -53,9 +139,23 @@ impl Grant {
         &self.statements
     }
 
-    fn of(effect: Effect, resource: String) -> Self {
-        Self { statements: vec![Statement { action: INVOKE, effect, resource: vec![resource] }] }
+    /// Its length in the response, in bytes.
+    pub fn size(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
+}
+
+/// A grant of several routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfRoutes {
+    /// The grant.
+    pub grant: Grant,
+    /// How many routes it allows.
+    pub allowed: usize,
+    /// How many of the routes are not in it, for want of room.
+    pub left_out: usize,
+    /// The routes of which some paths, or all, are denied since no pattern tells them apart.
+    pub harmed: BTreeSet<usize>,
 }
 
 /// One IAM statement. Every member is always written: none has a default that could be the wrong one.
@@ -64,18 +164,38 @@ impl Grant {
 pub struct Statement {
     action: &'static str,
     effect: Effect,
-    resource: Vec<String>,
+    #[serde(flatten)]
+    scope: Scope,
+}
+
+/// What a statement is about: method ARNs that one of the patterns matches, or that none does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "IAM's own words")]
+pub enum Scope {
+    Resource(Vec<String>),
+    NotResource(Vec<String>),
 }
 
 impl Statement {
+    fn on(effect: Effect, resource: Vec<String>) -> Self {
+        Self { action: INVOKE, effect, scope: Scope::Resource(resource) }
+    }
+
     /// Whether it allows or denies.
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// The patterns of method ARNs.
-    pub fn resource(&self) -> &[String] {
-        &self.resource
+    /// What it is about.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn applies_to(&self, arn: &str) -> bool {
+        match &self.scope {
+            Scope::Resource(patterns) => patterns.iter().any(|pattern| matches(pattern, arn)),
+            Scope::NotResource(patterns) => !patterns.iter().any(|pattern| matches(pattern, arn)),
+        }
     }
 }
 
@@ -107,15 +227,41 @@ impl From<NotGrantable> for Reason {
     }
 }
 
+/// A pattern that may stand in a denial. Wildcards of a path stay, since each matches itself. The start
+/// of a policy variable is replaced by wildcards, since its value would stand in its place. What is
+/// too long is cut. All of this may deny more than was asked, which is safe, and never less.
+fn deniable(pattern: &str) -> String {
+    let resource = pattern.replace("${", "??");
+    match resource.chars().count() > MAX_RESOURCE_CHARACTERS {
+        true => {
+            let head: String = resource.chars().take(MAX_RESOURCE_CHARACTERS - 1).collect();
+            head + "*"
+        }
+        false => resource,
+    }
+}
+
 /// What IAM reads as more than itself in a `Resource`.
 /// Source: IAM User Guide, "IAM JSON policy elements: Resource".
 const WILDCARDS: [&str; 3] = ["*", "?", "${"];
+
+/// Paths whose ARN may say something else than where API Gateway routes them, which is not documented:
+/// with an empty segment, a dot segment (encoded or not), or a slash at the end.
+const UNSAFE_SPELLINGS: [&str; 7] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*"];
+
+/// The same where another reading of an allowed path could be a denied route: any encoded character
+/// could be a letter of a static segment, or a slash.
+const ENTANGLED_SPELLINGS: [&str; 6] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*%*"];
+
+/// The most that a grant may have of the 8 KB of a response (AWS service quotas, L-20859C74); the
+/// rest is for its context.
+pub const MAX_BYTES: usize = 6 * 1024;
 
 /// API Gateway Developer Guide, "Control access to a REST API with IAM permissions".
 const INVOKE: &str = "execute-api:Invoke";
 
 /// API Gateway Developer Guide, "Output from an API Gateway Lambda authorizer".
-const MAX_RESOURCE_CHARACTERS: usize = 512;
+pub const MAX_RESOURCE_CHARACTERS: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -123,6 +269,13 @@ mod tests {
 
     fn arn(path: &str) -> MethodArn {
         format!("arn:aws:execute-api:us-east-1:123456789012:a/s/GET/{path}").parse().unwrap()
+    }
+
+    fn denied(arn: &MethodArn) -> String {
+        match Grant::deny(arn).statements()[0].scope() {
+            Scope::Resource(resource) => resource[0].clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -134,7 +287,7 @@ mod tests {
             [Statement {
                 action: "execute-api:Invoke",
                 effect: Effect::Allow,
-                resource: vec![arn.to_string()],
+                scope: Scope::Resource(vec![arn.to_string()]),
             }]
         );
     }
@@ -145,7 +298,7 @@ mod tests {
         assert!(Grant::allow(&longest).is_ok());
         let longer = arn(&"é".repeat(MAX_RESOURCE_CHARACTERS));
         assert_eq!(Grant::allow(&longer), Err(NotGrantable::TooLong));
-        let resource = Grant::deny(&longer).statements()[0].resource()[0].clone();
+        let resource = denied(&longer);
         assert_eq!(resource.chars().count(), MAX_RESOURCE_CHARACTERS);
         assert!(resource.ends_with("é*"));
     }
@@ -160,7 +313,6 @@ mod tests {
 
     #[test]
     fn a_denial_holds_no_policy_variable() {
-        let grant = Grant::deny(&arn("pets/${aws:username}"));
-        assert!(grant.statements()[0].resource()[0].ends_with("pets/??aws:username}"));
+        assert!(denied(&arn("pets/${aws:username}")).ends_with("pets/??aws:username}"));
     }
 }

@@ -5,9 +5,142 @@
 //! in it for one that is read.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::route::{Method, Route};
+
+/// What a decision may depend on beside token and route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Input {
+    /// A header, by its name in lower case.
+    Header(String),
+    /// All headers.
+    Headers,
+    /// The domain name.
+    Host,
+    /// The method, where a route takes several.
+    Method,
+    /// The concrete path.
+    Path,
+    /// The values of the path parameters.
+    PathParameters,
+    /// A query parameter, by its name.
+    Query(String),
+    /// All query parameters.
+    QueryParameters,
+    /// Whether there are any query parameters.
+    QueryPresence,
+    /// The resource, where it is made from the path.
+    Resource,
+    /// The address of the caller.
+    SourceIp,
+    /// The stage.
+    Stage,
+    /// The time of the request.
+    Time,
+    /// What the caller says it is.
+    UserAgent,
+}
+
+impl Input {
+    /// The input behind a member of `context.http`. `None`: it has none.
+    pub fn of_http(name: &str) -> Option<Self> {
+        Some(match name {
+            "host" => Self::Host,
+            "method" => Self::Method,
+            "path" => Self::Path,
+            "requestTime" => Self::Time,
+            "sourceIp" => Self::SourceIp,
+            "stage" => Self::Stage,
+            "userAgent" => Self::UserAgent,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is of the query string.
+    pub fn is_of_query(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::QueryParameters | Self::QueryPresence)
+    }
+
+    /// Whether it can differ between the calls of a route; what policies read may be the same for all.
+    pub fn matters_to(&self, route: &Route) -> bool {
+        let has_parameters = || route.template.parameters().next().is_some();
+        match self {
+            Self::Method => route.method == Method::Any,
+            // The `$default` route has no parameters, and takes any path.
+            Self::PathParameters => has_parameters(),
+            Self::Resource => route.resource.as_ref().is_some_and(|made| {
+                let texts = std::iter::once(&made.id).chain(made.attributes.values());
+                texts.flat_map(|text| text.parameters()).next().is_some()
+            }),
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header `{name}`"),
+            Self::Headers => f.write_str("all headers"),
+            Self::Host => f.write_str("host"),
+            Self::Method => f.write_str("method"),
+            Self::Path => f.write_str("path"),
+            Self::PathParameters => f.write_str("path parameters"),
+            Self::Query(name) => write!(f, "query parameter `{name}`"),
+            Self::QueryParameters => f.write_str("all query parameters"),
+            Self::QueryPresence => f.write_str("whether there is a query"),
+            Self::Resource => f.write_str("resource from the path"),
+            Self::SourceIp => f.write_str("source address"),
+            Self::Stage => f.write_str("stage"),
+            Self::Time => f.write_str("time"),
+            Self::UserAgent => f.write_str("user agent"),
+        }
+    }
+}
+
+impl Read {
+    /// The inputs that are behind an attribute of the context. What a schema declares beyond them is
+    /// never filled, so it is none.
+    pub fn inputs(&self) -> Vec<Input> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        match (self.variable, path.as_slice()) {
+            (Variable::Context, []) => [HTTP, &[Input::PathParameters, Input::QueryParameters]].concat(),
+            (Variable::Context, ["pathParameters", ..]) if path.len() > 1 || !self.is_presence => {
+                vec![Input::PathParameters]
+            }
+            (Variable::Context, ["queryStringParameters"]) if self.is_presence => vec![Input::QueryPresence],
+            (Variable::Context, ["queryStringParameters"]) => vec![Input::QueryParameters],
+            // A call without a query has not even the record.
+            (Variable::Context, ["queryStringParameters", name, ..]) => {
+                vec![Input::Query((*name).to_owned()), Input::QueryPresence]
+            }
+            (Variable::Context, ["http"]) if !self.is_presence => HTTP.to_vec(),
+            (Variable::Context, ["http", "headers"]) if !self.is_presence => vec![Input::Headers],
+            (Variable::Context, ["http", "headers", name, ..]) => vec![Input::Header(name.to_ascii_lowercase())],
+            (Variable::Context, ["http", name, ..]) => Input::of_http(name).into_iter().collect(),
+            (Variable::Resource, _) => vec![Input::Resource],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// All that `context.http` has.
+const HTTP: &[Input] = &[
+    Input::Headers,
+    Input::Host,
+    Input::Method,
+    Input::Path,
+    Input::SourceIp,
+    Input::Stage,
+    Input::Time,
+    Input::UserAgent,
+];
 
 /// Something that a policy reads: a variable and the attributes below it, as far as they are
 /// named. Without attributes it reads the variable as a whole.
@@ -17,6 +150,8 @@ pub struct Read {
     pub variable: Variable,
     /// The attributes, outermost first.
     pub path: Vec<String>,
+    /// Only whether the last attribute is there, not its value.
+    pub is_presence: bool,
 }
 
 /// A variable of Cedar.
@@ -38,6 +173,61 @@ pub fn reads(policy: &Value) -> BTreeSet<Read> {
     reads
 }
 
+/// A policy or template, as far as it says what requests its decision depends on.
+#[derive(Clone, Debug)]
+pub struct PolicyInputs {
+    /// The actions of its scope, and those in them. `None`: any.
+    actions: Option<BTreeSet<EntityUid>>,
+    /// The type of resource of its scope. `None`: any.
+    resource_type: Option<EntityTypeName>,
+    inputs: BTreeSet<Input>,
+}
+
+impl PolicyInputs {
+    /// Reads a policy or template in its JSON form. `None`: it is not of that form.
+    pub fn of(policy: &Value) -> Option<Self> {
+        let (action, resource) = (policy.get("action")?, policy.get("resource")?);
+        let actions = match action.get("op")?.as_str()? {
+            "All" => None,
+            _ => {
+                let several = action.get("entities").and_then(Value::as_array).into_iter().flatten();
+                let named = action.get("entity").into_iter().chain(several);
+                Some(named.map(entity).collect::<Option<BTreeSet<_>>>()?)
+            }
+        };
+        let mut inputs: BTreeSet<Input> = reads(policy).iter().flat_map(Read::inputs).collect();
+        let resource_op = resource.get("op")?.as_str()?;
+        let is_type = resource_op == "is";
+        if resource.get("in").is_some() || !(is_type || resource_op == "All") {
+            inputs.insert(Input::Resource);
+        }
+        let resource_type = match is_type {
+            true => Some(resource.get("entity_type")?.as_str()?.parse().ok()?),
+            false => None,
+        };
+        Some(Self { actions, resource_type, inputs })
+    }
+
+    /// What it reads, if its scope may match a request for this action or one of these ancestors of it,
+    /// on a resource of this type.
+    pub fn for_request<'a>(
+        &self,
+        mut action: impl Iterator<Item = &'a EntityUid>,
+        resource_type: &EntityTypeName,
+    ) -> Option<&BTreeSet<Input>> {
+        let is_of_type = self.resource_type.as_ref().is_none_or(|own| own == resource_type);
+        let is_for_action =
+            self.actions.as_ref().is_none_or(|actions| action.any(|action| actions.contains(action)));
+        (is_of_type && is_for_action).then_some(&self.inputs)
+    }
+}
+
+fn entity(json: &Value) -> Option<EntityUid> {
+    let json = json.get("__entity").unwrap_or(json);
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    Some(EntityUid::from_type_name_and_id(text("type")?.parse().ok()?, EntityId::new(text("id")?)))
+}
+
 /// The entities that the conditions of a policy or template name. A policy may ask for their
 /// attributes and parents, so they belong to every request.
 pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
@@ -49,14 +239,7 @@ pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
 }
 
 fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
-    if let Some(entity) = expression.get("__entity") {
-        let text = |name: &str| entity.get(name).and_then(Value::as_str);
-        if let (Some(Ok(entity_type)), Some(id)) =
-            (text("type").map(str::parse::<EntityTypeName>), text("id"))
-        {
-            found.insert(EntityUid::from_type_name_and_id(entity_type, EntityId::new(id)));
-        }
-    }
+    found.extend(expression.get("__entity").and_then(entity));
     match expression {
         Value::Array(parts) => parts.iter().for_each(|part| collect_entities(part, found)),
         Value::Object(parts) => parts.values().for_each(|part| collect_entities(part, found)),
@@ -66,6 +249,11 @@ fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
 
 fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
     if let Some(read) = access(expression) {
+        // `context.a has b.c` reads the presence of `context.a.b`, too, and all of what is before.
+        if read.is_presence {
+            let shorter = |length: usize| Some(Read { path: read.path.get(..length)?.to_vec(), ..read.clone() });
+            reads.extend((1..read.path.len()).filter_map(shorter));
+        }
         reads.insert(read);
         return;
     }
@@ -89,12 +277,17 @@ fn access(expression: &Value) -> Option<Read> {
             "resource" => Variable::Resource,
             _ => return None,
         };
-        return Some(Read { variable, path: Vec::new() });
+        return Some(Read { variable, path: Vec::new(), is_presence: false });
     }
     if operator != "." && operator != "has" {
         return None;
     }
     let mut read = access(operand.get("left")?)?;
+    // A presence is a boolean, which has no attributes.
+    if read.is_presence {
+        return None;
+    }
+    read.is_presence = operator == "has";
     match operand.get("attr")? {
         Value::String(attribute) => read.path.push(attribute.clone()),
         // `has a.b` names all of its attributes at once.
@@ -116,7 +309,10 @@ mod tests {
     fn printed(condition: &str) -> Vec<String> {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
         let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
-        let print = |read: Read| format!("{:?} {}", read.variable, read.path.join("."));
+        let print = |read: Read| {
+            let has = if read.is_presence { "?" } else { "" };
+            format!("{:?} {}{has}", read.variable, read.path.join("."))
+        };
         reads(&policy).into_iter().map(print).collect()
     }
 
@@ -136,9 +332,9 @@ mod tests {
             ("principal[\"custom:x\"] == 1", vec!["Principal custom:x"]),
             (
                 "context has token && context.token.scope.contains(\"a\")",
-                vec!["Context token", "Context token.scope"],
+                vec!["Context token?", "Context token.scope"],
             ),
-            ("principal has a.b", vec!["Principal a.b"]),
+            ("principal has a.b", vec!["Principal a?", "Principal a.b?"]),
             ("[context.a, {\"x\": resource.b}].contains(1)", vec!["Context a", "Resource b"]),
             ("if context.a then context.b else context.c", vec!["Context a", "Context b", "Context c"]),
             ("ip(context.ip).isInRange(ip(\"10.0.0.0/8\"))", vec!["Context ip"]),
@@ -151,5 +347,64 @@ mod tests {
         ] {
             assert_eq!(printed(condition), expected, "{condition}");
         }
+    }
+
+    #[test]
+    fn inputs_are_what_the_call_fills() {
+        for (condition, expected) in [
+            ("context.token.a == 1 && principal.b == 2", vec![]),
+            ("context has http && context has pathParameters", vec![]),
+            ("context.pathParameters.id == \"7\"", vec![Input::PathParameters]),
+            ("context has queryStringParameters", vec![Input::QueryPresence]),
+            (
+                "context has queryStringParameters.q",
+                vec![Input::Query("q".to_owned()), Input::QueryPresence],
+            ),
+            ("context.queryStringParameters == {}", vec![Input::QueryParameters]),
+            ("context.http.headers has \"X-A\"", vec![Input::Header("x-a".to_owned())]),
+            ("context.http.headers == {}", vec![Input::Headers]),
+            ("context.http has sourceIp", vec![Input::SourceIp]),
+            ("context.http.requestTime > context.http.requestTime", vec![Input::Time]),
+            ("context.http.route == \"/\"", vec![]),
+            ("context.unknown.value == 1", vec![]),
+            ("resource.owner == principal", vec![Input::Resource]),
+            ("principal in resource", vec![Input::Resource]),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let found: Vec<Input> = PolicyInputs::of(&policy).unwrap().inputs.into_iter().collect();
+            assert_eq!(found, expected, "{condition}");
+        }
+        let whole = Policy::parse(None, "permit (principal, action, resource) when { context == {} };").unwrap();
+        let whole = PolicyInputs::of(&whole.to_json().unwrap()).unwrap().inputs;
+        assert_eq!(whole.len(), HTTP.len() + 2);
+    }
+
+    #[test]
+    fn the_scope_says_for_which_requests_a_policy_counts() {
+        let uid = |text: &str| text.parse::<EntityUid>().unwrap();
+        let (read, group, write) = (uid("Action::\"read\""), uid("Action::\"group\""), uid("Action::\"write\""));
+        for (scope, counts_for_read, reads_resource) in [
+            ("principal, action, resource", true, false),
+            ("principal, action == Action::\"read\", resource", true, false),
+            ("principal, action == Action::\"write\", resource", false, false),
+            ("principal, action in [Action::\"write\", Action::\"group\"], resource", true, false),
+            ("principal, action in Action::\"other\", resource", false, false),
+            ("principal, action, resource == T::\"a\"", true, true),
+            ("principal, action, resource in T::\"a\"", true, true),
+            ("principal, action, resource is T", true, false),
+            ("principal, action, resource is T in T::\"a\"", true, true),
+            ("principal, action, resource is Other", false, false),
+        ] {
+            let policy = Policy::parse(None, format!("permit ({scope});")).unwrap().to_json().unwrap();
+            let inputs = PolicyInputs::of(&policy).unwrap();
+            let counts = inputs.for_request([&read, &group].into_iter(), &"T".parse().unwrap());
+            assert_eq!(counts.is_some(), counts_for_read, "{scope}");
+            assert_eq!(inputs.inputs.contains(&Input::Resource), reads_resource, "{scope}");
+        }
+        let template = "permit (principal == ?principal, action, resource in ?resource);";
+        let template = cedar_policy::Template::parse(None, template).unwrap().to_json().unwrap();
+        let inputs = PolicyInputs::of(&template).unwrap();
+        assert!(inputs.for_request([&write].into_iter(), &"T".parse().unwrap()).unwrap().contains(&Input::Resource));
     }
 }

@@ -1,7 +1,5 @@
 //! The function: an event in, a response or an error out.
 
-use std::sync::Arc;
-
 use cedar_policy::PolicyId;
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
@@ -9,6 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::authorize::{Outcome, authorize};
 use crate::bundle::Bundle;
+use crate::cache_key::{CacheKey, Span};
 use crate::call::Call;
 use crate::config::Config;
 use crate::jwks::{KeyCache, KeyClient};
@@ -17,8 +16,8 @@ use crate::response::{Response, SimpleResponses};
 use crate::source::LoadFailure;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
-use crate::token::{self, Unverified, VerifiedToken};
-use crate::token_cache::TokenCache;
+use crate::token::{self, Unverified};
+use crate::token_cache::{KnownToken, TokenCache};
 
 /// The function, ready for events.
 #[derive(Debug)]
@@ -26,6 +25,7 @@ pub struct Function {
     bundle: Bundle,
     keys: KeyCache,
     tokens: TokenCache,
+    cache_key: CacheKey,
     simple_responses: SimpleResponses,
 }
 
@@ -43,11 +43,21 @@ impl Function {
                 return Err(InitFailure::UntrustedIdentitySource(names.join("`, `")));
             }
         }
+        if !config.cache_key.holds_token(bundle.token_location()) {
+            return Err(InitFailure::CacheKeyWithoutToken(bundle.token_location().header.clone()));
+        }
+        report_uncacheable(&bundle, &config.cache_key);
         let client = KeyClient::new(config.jwks_proxy.clone());
         let keys = KeyCache::load(&bundle, config.development_keys, client, now).await;
         let manifest = bundle.manifest();
         info!(bundle = manifest.name, revision = manifest.revision, uri = %config.bundle_uri, "bundle loaded");
-        Ok(Self { bundle, keys, tokens: TokenCache::default(), simple_responses: config.simple_responses })
+        Ok(Self {
+            bundle,
+            keys,
+            tokens: TokenCache::default(),
+            cache_key: config.cache_key.clone(),
+            simple_responses: config.simple_responses,
+        })
     }
 
     /// Answers an event. It never fails: a fault is an answer too.
@@ -57,7 +67,9 @@ impl Function {
             Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string()),
         };
         let decided = match self.authenticate(&call, now).await {
-            Ok(token) => authorize(&call, &self.bundle, &token),
+            Ok(KnownToken { token, remembered }) => {
+                authorize(&call, &self.bundle, &token, &self.cache_key, &remembered)
+            }
             Err(reason) => Err(reason),
         };
         match decided {
@@ -71,12 +83,12 @@ impl Function {
     }
 
     /// Verifies the token of a call, if need be with keys that are fetched for it.
-    async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<Arc<VerifiedToken>, Reason> {
+    async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let mut key_sets = self.keys.snapshot(now);
-        let token = match self.tokens.get(bearer, &key_sets, leeway, now) {
-            Some(token) => token,
+        let known = match self.tokens.get(bearer, &key_sets, leeway, now) {
+            Some(known) => known,
             None => {
                 let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
                 if let Err(Unverified::KeyMissing(place)) = verified {
@@ -84,7 +96,7 @@ impl Function {
                     key_sets = self.keys.snapshot(now);
                     verified = token::verify(bearer, sources, &key_sets, leeway, now);
                 }
-                let token = Arc::new(verified.map_err(|unverified| match unverified {
+                let known = KnownToken::new(verified.map_err(|unverified| match unverified {
                     Unverified::Refused(reason) => reason,
                     // With some keys at hand the token is not of them; without any, nobody can say.
                     Unverified::KeyMissing(place) => {
@@ -94,12 +106,12 @@ impl Function {
                         }
                     }
                 })?);
-                self.tokens.insert(bearer, &token, &key_sets);
-                token
+                self.tokens.insert(bearer, &known, &key_sets);
+                known
             }
         };
-        self.keys.refresh_if_stale(token.keys(), now).await;
-        Ok(token)
+        self.keys.refresh_if_stale(known.token.keys(), now).await;
+        Ok(known)
     }
 }
 
@@ -174,11 +186,33 @@ pub enum InitFailure {
     /// There is no usable bundle.
     #[error(transparent)]
     Bundle(#[from] LoadFailure),
+    /// Answers would go to callers with another token.
+    #[error("CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`")]
+    CacheKeyWithoutToken(String),
     /// The bundle accepts tokens that this deployment does not.
     #[error(
         "the bundle accepts tokens of another user pool or client than USER_POOL_ARN and USER_POOL_CLIENT_IDS name: identity source `{0}`"
     )]
     UntrustedIdentitySource(String),
+}
+
+/// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
+/// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
+fn report_uncacheable(bundle: &Bundle, cache_key: &CacheKey) {
+    for (index, route) in bundle.routes().routes().iter().enumerate() {
+        let inputs = bundle.reads(index).into_iter().flatten();
+        let beyond: Vec<String> = inputs
+            .filter(|input| input.matters_to(route) && !cache_key.covers(input))
+            .map(ToString::to_string)
+            .collect();
+        if !beyond.is_empty() {
+            let reason = Reason::NotCacheable.code();
+            warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
+        }
+    }
+    if bundle.separation().is_none() && cache_key.span() != Span::Method {
+        warn!(%cache_key, "the routes cannot be told apart: each answer allows one method and path alone");
+    }
 }
 
 /// Tells Lambda that init failed, so that its log and its caller have the whole message.

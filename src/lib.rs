@@ -27,6 +27,7 @@
 
 pub mod arn;
 pub mod bundle;
+pub mod cache_key;
 pub mod call;
 pub mod context;
 pub mod decision;
@@ -40,6 +41,7 @@ pub mod reason;
 pub mod resource;
 pub mod response;
 pub mod route;
+pub mod slice;
 pub mod store;
 pub mod time;
 pub mod token;

@@ -10,12 +10,15 @@ mod schema;
 mod value_type;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::{Map, Value};
 
+use crate::context;
 use crate::identity_source::IdentitySource;
+use crate::inputs::Input;
+use crate::route::Route;
 pub use record::{Projected, Record, RequiredClaimMissing, project_simple};
 use schema::qualify;
 pub use schema::{ResolvedSchema, UnknownType};
@@ -68,6 +71,23 @@ impl Projection {
                 None => Cow::Owned(Record::default()),
             }),
             Self::Schemaless => None,
+        }
+    }
+
+    /// Forgets what the schema declares of calls and no policy reads: it is then never looked at, and its
+    /// absence changes nothing. `reads` has for each route what its policies read.
+    pub fn keep_what_is_read(&mut self, routes: &[Route], reads: &[BTreeSet<Input>]) {
+        let Self::Schema(shapes) = self else {
+            return;
+        };
+        let mut by_action: HashMap<&EntityUid, BTreeSet<&Input>> = HashMap::new();
+        for (route, reads) in routes.iter().zip(reads) {
+            by_action.entry(&route.action).or_default().extend(reads);
+        }
+        for (action, reads) in by_action {
+            if let Some(shape) = shapes.contexts.get_mut(action) {
+                context::keep_what_is_read(shape, &reads);
+            }
         }
     }
 

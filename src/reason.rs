@@ -71,6 +71,8 @@ reasons! {
     MethodOverridden, "method-overridden", Deny;
     /// The schema does not let this action apply to this principal and resource.
     RequestInvalid, "request-invalid", Deny;
+    /// The answer would not be right for all that API Gateway's cache applies it to; see `CACHE_KEY`.
+    NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
 

@@ -31,6 +31,13 @@ pub struct Resource {
 }
 
 impl ResourceTemplate {
+    /// A resource of the type, where nothing asks which one.
+    pub fn unnamed(&self) -> Resource {
+        let id = EntityId::new(self.id.to_string());
+        let uid = EntityUid::from_type_name_and_id(self.entity_type.clone(), id);
+        Resource { uid, entity: None }
+    }
+
     /// The resource for these parameters.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::authorize::Outcome;
+use crate::authorize::{Breadth, Outcome};
 use crate::call::Api;
 use crate::grant::Grant;
 use crate::reason::Status;
@@ -63,7 +63,8 @@ impl Response {
     /// Writes an outcome. `revision` is that of the bundle.
     ///
     /// `context` has flat values alone: `decision`, `reason`, `policies` (ids, separated by
-    /// commas), `action`, `principal`, `revision`, and the claims that the policy store names.
+    /// commas), `action`, `principal`, `revision`, and the claims that the policy store names. The first
+    /// four speak of one call, so they are left out where the grant speaks of the whole API.
     /// What would make the response larger than API Gateway takes is left out: the claims first,
     /// then the policies.
     pub fn new(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
@@ -112,11 +113,13 @@ fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
         Status::Deny | Status::Unauthorized | Status::Fault => "deny",
     };
     let action = route.as_ref().map(|route| route.action.id().unescaped().to_owned());
+    // API Gateway hands the context to the backend with every request that it answers out of its cache.
+    let of_call = |value: Value| (!matches!(outcome.breadth, Breadth::Api { .. })).then_some(value);
     let own = [
-        ("decision", Some(effect.into())),
-        ("reason", Some(decision.reason.code().into())),
-        (POLICIES, Some(policies.join(",").into())),
-        ("action", action.map(Value::from)),
+        ("decision", of_call(effect.into())),
+        ("reason", of_call(decision.reason.code().into())),
+        (POLICIES, of_call(policies.join(",").into())),
+        ("action", action.map(Value::from).and_then(of_call)),
         ("principal", Some(principal.to_string().into())),
         ("revision", Some(revision.into())),
     ];

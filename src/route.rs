@@ -159,38 +159,33 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The route with this template, as API Gateway chose it: that of the verb, else of `any`.
+    /// The index of the route with this template, as API Gateway chose it: that of the verb, else of `any`.
     /// `verb` is `None` for a WebSocket API.
     ///
     /// # Errors
     /// [`NoRoute::Unmapped`].
-    pub fn get(&self, verb: Option<&str>, template: &str) -> Result<&Route, NoRoute> {
+    pub fn get(&self, verb: Option<&str>, template: &str) -> Result<usize, NoRoute> {
         let methods = self.by_template.get(template).ok_or(NoRoute::Unmapped)?;
         let own = verb.and_then(Method::from_verb).and_then(|method| methods.get(&method));
-        let index = own.or_else(|| methods.get(&Method::Any)).ok_or(NoRoute::Unmapped)?;
-        self.routes.get(*index).ok_or(NoRoute::Unmapped)
+        own.or_else(|| methods.get(&Method::Any)).copied().ok_or(NoRoute::Unmapped)
     }
 
-    /// The route that API Gateway takes for a request.
+    /// The index of the route that API Gateway takes for a request.
     ///
     /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes
     /// before it routes is not documented, so a path is matched only where every reading of it
     /// leads to the same route.
     ///
     /// # Errors
-    /// [`NoRoute::Unsafe`] for a path whose readings differ or that IAM would read as a pattern,
-    /// [`NoRoute::Unmapped`] where no route has this method and path.
-    pub fn find(&self, verb: &str, path: &str) -> Result<&Route, NoRoute> {
-        if UNSAFE_IN_POLICIES.iter().any(|text| path.contains(text)) {
-            return Err(NoRoute::Unsafe);
-        }
+    /// [`NoRoute::Unsafe`] for a path whose readings differ, [`NoRoute::Unmapped`] where no route has this method and path.
+    pub fn find(&self, verb: &str, path: &str) -> Result<usize, NoRoute> {
         let found = self.find_reading(verb, path)?;
         let mut reading = path.to_owned();
         for _ in 0..MAX_DECODINGS {
             let decoded =
                 percent_decode_str(&reading).decode_utf8().map_err(|_| NoRoute::Unsafe)?.into_owned();
             if decoded == reading {
-                return found.and_then(|index| self.routes.get(index)).ok_or(NoRoute::Unmapped);
+                return found.ok_or(NoRoute::Unmapped);
             }
             if self.find_reading(verb, &decoded)? != found {
                 return Err(NoRoute::Unsafe);
@@ -230,7 +225,7 @@ pub struct Conflict {
 pub enum NoRoute {
     /// No route has this method and path.
     Unmapped,
-    /// The path could lead API Gateway elsewhere, or means more than itself in an IAM policy.
+    /// The path could lead API Gateway elsewhere.
     Unsafe,
 }
 
@@ -260,11 +255,6 @@ impl Node {
         own.or_else(|| self.methods.get(&Method::Any)).copied()
     }
 }
-
-/// What IAM reads as more than itself in a `Resource`: its wildcards, the start of a policy
-/// variable, and the separator of an ARN, which a `*` at the end of a pattern may also cross.
-/// Source: IAM User Guide, "IAM JSON policy elements: Resource".
-const UNSAFE_IN_POLICIES: [&str; 4] = ["*", "?", "${", ":"];
 
 /// How often a path may be encoded over itself before it is taken for an attack.
 const MAX_DECODINGS: usize = 4;

@@ -20,11 +20,12 @@ mod policies;
 mod schema;
 pub mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 
 use crate::identity_source::IdentitySource;
+use crate::inputs::Input;
 use crate::projection::Projection;
 use crate::route::{Route, RouteTable};
 use crate::token::key_set::KeySet;
@@ -50,6 +51,8 @@ pub struct Store {
     pub entities: Entities,
     /// Of these entities, those that policies name in their conditions.
     pub named_entities: Vec<EntityUid>,
+    /// For each route, what its policies read of a call.
+    pub reads: Vec<BTreeSet<Input>>,
     /// The identity sources, in the order of their names.
     pub identity_sources: Vec<IdentitySource>,
     /// The keys that are kept with the store, for each identity source.
@@ -89,6 +92,16 @@ impl StoreFiles {
     /// Adds a file.
     pub fn insert(&mut self, path: String, content: Vec<u8>) {
         self.0.insert(path, content);
+    }
+
+    /// Takes a file out.
+    pub fn remove(&mut self, path: &str) -> Option<Vec<u8>> {
+        self.0.remove(path)
+    }
+
+    /// Leaves what has a place in the layout of a policy store.
+    pub fn retain_known(&mut self) {
+        self.0.retain(|path, _| Self::is_known(path));
     }
 
     /// The content of a file.
@@ -260,8 +273,11 @@ impl Parts {
         let entities = entities?;
         let mut named_entities = policies.named_entities();
         named_entities.retain(|uid| entities.get(uid).is_some());
+        let settings = settings?;
+        let reads = policies.reads(routes.routes(), &entities, &settings, &projection);
         Some(Store {
-            settings: settings?,
+            settings,
+            reads,
             schema,
             projection,
             routes,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
 
+use crate::authorize::Remembered;
 use crate::time::UnixTime;
 use crate::token::VerifiedToken;
 use crate::token::bearer::Bearer;
@@ -22,8 +23,24 @@ pub struct TokenCache {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    token: Arc<VerifiedToken>,
+    known: KnownToken,
     keys: Arc<KeySet>,
+}
+
+/// A verified token with what was worked out for it.
+#[derive(Clone, Debug)]
+pub struct KnownToken {
+    /// The token.
+    pub token: Arc<VerifiedToken>,
+    /// Its grant for the whole API.
+    pub remembered: Arc<Remembered>,
+}
+
+impl KnownToken {
+    /// A token of which nothing is known yet.
+    pub fn new(token: VerifiedToken) -> Self {
+        Self { token: Arc::new(token), remembered: Arc::default() }
+    }
 }
 
 impl Default for TokenCache {
@@ -40,21 +57,21 @@ impl TokenCache {
         key_sets: &KeySets,
         leeway_seconds: u32,
         now: UnixTime,
-    ) -> Option<Arc<VerifiedToken>> {
+    ) -> Option<KnownToken> {
         let hash = hash(bearer);
-        let Entry { token, keys } = self.entries.get(&hash)?;
-        let are_current = key_sets.get(token.keys()).is_some_and(|current| Arc::ptr_eq(current, &keys));
-        if are_current && !token.has_expired(leeway_seconds, now) {
-            return Some(token);
+        let Entry { known, keys } = self.entries.get(&hash)?;
+        let are_current = key_sets.get(known.token.keys()).is_some_and(|current| Arc::ptr_eq(current, &keys));
+        if are_current && !known.token.has_expired(leeway_seconds, now) {
+            return Some(known);
         }
         self.entries.remove(&hash);
         None
     }
 
     /// Keeps a token that was verified with these keys.
-    pub fn insert(&self, bearer: Bearer<'_>, token: &Arc<VerifiedToken>, key_sets: &KeySets) {
-        if let Some(keys) = key_sets.get(token.keys()) {
-            let entry = Entry { token: Arc::clone(token), keys: Arc::clone(keys) };
+    pub fn insert(&self, bearer: Bearer<'_>, known: &KnownToken, key_sets: &KeySets) {
+        if let Some(keys) = key_sets.get(known.token.keys()) {
+            let entry = Entry { known: known.clone(), keys: Arc::clone(keys) };
             self.entries.insert(hash(bearer), entry);
         }
     }
@@ -68,5 +85,5 @@ fn hash(bearer: Bearer<'_>) -> [u8; 32] {
 }
 
 /// An instance answers one call at a time, so this is more than the callers it sees within the
-/// life of their tokens; at three kilobytes each it is well below two megabytes.
+/// life of their tokens; at three kilobytes each, and a grant of up to six, it is below five megabytes.
 const CAPACITY: usize = 500;

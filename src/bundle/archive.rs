@@ -1,4 +1,4 @@
-//! The file format of a bundle, version 1.
+//! The file format of a bundle, version 2.
 //!
 //! ```text
 //! offset  bytes
@@ -127,7 +127,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// The largest bundle: a hundred thousand policies of half a kilobyte fit, and a function of the
 /// smallest size still holds it in memory while it opens it.
@@ -186,7 +186,7 @@ mod tests {
         bundle[24] = 9;
         assert_eq!(
             unpack(&bundle).unwrap_err().to_string(),
-            "the bundle has format version 9, this version reads 1"
+            "the bundle has format version 9, this version reads 2"
         );
     }
 

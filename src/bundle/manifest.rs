@@ -3,6 +3,7 @@
 use cedar_policy::get_lang_version;
 use serde::{Deserialize, Serialize};
 
+use super::compiled;
 use crate::store::StoreFiles;
 
 /// What a bundle is and holds. Written as JSON, its members in this order.
@@ -41,7 +42,8 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(json).map_err(InvalidManifest::Json)?;
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
         let is_ordered = manifest.members.is_sorted_by(|a, b| a.path < b.path);
-        if !is_ordered || !manifest.members.iter().all(|member| StoreFiles::is_known(&member.path)) {
+        let is_known = |member: &Member| member.path == compiled::FILE || StoreFiles::is_known(&member.path);
+        if !is_ordered || !manifest.members.iter().all(is_known) {
             return Err(InvalidManifest::Members);
         }
         if major_minor(&manifest.cedar_version) > major_minor(&get_lang_version().to_string()) {

@@ -57,6 +57,19 @@ impl Record {
         }
     }
 
+    /// The same, to change it.
+    pub fn record_mut(&mut self, name: &str) -> Option<&mut Self> {
+        match &mut self.attributes.get_mut(name)?.value_type {
+            ValueType::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Leaves the attributes of which the names are wanted.
+    pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        self.attributes.retain(|name, _| is_wanted(name));
+    }
+
     /// The same record without one of its attributes.
     pub fn without(&self, name: &str) -> Self {
         let mut record = self.clone();

@@ -18,6 +18,11 @@ impl PathTemplate {
         &self.segments
     }
 
+    /// Whether it is `$connect`.
+    pub fn is_connect(&self) -> bool {
+        matches!(self.segments.as_slice(), [Segment::Key(key)] if key == CONNECT)
+    }
+
     /// The names of its parameters.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {

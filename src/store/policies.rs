@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use cedar_policy::{EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator};
+use cedar_policy::{Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator};
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,11 @@ use serde_json::Value;
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
-use crate::inputs;
+use super::settings::Settings;
+use crate::inputs::{self, Input, PolicyInputs};
+use crate::projection::Projection;
+use crate::route::Route;
+use crate::slice::with_ancestors;
 
 pub(super) const STATIC_FOLDER: &str = "policies";
 pub(super) const TEMPLATE_FOLDER: &str = "templates";
@@ -75,6 +79,34 @@ impl Policies {
         let named: BTreeSet<EntityUid> =
             self.as_json().flat_map(|(_, json)| inputs::named_entities(&json)).collect();
         named.into_iter().collect()
+    }
+
+    /// For each route, what the policies that may matter to it read of a call.
+    pub(super) fn reads(
+        &self,
+        routes: &[Route],
+        entities: &Entities,
+        settings: &Settings,
+        projection: &Projection,
+    ) -> Vec<BTreeSet<Input>> {
+        let policies: Vec<PolicyInputs> =
+            self.as_json().filter_map(|(_, json)| PolicyInputs::of(&json)).collect();
+        let of_route = |route: &Route| {
+            let made = route.resource.as_ref();
+            let resource_type = made.map_or(settings.resource.type_name(), |made| &made.entity_type);
+            let actions = with_ancestors(entities, &route.action);
+            let matching = policies.iter().filter_map(|policy| policy.for_request(actions.iter(), resource_type));
+            let mut reads: BTreeSet<Input> = matching.flatten().cloned().collect();
+            // A parameter that is not of the type of its attribute denies, whether or not anything reads it.
+            let takes_any_text = |name: &String| {
+                made.is_some_and(|made| projection.text_attribute(&made.entity_type, name, "\u{1}").is_some())
+            };
+            if made.is_some_and(|made| !made.attributes.keys().all(takes_any_text)) {
+                reads.insert(Input::PathParameters);
+            }
+            reads
+        };
+        routes.iter().map(of_route).collect()
     }
 
     /// Static policies and templates in Cedar's JSON form.

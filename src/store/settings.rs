@@ -31,6 +31,8 @@ pub struct Settings {
     pub routes: Vec<RouteSetting>,
     /// The resource of every route.
     pub resource: EntityUid,
+    /// Whether the API has no routes but those of the store.
+    pub is_complete: bool,
     /// Where a request carries its token.
     pub token_location: TokenLocation,
     /// The names of the claims that the backend gets.
@@ -107,6 +109,7 @@ impl Settings {
             let message = format!("`{}` is not a Cedar namespace", namespace.get_ref());
             findings.push(problem(namespace.span().start, &message));
         }
+        let is_complete = api.complete;
         let (resource, start) = match api.resource {
             Some(resource) => (resource.get_ref().clone(), resource.span().start),
             None => {
@@ -170,6 +173,7 @@ impl Settings {
             leeway_seconds: leeway_seconds.into_inner(),
             routes: read_routes,
             resource: uid?,
+            is_complete,
             token_location: TokenLocation {
                 header: header.map_or(default.header, |header| header.to_ascii_lowercase()),
                 query,
@@ -240,6 +244,8 @@ struct RouteTable {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ApiTable {
+    #[serde(default)]
+    complete: bool,
     resource: Option<Spanned<String>>,
 }
 

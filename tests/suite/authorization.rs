@@ -214,7 +214,7 @@ proptest! {
         }
         for (verb, path) in requests {
             let found = table.find(verb, &format!("/{}", path.join("/"))).ok();
-            let expected = naive(&known, verb, &path).map(|index| &table.routes()[index]);
+            let expected = naive(&known, verb, &path);
             prop_assert_eq!(found, expected, "{} {:?}", verb, path);
         }
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use cedar_authorizer::bundle::DevelopmentKeys;
+use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
@@ -28,6 +29,7 @@ impl InProcess {
     fn start(store: &StoreCopy) -> Self {
         let config = Config {
             bundle_uri: store.uri().parse().unwrap(),
+            cache_key: CacheKey::None,
             development_keys: DevelopmentKeys::Refuse,
             trusted_pool: None,
             jwks_proxy: None,

@@ -1,10 +1,12 @@
 //! Every kind of event, on the world `tests/data/stores/kennel`, in the shapes that AWS documents.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use cedar_authorizer::authorize::Outcome;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::call::Call;
+use cedar_authorizer::grant::Scope;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::source::directory;
@@ -193,8 +195,8 @@ fn a_web_socket_connects_with_the_token_in_a_header_the_query_or_a_subprotocol()
     for event in allowed {
         let outcome = outcome(&KENNEL, &event).unwrap();
         assert_eq!(outcome.decision.reason, Reason::AllowedByPolicy);
-        let resource = outcome.grant.statements()[0].resource();
-        assert_eq!(resource, ["arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/$connect"]);
+        let connect = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/$connect";
+        assert_eq!(*outcome.grant.statements()[0].scope(), Scope::Resource(vec![connect.to_owned()]));
     }
     assert_eq!(reason(&connect(json!({}), json!({"access_token": ANN.as_str()}))), Reason::NoMatchingPermit);
     assert_eq!(reason(&connect(json!({}), json!({"token": STAFF.as_str()}))), Reason::TokenMissing);
@@ -314,6 +316,11 @@ fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
         "schema.cedarschema".to_owned(),
         schema.replace("context: { token: Token }", declared).into_bytes(),
     );
+    // What no policy reads is not there.
+    let reads = "@id(\"reads\") permit (principal, action, resource) when {
+        context has pathParameters.petId || context has queryStringParameters.q ||
+        context has queryStringParameters.page };";
+    files.insert("policies/reads.cedar".to_owned(), reads.as_bytes().to_vec());
     let bundle = open(&files);
     let bob = crate::world::token("bob", json!({}));
     let get = |template, path, parameters, query| Request {
@@ -343,6 +350,7 @@ fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
         let inputs = context::Inputs {
             call: &call,
             route: &route,
+            reads: &BTreeSet::new(),
             path_parameters: call.path_parameters(),
             token: &verified,
             source,

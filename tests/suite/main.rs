@@ -15,6 +15,9 @@ mod events;
 // The compiled function under a Runtime API, with S3 and key servers and their faults.
 #[cfg(test)]
 mod function;
+// Grants under API Gateway's cache: every decision of the oracle, out of the cache as without it.
+#[cfg(test)]
+mod grants;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;
@@ -30,6 +33,9 @@ mod loopback;
 // From claims to what policies see, as the User Guide has it.
 #[cfg(test)]
 mod mapping;
+// API Gateway in its simplest terms: routing, cache, IAM.
+#[cfg(test)]
+mod oracle;
 // Who of the sample store may do what.
 #[cfg(test)]
 mod personas;

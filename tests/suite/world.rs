@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use cedar_authorizer::authorize::{Outcome, authorize};
+use cedar_authorizer::authorize::{Outcome, Remembered, authorize};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::call::Call;
 use cedar_authorizer::source::directory;
 use cedar_authorizer::store::Store;
@@ -108,9 +109,19 @@ pub fn verified(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<VerifiedT
     token::verify(bearer, bundle.identity_sources(), &keys, bundle.leeway_seconds(), now)
 }
 
-/// Verifies the token of a call, signed with the development key, and decides.
+/// Verifies the token of a call, signed with the development key, and decides, with no cache.
 pub fn answer(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Outcome, Unverified> {
-    Ok(authorize(call, bundle, &verified(call, bundle, now)?)?)
+    answer_under(&CacheKey::None, call, bundle, now)
+}
+
+/// The same for a cache with this key.
+pub fn answer_under(
+    key: &CacheKey,
+    call: &Call,
+    bundle: &Bundle,
+    now: UnixTime,
+) -> Result<Outcome, Unverified> {
+    Ok(authorize(call, bundle, &verified(call, bundle, now)?, key, &Remembered::default())?)
 }
 
 /// A copy of the sample store that can be changed.

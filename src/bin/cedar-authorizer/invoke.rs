@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use std::{fs, io};
 
+use cedar_authorizer::authorize::Breadth;
 use cedar_authorizer::bundle::DevelopmentKeys;
+use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::config::Config;
+use cedar_authorizer::grant::{Grant, Scope, Statement};
 use cedar_authorizer::lambda::{Answer, Function, InitFailure};
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::response::SimpleResponses;
@@ -27,6 +30,7 @@ use crate::store::StoreArgs;
 Examples:
   cedar-authorizer invoke events/token-get-pets-allow.json
   cedar-authorizer invoke events/token-post-pets-deny.json --explain
+  cedar-authorizer invoke --cache-key none events/token-get-pets-allow.json
   cedar-authorizer invoke --bundle petstore.bundle - < event.json
 
 Exit codes: 0 allowed, 1 could not run (or 500), 2 denied (403 or 401), 3 invalid store or bundle")]
@@ -45,6 +49,10 @@ pub struct Invoke {
     /// Say why: the route, the principal, the policies and the reason
     #[arg(long)]
     explain: bool,
+
+    /// What API Gateway keeps the answer under, as in CACHE_KEY: `none`, `token` or identity sources
+    #[arg(long, value_name = "KEY", default_value = "token")]
+    cache_key: CacheKey,
 
     /// Answer HTTP APIs as with SIMPLE_RESPONSES=true
     #[arg(long)]
@@ -65,6 +73,7 @@ impl Invoke {
         })?;
         let config = Config {
             bundle_uri: BundleUri::File(absolute),
+            cache_key: self.cache_key.clone(),
             development_keys: DevelopmentKeys::Allow,
             trusted_pool: None,
             jwks_proxy: None,
@@ -79,7 +88,7 @@ impl Invoke {
             Ok(function.answer(event, SystemTime::now().into()).await)
         })?;
 
-        let explanation = explanation(&answer);
+        let explanation = explanation(&answer, &self.cache_key);
         let reason = answer.reason();
         let (name, response) = response(answer)?;
         match self.format {
@@ -134,7 +143,7 @@ fn response(answer: Answer) -> Result<(&'static str, Value), Failure> {
     }
 }
 
-fn explanation(answer: &Answer) -> Value {
+fn explanation(answer: &Answer, cache_key: &CacheKey) -> Value {
     let reason = answer.reason();
     let status = match reason.status() {
         Status::Allow => "the request goes on to the backend",
@@ -159,9 +168,52 @@ fn explanation(answer: &Answer) -> Value {
             ("policies".to_owned(), json!(ids(&outcome.decision.policies))),
             ("errors".to_owned(), json!(ids(&outcome.decision.errors))),
             ("dropped".to_owned(), json!(outcome.dropped)),
+            ("cacheKey".to_owned(), json!(cache_key.of(outcome.api).to_string())),
+            ("breadth".to_owned(), json!(breadth(outcome.breadth))),
+            ("statements".to_owned(), json!(statements(&outcome.grant))),
         ]);
     }
     explanation
+}
+
+/// Why a grant is as wide as it is.
+fn breadth(breadth: Breadth) -> String {
+    let routes = |count: usize| format!("{count} {}", if count == 1 { "route" } else { "routes" });
+    match breadth {
+        Breadth::Method => "this method and path: no other request gets this answer out of the cache".to_owned(),
+        Breadth::Fallback => {
+            "this method and path, though the cache key asks for more: it does not fit, or the routes cannot be \
+             told apart; other requests are denied until API Gateway forgets it"
+                .to_owned()
+        }
+        Breadth::Api { allowed, left_out, harmed } => {
+            let mut text = format!(
+                "the whole API, {} allowed: every request with this key gets this answer out of the cache",
+                routes(allowed)
+            );
+            if left_out > 0 {
+                text += &format!("; no room for {} more, which the caller may call", routes(left_out));
+            }
+            if harmed > 0 {
+                text += &format!("; {} denied in part or as a whole, see `check`", routes(harmed));
+            }
+            text
+        }
+    }
+}
+
+/// The statements without what all their patterns begin with.
+fn statements(grant: &Grant) -> Vec<String> {
+    let statement = |statement: &Statement| {
+        let (scope, patterns) = match statement.scope() {
+            Scope::Resource(patterns) => ("", patterns),
+            Scope::NotResource(patterns) => ("all but ", patterns),
+        };
+        let short = |pattern: &String| pattern.splitn(3, '/').nth(2).unwrap_or(pattern).to_owned();
+        let patterns: Vec<String> = patterns.iter().map(short).collect();
+        format!("{:?} {scope}{}", statement.effect(), patterns.join(" "))
+    };
+    grant.statements().iter().map(statement).collect()
 }
 
 /// Prints an explanation for people.
@@ -193,10 +245,15 @@ fn explain(reason: Reason, explanation: &Value) {
         ("policies", text("policies")),
         ("errors", text("errors").filter(|errors| errors != "none")),
         ("dropped values", text("dropped").filter(|count| count != "0")),
+        ("cache key", text("cacheKey")),
+        ("grant", text("breadth")),
     ];
     for (name, value) in rows {
         if let Some(value) = value {
             warn(&format_args!("  {} {value}", paint(HINT, &format!("{name:<14}"))));
         }
+    }
+    for statement in explanation.get("statements").and_then(Value::as_array).into_iter().flatten() {
+        warn(&format_args!("  {:<14} {}", "", statement.as_str().unwrap_or_default()));
     }
 }

@@ -1,5 +1,7 @@
 //! What policies ask for and no identity source provides: claims and groups.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::Entities;
 
 use super::{Code, Finding, Policies, StoreFiles};
@@ -16,13 +18,16 @@ impl Policies {
         findings: &mut Vec<Finding>,
     ) {
         for (id, json) in self.as_json() {
-            for Read { variable, path } in inputs::reads(&json) {
-                let (claim, token_type) = match (variable, path.as_slice()) {
-                    (Variable::Principal, [claim, ..]) => (claim, TokenType::Id),
-                    (Variable::Context, [token, claim, ..]) if token == "token" => (claim, TokenType::Access),
-                    _ => continue,
-                };
-                if let Some(cause) = unprovided(claim, token_type, sources) {
+            let claim_of = |read: Read| match (read.variable, read.path.as_slice()) {
+                (Variable::Principal, [claim, ..]) => Some((TokenType::Id, claim.clone())),
+                (Variable::Context, [token, claim, ..]) if token == "token" => {
+                    Some((TokenType::Access, claim.clone()))
+                }
+                _ => None,
+            };
+            let claims: BTreeSet<_> = inputs::reads(&json).into_iter().filter_map(claim_of).collect();
+            for (token_type, claim) in &claims {
+                if let Some(cause) = unprovided(claim, *token_type, sources) {
                     let what = match token_type {
                         TokenType::Id => format!("principal[{claim:?}]"),
                         TokenType::Access => format!("context.token[{claim:?}]"),

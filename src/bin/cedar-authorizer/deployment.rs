@@ -1,0 +1,288 @@
+//! Deployment: the Lambda authorizers that a template puts in front of its APIs, and with which settings.
+//!
+//! Reads the text of a SAM or CloudFormation template as it is written, not what a deployment made of it.
+//! What cannot be known from the text is never guessed: the setting is [`Setting::Unresolved`] and a
+//! [`Problem`] says why.
+//!
+//! Rules: SAM Developer Guide, "AWS::Serverless::Api", "AWS::Serverless::HttpApi",
+//! "AWS::Serverless::WebSocketApi" and "Globals section"; CloudFormation Template Reference,
+//! "AWS::ApiGateway::Authorizer", "AWS::ApiGatewayV2::Authorizer" and "Intrinsic functions"; API Gateway
+//! Developer Guide, "x-amazon-apigateway-authorizer object". Where the SAM guide is silent, the source of its
+//! translator (aws/serverless-application-model) speaks.
+
+mod api;
+mod cloudformation;
+mod fields;
+mod intrinsic;
+mod openapi;
+mod sam;
+mod template;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+use api::Apis;
+use template::Template;
+
+/// What a template deploys, as far as authorization is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deployment {
+    /// The APIs, in the order of the template.
+    pub apis: Vec<DeployedApi>,
+    /// What could not be read or resolved, in the order of the template.
+    pub problems: Vec<Problem>,
+}
+
+impl Deployment {
+    /// Reads a template: YAML, or JSON, which is YAML.
+    ///
+    /// `parameters` are the values of a deployment. They go before the defaults of the template, and may name
+    /// pseudo parameters (`AWS::Region`) too.
+    pub fn read(text: &str, parameters: &BTreeMap<String, String>) -> Self {
+        let template = match Template::read(text, parameters) {
+            Ok(template) => template,
+            Err(problem) => return Self { apis: Vec::new(), problems: vec![problem] },
+        };
+        let mut apis = Apis::default();
+        sam::apis(&template, &mut apis);
+        cloudformation::apis(&template, &mut apis);
+        sam::events(&template, &mut apis);
+        cloudformation::authorizers(&template, &mut apis);
+        cloudformation::routes(&template, &mut apis);
+        let apis = apis.deploy(&template);
+        Self { apis, problems: template.into_problems() }
+    }
+}
+
+/// A REST, HTTP or WebSocket API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployedApi {
+    /// Its logical id; of an API of another template, what is said of its id.
+    pub name: String,
+    /// Which kind of API.
+    pub kind: ApiKind,
+    /// Its Lambda authorizers.
+    pub authorizers: Vec<DeployedAuthorizer>,
+    /// Its routes.
+    pub routes: Vec<DeployedRoute>,
+    /// Where it stands, or where it is first spoken of.
+    pub position: Place,
+}
+
+/// The kinds of API that API Gateway has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKind {
+    /// `AWS::Serverless::HttpApi`, or `AWS::ApiGatewayV2::Api` with the protocol `HTTP`.
+    Http,
+    /// `AWS::Serverless::Api` or `AWS::ApiGateway::RestApi`.
+    Rest,
+    /// `AWS::Serverless::WebSocketApi`, or `AWS::ApiGatewayV2::Api` with the protocol `WEBSOCKET`.
+    WebSocket,
+}
+
+/// A Lambda authorizer with its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployedAuthorizer {
+    /// Its name in the SAM or OpenAPI definition, or the logical id of its resource.
+    pub name: String,
+    /// Where it stands.
+    pub position: Place,
+    /// Which events it gets.
+    pub kind: AuthorizerKind,
+    /// What the caller must send, and with caching the key: `method.request.header.Authorization` or
+    /// `context.path` for REST APIs, `$request.header.Authorization` or `$context.routeKey` for HTTP APIs,
+    /// `route.request.header.Authorization` for WebSocket APIs.
+    pub identity_sources: Setting<Vec<String>>,
+    /// For how long an answer is reused; see [`effective_ttl`](Self::effective_ttl).
+    pub ttl_seconds: Setting<u32>,
+    /// `1.0` or `2.0`, for HTTP APIs.
+    pub payload_version: Setting<String>,
+    /// Whether it answers with `isAuthorized` instead of a policy, for HTTP APIs. Left out, it does not.
+    pub simple_responses: Setting<bool>,
+    /// What the token must look like, for TOKEN authorizers.
+    pub validation_expression: Setting<String>,
+    /// The function it calls, if that is in the template.
+    pub function: Option<AuthorizerFunction>,
+}
+
+impl DeployedAuthorizer {
+    /// For how many seconds an answer is reused by an API of this kind; 0 is never, `None` is unknown.
+    ///
+    /// Left out, it is 300 for REST APIs (CloudFormation, "AWS::ApiGateway::Authorizer") and off for HTTP
+    /// APIs (API Gateway Developer Guide, "Control access to HTTP APIs with AWS Lambda authorizers").
+    /// WebSocket APIs know no caching (CloudFormation, "AWS::ApiGatewayV2::Authorizer").
+    pub fn effective_ttl(&self, kind: ApiKind) -> Option<u32> {
+        match (kind, &self.ttl_seconds) {
+            (ApiKind::WebSocket, _) => Some(0),
+            (_, Setting::Given { value, .. }) => Some(*value),
+            (_, Setting::Unresolved { .. }) => None,
+            (ApiKind::Rest, Setting::Absent) => Some(300),
+            (ApiKind::Http, Setting::Absent) => Some(0),
+        }
+    }
+}
+
+/// Which events a Lambda authorizer gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizerKind {
+    /// The request without its body.
+    Request,
+    /// A token and the ARN of the method, nothing else; REST APIs only.
+    Token,
+}
+
+/// The function behind an authorizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizerFunction {
+    /// Its logical id.
+    pub name: String,
+    /// `CACHE_KEY` of its environment.
+    pub cache_key: Setting<String>,
+    /// `SIMPLE_RESPONSES` of its environment.
+    pub simple_responses: Setting<String>,
+}
+
+/// A route with what stands in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployedRoute {
+    /// In upper case, or `ANY`.
+    pub verb: String,
+    /// A template such as `/pets/{petId}`, or the key of a route without a path, such as `$default` or
+    /// `$connect`.
+    pub path: String,
+    /// Who decides about calls.
+    pub protection: Protection,
+    /// Where it stands.
+    pub position: Place,
+}
+
+/// Who decides about the calls of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// The Lambda authorizer of this name.
+    Lambda(String),
+    /// No authorizer: everybody may call. An API key is none.
+    Nothing,
+    /// Something else, such as `AWS_IAM`, `JWT` or `COGNITO_USER_POOLS`.
+    Other(String),
+    /// A problem says why that is not known.
+    Unresolved,
+}
+
+/// A setting of a template.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Setting<T> {
+    /// Left out, so API Gateway's default holds.
+    #[default]
+    Absent,
+    /// Written, or resolved from what is written.
+    Given {
+        /// Its value.
+        value: T,
+        /// Where it stands.
+        place: Place,
+    },
+    /// Written, but its value cannot be known; a problem says why.
+    Unresolved {
+        /// Where it stands.
+        place: Place,
+    },
+}
+
+impl<T> Setting<T> {
+    /// The value, if it is written and known.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Given { value, .. } => Some(value),
+            Self::Absent | Self::Unresolved { .. } => None,
+        }
+    }
+
+    /// Where it stands, unless it was left out.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::Absent => None,
+            Self::Given { place, .. } | Self::Unresolved { place } => Some(*place),
+        }
+    }
+
+    /// Whether it is written without its value being known.
+    pub fn is_unresolved(&self) -> bool {
+        matches!(self, Self::Unresolved { .. })
+    }
+
+    /// A setting inside of this one.
+    fn then<U>(&self, read: impl FnOnce(&T) -> Setting<U>) -> Setting<U> {
+        match self {
+            Self::Absent => Setting::Absent,
+            Self::Given { value, .. } => read(value),
+            Self::Unresolved { place } => Setting::Unresolved { place: *place },
+        }
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Setting<U> {
+        match self {
+            Self::Absent => Setting::Absent,
+            Self::Given { value, place } => Setting::Given { value: change(value), place },
+            Self::Unresolved { place } => Setting::Unresolved { place },
+        }
+    }
+}
+
+/// A place in the text of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    const START: Self = Self { line: 1, column: 1 };
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Something that could not be read or resolved.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Where it stands.
+    pub place: Place,
+    /// What kind of problem.
+    pub kind: ProblemKind,
+    /// What is wrong: of which property, and why.
+    pub message: String,
+}
+
+/// The kinds of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProblemKind {
+    /// A value that makes no sense where it stands.
+    Invalid,
+    /// Part of the template is elsewhere, or in a form that is not read.
+    NotRead,
+    /// The text is no YAML, or goes beyond a limit: nothing was read.
+    Syntax,
+    /// A value that only a deployment knows.
+    Unresolved,
+}
+
+impl ProblemKind {
+    /// A stable name for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Invalid => "template-invalid",
+            Self::NotRead => "template-not-read",
+            Self::Syntax => "template-syntax",
+            Self::Unresolved => "template-unresolved",
+        }
+    }
+}

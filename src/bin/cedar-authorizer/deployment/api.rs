@@ -1,0 +1,163 @@
+//! An API while it is put together: routes name authorizers, which may be defined later or elsewhere.
+
+use super::fields::Fields;
+use super::template::Template;
+use super::{
+    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, Place, ProblemKind, Protection,
+    Setting,
+};
+
+/// The APIs of a template.
+#[derive(Default)]
+pub struct Apis(Vec<Api>);
+
+/// An API as far as it is known.
+pub struct Api {
+    /// Its logical id.
+    pub name: String,
+    /// Which kind of API.
+    pub kind: ApiKind,
+    /// Where it stands.
+    pub place: Place,
+    /// What names stand for.
+    pub schemes: Vec<(String, Scheme)>,
+    /// Whether there may be more of them; a problem says why.
+    pub has_unknown_schemes: bool,
+    /// Its routes.
+    pub routes: Vec<Route>,
+    /// What holds for routes that say nothing.
+    pub security: Security,
+}
+
+/// What a name that routes use for protection stands for.
+pub enum Scheme {
+    /// A Lambda authorizer.
+    Lambda(Box<DeployedAuthorizer>),
+    /// An API key, which identifies but does not authorize.
+    NoAuthorizer,
+    /// Another authorizer, of this kind.
+    Other(String),
+    /// It could not be read; a problem says why.
+    Unresolved,
+}
+
+/// A route whose protection is not looked up yet.
+pub struct Route {
+    /// In upper case, or `ANY`.
+    pub verb: String,
+    /// The path, or the key of a route without one.
+    pub path: String,
+    /// Where it stands.
+    pub place: Place,
+    /// What it says about its protection.
+    pub security: Security,
+}
+
+/// What a route says about its protection: nothing, or the names of schemes.
+pub type Security = Setting<Vec<String>>;
+
+impl Apis {
+    /// Adds an API without anything.
+    pub fn add(&mut self, name: &str, kind: ApiKind, place: Place) -> &mut Api {
+        let (schemes, routes, security) = (Vec::new(), Vec::new(), Security::Absent);
+        let name = name.to_owned();
+        self.0.push_mut(Api { name, kind, place, schemes, has_unknown_schemes: false, routes, security })
+    }
+
+    /// The API of this name.
+    pub fn named(&mut self, name: &str) -> Option<&mut Api> {
+        self.0.iter_mut().find(|api| api.name == name)
+    }
+
+    /// The APIs with what stands in front of each route.
+    pub fn deploy(self, template: &Template) -> Vec<DeployedApi> {
+        let mut apis = self.0;
+        apis.sort_by_key(|api| api.place);
+        apis.into_iter().map(|api| api.deploy(template)).collect()
+    }
+}
+
+impl Api {
+    /// A later definition of the same name goes before an earlier one.
+    pub fn define(&mut self, name: &str, scheme: Scheme) {
+        self.schemes.retain(|(known, _)| known != name);
+        self.schemes.push((name.to_owned(), scheme));
+    }
+
+    /// What a name stands for.
+    pub fn scheme(&self, name: &str) -> Option<&Scheme> {
+        self.schemes.iter().find(|(known, _)| known == name).map(|(_, scheme)| scheme)
+    }
+
+    fn deploy(self, template: &Template) -> DeployedApi {
+        let routes = self.routes.iter().map(|route| self.deploy_route(route, template)).collect();
+        let authorizers = self.schemes.into_iter().filter_map(|(_, scheme)| match scheme {
+            Scheme::Lambda(authorizer) => Some(*authorizer),
+            Scheme::NoAuthorizer | Scheme::Other(_) | Scheme::Unresolved => None,
+        });
+        DeployedApi {
+            name: self.name,
+            kind: self.kind,
+            authorizers: authorizers.collect(),
+            routes,
+            position: self.place,
+        }
+    }
+
+    fn deploy_route(&self, route: &Route, template: &Template) -> DeployedRoute {
+        let Route { verb, path, place, security } = route;
+        let security = if *security == Security::Absent { &self.security } else { security };
+        let protection = match security {
+            Setting::Absent => Protection::Nothing,
+            Setting::Given { value: names, .. } => self.protection(names, *place, template),
+            Setting::Unresolved { .. } => Protection::Unresolved,
+        };
+        DeployedRoute { verb: verb.clone(), path: path.clone(), protection, position: *place }
+    }
+
+    /// The first authorizer counts: a method has one at most.
+    fn protection(&self, names: &[String], place: Place, template: &Template) -> Protection {
+        if names.iter().any(|name| name == NONE) {
+            return Protection::Nothing;
+        }
+        for name in names {
+            match self.scheme(name) {
+                Some(Scheme::Lambda(authorizer)) => return Protection::Lambda(authorizer.name.clone()),
+                Some(Scheme::NoAuthorizer) => {}
+                Some(Scheme::Other(kind)) => return Protection::Other(kind.clone()),
+                Some(Scheme::Unresolved) => return Protection::Unresolved,
+                None if name == AWS_IAM => return Protection::Other(AWS_IAM.to_owned()),
+                None if self.has_unknown_schemes => return Protection::Unresolved,
+                None => {
+                    let message = format!("`{}` has no authorizer `{name}`", self.name);
+                    template.problem(place, ProblemKind::Invalid, message);
+                    return Protection::Unresolved;
+                }
+            }
+        }
+        Protection::Nothing
+    }
+}
+
+/// An authorizer of a kind that has a name, or why it is none of Lambda.
+pub fn kind_of(fields: &Fields<'_>, key: &str) -> Result<AuthorizerKind, Scheme> {
+    match fields.text(key) {
+        Setting::Given { value, place: _ } => match value.to_ascii_uppercase().as_str() {
+            "REQUEST" => Ok(AuthorizerKind::Request),
+            "TOKEN" => Ok(AuthorizerKind::Token),
+            _ => Err(Scheme::Other(value.to_ascii_uppercase())),
+        },
+        Setting::Absent => {
+            let message = format!("`{key}` of {} is missing", fields.owner);
+            fields.template.problem(fields.place, ProblemKind::Invalid, message);
+            Err(Scheme::Unresolved)
+        }
+        Setting::Unresolved { .. } => Err(Scheme::Unresolved),
+    }
+}
+
+/// SAM Developer Guide, "ApiFunctionAuth": no authorizer, even though there is a default one.
+pub const NONE: &str = "NONE";
+
+/// A built-in authorizer that is defined nowhere.
+pub const AWS_IAM: &str = "AWS_IAM";

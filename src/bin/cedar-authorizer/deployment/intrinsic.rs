@@ -1,0 +1,329 @@
+//! What `!Ref`, `!Sub`, `!If` and their kin stand for, as far as the template and the parameters tell.
+//!
+//! A resource or pseudo parameter stays in the text as `${Name}`, `${Name.Attribute}` or `${AWS::Region}`:
+//! its value is only known to a deployment, but which one it is often suffices.
+//!
+//! Rules: CloudFormation Template Reference, "Intrinsic functions", "Condition functions" and "Pseudo
+//! parameters".
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::yaml::{Content, Entry, Node};
+use super::{Place, ProblemKind};
+
+/// What names stand for.
+pub struct Scope<'a> {
+    values: &'a BTreeMap<String, String>,
+    parameters: Option<Rc<Node>>,
+    mappings: Option<Rc<Node>>,
+    conditions: Option<Rc<Node>>,
+    steps: Cell<usize>,
+    depth: Cell<usize>,
+}
+
+/// Why something has no known value.
+#[derive(Debug)]
+pub struct Unresolved {
+    /// What kind of problem that is.
+    pub kind: ProblemKind,
+    /// The end of a sentence: why.
+    pub reason: String,
+}
+
+impl<'a> Scope<'a> {
+    /// The names of a template; `values` go before the defaults of its parameters.
+    pub fn new(template: &Node, values: &'a BTreeMap<String, String>) -> Self {
+        let section = |name| template.get(name).cloned();
+        Self {
+            values,
+            parameters: section("Parameters"),
+            mappings: section("Mappings"),
+            conditions: section("Conditions"),
+            steps: Cell::new(0),
+            depth: Cell::new(0),
+        }
+    }
+
+    /// What a node stands for: itself, unless it is an intrinsic function; nothing, if it is `AWS::NoValue`.
+    pub fn resolve(&self, node: &Rc<Node>) -> Result<Option<Rc<Node>>, Unresolved> {
+        let Some(call) = Call::of(node) else { return Ok(Some(Rc::clone(node))) };
+        self.deeper(|| {
+            let Call { function, argument } = call;
+            let text = |text: String| Ok(Some(Node::from_text(node.place, text)));
+            match function.as_str() {
+                "FindInMap" => self.find_in_map(&argument),
+                "GetAtt" => match (argument.text(), argument.list()) {
+                    (Some(name), _) => text(format!("${{{name}}}")),
+                    (None, Some([name, attribute])) => {
+                        text(format!("${{{}.{}}}", self.text(name)?, self.text(attribute)?))
+                    }
+                    _ => Err(malformed("GetAtt")),
+                },
+                "If" => {
+                    let [condition, then, other] = arguments("If", &argument)?;
+                    let name = condition.text().ok_or_else(|| malformed("If"))?;
+                    self.resolve(if self.named_condition(name)? { then } else { other })
+                }
+                "Join" => {
+                    let [separator, items] = arguments("Join", &argument)?;
+                    text(self.texts(items)?.join(&self.text(separator)?))
+                }
+                "Ref" => self.reference(argument.text().ok_or_else(|| malformed("Ref"))?, node.place),
+                "Select" => {
+                    let [index, items] = arguments("Select", &argument)?;
+                    let index: usize = self.text(index)?.parse().map_err(|_| malformed("Select"))?;
+                    let items = self.list(items)?;
+                    let item = items.get(index).ok_or_else(|| unresolved("`Select` goes beyond its list"))?;
+                    self.resolve(item)
+                }
+                "Split" => {
+                    let [separator, whole] = arguments("Split", &argument)?;
+                    let (separator, whole) = (self.text(separator)?, known(self.text(whole)?)?);
+                    let parts = whole.split(&separator).map(|part| Node::from_text(node.place, part));
+                    Ok(Some(Node::new(node.place, None, Content::List(parts.collect()))))
+                }
+                "Sub" => text(self.substitute(&argument)?),
+                "Transform" => Err(not_read("`Fn::Transform` is not read")),
+                other => Err(unresolved(format!("`{other}` is known to a deployment only"))),
+            }
+        })
+    }
+
+    /// Whether the condition of this name holds.
+    pub fn named_condition(&self, name: &str) -> Result<bool, Unresolved> {
+        let condition = self.conditions.as_ref().and_then(|conditions| conditions.get(name));
+        let condition = condition.ok_or_else(|| unresolved(format!("there is no condition `{name}`")))?;
+        self.condition(condition)
+    }
+
+    fn condition(&self, node: &Rc<Node>) -> Result<bool, Unresolved> {
+        let malformed = || unresolved("its condition is malformed");
+        let call = match node.map() {
+            Some([Entry { key, value, .. }]) if key == "Condition" => {
+                Call { function: key.clone(), argument: Rc::clone(value) }
+            }
+            _ => Call::of(node).ok_or_else(malformed)?,
+        };
+        self.deeper(|| {
+            let Call { function, argument } = call;
+            match function.as_str() {
+                "And" => self.any(&argument, false).map(|found| !found),
+                "Condition" => self.named_condition(argument.text().ok_or_else(malformed)?),
+                "Equals" => {
+                    let [left, right] = arguments("Equals", &argument)?;
+                    let (left, right) = (self.text(left)?, self.text(right)?);
+                    // The same unknown is equal to itself.
+                    Ok(left == right || known(left)? == known(right)?)
+                }
+                "Not" => match argument.list() {
+                    Some([condition]) => Ok(!self.condition(condition)?),
+                    _ => Err(malformed()),
+                },
+                "Or" => self.any(&argument, true),
+                _ => Err(malformed()),
+            }
+        })
+    }
+
+    /// Whether one of the conditions is `sought`. One that is decides, whatever is not known of the others.
+    fn any(&self, conditions: &Node, sought: bool) -> Result<bool, Unresolved> {
+        let conditions = conditions.list().ok_or_else(|| unresolved("its condition is malformed"))?;
+        let mut unknown = None;
+        for condition in conditions {
+            match self.condition(condition) {
+                Ok(found) if found == sought => return Ok(true),
+                Ok(_) => {}
+                Err(reason) => unknown = Some(reason),
+            }
+        }
+        unknown.map_or(Ok(false), Err)
+    }
+
+    fn reference(&self, name: &str, place: Place) -> Result<Option<Rc<Node>>, Unresolved> {
+        if name == "AWS::NoValue" {
+            return Ok(None);
+        }
+        let declared = self.parameters.as_ref().and_then(|parameters| parameters.get(name));
+        let Some(declared) = declared else {
+            let pseudo = self.values.get(name).filter(|_| name.starts_with("AWS::")).cloned();
+            return Ok(Some(Node::from_text(place, pseudo.unwrap_or_else(|| format!("${{{name}}}")))));
+        };
+        let kind = declared.get("Type").and_then(|kind| kind.text()).unwrap_or_default();
+        if kind.starts_with("AWS::SSM::Parameter::Value") {
+            let reason = format!("parameter `{name}` is the name of a value in the SSM parameter store");
+            return Err(unresolved(reason));
+        }
+        let default = declared.get("Default").filter(|default| !default.is_null());
+        let value = self.values.get(name).map(String::as_str).or(default.and_then(|node| node.text()));
+        let Some(value) = value else {
+            return Err(unresolved(format!("parameter `{name}` has no default and was not given")));
+        };
+        if kind == "CommaDelimitedList" || kind.starts_with("List<") {
+            let items = value.split(',').map(|item| Node::from_text(place, item.trim()));
+            return Ok(Some(Node::new(place, None, Content::List(items.collect()))));
+        }
+        Ok(Some(Node::from_text(place, value)))
+    }
+
+    fn substitute(&self, argument: &Rc<Node>) -> Result<String, Unresolved> {
+        let (template, variables) = match (argument.text(), argument.list()) {
+            (Some(template), _) => (template, None),
+            (None, Some([template, variables])) => {
+                (template.text().ok_or_else(|| malformed("Sub"))?, Some(variables))
+            }
+            _ => return Err(malformed("Sub")),
+        };
+        let mut text = String::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}').ok_or_else(|| malformed("Sub"))?;
+            text.push_str(before);
+            rest = after;
+            match (name.strip_prefix('!'), variables.and_then(|variables| variables.get(name))) {
+                (Some(literal), _) => text.push_str(&format!("${{{literal}}}")),
+                (None, Some(value)) => text.push_str(&self.text(value)?),
+                (None, None) if name.contains('.') => text.push_str(&format!("${{{name}}}")),
+                (None, None) => {
+                    let value = self.reference(name, argument.place)?;
+                    let value = value.as_ref().and_then(|value| value.text());
+                    text.push_str(value.ok_or_else(|| malformed("Sub"))?);
+                }
+            }
+            // Nested `Sub`s can double a text at every level.
+            if text.len() > MAX_TEXT {
+                return Err(unresolved("its text is too long"));
+            }
+        }
+        text.push_str(rest);
+        Ok(text)
+    }
+
+    fn find_in_map(&self, argument: &Rc<Node>) -> Result<Option<Rc<Node>>, Unresolved> {
+        let [map, top, second] = arguments("FindInMap", argument)?;
+        let mut found = self.mappings.as_ref();
+        let mut path = Vec::new();
+        for key in [map, top, second] {
+            let key = known(self.text(key)?)?;
+            found = found.and_then(|map| map.get(&key));
+            path.push(key);
+        }
+        match found {
+            Some(value) => Ok(Some(Rc::clone(value))),
+            None => Err(unresolved(format!("there is no `{}` in the mappings", path.join(".")))),
+        }
+    }
+
+    /// The text a node stands for.
+    pub fn text(&self, node: &Rc<Node>) -> Result<String, Unresolved> {
+        match self.resolve(node)?.as_ref().and_then(|node| node.text()) {
+            Some(text) if text.len() <= MAX_TEXT => Ok(text.to_owned()),
+            Some(_) => Err(unresolved("its text is too long")),
+            None => Err(unresolved("it is no text")),
+        }
+    }
+
+    fn list(&self, node: &Rc<Node>) -> Result<Vec<Rc<Node>>, Unresolved> {
+        let node = self.resolve(node)?;
+        let items = node.as_ref().and_then(|node| node.list());
+        items.map(<[_]>::to_vec).ok_or_else(|| unresolved("it is no list"))
+    }
+
+    /// The texts a list stands for, without `AWS::NoValue`.
+    pub fn texts(&self, node: &Rc<Node>) -> Result<Vec<String>, Unresolved> {
+        let mut texts = Vec::new();
+        for item in self.list(node)? {
+            if let Some(item) = self.resolve(&item)? {
+                texts.push(self.text(&item)?);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Conditions may name each other, in a circle too, so that neither depth nor work end by themselves.
+    fn deeper<T>(&self, work: impl FnOnce() -> Result<T, Unresolved>) -> Result<T, Unresolved> {
+        let (steps, depth) = (self.steps.get(), self.depth.get());
+        if steps >= MAX_STEPS || depth >= MAX_DEPTH {
+            return Err(unresolved("intrinsic functions are nested too deeply, or in a circle"));
+        }
+        self.steps.set(steps + 1);
+        self.depth.set(depth + 1);
+        let result = work();
+        self.depth.set(depth);
+        result
+    }
+}
+
+/// An intrinsic function: `!Ref Name`, or `{Ref: Name}`, or `{Fn::Sub: text}`.
+struct Call {
+    /// Without `Fn::`.
+    function: String,
+    argument: Rc<Node>,
+}
+
+impl Call {
+    fn of(node: &Rc<Node>) -> Option<Self> {
+        if let Some(tag) = &node.tag {
+            return Some(Self { function: tag.clone(), argument: node.untagged() });
+        }
+        let Some([Entry { key, value, .. }]) = node.map() else { return None };
+        let function = if key == "Ref" { key } else { key.strip_prefix("Fn::")? };
+        Some(Self { function: function.to_owned(), argument: Rc::clone(value) })
+    }
+}
+
+/// Whether a node stands for something else.
+pub fn is_function(node: &Rc<Node>) -> bool {
+    Call::of(node).is_some()
+}
+
+/// What a text that is nothing but one reference names: `${Name}` or `${Name.Attribute}`.
+pub fn reference(text: &str) -> Option<(&str, Option<&str>)> {
+    let name = text.strip_prefix("${")?.strip_suffix('}').filter(|name| !name.contains('}'))?;
+    Some(match name.split_once('.') {
+        Some((name, attribute)) => (name, Some(attribute)),
+        None => (name, None),
+    })
+}
+
+/// The names in a text that has them as `${Name}` or `${Name.Attribute}`.
+pub fn references(text: &str) -> impl Iterator<Item = &str> {
+    let names = text.split("${").skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
+    names.map(|name| name.split_once('.').map_or(name, |(name, _)| name))
+}
+
+/// Text without anything that only a deployment knows.
+fn known(text: String) -> Result<String, Unresolved> {
+    if let Some(name) = references(&text).next() {
+        return Err(unresolved(format!("it depends on `{name}`, which only a deployment knows")));
+    }
+    Ok(text)
+}
+
+fn arguments<'n, const N: usize>(
+    function: &str,
+    argument: &'n Node,
+) -> Result<&'n [Rc<Node>; N], Unresolved> {
+    argument.list().and_then(|items| items.try_into().ok()).ok_or_else(|| malformed(function))
+}
+
+fn malformed(function: &str) -> Unresolved {
+    Unresolved { kind: ProblemKind::Invalid, reason: format!("`{function}` is malformed") }
+}
+
+fn unresolved(reason: impl Into<String>) -> Unresolved {
+    Unresolved { kind: ProblemKind::Unresolved, reason: reason.into() }
+}
+
+fn not_read(reason: impl Into<String>) -> Unresolved {
+    Unresolved { kind: ProblemKind::NotRead, reason: reason.into() }
+}
+
+/// No property read here is longer: a URI has some 200 characters, an expression as many.
+const MAX_TEXT: usize = 65_536;
+
+/// A template has at most 500 resources (CloudFormation User Guide, "Understand CloudFormation quotas").
+const MAX_STEPS: usize = 1_000_000;
+
+const MAX_DEPTH: usize = 100;

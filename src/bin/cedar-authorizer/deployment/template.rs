@@ -1,0 +1,178 @@
+//! A template: its resources, and their properties as they are after intrinsic functions and `Globals`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::fields::Fields;
+use super::intrinsic::{self, Scope, Unresolved};
+use super::yaml::{self, Content, Entry, Node};
+use super::{AuthorizerFunction, Place, Problem, ProblemKind, Setting};
+
+/// A template, and the problems met so far.
+pub struct Template<'a> {
+    /// In their order.
+    pub resources: Vec<Resource>,
+    globals: Option<Rc<Node>>,
+    scope: Scope<'a>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+/// A resource whose condition holds, or may hold.
+pub struct Resource {
+    /// Its logical id.
+    pub id: String,
+    /// Of its logical id.
+    pub place: Place,
+    /// Its `Type`.
+    pub kind: String,
+    /// With what `Globals` says.
+    properties: Rc<Node>,
+}
+
+impl<'a> Template<'a> {
+    /// Reads the resources of a template.
+    ///
+    /// # Errors
+    /// What keeps everything from being read.
+    pub fn read(text: &str, values: &'a BTreeMap<String, String>) -> Result<Self, Problem> {
+        let invalid =
+            |place, message: &str| Problem { place, kind: ProblemKind::Invalid, message: message.to_owned() };
+        let mut problems = Vec::new();
+        let root = yaml::parse(text, &mut problems)?.filter(|root| !root.is_null());
+        let root = root.ok_or_else(|| invalid(Place::START, "the template is empty"))?;
+        let resources = root.get("Resources").and_then(|resources| resources.map());
+        let resources = resources.ok_or_else(|| invalid(root.place, "no template: it has no `Resources`"))?;
+        let mut template = Self {
+            resources: Vec::new(),
+            globals: root.get("Globals").cloned(),
+            scope: Scope::new(&root, values),
+            problems: RefCell::new(problems),
+        };
+        let resources = resources.iter().filter_map(|entry| template.resource(entry)).collect();
+        template.resources = resources;
+        Ok(template)
+    }
+
+    fn resource(&self, entry: &Entry) -> Option<Resource> {
+        let Entry { key: id, place, value } = entry;
+        if let Some(function) = id.strip_prefix("Fn::") {
+            self.problem(
+                *place,
+                ProblemKind::NotRead,
+                format!("resources made by `Fn::{function}` are not read"),
+            );
+            return None;
+        }
+        let Some(kind) = value.get("Type").and_then(|kind| kind.text()) else {
+            self.problem(*place, ProblemKind::Invalid, format!("resource `{id}` has no `Type`"));
+            return None;
+        };
+        if let Some(condition) = value.get("Condition") {
+            let name = condition.text().unwrap_or_default();
+            match self.scope.named_condition(name) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(Unresolved { kind, reason }) => {
+                    let message = format!("whether `{id}` is deployed is not known: {reason}");
+                    self.problem(condition.place, kind, message);
+                }
+            }
+        }
+        let own = value.get("Properties").cloned();
+        let own = own.unwrap_or_else(|| Node::new(*place, None, Content::Map(Vec::new())));
+        let properties = match self.global(kind) {
+            Some(global) => merge(global, &own),
+            None => own,
+        };
+        Some(Resource { id: id.clone(), place: *place, kind: kind.to_owned(), properties })
+    }
+
+    /// What `Globals` says about a type of resource.
+    fn global(&self, kind: &str) -> Option<&Rc<Node>> {
+        self.globals.as_ref()?.get(kind.strip_prefix("AWS::Serverless::")?)
+    }
+
+    /// The properties of a resource that SAM adds, at the place that makes it do so.
+    pub fn implicit(&self, id: &str, kind: &str, place: Place) -> Setting<Fields<'_>> {
+        let global = self.global(kind).cloned();
+        let global = global.unwrap_or_else(|| Node::new(place, None, Content::Map(Vec::new())));
+        Fields::of(self, &global, format!("`{id}`"), place)
+    }
+
+    /// The resource of this logical id.
+    pub fn resource_named(&self, id: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.id == id)
+    }
+
+    /// The properties of a resource.
+    pub fn properties(&self, resource: &Resource) -> Setting<Fields<'_>> {
+        Fields::of(self, &resource.properties, format!("`{}`", resource.id), resource.place)
+    }
+
+    /// The function that a URI, an ARN or an id speaks of.
+    pub fn function(&self, uri: &Setting<String>) -> Option<AuthorizerFunction> {
+        let mut names: Vec<String> = intrinsic::references(uri.value()?).map(str::to_owned).collect();
+        // A version is of a function, an alias too: two steps at most.
+        for _ in 0..=2 {
+            let resource = names.iter().find_map(|name| self.resource_named(name))?;
+            let properties = self.properties(resource);
+            if matches!(resource.kind.as_str(), "AWS::Serverless::Function" | "AWS::Lambda::Function") {
+                let environment = properties.then(|properties| properties.inner("Environment"));
+                let variables = environment.then(|environment| environment.inner("Variables"));
+                let variable = |name| variables.then(|variables| variables.text(name));
+                return Some(AuthorizerFunction {
+                    name: resource.id.clone(),
+                    cache_key: variable("CACHE_KEY"),
+                    simple_responses: variable("SIMPLE_RESPONSES"),
+                });
+            }
+            let function = properties.then(|properties| properties.text("FunctionName"));
+            names = intrinsic::references(function.value()?).map(str::to_owned).collect();
+        }
+        None
+    }
+
+    /// What the names in it stand for.
+    pub fn scope(&self) -> &Scope<'a> {
+        &self.scope
+    }
+
+    /// Adds a problem.
+    pub fn problem(&self, place: Place, kind: ProblemKind, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem { place, kind, message: message.into() });
+    }
+
+    /// All problems, in order.
+    pub fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort();
+        // What an alias shares is met more than once.
+        problems.dedup();
+        problems
+    }
+}
+
+/// SAM Developer Guide, "Globals section": maps are merged, lists put together, and of anything else the
+/// resource's own goes first.
+fn merge(global: &Rc<Node>, own: &Rc<Node>) -> Rc<Node> {
+    if intrinsic::is_function(global) || intrinsic::is_function(own) {
+        return Rc::clone(own);
+    }
+    match (&global.content, &own.content) {
+        (Content::Map(global), Content::Map(entries)) => {
+            let mut merged = entries.clone();
+            for entry in global {
+                match merged.iter_mut().find(|known| known.key == entry.key) {
+                    Some(known) => known.value = merge(&entry.value, &known.value),
+                    None => merged.push(entry.clone()),
+                }
+            }
+            Node::new(own.place, None, Content::Map(merged))
+        }
+        (Content::List(global), Content::List(items)) => {
+            Node::new(own.place, None, Content::List([global.as_slice(), items.as_slice()].concat()))
+        }
+        _ => Rc::clone(own),
+    }
+}

@@ -1,0 +1,278 @@
+//! The cache key: what API Gateway keeps an answer under.
+//!
+//! It keeps the whole answer and applies it to every later request with the same values of the
+//! identity sources, so an answer may depend on nothing else. API Gateway does not tell a function
+//! what its identity sources are; `CACHE_KEY` does, in API Gateway's own syntax.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::call::{Api, TokenLocation};
+use crate::inputs::Input;
+
+/// What API Gateway keeps an answer under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheKey {
+    /// Nothing is kept: the TTL is 0.
+    None,
+    /// The token alone.
+    Token,
+    /// These identity sources, the token among them.
+    Sources(Vec<IdentitySourceExpression>),
+}
+
+/// One identity source of an authorizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitySourceExpression {
+    /// A variable of `$context`, e.g. `httpMethod`, `identity.sourceIp`.
+    Context(String),
+    /// A header, in lower case.
+    Header(String),
+    /// A query parameter.
+    Query(String),
+    /// A stage variable.
+    StageVariable(String),
+}
+
+/// For what requests an answer has to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// For those with one method and path alone.
+    Method,
+    /// For those of one route.
+    Route,
+    /// For any request of the API.
+    Api,
+}
+
+impl CacheKey {
+    /// The key that counts for a kind of API. A TOKEN authorizer is keyed by the token alone, and
+    /// the authorizer of a WebSocket API has no cache.
+    /// Source: API Gateway Developer Guide, "Input to an API Gateway Lambda authorizer", and the API
+    /// reference of `CreateAuthorizer` for `AuthorizerResultTtlInSeconds`.
+    pub fn of(&self, api: Api) -> &Self {
+        match (self, api) {
+            (_, Api::WebSocket) | (Self::None, _) => &Self::None,
+            (_, Api::RestToken) => &Self::Token,
+            (key, _) => key,
+        }
+    }
+
+    /// For what requests an answer has to be right.
+    pub fn span(&self) -> Span {
+        let has = |names: &[&str]| names.iter().any(|name| self.has_context(name));
+        match self {
+            Self::None => Span::Method,
+            _ if has(&["httpMethod", "routeKey"]) && has(&["path"]) => Span::Method,
+            _ if has(&["routeKey"]) || (has(&["httpMethod"]) && has(&["resourcePath", "resourceId"])) => Span::Route,
+            _ => Span::Api,
+        }
+    }
+
+    /// Whether all requests with one key have the same value of an input.
+    pub fn covers(&self, input: &Input) -> bool {
+        if *self == Self::None {
+            return true;
+        }
+        match input {
+            Input::Header(name) => self.has(|source| matches!(source, IdentitySourceExpression::Header(known) if known == name)),
+            Input::Query(name) => self.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name)),
+            // A request that lacks an identity source is refused before the cache is asked.
+            Input::QueryPresence => self.has(|source| matches!(source, IdentitySourceExpression::Query(_))),
+            Input::Host => self.has_context("domainName"),
+            Input::Method => self.has_context("httpMethod"),
+            Input::Path | Input::PathParameters | Input::Resource => {
+                self.span() == Span::Method && self.has_context("path")
+            }
+            Input::SourceIp => self.has_context("identity.sourceIp"),
+            // Every statement names the stage.
+            Input::Stage => true,
+            Input::UserAgent => self.has_context("identity.userAgent"),
+            Input::Headers | Input::QueryParameters | Input::Time => false,
+        }
+    }
+
+    /// Whether requests with one key have one token. Without that, the answer to one caller would be
+    /// given to another.
+    pub fn holds_token(&self, location: &TokenLocation) -> bool {
+        match self {
+            Self::None | Self::Token => true,
+            Self::Sources(_) => self
+                .has(|source| matches!(source, IdentitySourceExpression::Header(name) if *name == location.header)),
+        }
+    }
+
+    fn has(&self, is_it: impl Fn(&IdentitySourceExpression) -> bool) -> bool {
+        matches!(self, Self::Sources(sources) if sources.iter().any(is_it))
+    }
+
+    fn has_context(&self, name: &str) -> bool {
+        self.has(|source| matches!(source, IdentitySourceExpression::Context(known) if known == name))
+    }
+}
+
+impl FromStr for CacheKey {
+    type Err = InvalidCacheKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCacheKey> {
+        match text {
+            "none" => Ok(Self::None),
+            "token" => Ok(Self::Token),
+            list => list.split(',').map(|source| source.trim().parse()).collect::<Result<_, _>>().map(Self::Sources),
+        }
+    }
+}
+
+impl fmt::Display for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Token => f.write_str("token"),
+            Self::Sources(sources) => {
+                let texts: Vec<String> = sources.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for IdentitySourceExpression {
+    type Err = InvalidCacheKey;
+
+    /// Reads one in the syntax of REST APIs (`method.request.header.Authorization`,
+    /// `context.path`), of HTTP APIs (`$request.header.Authorization`, `$context.path`) or of WebSocket APIs
+    /// (`route.request.header.Authorization`).
+    fn from_str(text: &str) -> Result<Self, InvalidCacheKey> {
+        let rest = text.strip_prefix('$').unwrap_or(text);
+        let rest = ["method.", "route."].iter().find_map(|prefix| rest.strip_prefix(prefix)).unwrap_or(rest);
+        let (read, name): (fn(String) -> Self, &str) = if let Some(name) = rest.strip_prefix("request.header.") {
+            (|name| Self::Header(name.to_ascii_lowercase()), name)
+        } else if let Some(name) = rest.strip_prefix("request.querystring.") {
+            (Self::Query, name)
+        } else if let Some(name) = rest.strip_prefix("stageVariables.") {
+            (Self::StageVariable, name)
+        } else if let Some(name) = rest.strip_prefix("context.") {
+            (Self::Context, name)
+        } else {
+            return Err(InvalidCacheKey);
+        };
+        match name.is_empty() || name.contains(char::is_whitespace) {
+            true => Err(InvalidCacheKey),
+            false => Ok(read(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for IdentitySourceExpression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Context(name) => write!(f, "context.{name}"),
+            Self::Header(name) => write!(f, "method.request.header.{name}"),
+            Self::Query(name) => write!(f, "method.request.querystring.{name}"),
+            Self::StageVariable(name) => write!(f, "stageVariables.{name}"),
+        }
+    }
+}
+
+/// Not a cache key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not `none`, `token`, or a list of identity sources such as \
+     `method.request.header.Authorization,context.httpMethod,context.path`"
+)]
+pub struct InvalidCacheKey;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> CacheKey {
+        text.parse().unwrap()
+    }
+
+    const AUTHORIZATION: &str = "method.request.header.Authorization";
+
+    #[test]
+    fn what_a_key_spans_depends_on_method_path_and_route() {
+        for (more, span) in [
+            ("", Span::Api),
+            (",context.httpMethod,context.path", Span::Method),
+            (",$context.routeKey,$context.path", Span::Method),
+            (",$context.routeKey", Span::Route),
+            (",context.httpMethod,context.resourcePath", Span::Route),
+            (",context.path", Span::Api),
+            (",context.httpMethod", Span::Api),
+            (",context.resourcePath", Span::Api),
+            (",method.request.header.X-Tenant,context.identity.sourceIp", Span::Api),
+        ] {
+            assert_eq!(key(&format!("{AUTHORIZATION}{more}")).span(), span, "{more}");
+        }
+        assert_eq!((key("none").span(), key("token").span()), (Span::Method, Span::Api));
+    }
+
+    #[test]
+    fn an_input_is_covered_by_its_own_source_alone() {
+        let all = [
+            Input::Header("x-a".to_owned()),
+            Input::Headers,
+            Input::Host,
+            Input::Method,
+            Input::Path,
+            Input::PathParameters,
+            Input::Query("q".to_owned()),
+            Input::QueryParameters,
+            Input::QueryPresence,
+            Input::Resource,
+            Input::SourceIp,
+            Input::Time,
+            Input::UserAgent,
+        ];
+        for (more, covered) in [
+            ("", vec![]),
+            (",method.request.header.X-A", vec![Input::Header("x-a".to_owned())]),
+            (",method.request.header.X-B,stageVariables.a,context.requestId", vec![]),
+            (",$request.querystring.q", vec![Input::Query("q".to_owned()), Input::QueryPresence]),
+            (",$request.querystring.Q", vec![Input::QueryPresence]),
+            (",context.identity.sourceIp", vec![Input::SourceIp]),
+            (",context.identity.userAgent,context.domainName", vec![Input::Host, Input::UserAgent]),
+            (",context.httpMethod", vec![Input::Method]),
+            (",context.path", vec![]),
+            (
+                ",context.httpMethod,context.path",
+                vec![Input::Method, Input::Path, Input::PathParameters, Input::Resource],
+            ),
+        ] {
+            let key = key(&format!("{AUTHORIZATION}{more}"));
+            let found: Vec<Input> = all.iter().filter(|input| key.covers(input)).cloned().collect();
+            assert_eq!(found, covered, "{more}");
+        }
+        assert!(all.iter().all(|input| key("none").covers(input) && !key("token").covers(input)));
+    }
+
+    #[test]
+    fn a_key_without_the_token_would_mix_up_callers() {
+        let location = TokenLocation::default();
+        assert!(key("token").holds_token(&location) && key("none").holds_token(&location));
+        assert!(key("$request.header.authorization,$context.path").holds_token(&location));
+        assert!(!key("context.httpMethod,context.path").holds_token(&location));
+        assert!(!key("method.request.header.X-Token").holds_token(&location));
+    }
+
+    #[test]
+    fn token_authorizers_are_keyed_by_the_token_and_web_sockets_by_nothing() {
+        let full = key(&format!("{AUTHORIZATION},context.httpMethod,context.path"));
+        assert_eq!(full.of(Api::RestToken), &CacheKey::Token);
+        assert_eq!(full.of(Api::RestRequest), &full);
+        assert_eq!(full.of(Api::WebSocket), &CacheKey::None);
+        assert_eq!(CacheKey::None.of(Api::RestToken), &CacheKey::None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in ["", "None", "TOKEN", "token,context.path", "header.Authorization", "context.", ","] {
+            assert!(text.parse::<CacheKey>().is_err(), "{text}");
+        }
+        let text = "method.request.header.authorization,context.path,stageVariables.a,method.request.querystring.B";
+        assert_eq!(key(text).to_string(), text);
+    }
+}

@@ -1,0 +1,294 @@
+//! The routes of one method, as API Gateway chooses among them, and what patterns can match of them.
+//!
+//! Everything here is about *segments*. A static segment is a text; a parameter is any one segment,
+//! which a path fills with whatever it likes, so a segment that no route names (`None` below)
+//! stands for all of those.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::pattern::{Part, Pattern};
+use crate::route::{PathTemplate, Segment};
+
+/// A segment of a concrete path: one that some template names, or any other.
+pub(super) type Token = Option<String>;
+
+/// The routes that take a method, each with its own index.
+#[derive(Debug, Default)]
+pub(super) struct MethodTable {
+    templates: Vec<Template>,
+    root: Node,
+    default: Option<usize>,
+    deepest: usize,
+    steps: Cell<u64>,
+}
+
+/// A path template, or `$default`.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    /// The segments; without `is_greedy` exactly these.
+    segments: Vec<Token>,
+    /// Whether the last segment stands for all that follow, too.
+    is_greedy: bool,
+    is_default: bool,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    statics: BTreeMap<String, Node>,
+    parameter: Option<Box<Node>>,
+    greedy: Option<usize>,
+    route: Option<usize>,
+}
+
+/// The work that a table may cost. Tables of real APIs need a thousandth of it; one that is made
+/// of nothing but parameters could need any amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OutOfSteps;
+
+impl MethodTable {
+    /// Adds the next route. No two have one resource.
+    pub(super) fn push(&mut self, template: &PathTemplate) {
+        let index = self.templates.len();
+        let mut read = Template { segments: Vec::new(), is_greedy: false, is_default: false };
+        let mut node = &mut self.root;
+        for segment in template.segments() {
+            match segment {
+                Segment::Key(_) => {
+                    read.is_default = true;
+                    self.default = Some(index);
+                    self.templates.push(read);
+                    return;
+                }
+                Segment::Static(text) => {
+                    read.segments.push(Some(text.clone()));
+                    node = node.statics.entry(text.clone()).or_default();
+                }
+                Segment::Parameter(_) => {
+                    read.segments.push(None);
+                    node = node.parameter.get_or_insert_default();
+                }
+                Segment::Greedy(_) => {
+                    read.segments.push(None);
+                    read.is_greedy = true;
+                    node.greedy = Some(index);
+                }
+            }
+        }
+        if !read.is_greedy {
+            node.route = Some(index);
+        }
+        self.deepest = self.deepest.max(read.segments.len());
+        self.templates.push(read);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.templates.len()
+    }
+
+    pub(super) fn template(&self, index: usize) -> Option<&Template> {
+        self.templates.get(index)
+    }
+
+    /// The routes that API Gateway may take for a path: that of REST APIs and that of HTTP APIs, which
+    /// are nearly always the same. A REST API goes level by level; an HTTP API prefers any template
+    /// without `{proxy+}` (Developer Guide, "Set up a method request" and "Routing API requests").
+    pub(super) fn routes(&self, path: &[Token]) -> [Option<usize>; 2] {
+        let rest = self.root.find(path, Greedy::AsTheyCome);
+        let http = self.root.find(path, Greedy::Never).or(rest);
+        [rest, http].map(|route| route.or(self.default))
+    }
+
+    /// Whether every path has a route.
+    pub(super) fn takes_everything(&self) -> bool {
+        self.default.is_some() || (self.root.route.is_some() && self.root.greedy.is_some())
+    }
+
+    /// The paths of a route that a pattern matches, as patterns of their own; none if it matches
+    /// none. `whole`: only whether there are any, in which case the first is enough.
+    ///
+    /// A `?*` of the pattern may stand for several segments, so each number of them is tried. From
+    /// the deepest template on, more segments lead nowhere else.
+    pub(super) fn matched(
+        &self,
+        pattern: &Pattern,
+        index: usize,
+        extent: Extent,
+    ) -> Result<BTreeSet<Vec<Token>>, OutOfSteps> {
+        let mut found = BTreeSet::new();
+        let Some(template) = self.template(index) else {
+            return Ok(found);
+        };
+        if pattern.is_everything() {
+            // The shortest path of the template stands for all of them.
+            found.insert(template.segments.clone());
+            return Ok(found);
+        }
+        if !template.may_meet(pattern) {
+            return Ok(found);
+        }
+        let least = template.segments.len().max(pattern.parts().len());
+        let depths = match template.is_fixed() {
+            true => template.segments.len()..=template.segments.len(),
+            false => least..=least.max(self.deepest + pattern.parts().len()),
+        };
+        for depth in depths {
+            let mut path = Vec::with_capacity(depth);
+            self.fill(pattern.parts(), depth, index, template, &mut path, extent, &mut found)?;
+            if extent == Extent::Any && !found.is_empty() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a pattern matches a path of a route.
+    pub(super) fn reaches(&self, pattern: &Pattern, index: usize) -> Result<bool, OutOfSteps> {
+        Ok(!self.matched(pattern, index, Extent::Any)?.is_empty())
+    }
+
+    /// The routes, but for one, of which a pattern matches a path.
+    pub(super) fn reached(&self, pattern: &Pattern, but: usize) -> Result<Vec<usize>, OutOfSteps> {
+        let mut reached = Vec::new();
+        for index in (0..self.len()).filter(|index| *index != but) {
+            if self.reaches(pattern, index)? {
+                reached.push(index);
+            }
+        }
+        Ok(reached)
+    }
+
+    /// Extends `path` to `depth` segments in every way that pattern and template allow, and keeps
+    /// those paths that lead to the template's own route.
+    #[expect(clippy::too_many_arguments, reason = "a recursion over a handful of positions")]
+    fn fill(
+        &self,
+        parts: &[Part],
+        depth: usize,
+        index: usize,
+        template: &Template,
+        path: &mut Vec<Token>,
+        extent: Extent,
+        found: &mut BTreeSet<Vec<Token>>,
+    ) -> Result<(), OutOfSteps> {
+        self.steps.set(self.steps.get() + 1);
+        if self.steps.get() > MAX_STEPS {
+            return Err(OutOfSteps);
+        }
+        let Some((part, rest)) = parts.split_first() else {
+            if path.len() == depth && self.routes(path).contains(&Some(index)) {
+                found.insert(path.clone());
+            }
+            return Ok(());
+        };
+        let start = path.len();
+        let most = match part {
+            Part::Literal(_) => 1,
+            Part::Any => depth.saturating_sub(start + rest.len()),
+        };
+        for _ in 0..most {
+            let wanted = template.segment(path.len());
+            let token = match (part, wanted) {
+                (Part::Literal(text), Some(other)) if text != other => break,
+                (Part::Literal(text), _) => Some(text.clone()),
+                (Part::Any, wanted) => wanted.cloned(),
+            };
+            path.push(token);
+            self.fill(rest, depth, index, template, path, extent, found)?;
+            if extent == Extent::Any && !found.is_empty() {
+                break;
+            }
+        }
+        path.truncate(start);
+        Ok(())
+    }
+}
+
+/// How much of what a pattern matches is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Any one path.
+    Any,
+    /// All of them.
+    Whole,
+}
+
+impl Template {
+    /// The pattern that matches all the paths of the template, and as little else as a pattern can.
+    pub(super) fn pattern(&self) -> Pattern {
+        match self.is_default {
+            true => Pattern::everything(),
+            false => Pattern::of_path(&self.segments),
+        }
+    }
+
+    /// Whether its paths have as many segments as it has.
+    pub(super) fn is_fixed(&self) -> bool {
+        !self.is_greedy && !self.is_default
+    }
+
+    pub(super) fn is_default(&self) -> bool {
+        self.is_default
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The places of the parameters that stand for one segment alone.
+    pub(super) fn single_parameters(&self) -> impl Iterator<Item = usize> {
+        let singles = self.segments.len() - usize::from(self.is_greedy);
+        self.segments.iter().take(singles).enumerate().filter(|(_, token)| token.is_none()).map(|(at, _)| at)
+    }
+
+    /// Whether it takes a path, were it the only route.
+    pub(super) fn takes(&self, path: &[Token]) -> bool {
+        let fits = match self.is_greedy {
+            true => path.len() >= self.segments.len(),
+            false => self.is_default || path.len() == self.segments.len(),
+        };
+        fits && self.segments.iter().zip(path).all(|(own, other)| own.is_none() || own == other)
+    }
+
+    /// Its static segments before the first parameter.
+    pub(super) fn leading_statics(&self) -> &[Token] {
+        let count = self.segments.iter().take_while(|segment| segment.is_some()).count();
+        self.segments.get(..count).unwrap_or_default()
+    }
+
+    fn segment(&self, at: usize) -> Option<&String> {
+        self.segments.get(at).and_then(Option::as_ref)
+    }
+
+    /// A quick no: the texts at the beginning of both differ.
+    fn may_meet(&self, pattern: &Pattern) -> bool {
+        for (part, segment) in pattern.parts().iter().zip(&self.segments) {
+            match (part, segment) {
+                (Part::Any, _) => return true,
+                (Part::Literal(text), Some(other)) if text != other => return false,
+                (Part::Literal(_), _) => {}
+            }
+        }
+        true
+    }
+}
+
+/// When a `{proxy+}` is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Greedy {
+    AsTheyCome,
+    Never,
+}
+
+impl Node {
+    fn find(&self, path: &[Token], greedy: Greedy) -> Option<usize> {
+        let Some((first, rest)) = path.split_first() else {
+            return self.route;
+        };
+        let fixed = first.as_ref().and_then(|text| self.statics.get(text)?.find(rest, greedy));
+        let found = fixed.or_else(|| self.parameter.as_ref()?.find(rest, greedy));
+        found.or(self.greedy.filter(|_| greedy == Greedy::AsTheyCome))
+    }
+}
+
+const MAX_STEPS: u64 = 50_000_000;
