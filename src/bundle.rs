@@ -10,11 +10,11 @@ use cedar_policy::{Entities, EntityTypeName, EntityUid, PolicySet, Schema};
 
 use crate::call::TokenLocation;
 use crate::grant::Separation;
-use crate::inputs::Input;
-use crate::slice::PolicyIndex;
 use crate::identity_source::IdentitySource;
+use crate::inputs::Input;
 use crate::projection::Projection;
 use crate::route::RouteTable;
+use crate::slice::PolicyIndex;
 use crate::store::finding::Finding;
 use crate::store::{Store, StoreFiles};
 use crate::token::key_set::KeySet;

@@ -64,7 +64,9 @@ impl CacheKey {
         match self {
             Self::None => Span::Method,
             _ if has(&["httpMethod", "routeKey"]) && has(&["path"]) => Span::Method,
-            _ if has(&["routeKey"]) || (has(&["httpMethod"]) && has(&["resourcePath", "resourceId"])) => Span::Route,
+            _ if has(&["routeKey"]) || (has(&["httpMethod"]) && has(&["resourcePath", "resourceId"])) => {
+                Span::Route
+            }
             _ => Span::Api,
         }
     }
@@ -75,8 +77,12 @@ impl CacheKey {
             return true;
         }
         match input {
-            Input::Header(name) => self.has(|source| matches!(source, IdentitySourceExpression::Header(known) if known == name)),
-            Input::Query(name) => self.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name)),
+            Input::Header(name) => {
+                self.has(|source| matches!(source, IdentitySourceExpression::Header(known) if known == name))
+            }
+            Input::Query(name) => {
+                self.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name))
+            }
             // A request that lacks an identity source is refused before the cache is asked.
             Input::QueryPresence => self.has(|source| matches!(source, IdentitySourceExpression::Query(_))),
             Input::Host => self.has_context("domainName"),
@@ -92,13 +98,49 @@ impl CacheKey {
         }
     }
 
+    /// The key that has the least in it and covers these inputs; `none` if no key does.
+    pub fn least_for<'a>(inputs: impl IntoIterator<Item = &'a Input>, location: &TokenLocation) -> Self {
+        use IdentitySourceExpression::{Context, Header, Query};
+        let mut sources = vec![Header(location.header.clone())];
+        let mut add = |source: IdentitySourceExpression| {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        };
+        let mut asks_for_any_query = false;
+        for input in inputs {
+            match input {
+                Input::Header(name) => add(Header(name.clone())),
+                Input::Query(name) => add(Query(name.clone())),
+                Input::QueryPresence => asks_for_any_query = true,
+                Input::Host => add(Context("domainName".to_owned())),
+                Input::Method => add(Context("httpMethod".to_owned())),
+                Input::Path | Input::PathParameters | Input::Resource => {
+                    add(Context("httpMethod".to_owned()));
+                    add(Context("path".to_owned()));
+                }
+                Input::SourceIp => add(Context("identity.sourceIp".to_owned())),
+                Input::Stage => {}
+                Input::UserAgent => add(Context("identity.userAgent".to_owned())),
+                Input::Headers | Input::QueryParameters | Input::Time => return Self::None,
+            }
+        }
+        let has_query = sources.iter().any(|source| matches!(source, Query(_)));
+        match sources.len() {
+            _ if asks_for_any_query && !has_query => Self::None,
+            1 => Self::Token,
+            _ => Self::Sources(sources),
+        }
+    }
+
     /// Whether requests with one key have one token. Without that, the answer to one caller would be
     /// given to another.
     pub fn holds_token(&self, location: &TokenLocation) -> bool {
         match self {
             Self::None | Self::Token => true,
-            Self::Sources(_) => self
-                .has(|source| matches!(source, IdentitySourceExpression::Header(name) if *name == location.header)),
+            Self::Sources(_) => self.has(
+                |source| matches!(source, IdentitySourceExpression::Header(name) if *name == location.header),
+            ),
         }
     }
 
@@ -118,7 +160,11 @@ impl FromStr for CacheKey {
         match text {
             "none" => Ok(Self::None),
             "token" => Ok(Self::Token),
-            list => list.split(',').map(|source| source.trim().parse()).collect::<Result<_, _>>().map(Self::Sources),
+            list => list
+                .split(',')
+                .map(|source| source.trim().parse())
+                .collect::<Result<_, _>>()
+                .map(Self::Sources),
         }
     }
 }
@@ -145,17 +191,18 @@ impl FromStr for IdentitySourceExpression {
     fn from_str(text: &str) -> Result<Self, InvalidCacheKey> {
         let rest = text.strip_prefix('$').unwrap_or(text);
         let rest = ["method.", "route."].iter().find_map(|prefix| rest.strip_prefix(prefix)).unwrap_or(rest);
-        let (read, name): (fn(String) -> Self, &str) = if let Some(name) = rest.strip_prefix("request.header.") {
-            (|name| Self::Header(name.to_ascii_lowercase()), name)
-        } else if let Some(name) = rest.strip_prefix("request.querystring.") {
-            (Self::Query, name)
-        } else if let Some(name) = rest.strip_prefix("stageVariables.") {
-            (Self::StageVariable, name)
-        } else if let Some(name) = rest.strip_prefix("context.") {
-            (Self::Context, name)
-        } else {
-            return Err(InvalidCacheKey);
-        };
+        let (read, name): (fn(String) -> Self, &str) =
+            if let Some(name) = rest.strip_prefix("request.header.") {
+                (|name| Self::Header(name.to_ascii_lowercase()), name)
+            } else if let Some(name) = rest.strip_prefix("request.querystring.") {
+                (Self::Query, name)
+            } else if let Some(name) = rest.strip_prefix("stageVariables.") {
+                (Self::StageVariable, name)
+            } else if let Some(name) = rest.strip_prefix("context.") {
+                (Self::Context, name)
+            } else {
+                return Err(InvalidCacheKey);
+            };
         match name.is_empty() || name.contains(char::is_whitespace) {
             true => Err(InvalidCacheKey),
             false => Ok(read(name.to_owned())),
@@ -247,6 +294,10 @@ mod tests {
             assert_eq!(found, covered, "{more}");
         }
         assert!(all.iter().all(|input| key("none").covers(input) && !key("token").covers(input)));
+        for input in &all {
+            let least = CacheKey::least_for([input], &TokenLocation::default());
+            assert!(least.covers(input), "{input:?}: {least}");
+        }
     }
 
     #[test]
@@ -272,7 +323,8 @@ mod tests {
         for text in ["", "None", "TOKEN", "token,context.path", "header.Authorization", "context.", ","] {
             assert!(text.parse::<CacheKey>().is_err(), "{text}");
         }
-        let text = "method.request.header.authorization,context.path,stageVariables.a,method.request.querystring.B";
+        let text =
+            "method.request.header.authorization,context.path,stageVariables.a,method.request.querystring.B";
         assert_eq!(key(text).to_string(), text);
     }
 }

@@ -88,7 +88,8 @@ impl<'a> Subject<'a> {
             }
         };
         // What the schema says of it was looked at above, and the context was made by it.
-        let Ok(request) = Request::new(self.principal.uid(), action.clone(), resource.clone(), context, None) else {
+        let Ok(request) = Request::new(self.principal.uid(), action.clone(), resource.clone(), context, None)
+        else {
             return Decision::deny(Reason::RequestInvalid);
         };
         let slice = self.policies.slice(&actions, &with_ancestors(entities, &resource));

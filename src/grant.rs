@@ -48,7 +48,9 @@ impl Grant {
         }
         match arn.as_str().chars().count() > MAX_RESOURCE_CHARACTERS {
             true => Err(NotGrantable::TooLong),
-            false => Ok(Self { statements: vec![Statement::on(Effect::Allow, vec![arn.as_str().to_owned()])] }),
+            false => {
+                Ok(Self { statements: vec![Statement::on(Effect::Allow, vec![arn.as_str().to_owned()])] })
+            }
         }
     }
 
@@ -96,10 +98,9 @@ impl Grant {
         requested: Option<usize>,
     ) -> Option<OfRoutes> {
         let mut routes: Vec<usize> = routes.to_vec();
-        if let Some(position) = requested.and_then(|requested| routes.iter().position(|route| *route == requested)) {
-            if let Some(before) = routes.get_mut(..=position) {
-                before.rotate_right(1);
-            }
+        let position = requested.and_then(|requested| routes.iter().position(|route| *route == requested));
+        if let Some(before) = position.and_then(|position| routes.get_mut(..=position)) {
+            before.rotate_right(1);
         }
         let all = routes.len();
         loop {
@@ -129,7 +130,9 @@ impl Grant {
     /// What IAM makes of it for a method: whether it is allowed.
     pub fn allows(&self, arn: &MethodArn) -> bool {
         let applies = |effect: Effect| {
-            self.statements.iter().any(|statement| statement.effect == effect && statement.applies_to(arn.as_str()))
+            self.statements
+                .iter()
+                .any(|statement| statement.effect == effect && statement.applies_to(arn.as_str()))
         };
         applies(Effect::Allow) && !applies(Effect::Deny)
     }
@@ -246,11 +249,11 @@ fn deniable(pattern: &str) -> String {
 const WILDCARDS: [&str; 3] = ["*", "?", "${"];
 
 /// Paths whose ARN may say something else than where API Gateway routes them, which is not documented:
-/// with an empty segment, a dot segment (encoded or not), or a slash at the end.
-const UNSAFE_SPELLINGS: [&str; 7] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*"];
+/// with an empty segment or a dot segment, encoded or not.
+const UNSAFE_SPELLINGS: [&str; 6] = ["*//*", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*"];
 
 /// The same where another reading of an allowed path could be a denied route: any encoded character
-/// could be a letter of a static segment, or a slash.
+/// could be a letter of a static segment, or a slash, and one slash at the end could be none.
 const ENTANGLED_SPELLINGS: [&str; 6] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*%*"];
 
 /// The most that a grant may have of the 8 KB of a response (AWS service quotas, L-20859C74); the

@@ -122,7 +122,9 @@ impl Read {
             }
             (Variable::Context, ["http"]) if !self.is_presence => HTTP.to_vec(),
             (Variable::Context, ["http", "headers"]) if !self.is_presence => vec![Input::Headers],
-            (Variable::Context, ["http", "headers", name, ..]) => vec![Input::Header(name.to_ascii_lowercase())],
+            (Variable::Context, ["http", "headers", name, ..]) => {
+                vec![Input::Header(name.to_ascii_lowercase())]
+            }
             (Variable::Context, ["http", name, ..]) => Input::of_http(name).into_iter().collect(),
             (Variable::Resource, _) => vec![Input::Resource],
             _ => Vec::new(),
@@ -251,7 +253,8 @@ fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
     if let Some(read) = access(expression) {
         // `context.a has b.c` reads the presence of `context.a.b`, too, and all of what is before.
         if read.is_presence {
-            let shorter = |length: usize| Some(Read { path: read.path.get(..length)?.to_vec(), ..read.clone() });
+            let shorter =
+                |length: usize| Some(Read { path: read.path.get(..length)?.to_vec(), ..read.clone() });
             reads.extend((1..read.path.len()).filter_map(shorter));
         }
         reads.insert(read);
@@ -356,10 +359,7 @@ mod tests {
             ("context has http && context has pathParameters", vec![]),
             ("context.pathParameters.id == \"7\"", vec![Input::PathParameters]),
             ("context has queryStringParameters", vec![Input::QueryPresence]),
-            (
-                "context has queryStringParameters.q",
-                vec![Input::Query("q".to_owned()), Input::QueryPresence],
-            ),
+            ("context has queryStringParameters.q", vec![Input::Query("q".to_owned()), Input::QueryPresence]),
             ("context.queryStringParameters == {}", vec![Input::QueryParameters]),
             ("context.http.headers has \"X-A\"", vec![Input::Header("x-a".to_owned())]),
             ("context.http.headers == {}", vec![Input::Headers]),
@@ -375,7 +375,8 @@ mod tests {
             let found: Vec<Input> = PolicyInputs::of(&policy).unwrap().inputs.into_iter().collect();
             assert_eq!(found, expected, "{condition}");
         }
-        let whole = Policy::parse(None, "permit (principal, action, resource) when { context == {} };").unwrap();
+        let whole =
+            Policy::parse(None, "permit (principal, action, resource) when { context == {} };").unwrap();
         let whole = PolicyInputs::of(&whole.to_json().unwrap()).unwrap().inputs;
         assert_eq!(whole.len(), HTTP.len() + 2);
     }
@@ -383,7 +384,8 @@ mod tests {
     #[test]
     fn the_scope_says_for_which_requests_a_policy_counts() {
         let uid = |text: &str| text.parse::<EntityUid>().unwrap();
-        let (read, group, write) = (uid("Action::\"read\""), uid("Action::\"group\""), uid("Action::\"write\""));
+        let (read, group, write) =
+            (uid("Action::\"read\""), uid("Action::\"group\""), uid("Action::\"write\""));
         for (scope, counts_for_read, reads_resource) in [
             ("principal, action, resource", true, false),
             ("principal, action == Action::\"read\", resource", true, false),
@@ -405,6 +407,11 @@ mod tests {
         let template = "permit (principal == ?principal, action, resource in ?resource);";
         let template = cedar_policy::Template::parse(None, template).unwrap().to_json().unwrap();
         let inputs = PolicyInputs::of(&template).unwrap();
-        assert!(inputs.for_request([&write].into_iter(), &"T".parse().unwrap()).unwrap().contains(&Input::Resource));
+        assert!(
+            inputs
+                .for_request([&write].into_iter(), &"T".parse().unwrap())
+                .unwrap()
+                .contains(&Input::Resource)
+        );
     }
 }

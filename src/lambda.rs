@@ -187,7 +187,9 @@ pub enum InitFailure {
     #[error(transparent)]
     Bundle(#[from] LoadFailure),
     /// Answers would go to callers with another token.
-    #[error("CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`")]
+    #[error(
+        "CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`"
+    )]
     CacheKeyWithoutToken(String),
     /// The bundle accepts tokens that this deployment does not.
     #[error(

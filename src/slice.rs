@@ -119,14 +119,18 @@ pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
 fn principal_of(policy: &Policy) -> Option<EntityUid> {
     match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-        PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => Some(uid),
+        PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
+            Some(uid)
+        }
     }
 }
 
 fn resource_of(policy: &Policy) -> Option<EntityUid> {
     match policy.resource_constraint() {
         ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-        ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => Some(uid),
+        ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => {
+            Some(uid)
+        }
     }
 }
 

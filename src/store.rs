@@ -15,6 +15,7 @@
 
 mod entities;
 pub mod finding;
+mod grants;
 mod identity_sources;
 mod policies;
 mod schema;
@@ -78,9 +79,14 @@ impl Store {
         let mut findings = Vec::new();
         let parts = Parts::read(files, &mut findings);
         parts.validate(files, &mut findings);
-        findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
         let is_usable = findings.iter().all(|finding| finding.severity != Severity::Error);
-        (parts.into_store().filter(|_| is_usable), findings)
+        let schema = parts.schema.as_ref().ok().and_then(Option::as_ref).cloned();
+        let store = parts.into_store().filter(|_| is_usable);
+        if let Some(store) = &store {
+            grants::check(store, schema.as_ref(), &mut findings);
+        }
+        findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+        (store, findings)
     }
 }
 
@@ -236,15 +242,8 @@ impl Parts {
         for route in self.routes.routes() {
             let made = route.resource.as_ref();
             let resource_type = made.map_or(settings.resource.type_name(), |resource| &resource.entity_type);
-            let setting = settings
-                .routes
-                .iter()
-                .find(|setting| (setting.method, &setting.template) == (route.method, &route.template));
             let mut problem = |message: String| {
-                let position = match setting {
-                    Some(setting) => setting.position.clone(),
-                    None => schema.find(route.action.id().unescaped()),
-                };
+                let position = settings.position_of(route, Some(schema));
                 findings.push(Finding::new(Code::RouteInvalid, position, message));
             };
             // What the schema does not have at all was said before.

@@ -25,7 +25,10 @@ pub(super) struct Compiled {
 impl Compiled {
     pub(super) fn of(store: &Store) -> Self {
         let routes = store.routes.routes();
-        Self { reads: store.reads.clone(), separation: Separation::of(routes, store.settings.is_complete).ok() }
+        Self {
+            reads: store.reads.clone(),
+            separation: Separation::of(routes, store.settings.is_complete).ok(),
+        }
     }
 
     /// Whether it can be of a store with so many routes.

@@ -168,19 +168,22 @@ impl Separation {
     pub fn select(&self, kept: impl Fn(usize) -> bool) -> Selection {
         let mut selection = Selection::default();
         let all = |table: &Table| {
-            (self.is_complete || table.takes_everything) && table.entries.iter().all(|entry| kept(entry.route))
+            (self.is_complete || table.takes_everything)
+                && table.entries.iter().all(|entry| kept(entry.route))
         };
-        if self.is_complete || self.tables.iter().map(|table| table.methods.len()).sum::<usize>() == METHODS {
-            if !self.tables.is_empty() && self.tables.iter().all(all) {
-                selection.allow.insert("*".to_owned());
-                return selection;
-            }
+        let methods: usize = self.tables.iter().map(|table| table.methods.len()).sum();
+        let has_all_methods = self.is_complete || methods == METHODS;
+        if has_all_methods && !self.tables.is_empty() && self.tables.iter().all(all) {
+            selection.allow.insert("*".to_owned());
+            selection.is_wild = !self.is_complete;
+            return selection;
         }
         for table in &self.tables {
             let mut of_table = Selection::default();
             match all(table) {
                 true => {
                     of_table.allow.insert("*".to_owned());
+                    of_table.is_wild = !self.is_complete;
                 }
                 false => table.select(&kept, self.is_complete, &mut of_table),
             }
@@ -249,8 +252,7 @@ impl Table {
         }
         let patterns: Vec<Pattern> =
             (0..table.len()).filter_map(|index| Some(table.template(index)?.pattern())).collect();
-        let builder =
-            Builder { table: &table, patterns: &patterns, is_complete, wholes: RefCell::default() };
+        let builder = Builder { table: &table, patterns: &patterns, is_complete, wholes: RefCell::default() };
         let mut entries = Vec::new();
         for (index, (route, pattern)) in taking.iter().zip(&patterns).enumerate() {
             entries.push(builder.entry(index, *route, pattern)?);
@@ -264,7 +266,8 @@ impl Table {
         let is_kept = |index: &usize| self.entries.get(*index).is_some_and(|entry| kept(entry.route));
         let mut held: BTreeSet<usize> = BTreeSet::new();
         for subtree in &self.subtrees {
-            if !subtree.holds.iter().all(|index| held.contains(index)) && subtree.reaches.iter().all(is_kept) {
+            if !subtree.holds.iter().all(|index| held.contains(index)) && subtree.reaches.iter().all(is_kept)
+            {
                 selection.allow.insert(subtree.pattern.clone());
                 selection.is_wild = true;
                 held.extend(&subtree.holds);
@@ -306,9 +309,8 @@ impl Table {
     /// Takes a route out, in the first way that does no harm.
     fn exclude(&self, sibling: &Sibling, is_kept: impl Fn(&usize) -> bool, selection: &mut Selection) {
         selection.is_entangled = true;
-        let harmless = |way: &&Vec<Exclusion>| {
-            !way.iter().any(|exclusion| exclusion.reaches.iter().any(&is_kept))
-        };
+        let harmless =
+            |way: &&Vec<Exclusion>| !way.iter().any(|exclusion| exclusion.reaches.iter().any(&is_kept));
         let way = sibling.ways.iter().find(harmless).or_else(|| sibling.ways.last());
         for exclusion in way.into_iter().flatten() {
             self.apply(exclusion, &is_kept, selection);
@@ -340,7 +342,8 @@ impl Table {
         for entry in &self.entries {
             let siblings = entry.siblings.iter();
             for sibling in siblings.chain(entry.deeper.iter().flat_map(|deeper| &deeper.each)) {
-                let harmless = |way: &Vec<Exclusion>| way.iter().all(|exclusion| exclusion.reaches.is_empty());
+                let harmless =
+                    |way: &Vec<Exclusion>| way.iter().all(|exclusion| exclusion.reaches.is_empty());
                 if let (false, Some(way)) = (sibling.ways.iter().any(harmless), sibling.ways.last()) {
                     for exclusion in way {
                         add(entry.route, route(&sibling.entry), &exclusion.reaches);
@@ -352,8 +355,13 @@ impl Table {
                     add(entry.route, None, &deeper.all.reaches);
                 }
                 if let Some(denied) = deeper.leads_to.first() {
-                    let others: Vec<usize> =
-                        deeper.all.reaches.iter().filter(|index| !deeper.leads_to.contains(index)).copied().collect();
+                    let others: Vec<usize> = deeper
+                        .all
+                        .reaches
+                        .iter()
+                        .filter(|index| !deeper.leads_to.contains(index))
+                        .copied()
+                        .collect();
                     add(entry.route, route(denied), &others);
                 }
             }

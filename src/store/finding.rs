@@ -221,6 +221,32 @@ codes! {
     KeySetUnused, "key-set-unused", Warning;
     /// A key set has the development key, whose private half everybody has.
     DevelopmentKey, "development-key", Warning;
+    /// Patterns cannot tell these routes apart, so a caller who may call both is denied one, in part or as a whole, under a key without the path.
+    GrantInexact, "grant-inexact", Warning;
+    /// A grant for all that a caller may do can be larger than a response.
+    GrantTooLarge, "grant-too-large", Warning;
+    /// The template cannot be read.
+    TemplateInvalid, "template-invalid", Error;
+    /// Something in the template cannot be known from its text, so it was not checked.
+    TemplateUnresolved, "template-unresolved", Warning;
+    /// Answers are kept under another key than `CACHE_KEY` says.
+    CacheKeyMismatch, "cache-key-mismatch", Error;
+    /// `CACHE_KEY` names a key, but no answers are kept.
+    CacheKeyUnused, "cache-key-unused", Warning;
+    /// The key under which answers are kept does not have the token.
+    TokenNotInKey, "token-not-in-key", Error;
+    /// A route reads more than the key under which its answers are kept.
+    RouteNotCacheable, "route-not-cacheable", Error;
+    /// Answers are kept for as long as a token lives.
+    TtlTooLong, "ttl-too-long", Warning;
+    /// Simple responses do not go with the key, the payload format or `SIMPLE_RESPONSES`.
+    SimpleResponsesMismatch, "simple-responses-mismatch", Error;
+    /// The API has a route that the policy store does not have.
+    RouteUnknown, "route-unknown", Error;
+    /// The policy store has routes that the API does not have.
+    RouteUndeployed, "route-undeployed", Warning;
+    /// A route of the policy store has no authorizer.
+    RouteUnprotected, "route-unprotected", Warning;
 }
 
 impl fmt::Display for Code {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::str::FromStr;
 
-use cedar_policy::{Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator};
+use cedar_policy::{
+    Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator,
+};
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -95,7 +97,8 @@ impl Policies {
             let made = route.resource.as_ref();
             let resource_type = made.map_or(settings.resource.type_name(), |made| &made.entity_type);
             let actions = with_ancestors(entities, &route.action);
-            let matching = policies.iter().filter_map(|policy| policy.for_request(actions.iter(), resource_type));
+            let matching =
+                policies.iter().filter_map(|policy| policy.for_request(actions.iter(), resource_type));
             let mut reads: BTreeSet<Input> = matching.flatten().cloned().collect();
             // A parameter that is not of the type of its attribute denies, whether or not anything reads it.
             let takes_any_text = |name: &String| {

@@ -14,6 +14,7 @@ pub(super) const CEDAR_FILE: &str = "schema.cedarschema";
 pub(super) const JSON_FILE: &str = "schema.cedarschema.json";
 
 /// A schema, with where it was read.
+#[derive(Clone)]
 pub(super) struct StoreSchema {
     pub(super) schema: Schema,
     pub(super) shapes: Shapes,

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::finding::{Code, Finding, Position};
+use super::schema::StoreSchema;
 use crate::call::TokenLocation;
 use crate::resource::{ResourceTemplate, TextTemplate};
 use crate::response::RESERVED_CONTEXT;
-use crate::route::{Method, PathTemplate};
+use crate::route::{Method, PathTemplate, Route};
 use crate::token::TokenType;
 
 /// The settings of a policy store.
@@ -45,6 +46,17 @@ impl Settings {
     /// The Cedar type of the actions that are routes.
     pub fn action_type(&self) -> String {
         qualified(&self.namespace, "Action")
+    }
+
+    /// Where a route comes from: this file, else the schema.
+    pub(super) fn position_of(&self, route: &Route, schema: Option<&StoreSchema>) -> Position {
+        let is_it =
+            |setting: &&RouteSetting| (setting.method, &setting.template) == (route.method, &route.template);
+        match (self.routes.iter().find(is_it), schema) {
+            (Some(setting), _) => setting.position.clone(),
+            (None, Some(schema)) => schema.find(route.action.id().unescaped()),
+            (None, None) => Position::file(FILE),
+        }
     }
 }
 

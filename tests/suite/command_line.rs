@@ -7,6 +7,7 @@ use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use serde_json::{Value, json};
 
 use crate::loopback::{KeyServer, KeyServerFault};
+use crate::oracle::{NotResource, passes};
 use crate::signing::SigningKey;
 use crate::world::{StoreCopy, development_key_set, root, run, stderr, stdout, token};
 
@@ -115,8 +116,16 @@ fn invoke_explains_on_stderr_and_answers_on_stdout() {
     let output = run(&["invoke", "events/token-post-pets-deny.json", "--explain"]);
     assert_eq!(output.status.code(), Some(2));
     let response: Value = serde_json::from_str(&stdout(&output)).unwrap();
-    assert_eq!(response["policyDocument"]["Statement"][0]["Effect"], "Deny");
-    for text in ["denied", "no-matching-permit", "post /pets", "PetStore::User::\"us-east-1_EXAMPLE|b0b"] {
+    let arn = "arn:aws:execute-api:us-east-1:123456789012:ymy8tbxw7b/test/POST/pets";
+    assert!(!passes(Some(&response), arn, NotResource::Honoured));
+    for text in [
+        "denied",
+        "no-matching-permit",
+        "post /pets",
+        "PetStore::User::\"us-east-1_EXAMPLE|b0b",
+        "the whole API, 3 routes allowed",
+        "Allow GET/ GET/pets GET/pets/?*",
+    ] {
         assert!(stderr(&output).contains(text), "{text}: {}", stderr(&output));
     }
 }

@@ -119,7 +119,7 @@ fn the_development_key_is_refused_by_default() {
 fn every_problem_of_the_environment_is_in_one_message() {
     let error = start(&[
         ("BUNDLE_URI", "policies"),
-        ("CACHE_KEY", "token"),
+        ("CACHE_KEY", "all"),
         ("BUNDLE_PUBLIC_KEYS", "x"),
         ("USER_POOL_ARN", "us-east-1_EXAMPLE"),
     ])

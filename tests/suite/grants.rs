@@ -1,15 +1,26 @@
 //! Grants under API Gateway's cache, judged by the oracle.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use cedar_authorizer::arn::MethodArn;
-use cedar_authorizer::grant::{Grant, OfRoutes, Separation};
+use cedar_authorizer::bundle::Bundle;
+use cedar_authorizer::cache_key::CacheKey;
+use cedar_authorizer::call::Call;
+use cedar_authorizer::grant::{Grant, MAX_BYTES, OfRoutes, Scope, Selection, Separation};
+use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::route::Route;
+use cedar_authorizer::source::directory;
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::finding::{Code, Finding};
+use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRunner};
 use serde_json::{Value, json};
 
+use crate::gateway::Request;
 use crate::oracle::{Api, AuthorizerCache, NotResource, arn, passes, requests, route_tables};
+use crate::world::{ISSUED_AT, answer_under, sample_bundle, sample_store, token};
 
 const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/";
 
@@ -48,11 +59,17 @@ const SEQUENCES_OF_A_TABLE: usize = 25;
 /// Whether all readings of a path are one: what is denied on purpose else is not held against a grant.
 fn is_plain(path: &str) -> bool {
     let odd = ["//", "/./", "/..", "%"];
-    !odd.iter().any(|text| path.contains(text)) && !path.ends_with("/.") && (path == "/" || !path.ends_with('/'))
+    !odd.iter().any(|text| path.contains(text))
+        && !path.ends_with("/.")
+        && (path == "/" || !path.ends_with('/'))
 }
 
 /// Plays the requests of a case through the cache under the key `token`.
-fn play(case: &Case, is_complete: bool, grant: impl Fn(OfRoutes, &MethodArn) -> Grant) -> Result<(), TestCaseError> {
+fn play(
+    case: &Case,
+    is_complete: bool,
+    grant: impl Fn(OfRoutes, &MethodArn) -> Grant,
+) -> Result<(), TestCaseError> {
     let (table, sequences) = case;
     let api = Api::new(table.clone());
     let separation = Separation::of(&routes(table), is_complete).unwrap();
@@ -77,9 +94,8 @@ fn play_one(
     let mut cache = AuthorizerCache::default();
     for (verb, path) in requests {
         let called = arn(verb, path);
-        let answer = cache.get_or_call("token", || {
-            Some(response(&grant(of_routes.clone(), &called.parse().unwrap())))
-        });
+        let answer = cache
+            .get_or_call("token", || Some(response(&grant(of_routes.clone(), &called.parse().unwrap()))));
         // REST and HTTP APIs may differ, and a trailing slash may lead to the same route.
         let taken = [api.route(verb, path), api.route_trailing_slash(verb, path), api.route_http(verb, path)];
         let taken: BTreeSet<usize> = taken.into_iter().flatten().collect();
@@ -102,18 +118,170 @@ fn play_one(
     Ok(())
 }
 
-fn run(tables: u32, is_complete: bool) {
-    let mut runner = TestRunner::new(Config { cases: tables, failure_persistence: None, max_shrink_time: 10_000, ..Config::default() });
-    let judged = runner.run(&cases(), |case| play(&case, is_complete, |of_routes, _| of_routes.grant));
-    judged.unwrap_or_else(|failure| panic!("{failure}"));
+type Judgement = Result<(), proptest::test_runner::TestError<Case>>;
+
+fn judge(tables: u32, is_complete: bool, grant: impl Fn(OfRoutes, &MethodArn) -> Grant) -> Judgement {
+    let config = Config {
+        cases: tables,
+        failure_persistence: None,
+        max_shrink_time: 10_000,
+        rng_algorithm: RngAlgorithm::XorShift,
+        ..Config::default()
+    };
+    TestRunner::new(config).run(&cases(), |case| play(&case, is_complete, &grant))
 }
 
 #[test]
 fn fifty_thousand_sequences_are_answered_out_of_the_cache_as_without_it() {
-    run(2_000, false);
+    let judged = judge(2_000, false, |of_routes, _| of_routes.grant);
+    judged.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
 fn and_fifty_thousand_where_the_api_has_no_other_routes() {
-    run(2_000, true);
+    let judged = judge(2_000, true, |of_routes, _| of_routes.grant);
+    judged.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn what_other_authorizers_answer_is_found_wrong() {
+    let everything = || -> MethodArn { format!("{API}GET/").parse().unwrap() };
+    // The one method ARN: whatever is allowed, the next route is not.
+    let one_method = |of_routes: OfRoutes, arn: &MethodArn| match of_routes.grant.allows(arn) {
+        true => Grant::allow(arn).unwrap_or_else(|_| Grant::deny(arn)),
+        false => Grant::deny(arn),
+    };
+    let failure = judge(100, true, one_method).unwrap_err().to_string();
+    assert!(failure.contains("false Deny"), "{failure}");
+    // `*` as soon as anything is allowed.
+    let all = |of_routes: OfRoutes, _: &MethodArn| match of_routes.allowed {
+        0 => Grant::deny(&everything()),
+        _ => {
+            let selection = Selection { allow: ["*".to_owned()].into(), ..Selection::default() };
+            Grant::of_api(API, &selection)
+        }
+    };
+    let failure = judge(100, true, all).unwrap_err().to_string();
+    assert!(failure.contains("false Allow"), "{failure}");
+    // A pattern for each route, and nothing that takes out what it matches beyond.
+    let patterns = |of_routes: OfRoutes, _: &MethodArn| {
+        let Scope::Resource(allowed) = of_routes.grant.statements()[0].scope() else { panic!() };
+        let allow = allowed.iter().map(|pattern| pattern.strip_prefix(API).unwrap().to_owned()).collect();
+        Grant::of_api(API, &Selection { allow, ..Selection::default() })
+    };
+    let failure = judge(200, true, patterns).unwrap_err().to_string();
+    assert!(failure.contains("false Allow"), "{failure}");
+}
+
+/// Whether a request gets through, with a cache and without one, as API Gateway has both.
+fn compare(
+    bundle: &Bundle,
+    cache: &mut AuthorizerCache,
+    key: &str,
+    event: &Value,
+    called: &str,
+) -> (bool, bool) {
+    let call = Call::from_event(event.clone()).unwrap();
+    let now = UnixTime::from_seconds(ISSUED_AT + 1);
+    let answer = |cache_key: &CacheKey| {
+        let outcome = answer_under(cache_key, &call, bundle, now).ok()?;
+        Some(serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap())
+    };
+    let alone = passes(answer(&CacheKey::None).as_ref(), called, NotResource::Honoured);
+    let kept = cache.get_or_call(key, || answer(&CacheKey::Token));
+    (passes(kept.as_ref(), called, NotResource::Honoured), alone)
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 60, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn every_walk_through_the_sample_store_is_answered_as_with_no_cache(
+        walk in prop::collection::vec((0..PEOPLE.len(), 0..4usize), 1..40),
+        kind in 0..4usize,
+    ) {
+        static TOKENS: LazyLock<Vec<String>> =
+            LazyLock::new(|| PEOPLE.iter().map(|name| token(name, json!({}))).collect());
+        static BUNDLE: LazyLock<Bundle> = LazyLock::new(sample_bundle);
+        let mut cache = AuthorizerCache::default();
+        for (person, route) in walk {
+            let (verb, template, path) =
+                [("GET", "/", "/"), ("GET", "/pets", "/pets"), ("POST", "/pets", "/pets"), ("GET", "/pets/{petId}", "/pets/7")][route];
+            let request = Request::new(&TOKENS[person], verb, template, path);
+            let event = [request.rest(), request.token(), request.http1(), request.http2()][kind].clone();
+            let arn = event.get("methodArn").or(event.get("routeArn")).unwrap().as_str().unwrap().to_owned();
+            let (cached, alone) = compare(&BUNDLE, &mut cache, PEOPLE[person], &event, &arn);
+            prop_assert_eq!(cached, alone, "{} {} {}", PEOPLE[person], verb, path);
+        }
+    }
+}
+
+/// All of `personas.toml`.
+const PEOPLE: [&str; 7] = ["alice", "bob", "carol", "dave", "erin", "mallory", "olivia"];
+
+/// The sample store with a thousand routes more: resources with sub-resources, as APIs have them.
+fn thousand_routes(is_complete: bool) -> (Store, Vec<Finding>, Vec<(String, String)>) {
+    let mut files = directory::read(&sample_store()).unwrap();
+    let mut table = Vec::new();
+    for number in 0..250 {
+        for (verb, template) in [
+            ("get", format!("/r{number}")),
+            ("post", format!("/r{number}")),
+            ("get", format!("/r{number}/{{id}}")),
+            ("get", format!("/r{number}/{{id}}/parts/{{part}}")),
+        ] {
+            table.push((verb.to_owned(), template));
+        }
+    }
+    let actions: Vec<String> =
+        table.iter().map(|(verb, template)| format!("{:?}", format!("{verb} {template}"))).collect();
+    let text = |name: &str| String::from_utf8(files.get(name).unwrap().to_vec()).unwrap();
+    let mut schema = text("schema.cedarschema");
+    schema.truncate(schema.rfind('}').unwrap());
+    schema += &format!(
+        "action {} appliesTo {{ principal: User, resource: Application, context: {{ token: Token }} }};\n}}",
+        actions.join(", ")
+    );
+    let settings = text("store.toml") + if is_complete { "\n[api]\ncomplete = true\n" } else { "" };
+    files.insert("schema.cedarschema".to_owned(), schema.into_bytes());
+    files.insert("store.toml".to_owned(), settings.into_bytes());
+    let (store, findings) = Store::check(&files);
+    (store.unwrap_or_else(|| panic!("{findings:#?}")), findings, table)
+}
+
+#[test]
+fn a_thousand_routes_stay_within_the_limits_or_fall_back_and_check_had_said_which() {
+    for is_complete in [false, true] {
+        let (store, findings, _) = thousand_routes(is_complete);
+        let said = |code: Code| findings.iter().any(|finding| finding.code == code);
+        assert!(said(Code::GrantTooLarge), "{is_complete}");
+        // Between `/r/{id}` and `/r/{id}/parts/{part}` lie paths that no route takes.
+        assert_eq!(said(Code::GrantInexact), !is_complete);
+
+        let separation = Separation::of(store.routes.routes(), is_complete).unwrap();
+        let all: Vec<usize> = (0..store.routes.routes().len()).collect();
+        let some = |each: usize| all.iter().copied().filter(|route| route % each == 1).collect::<Vec<_>>();
+        let everybody = Grant::of_routes(API, &separation, &all, None).unwrap();
+        assert_eq!(everybody.left_out == 0, is_complete, "all routes of a complete API are one pattern");
+        for (allowed, fits) in [(some(2), false), (some(100), true), (vec![700], true), (vec![], true)] {
+            for requested in [None, allowed.last().copied()] {
+                let grant = Grant::of_routes(API, &separation, &allowed, requested).unwrap();
+                assert!(grant.grant.size() <= MAX_BYTES);
+                assert_eq!(grant.left_out == 0, fits, "{is_complete} {}", allowed.len());
+                // What was asked for is always among them, and what is not allowed never.
+                for (index, route) in store.routes.routes().iter().enumerate() {
+                    let path = route
+                        .template
+                        .to_string()
+                        .replace("{id}", "7")
+                        .replace("{part}", "8")
+                        .replace("{petId}", "9");
+                    let called: MethodArn = arn(&route.method.name().to_uppercase(), &path).parse().unwrap();
+                    let passes = grant.grant.allows(&called);
+                    assert!(!passes || allowed.contains(&index), "{route}");
+                    assert!(passes || requested != Some(index), "{route}");
+                }
+            }
+        }
+    }
 }

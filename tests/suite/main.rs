@@ -48,6 +48,9 @@ mod signing;
 // Broken policy stores and what is said of them.
 #[cfg(test)]
 mod stores;
+// What `check` says of SAM and CloudFormation templates.
+#[cfg(test)]
+mod templates;
 // Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;

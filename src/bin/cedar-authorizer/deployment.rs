@@ -274,15 +274,3 @@ pub enum ProblemKind {
     /// A value that only a deployment knows.
     Unresolved,
 }
-
-impl ProblemKind {
-    /// A stable name for programs.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Invalid => "template-invalid",
-            Self::NotRead => "template-not-read",
-            Self::Syntax => "template-syntax",
-            Self::Unresolved => "template-unresolved",
-        }
-    }
-}

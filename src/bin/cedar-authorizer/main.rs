@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod deployment;
 mod invoke;
 mod output;
 mod store;

@@ -85,13 +85,22 @@ pub fn warn(line: &impl Display) {
 
 /// A finding as people read it: what, where, what to do.
 pub fn finding(finding: &Finding, store: &str) -> String {
+    finding_in(finding, &format!("{store}/"))
+}
+
+/// The same of a template, whose position has the whole path.
+pub fn finding_of_template(finding: &Finding) -> String {
+    finding_in(finding, "")
+}
+
+fn finding_in(finding: &Finding, folder: &str) -> String {
     let Finding { severity, code, position, message, hint } = finding;
     let style = match severity {
         Severity::Error => ERROR,
         Severity::Warning => WARNING,
     };
     let head = paint(style, &format!("{severity}[{code}]"));
-    let place = format!("{store}/{position}");
+    let place = format!("{folder}{position}");
     let hint = hint.as_ref().map(|hint| format!("\n  {} {hint}", paint(HINT, "help:")));
     format!("{head}: {message}\n  {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default())
 }

@@ -24,7 +24,9 @@ fn shown(text: &str, parameters: &[(&str, &str)]) -> Vec<String> {
         }
     }
     lines.extend(
-        problems.iter().map(|Problem { place, kind, message }| format!("{place} {}: {message}", kind.code())),
+        problems
+            .iter()
+            .map(|Problem { place, kind, message }| format!("{place} {}: {message}", code_of(*kind))),
     );
     lines
 }
@@ -34,6 +36,15 @@ fn show<T: Display>(setting: &Setting<T>) -> String {
         Setting::Absent => "-".to_owned(),
         Setting::Given { value, .. } => value.to_string(),
         Setting::Unresolved { .. } => "?".to_owned(),
+    }
+}
+
+fn code_of(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Invalid => "template-invalid",
+        ProblemKind::NotRead => "template-not-read",
+        ProblemKind::Syntax => "template-syntax",
+        ProblemKind::Unresolved => "template-unresolved",
     }
 }
 
@@ -488,7 +499,7 @@ fn what_cannot_be_resolved_is_a_problem_at_its_place() {
         let found: Vec<String> = read
             .problems
             .iter()
-            .map(|Problem { place, kind, message }| format!("{place} {}: {message}", kind.code()))
+            .map(|Problem { place, kind, message }| format!("{place} {}: {message}", code_of(*kind)))
             .collect();
         let expected =
             format!("13:37 template-{code}: `AuthorizerResultTtlInSeconds` of `Auth` is not known: {reason}");
@@ -679,7 +690,7 @@ fn what_is_no_template_says_so() {
         let Deployment { apis, problems } = Deployment::read(text, &BTreeMap::new());
         assert_eq!(apis, [], "{text:.40}");
         assert_eq!(problems.len(), 1, "{text:.40}: {problems:?}");
-        assert_eq!(problems[0].kind.code(), format!("template-{code}"), "{text:.40}");
+        assert_eq!(code_of(problems[0].kind), format!("template-{code}"), "{text:.40}");
         assert!(problems[0].message.starts_with(message), "{text:.40}: {}", problems[0].message);
     }
 }

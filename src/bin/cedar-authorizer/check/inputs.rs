@@ -1,0 +1,45 @@
+//! `check --inputs`: what each route reads of a call, and under which cache keys it can be answered.
+
+use cedar_authorizer::cache_key::CacheKey;
+use cedar_authorizer::store::Store;
+use serde::Serialize;
+
+/// What a route reads, and the least that its cache key must have.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteInputs {
+    route: String,
+    reads: Vec<String>,
+    cache_key: String,
+}
+
+/// All routes, in the order of the route table.
+pub fn of(store: &Store) -> Vec<RouteInputs> {
+    let routes = store.routes.routes().iter().zip(&store.reads);
+    let of_route = routes.map(|(route, reads)| {
+        let reads: Vec<_> = reads.iter().filter(|input| input.matters_to(route)).collect();
+        RouteInputs {
+            route: route.to_string(),
+            cache_key: CacheKey::least_for(reads.iter().copied(), &store.settings.token_location).to_string(),
+            reads: reads.iter().map(ToString::to_string).collect(),
+        }
+    });
+    of_route.collect()
+}
+
+/// A line for people for each of them.
+pub fn lines(routes: &[RouteInputs]) -> Vec<String> {
+    let width = |text: fn(&RouteInputs) -> usize| routes.iter().map(text).max().unwrap_or(0);
+    let (route_width, reads_width) = (width(|route| route.route.len()), width(|route| reads(route).len()));
+    let line = |route: &RouteInputs| {
+        format!("{:<route_width$}  {:<reads_width$}  {}", route.route, reads(route), route.cache_key)
+    };
+    routes.iter().map(line).collect()
+}
+
+fn reads(route: &RouteInputs) -> String {
+    match route.reads.is_empty() {
+        true => "token and route alone".to_owned(),
+        false => route.reads.join(", "),
+    }
+}

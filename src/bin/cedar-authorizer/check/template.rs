@@ -1,0 +1,293 @@
+//! `check --template`: where the authorizers of a template, `CACHE_KEY` and the policy store disagree.
+
+use std::collections::BTreeSet;
+
+use cedar_authorizer::cache_key::{CacheKey, IdentitySourceExpression, Span};
+use cedar_authorizer::call::{Api, TokenLocation};
+use cedar_authorizer::route::{Route, RouteTable};
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::finding::{Code, Finding, Position};
+
+use crate::deployment::{
+    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, Deployment, Place, ProblemKind, Protection,
+    Setting,
+};
+
+/// Compares a template with a store. `file` is the template as findings name it.
+pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seconds: u32) -> Vec<Finding> {
+    let mut audit = Audit { store, file, token_life_seconds, findings: Vec::new() };
+    for problem in &deployment.problems {
+        let code = match problem.kind {
+            ProblemKind::Syntax => Code::TemplateInvalid,
+            ProblemKind::Invalid | ProblemKind::NotRead | ProblemKind::Unresolved => Code::TemplateUnresolved,
+        };
+        audit.add(code, problem.place, &problem.message, "");
+    }
+    let authorizers = deployment.apis.iter().map(|api| api.authorizers.len()).sum::<usize>();
+    if authorizers == 0 && deployment.problems.iter().all(|problem| problem.kind != ProblemKind::Syntax) {
+        let place = Place { line: 1, column: 1 };
+        audit.add(Code::TemplateUnresolved, place, "there is no Lambda authorizer in the template", "");
+    }
+    for api in &deployment.apis {
+        for authorizer in &api.authorizers {
+            audit.authorizer(api, authorizer);
+        }
+        audit.routes(api);
+    }
+    audit.findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+    audit.findings
+}
+
+struct Audit<'a> {
+    store: &'a Store,
+    file: &'a str,
+    token_life_seconds: u32,
+    findings: Vec<Finding>,
+}
+
+impl Audit<'_> {
+    fn add(&mut self, code: Code, place: Place, message: &str, hint: &str) {
+        let finding = Finding::new(code, Position::line(self.file, place.line, place.column), message);
+        self.findings.push(if hint.is_empty() { finding } else { finding.hint(hint) });
+    }
+
+    fn authorizer(&mut self, api: &DeployedApi, authorizer: &DeployedAuthorizer) {
+        let location = &self.store.settings.token_location;
+        let name = &authorizer.name;
+        let place = authorizer.position;
+        let ttl = authorizer.effective_ttl(api.kind);
+        let key = key_of(api, authorizer, ttl);
+        let ttl_place = authorizer.ttl_seconds.place().unwrap_or(place);
+
+        if let Some(seconds) = ttl.filter(|seconds| *seconds >= self.token_life_seconds) {
+            let message = format!(
+                "authorizer `{name}` keeps answers for {seconds} s, which is as long as a token lives ({} s): an \
+                 expired or revoked token stays good for up to that long",
+                self.token_life_seconds
+            );
+            self.add(Code::TtlTooLong, ttl_place, &message, "a few minutes save nearly as many calls");
+        }
+        // Without identity sources a WebSocket or HTTP API always asks the function.
+        if let Some(key) = key.as_ref().filter(|key| !key.holds_token(location)) {
+            let message = format!(
+                "authorizer `{name}` keeps answers under `{key}`, which does not have the token: one caller gets \
+                 the answers of another"
+            );
+            let hint = format!("add the header `{}` to its identity sources", location.header);
+            self.add(
+                Code::TokenNotInKey,
+                authorizer.identity_sources.place().unwrap_or(place),
+                &message,
+                &hint,
+            );
+        }
+        if let Some(key) = &key {
+            self.cache_key(authorizer, key, ttl_place);
+            self.inputs(api, authorizer, key);
+        }
+        self.simple_responses(api, authorizer, key.as_ref());
+    }
+
+    /// `CACHE_KEY` against what API Gateway does.
+    fn cache_key(&mut self, authorizer: &DeployedAuthorizer, key: &CacheKey, ttl_place: Place) {
+        let Some(function) = &authorizer.function else {
+            return;
+        };
+        let (declared, place) = match &function.cache_key {
+            Setting::Absent => ("token", authorizer.position),
+            Setting::Given { value, place } => (value.as_str(), *place),
+            Setting::Unresolved { .. } => return,
+        };
+        let (name, function) = (&authorizer.name, &function.name);
+        let Ok(declared) = declared.parse::<CacheKey>() else {
+            self.add(
+                Code::CacheKeyMismatch,
+                place,
+                &format!("CACHE_KEY of `{function}` is `{declared}`, which is none"),
+                "",
+            );
+            return;
+        };
+        let declared = match authorizer.kind {
+            AuthorizerKind::Token => declared.of(Api::RestToken).clone(),
+            AuthorizerKind::Request => declared,
+        };
+        if *key == CacheKey::None {
+            if declared != CacheKey::None {
+                let message = format!(
+                    "authorizer `{name}` keeps no answers (its TTL is 0), but CACHE_KEY of `{function}` is `{declared}`"
+                );
+                let hint = "set CACHE_KEY=none, or a TTL: as it is, routes may be denied for no reason";
+                self.add(Code::CacheKeyUnused, place, &message, hint);
+            }
+            return;
+        }
+        let is_covered = match (&declared, key) {
+            (CacheKey::None, _) => false,
+            // Each answer is right for more than it is kept for.
+            (CacheKey::Token, _) => true,
+            (CacheKey::Sources(declared), CacheKey::Sources(actual)) => {
+                declared.iter().all(|source| actual.contains(source))
+            }
+            (CacheKey::Sources(_), _) => false,
+        };
+        if !is_covered {
+            let message = format!(
+                "authorizer `{name}` keeps answers under `{key}`, but CACHE_KEY of `{function}` is `{declared}`: \
+                 answers are applied to requests that they were not made for"
+            );
+            let hint = format!("set CACHE_KEY={key}, or the TTL to 0 with CACHE_KEY=none");
+            self.add(Code::CacheKeyMismatch, ttl_place, &message, &hint);
+        }
+    }
+
+    /// Routes that read more than the key has.
+    fn inputs(&mut self, api: &DeployedApi, authorizer: &DeployedAuthorizer, key: &CacheKey) {
+        let routes =
+            api.routes.iter().filter(|route| route.protection == Protection::Lambda(authorizer.name.clone()));
+        for deployed in routes {
+            for (route, index) in self.known(&deployed.verb, &deployed.path) {
+                let reads = self.store.reads.get(index).into_iter().flatten();
+                let beyond: Vec<String> = reads
+                    .filter(|input| input.matters_to(&route) && !key.covers(input))
+                    .map(ToString::to_string)
+                    .collect();
+                if beyond.is_empty() {
+                    continue;
+                }
+                let message = format!(
+                    "`{route}` reads {}, which is not in the key of `{}`, `{key}`: it is always denied",
+                    beyond.join(", "),
+                    authorizer.name
+                );
+                let all = self
+                    .store
+                    .reads
+                    .get(index)
+                    .into_iter()
+                    .flatten()
+                    .filter(|input| input.matters_to(&route));
+                let least = CacheKey::least_for(all, &self.store.settings.token_location);
+                let hint = match least {
+                    CacheKey::None => "only a TTL of 0 with CACHE_KEY=none can answer it".to_owned(),
+                    key => format!("give it an authorizer with the identity sources {key}, or a TTL of 0"),
+                };
+                self.add(Code::RouteNotCacheable, deployed.position, &message, &hint);
+            }
+        }
+    }
+
+    fn simple_responses(
+        &mut self,
+        api: &DeployedApi,
+        authorizer: &DeployedAuthorizer,
+        key: Option<&CacheKey>,
+    ) {
+        let place = authorizer.simple_responses.place().unwrap_or(authorizer.position);
+        let name = &authorizer.name;
+        let is_simple = authorizer.simple_responses.value().copied().unwrap_or(false);
+        if is_simple && authorizer.payload_version.value().is_some_and(|version| version != "2.0") {
+            let message = format!("authorizer `{name}` has simple responses, but not payload format 2.0");
+            self.add(Code::SimpleResponsesMismatch, place, &message, "set the payload format version to 2.0");
+        }
+        if is_simple && key.is_some_and(|key| key.span() == Span::Api) {
+            let message = format!(
+                "authorizer `{name}` has simple responses and keeps them for all routes: one boolean would answer \
+                 for every route of the API"
+            );
+            let hint = "add `$context.routeKey` to the identity sources, or turn simple responses off";
+            self.add(Code::SimpleResponsesMismatch, place, &message, hint);
+        }
+        let Some(function) = authorizer.function.as_ref().filter(|_| api.kind == ApiKind::Http) else {
+            return;
+        };
+        let declared = match &function.simple_responses {
+            Setting::Absent => false,
+            Setting::Given { value, .. } => value == "true",
+            Setting::Unresolved { .. } => return,
+        };
+        let is_format_2 = authorizer.payload_version.value().is_some_and(|version| version == "2.0");
+        if !authorizer.simple_responses.is_unresolved() && is_format_2 && declared != is_simple {
+            let message = format!(
+                "authorizer `{name}` {} simple responses, but SIMPLE_RESPONSES of `{}` is {declared}: every call \
+                 would be answered 500",
+                if is_simple { "has" } else { "has no" },
+                function.name
+            );
+            self.add(
+                Code::SimpleResponsesMismatch,
+                place,
+                &message,
+                &format!("set SIMPLE_RESPONSES={is_simple}"),
+            );
+        }
+    }
+
+    /// The routes of the template against those of the store.
+    fn routes(&mut self, api: &DeployedApi) {
+        let is_ours = |protection: &Protection| matches!(protection, Protection::Lambda(name) if api.authorizers.iter().any(|known| known.name == *name));
+        if !api.routes.iter().any(|route| is_ours(&route.protection)) {
+            return;
+        }
+        let mut found: BTreeSet<usize> = BTreeSet::new();
+        for deployed in &api.routes {
+            let known = self.known(&deployed.verb, &deployed.path);
+            found.extend(known.iter().map(|(_, index)| *index));
+            let (verb, path) = (&deployed.verb, &deployed.path);
+            if is_ours(&deployed.protection) && known.is_empty() {
+                let message = format!("the policy store has no route `{verb} {path}`: it is always denied");
+                let hint = match self.store.settings.is_complete {
+                    true => "add it, or take `complete` out of `[api]`: grants rely on it",
+                    false => "add an action of that name, or a `[[routes]]`",
+                };
+                self.add(Code::RouteUnknown, deployed.position, &message, hint);
+            }
+            if deployed.protection == Protection::Nothing && !known.is_empty() && verb != "OPTIONS" {
+                let message = format!("`{verb} {path}` has no authorizer: everybody may call it");
+                self.add(Code::RouteUnprotected, deployed.position, &message, "");
+            }
+        }
+        let missing: Vec<String> = self
+            .store
+            .routes
+            .routes()
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !found.contains(index))
+            .map(|(_, route)| format!("`{route}`"))
+            .collect();
+        if !missing.is_empty() {
+            let message =
+                format!("`{}` has not all routes of the policy store: {}", api.name, missing.join(", "));
+            self.add(Code::RouteUndeployed, api.position, &message, "");
+        }
+    }
+
+    /// The routes of the store that a route of the template leads to: `ANY` to several.
+    fn known(&self, verb: &str, path: &str) -> Vec<(Route, usize)> {
+        let table: &RouteTable = &self.store.routes;
+        let verbs: Vec<&str> = match verb {
+            "ANY" => vec!["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
+            verb => vec![verb],
+        };
+        let indices: BTreeSet<usize> =
+            verbs.iter().filter_map(|verb| table.get(Some(verb), path).ok()).collect();
+        indices.into_iter().filter_map(|index| Some((table.routes().get(index)?.clone(), index))).collect()
+    }
+}
+
+/// What API Gateway keeps the answers of an authorizer under. `None`: that cannot be known.
+fn key_of(api: &DeployedApi, authorizer: &DeployedAuthorizer, ttl: Option<u32>) -> Option<CacheKey> {
+    if ttl? == 0 || api.kind == ApiKind::WebSocket {
+        return Some(CacheKey::None);
+    }
+    let sources: Vec<IdentitySourceExpression> = match &authorizer.identity_sources {
+        Setting::Given { value, .. } => {
+            value.iter().map(|source| source.parse().ok()).collect::<Option<_>>()?
+        }
+        // The default of both.
+        Setting::Absent => vec![IdentitySourceExpression::Header(TokenLocation::default().header)],
+        Setting::Unresolved { .. } => return None,
+    };
+    Some(CacheKey::Sources(sources))
+}
