@@ -194,6 +194,14 @@ fn request_types(schema: &Schema) -> HashMap<EntityUid, RequestTypes> {
     schema.actions().map(|action| (action.clone(), types(action))).collect()
 }
 
+/// The files of the policy store in a bundle, to build another bundle of it.
+///
+/// # Errors
+/// [`InvalidArchive`].
+pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
+    archive::unpack(bytes).map(|(_, files)| files)
+}
+
 /// Whether the development key is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DevelopmentKeys {

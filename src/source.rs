@@ -1,7 +1,7 @@
 //! Where the bundle comes from.
 
 pub mod directory;
-mod s3;
+pub mod s3;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,8 @@
 //! Bundles in S3.
 
+#[cfg(feature = "cli")]
+pub mod publish;
+
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;

@@ -194,7 +194,7 @@ fn a_wrong_usage_is_not_a_denial() {
 
 #[test]
 fn every_verb_has_help_with_examples() {
-    for verb in [[].as_slice(), &["check"], &["token"], &["invoke"], &["build"]] {
+    for verb in [[].as_slice(), &["check"], &["token"], &["invoke"], &["build"], &["publish"]] {
         let output = run(&[verb, &["--help"]].concat());
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("Examples:"), "{verb:?}");
@@ -206,7 +206,7 @@ fn the_function_is_built_without_the_command_line() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let features = manifest["features"]["cli"].as_array().unwrap();
-    for dependency in ["anstream", "anstyle", "clap", "tempfile"] {
+    for dependency in ["anstream", "anstyle", "clap", "indicatif", "tempfile"] {
         assert!(manifest["dependencies"][dependency]["optional"].as_bool().unwrap(), "{dependency}");
         assert!(features.contains(&format!("dep:{dependency}").into()), "{dependency}");
     }

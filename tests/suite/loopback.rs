@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`RuntimeApi`] | the Lambda Runtime API | the freeze between invocations, the deadline being enforced, extensions, snapshots |
 //! | [`Function`] | the Lambda service running the executable | memory and CPU limits, restarts, IAM: its credentials are made up |
-//! | [`S3`] | S3's `GetObject` | every other operation, ranges, checksums, and whether a signature is right (only that there is one) |
+//! | [`S3`] | S3's `GetObject` and `PutObject` | every other operation, ranges, checksums but SHA-256, and whether a signature is right (only that there is one) |
 //! | [`KeyServer`] | an issuer's key set URL | TLS, and issuing tokens |
 //!
 //! Each server binds a free port, runs on a thread of its own and stops when dropped, so tests are
@@ -17,7 +17,7 @@ mod function;
 mod key_server;
 /// The other end of the runtime's long poll.
 mod runtime_api;
-/// Objects with versions and entity tags, and the ways in which reading them goes wrong.
+/// Objects with versions and entity tags, and the ways in which reading and writing them goes wrong.
 mod s3;
 
 pub use function::Function;

@@ -42,6 +42,9 @@ mod personas;
 // Tokens of OpenID Connect providers: every algorithm, and one fault each.
 #[cfg(test)]
 mod providers;
+// `publish` against S3: the protocol, its races and its faults.
+#[cfg(test)]
+mod publishing;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;

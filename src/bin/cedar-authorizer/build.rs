@@ -45,12 +45,10 @@ pub struct Build {
 
 impl Build {
     pub fn run(self) -> Result<Exit, Failure> {
-        let (mut store, mut files) = self.store.open()?;
-        if self.pin_jwks {
-            pin_keys(&store, &mut files)?;
-            store = Store::open(&files)
-                .map_err(|_| Failure::invalid("the fetched keys make the store invalid"))?;
-        }
+        let (store, files) = match self.pin_jwks {
+            true => open_pinned(&self.store)?,
+            false => self.store.open()?,
+        };
         let bytes = bundle::build(&store, &files, self.revision).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
@@ -66,6 +64,16 @@ impl Build {
             bytes.len(),
         ))?;
         Ok(Exit::Fine)
+    }
+}
+
+/// Reads and checks the store, and adds the keys that it leaves to be fetched.
+pub fn open_pinned(store: &StoreArgs) -> Result<(Store, StoreFiles), Failure> {
+    let (store, mut files) = store.open()?;
+    pin_keys(&store, &mut files)?;
+    match Store::open(&files) {
+        Ok(store) => Ok((store, files)),
+        Err(_) => Err(Failure::invalid("the fetched keys make the store invalid")),
     }
 }
 

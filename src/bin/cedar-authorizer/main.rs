@@ -5,6 +5,7 @@ mod check;
 mod deployment;
 mod invoke;
 mod output;
+mod publish;
 mod store;
 mod token;
 
@@ -29,6 +30,7 @@ enum Command {
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
+    Publish(publish::Publish),
 }
 
 const EXAMPLES: &str = "\
@@ -37,6 +39,7 @@ Examples:
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
+  cedar-authorizer publish --to s3://bucket/petstore.bundle   make a new revision and put it there
 
 Exit codes:
   0  fine
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),
+        Command::Publish(publish) => publish.run(),
     };
     result.unwrap_or_else(Failure::report).into()
 }

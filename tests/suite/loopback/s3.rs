@@ -5,26 +5,32 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::Barrier;
 
 use super::{Server, close_connection, exchange};
 
-/// `GetObject` for any number of buckets, all versioned, in path style: the SDK's choice when the
-/// endpoint is an IP address.
+/// `GetObject` and `PutObject` for any number of buckets, all versioned, in path style: the SDK's
+/// choice when the endpoint is an IP address.
 ///
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 pub struct S3 {
     server: Server,
     shelf: Arc<Shelf>,
 }
 
-/// What goes wrong with the GETs to come; a request that is not signed fails in any case.
+/// What goes wrong with the GETs to come, or the PUTs of a key; a request that is not signed fails
+/// in any case.
 #[derive(Clone, Copy)]
 pub enum S3Fault {
     None,
@@ -38,8 +44,16 @@ pub enum S3Fault {
     Slow(Duration),
     /// The `Content-Length` of the whole object, half of its bytes, and the end of the connection.
     Truncated,
-    /// The end of the connection, with no answer.
+    /// The end of the connection, with no answer. Nothing was stored.
     Reset,
+    /// An error of this status and code.
+    Error(u16, &'static str),
+    /// A redirect to another region, which the SDK does not follow.
+    Region(&'static str),
+    /// Of a PUT: it was done, and the connection ends with no answer.
+    AnswerLost,
+    /// Of a PUT: nothing was stored, and there is no answer until the client goes away.
+    Hang,
 }
 
 impl S3 {
@@ -48,9 +62,15 @@ impl S3 {
         let shelf = Arc::new(Shelf {
             objects: Mutex::default(),
             fault: Mutex::new(S3Fault::None),
+            put_faults: Mutex::default(),
+            meeting: Mutex::default(),
             requests: AtomicUsize::new(0),
+            puts: AtomicUsize::new(0),
         });
-        let router = Router::new().route("/{bucket}/{*key}", get(get_object)).with_state(Arc::clone(&shelf));
+        let router = Router::new()
+            .route("/{bucket}/{*key}", get(get_object).put(put_object))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(Arc::clone(&shelf));
         Self { server: Server::start(router), shelf }
     }
 
@@ -63,15 +83,61 @@ impl S3 {
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> String {
         let mut objects = self.shelf.objects.lock().unwrap();
         let versions = objects.entry(format!("{bucket}/{key}")).or_default();
-        let version = Version::new(versions.len() + 1, bytes.into());
+        let version = Version::new(versions.len() + 1, bytes.into(), &HeaderMap::new());
         let id = version.id.clone();
         versions.push(version);
         id
     }
 
+    /// The current version of an object: its bytes, and the headers that came with its PUT.
+    pub fn object(&self, bucket: &str, key: &str) -> Option<(Bytes, HeaderMap)> {
+        let version = self.shelf.find(bucket, key, None).ok()?;
+        Some((version.bytes, version.kept))
+    }
+
+    /// The keys of a bucket, in order.
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let objects = self.shelf.objects.lock().unwrap();
+        let prefix = format!("{bucket}/");
+        let mut keys: Vec<String> =
+            objects.keys().filter_map(|path| path.strip_prefix(&prefix).map(str::to_owned)).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Changes the bytes of the current version, and nothing else of it.
+    pub fn alter(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
+        let mut objects = self.shelf.objects.lock().unwrap();
+        let version = objects.get_mut(&format!("{bucket}/{key}")).and_then(|versions| versions.last_mut());
+        let version = version.unwrap();
+        version.kept.remove(CHECKSUM);
+        version.bytes = bytes.into();
+    }
+
+    /// Removes an object with all its versions.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        self.shelf.objects.lock().unwrap().remove(&format!("{bucket}/{key}")).unwrap();
+    }
+
     /// Holds from the next request on, until another one is set.
     pub fn fault(&self, fault: S3Fault) {
         *self.shelf.fault.lock().unwrap() = fault;
+    }
+
+    /// Holds for the PUTs of a key from the next one on, until another one is set.
+    pub fn fault_put(&self, key: &str, fault: S3Fault) {
+        self.shelf.put_faults.lock().unwrap().insert(key.to_owned(), fault);
+    }
+
+    /// The GETs of a key wait until so many of them are there. Holds for those, not for later ones.
+    pub fn meet(&self, key: &str, count: usize) {
+        *self.shelf.meeting.lock().unwrap() =
+            Some(Meeting { key: key.to_owned(), awaited: count, barrier: Arc::new(Barrier::new(count)) });
+    }
+
+    /// How many PUTs have come so far, with the SDK's retries and those that failed.
+    pub fn puts(&self) -> usize {
+        self.shelf.puts.load(Ordering::SeqCst)
     }
 
     /// How many GETs have come so far, with the SDK's retries and those that failed.
@@ -84,7 +150,16 @@ struct Shelf {
     /// By `bucket/key`, oldest version first, never empty.
     objects: Mutex<HashMap<String, Vec<Version>>>,
     fault: Mutex<S3Fault>,
+    put_faults: Mutex<HashMap<String, S3Fault>>,
+    meeting: Mutex<Option<Meeting>>,
     requests: AtomicUsize,
+    puts: AtomicUsize,
+}
+
+struct Meeting {
+    key: String,
+    awaited: usize,
+    barrier: Arc<Barrier>,
 }
 
 #[derive(Clone)]
@@ -92,10 +167,12 @@ struct Version {
     id: String,
     etag: String,
     bytes: Bytes,
+    /// Type, checksum and user metadata, as the PUT had them.
+    kept: HeaderMap,
 }
 
 impl Version {
-    fn new(number: usize, bytes: Bytes) -> Self {
+    fn new(number: usize, bytes: Bytes, headers: &HeaderMap) -> Self {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
         Self {
@@ -103,6 +180,11 @@ impl Version {
             // As long as S3's MD5, and like it the same for the same bytes.
             etag: format!("\"{:016x}{:016x}\"", hasher.finish(), bytes.len()),
             bytes,
+            kept: headers
+                .iter()
+                .filter(|(name, _)| is_kept(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
         }
     }
 
@@ -113,6 +195,11 @@ impl Version {
             ("x-amz-version-id", self.id.clone()),
         ]
     }
+}
+
+/// What S3 stores beside the bytes and sends back, of what the tests look at.
+fn is_kept(name: &HeaderName) -> bool {
+    name == header::CONTENT_TYPE || name == CHECKSUM || name.as_str().starts_with("x-amz-meta-")
 }
 
 async fn get_object(
@@ -127,7 +214,7 @@ async fn get_object(
     }
     let fault = *shelf.fault.lock().unwrap();
     match fault {
-        S3Fault::None | S3Fault::Truncated => {}
+        S3Fault::None | S3Fault::Truncated | S3Fault::AnswerLost => {}
         S3Fault::Forbidden => return failure(StatusCode::FORBIDDEN, "AccessDenied"),
         S3Fault::NotFound => return failure(StatusCode::NOT_FOUND, "NoSuchKey"),
         S3Fault::InternalError => {
@@ -135,6 +222,12 @@ async fn get_object(
         }
         S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
         S3Fault::Reset => close_connection(),
+        S3Fault::Error(status, code) => return error(status, code),
+        S3Fault::Region(region) => return redirect(region),
+        S3Fault::Hang => std::future::pending().await,
+    }
+    if let Some(barrier) = shelf.meeting_of(&key) {
+        barrier.wait().await;
     }
     let version = match shelf.find(&bucket, &key, query.get("versionId")) {
         Ok(version) => version,
@@ -148,15 +241,49 @@ async fn get_object(
         S3Fault::Truncated => body_cut_after(version.bytes.slice(..length / 2)),
         _ => Body::from(version.bytes.clone()),
     };
-    (
-        version.headers(),
-        [
-            (header::CONTENT_LENGTH, length.to_string()),
-            (header::CONTENT_TYPE, "binary/octet-stream".to_owned()),
-        ],
-        body,
-    )
-        .into_response()
+    let mut kept = version.kept.clone();
+    kept.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("binary/octet-stream"));
+    (version.headers(), [(header::CONTENT_LENGTH, length.to_string())], kept, body).into_response()
+}
+
+async fn put_object(
+    State(shelf): State<Arc<Shelf>>,
+    Path((bucket, key)): Path<(String, String)>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response {
+    shelf.puts.fetch_add(1, Ordering::SeqCst);
+    if !is_signed(&headers) {
+        return failure(StatusCode::FORBIDDEN, "AccessDenied");
+    }
+    let fault = shelf.put_faults.lock().unwrap().get(&key).copied().unwrap_or(S3Fault::None);
+    match fault {
+        S3Fault::None | S3Fault::AnswerLost => {}
+        S3Fault::Forbidden => return failure(StatusCode::FORBIDDEN, "AccessDenied"),
+        S3Fault::NotFound => return failure(StatusCode::NOT_FOUND, "NoSuchKey"),
+        S3Fault::InternalError => {
+            return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+        }
+        S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
+        S3Fault::Truncated | S3Fault::Reset => close_connection(),
+        S3Fault::Error(status, code) => return error(status, code),
+        S3Fault::Region(region) => return redirect(region),
+        S3Fault::Hang => std::future::pending().await,
+    }
+    if headers.get(CHECKSUM).is_some_and(|sent| sent.as_bytes() != checksum(&bytes).as_bytes()) {
+        return failure(StatusCode::BAD_REQUEST, "BadDigest");
+    }
+    let stored = shelf.store(&bucket, &key, &headers, bytes);
+    match (fault, stored) {
+        (S3Fault::AnswerLost, Ok(_)) => close_connection(),
+        (_, Ok(version)) => version.headers().into_response(),
+        (_, Err((status, code))) => failure(status, code),
+    }
+}
+
+/// As in `x-amz-checksum-sha256`.
+fn checksum(bytes: &[u8]) -> String {
+    STANDARD.encode(digest(&SHA256, bytes).as_ref())
 }
 
 /// These bytes, and then the end of the connection.
@@ -177,6 +304,47 @@ fn is_signed(headers: &HeaderMap) -> bool {
 }
 
 impl Shelf {
+    /// Stores a version if the conditions hold.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+    fn store(
+        &self,
+        bucket: &str,
+        key: &str,
+        headers: &HeaderMap,
+        bytes: Bytes,
+    ) -> Result<Version, (StatusCode, &'static str)> {
+        // Held throughout, so that of two conditional PUTs one is first.
+        let mut objects = self.objects.lock().unwrap();
+        let path = format!("{bucket}/{key}");
+        let current = objects.get(&path).and_then(|versions| versions.last());
+        if headers.contains_key(header::IF_NONE_MATCH) && current.is_some() {
+            return Err((StatusCode::PRECONDITION_FAILED, "PreconditionFailed"));
+        }
+        if let Some(etag) = headers.get(header::IF_MATCH) {
+            let current = current.ok_or((StatusCode::NOT_FOUND, "NoSuchKey"))?;
+            if *etag != current.etag {
+                return Err((StatusCode::PRECONDITION_FAILED, "PreconditionFailed"));
+            }
+        }
+        let versions = objects.entry(path).or_default();
+        let version = Version::new(versions.len() + 1, bytes, headers);
+        versions.push(version.clone());
+        Ok(version)
+    }
+
+    /// What a GET of this key has to wait for.
+    fn meeting_of(&self, key: &str) -> Option<Arc<Barrier>> {
+        let mut meeting = self.meeting.lock().unwrap();
+        let Meeting { barrier, awaited, .. } = meeting.as_mut().filter(|meeting| meeting.key == key)?;
+        let barrier = Arc::clone(barrier);
+        *awaited -= 1;
+        if *awaited == 0 {
+            *meeting = None;
+        }
+        Some(barrier)
+    }
+
     /// The version asked for, else the current one, else S3's code for what is missing.
     fn find(&self, bucket: &str, key: &str, id: Option<&String>) -> Result<Version, &'static str> {
         let objects = self.objects.lock().unwrap();
@@ -188,6 +356,15 @@ impl Shelf {
         let version = versions.iter().find(|version| version.id == *id);
         version.cloned().ok_or("NoSuchVersion")
     }
+}
+
+fn error(status: u16, code: &str) -> Response {
+    failure(StatusCode::from_u16(status).unwrap(), code)
+}
+
+fn redirect(region: &'static str) -> Response {
+    let answer = failure(StatusCode::MOVED_PERMANENTLY, "PermanentRedirect");
+    ([("x-amz-bucket-region", region)], answer).into_response()
 }
 
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
@@ -203,6 +380,38 @@ fn failure(status: StatusCode, code: &str) -> Response {
 /// The same for all versions. S3's dates have whole seconds, so two versions may share one, and a
 /// client has to tell them apart by `ETag`.
 const LAST_MODIFIED: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
+
+const CHECKSUM: &str = "x-amz-checksum-sha256";
+
+#[test]
+fn a_put_is_done_if_its_condition_holds() {
+    let s3 = S3::start();
+    let status = |key: &str, headers: &str, body: &str| {
+        s3.signed(&format!("PUT /bucket/{key}"), headers, body).split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(status("key", "If-Match: \"x\"\r\n", "early"), "404");
+    assert_eq!(status("key", "If-None-Match: *\r\n", "first"), "200");
+    assert_eq!(status("key", "If-None-Match: *\r\n", "again"), "412");
+    let old = s3.get("/bucket/key", "");
+    let (_, etag) = old.split_once("etag: ").unwrap();
+    let condition = format!("If-Match: {}\r\n", etag.split_once("\r\n").unwrap().0);
+    assert_eq!(status("key", &condition, "second"), "200");
+    assert_eq!(status("key", &condition, "third"), "412");
+    assert_eq!(s3.object("bucket", "key").unwrap().0, "second");
+    assert_eq!((s3.puts(), s3.keys("bucket")), (5, vec!["key".to_owned()]));
+}
+
+#[test]
+fn a_put_keeps_its_metadata_and_checks_its_checksum() {
+    let s3 = S3::start();
+    let headers =
+        |body: &str| format!("{CHECKSUM}: {}\r\nx-amz-meta-revision: 7\r\n", checksum(body.as_bytes()));
+    let wrong = s3.signed("PUT /bucket/key", &headers("other"), "body");
+    assert!(wrong.starts_with("HTTP/1.1 400 ") && wrong.contains("<Code>BadDigest</Code>"), "{wrong}");
+    assert!(s3.object("bucket", "key").is_none());
+    assert!(s3.signed("PUT /bucket/key", &headers("body"), "body").starts_with("HTTP/1.1 200 "));
+    assert!(s3.get("/bucket/key", "").contains("x-amz-meta-revision: 7\r\n"));
+}
 
 #[test]
 fn a_get_with_the_current_etag_is_not_modified() {
@@ -267,7 +476,11 @@ fn a_reset_connection_carries_nothing_and_the_server_lives_on() {
 impl S3 {
     /// A signed GET for the tests above.
     fn get(&self, path: &str, headers: &str) -> String {
+        self.signed(&format!("GET {path}"), headers, "")
+    }
+
+    fn signed(&self, request_line: &str, headers: &str, body: &str) -> String {
         let signed = format!("Authorization: AWS4-HMAC-SHA256 Credential=...\r\n{headers}");
-        exchange(self.server.address, &format!("GET {path}"), &signed, "")
+        exchange(self.server.address, request_line, &signed, body)
     }
 }

@@ -1,0 +1,325 @@
+//! Publishing bundles to S3: a revision can be taken once, and nobody overwrites what they have not seen.
+//!
+//! ```text
+//! <key>              the current bundle, which functions load
+//! <key>.<revision>   every bundle that was ever to be current: the history
+//! ```
+//!
+//! 1. The current bundle is read, with its entity tag. If it came here otherwise (`aws s3 cp`), it
+//!    joins the history.
+//! 2. The next one is stored as `<key>.<revision>`, on the condition that nothing is there.
+//! 3. It is stored as `<key>`, on the condition that the entity tag is still that of step 1.
+//!
+//! So what is current is in the history, and of all who have seen the same bundle one can replace
+//! it. Each PUT is whole or has no effect: to end between any two steps leaves the old bundle or
+//! the new one. A number that step 2 finds taken is that of somebody who is between 2 and 3, or
+//! ended there. If the same bundle is stored there, it is used; else the number is left out, and step
+//! 3 decides who was first. Numbers therefore rise, but may have gaps.
+
+mod failure;
+mod upload;
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::timeout::TimeoutConfig;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use crate::bundle::{InvalidArchive, MAX_BUNDLE_BYTES};
+use failure::Cause;
+pub use failure::{NotPublished, ShelfFailure};
+pub use upload::Progress;
+use upload::upload;
+
+/// The place in S3 where the bundles of one policy store are published.
+#[derive(Clone, Debug)]
+pub struct Shelf {
+    client: Client,
+    bucket: String,
+    key: String,
+}
+
+impl Shelf {
+    /// With endpoint, region and credentials as every AWS SDK finds them.
+    pub async fn open(bucket: &str, key: &str) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ANSWER_TIMEOUT)
+            .build();
+        let config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await;
+        Self { client: Client::new(&config), bucket: bucket.to_owned(), key: key.to_owned() }
+    }
+
+    /// The URI of the current bundle.
+    pub fn uri(&self) -> String {
+        self.uri_of(&self.key)
+    }
+
+    /// The URI of a bundle of the history.
+    pub fn history_uri(&self, revision: u64) -> String {
+        self.uri_of(&self.history_key(revision))
+    }
+
+    /// The current bundle. `None`: there is none yet.
+    ///
+    /// # Errors
+    /// [`ShelfFailure`].
+    pub async fn current(&self) -> Result<Option<Object>, ShelfFailure> {
+        self.read(&self.key).await
+    }
+
+    /// A bundle of the history.
+    ///
+    /// # Errors
+    /// [`ShelfFailure`].
+    pub async fn history(&self, revision: u64) -> Result<Option<Object>, ShelfFailure> {
+        self.read(&self.history_key(revision)).await
+    }
+
+    /// Publishes what `build` makes for the first free revision from `revision` on, in the place of
+    /// `replaced`, whose revision is the one before. `id` is this attempt's own, by which it knows its object again. `progress`
+    /// hears how many of how many bytes of an object are on their way.
+    ///
+    /// # Errors
+    /// [`NotPublished`].
+    pub async fn publish(
+        &self,
+        replaced: Option<&Object>,
+        revision: u64,
+        id: &str,
+        build: impl Fn(u64) -> Result<Vec<u8>, InvalidArchive>,
+        progress: Progress,
+    ) -> Result<Published, NotPublished> {
+        if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, revision.checked_sub(1)) {
+            let key = self.history_key(revision);
+            // A number that is taken stays as it is, here too.
+            self.put(&key, bytes, revision, id, Condition::Absent, &progress).await?;
+        }
+        let (revision, bytes) = self.take_revision(replaced, revision, id, build, &progress).await?;
+        let condition = match replaced {
+            Some(object) => Condition::Unchanged(&object.etag),
+            None => Condition::Absent,
+        };
+        for _ in 0..MAX_CONFLICTS {
+            let put = self.put(&self.key, &bytes, revision, id, condition, &progress).await;
+            if let Put::Done { version_id } = put.map_err(|source| source.at_current(revision))? {
+                return Ok(Published::new(revision, bytes, version_id));
+            }
+            let current = self.current().await.map_err(|source| source.at_current(revision))?;
+            if !is_same(current.as_ref(), replaced) {
+                return match current {
+                    // The answer to an earlier attempt of the SDK was lost.
+                    Some(Object { id: Some(stored), version_id, .. }) if stored == id => {
+                        Ok(Published::new(revision, bytes, version_id))
+                    }
+                    current => Err(self.overtaken(current)),
+                };
+            }
+        }
+        Err(NotPublished::Contended { uri: self.uri() })
+    }
+
+    /// Stores the bundle in the history, under the first revision that is free.
+    async fn take_revision(
+        &self,
+        replaced: Option<&Object>,
+        first: u64,
+        id: &str,
+        build: impl Fn(u64) -> Result<Vec<u8>, InvalidArchive>,
+        progress: &Progress,
+    ) -> Result<(u64, Bytes), NotPublished> {
+        let end = first.saturating_add(MAX_TAKEN);
+        'numbers: for revision in first..end {
+            let bytes = Bytes::from(build(revision)?);
+            let key = self.history_key(revision);
+            for _ in 0..MAX_CONFLICTS {
+                let put = self.put(&key, &bytes, revision, id, Condition::Absent, progress).await?;
+                if let Put::Done { .. } = put {
+                    return Ok((revision, bytes));
+                }
+                let current = self.current().await?;
+                if !is_same(current.as_ref(), replaced) {
+                    return Err(self.overtaken(current));
+                }
+                match self.read(&key).await? {
+                    Some(stored) if stored.bytes == bytes => return Ok((revision, bytes)),
+                    Some(_) => continue 'numbers,
+                    // The conflict was with something that is gone: the number is still to be had.
+                    None => {}
+                }
+            }
+            return Err(NotPublished::Contended { uri: self.uri_of(&key) });
+        }
+        Err(NotPublished::Taken { uri: self.uri(), first, last: end.saturating_sub(1) })
+    }
+
+    fn overtaken(&self, current: Option<Object>) -> NotPublished {
+        NotPublished::Overtaken { uri: self.uri(), revision: current.and_then(|object| object.revision) }
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Object>, ShelfFailure> {
+        let failure = |cause| ShelfFailure { operation: "read", uri: self.uri_of(key), cause };
+        let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+        let mut object = match answer {
+            Ok(object) => object,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(failure(Cause::of(&error))),
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = object.body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(|source| failure(Cause::Interrupted(source)))?);
+            if bytes.len() > MAX_BUNDLE_BYTES {
+                return Err(failure(Cause::TooLarge));
+            }
+        }
+        let note = |name: &str| object.metadata.as_ref().and_then(|all| all.get(name)).cloned();
+        Ok(Some(Object {
+            bytes: Bytes::from(bytes),
+            etag: object.e_tag.ok_or_else(|| failure(Cause::NoEntityTag))?,
+            version_id: object.version_id,
+            revision: note(REVISION).and_then(|text| text.parse().ok()),
+            id: note(ID),
+        }))
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        revision: u64,
+        id: &str,
+        condition: Condition<'_>,
+        progress: &Progress,
+    ) -> Result<Put, ShelfFailure> {
+        let sha256 = digest(&SHA256, bytes);
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(CONTENT_TYPE)
+            .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+            // S3 refuses a body that is not this one, and keeps the checksum with the object.
+            .checksum_sha256(STANDARD.encode(sha256.as_ref()))
+            .metadata(REVISION, revision.to_string())
+            .metadata(SHA256_OF_BUNDLE, hex(sha256.as_ref()))
+            .metadata(ID, id)
+            .body(upload(bytes, progress));
+        let request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Unchanged(etag) => request.if_match(etag),
+        };
+        let at_slowest = Duration::from_secs(bytes.len() as u64 / SLOWEST_BYTES_PER_SECOND);
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(ANSWER_TIMEOUT + at_slowest).build();
+        let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
+        match request.customize().config_override(config).send().await {
+            Ok(stored) => Ok(Put::Done { version_id: stored.version_id }),
+            Err(error) => match status(&error) {
+                // PreconditionFailed, ConditionalRequestConflict. And with If-Match, S3 says that
+                // there is no such key if the object is gone.
+                Some(409 | 412) => Ok(Put::Refused),
+                Some(404) if error.code() == Some("NoSuchKey") => Ok(Put::Refused),
+                _ => {
+                    Err(ShelfFailure { operation: "write", uri: self.uri_of(key), cause: Cause::of(&error) })
+                }
+            },
+        }
+    }
+
+    fn history_key(&self, revision: u64) -> String {
+        format!("{}.{revision}", self.key)
+    }
+
+    fn uri_of(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+}
+
+/// An object as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The content.
+    pub bytes: Bytes,
+    /// What a later PUT compares.
+    pub etag: String,
+    /// The version, in a bucket that has versions.
+    pub version_id: Option<String>,
+    /// The revision that its metadata states. Nothing vouches for it.
+    pub revision: Option<u64>,
+    /// Which attempt stored it.
+    id: Option<String>,
+}
+
+/// A bundle that is now the current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Its revision.
+    pub revision: u64,
+    /// The bundle.
+    pub bytes: Bytes,
+    /// Its SHA-256, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// The version of the object, in a bucket that has versions.
+    pub version_id: Option<String>,
+}
+
+impl Published {
+    fn new(revision: u64, bytes: Bytes, version_id: Option<String>) -> Self {
+        let sha256 = hex(digest(&SHA256, &bytes).as_ref());
+        Self { revision, bytes, sha256, version_id }
+    }
+}
+
+/// Under which condition an object is stored.
+#[derive(Clone, Copy, Debug)]
+enum Condition<'a> {
+    /// There is none.
+    Absent,
+    /// It is still the one with this entity tag.
+    Unchanged(&'a str),
+}
+
+enum Put {
+    Done { version_id: Option<String> },
+    Refused,
+}
+
+/// Whether the current object is still the one that is to be replaced.
+fn is_same(current: Option<&Object>, replaced: Option<&Object>) -> bool {
+    current.map(|object| &object.etag) == replaced.map(|object| &object.etag)
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// User metadata (`x-amz-meta-...`), for people and tools that look at a bucket.
+const REVISION: &str = "revision";
+const SHA256_OF_BUNDLE: &str = "sha256";
+const ID: &str = "publication";
+
+/// In the vendor tree of RFC 6838, unregistered.
+const CONTENT_TYPE: &str = "application/vnd.cedar-authorizer.bundle";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From a request to its answer, apart from the time that the body takes at the slowest.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
+
+/// Each taken number is somebody who was interrupted or came second; a hundred in a row are not.
+const MAX_TAKEN: u64 = 100;
+
+/// S3 may answer 409 though nothing is different afterwards (User Guide, "Conditional writes").
+const MAX_CONFLICTS: usize = 3;

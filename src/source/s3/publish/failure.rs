@@ -1,0 +1,196 @@
+//! Why a bundle was not published, and what to do about it.
+
+use std::error::Error;
+use std::iter;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStreamError;
+
+use crate::bundle::{InvalidArchive, MAX_BUNDLE_BYTES};
+
+/// Why a bundle was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPublished {
+    /// It cannot be built.
+    #[error(transparent)]
+    Bundle(#[from] InvalidArchive),
+    /// S3 refuses again and again, though nothing changes.
+    #[error("S3 says that somebody else is writing to `{uri}`; nothing was overwritten")]
+    Contended {
+        /// Where.
+        uri: String,
+    },
+    /// Another one was published since this one was begun.
+    #[error("somebody else published to `{uri}` at the same time: {} is current now, and nothing was overwritten",
+        .revision.map_or("another bundle".to_owned(), |revision| format!("revision {revision}")))]
+    Overtaken {
+        /// Where.
+        uri: String,
+        /// The revision that the metadata of the current object states.
+        revision: Option<u64>,
+    },
+    /// S3 did not do it.
+    #[error(transparent)]
+    Shelf(#[from] ShelfFailure),
+    /// The history is far ahead of what is current.
+    #[error("the revisions {first} to {last} of `{uri}` are all taken")]
+    Taken {
+        /// Where.
+        uri: String,
+        /// The first revision that was tried.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// The last step had no answer.
+    #[error("{source}; it is not known whether revision {revision} is current now")]
+    Unknown {
+        /// The revision, which is in the history.
+        revision: u64,
+        /// What happened.
+        source: ShelfFailure,
+    },
+}
+
+impl NotPublished {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Bundle(_) => None,
+            Self::Contended { .. } => Some("publish again in a minute".to_owned()),
+            Self::Overtaken { .. } => {
+                Some("look at what they changed, and publish again if yours is still right".to_owned())
+            }
+            Self::Shelf(failure) => failure.hint(),
+            Self::Taken { uri, last, .. } => Some(format!(
+                "the current bundle is older than its history; to bring back the last one: aws s3 cp {uri}.{last} {uri}"
+            )),
+            Self::Unknown { source, .. } => {
+                let again = "publish again: that finds out, and finishes it if need be";
+                Some(source.hint().map_or(again.to_owned(), |hint| format!("{hint}; then {again}")))
+            }
+        }
+    }
+}
+
+/// What S3 did not do, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} `{uri}`: {cause}")]
+pub struct ShelfFailure {
+    pub(super) operation: &'static str,
+    pub(super) uri: String,
+    pub(super) cause: Cause,
+}
+
+impl ShelfFailure {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let Self { operation, uri, cause } = self;
+        let hint = match cause {
+            Cause::BucketMissing => "create the bucket, or correct --to",
+            Cause::ClockSkewed => "set the clock of this machine",
+            Cause::Credentials(_) => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; \
+                 eval \"$(aws configure export-credentials --format env)\" does it for any profile"
+            }
+            // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
+            Cause::Forbidden(_) if *operation == "read" => {
+                "publishing needs s3:GetObject and s3:PutObject on the key and on `<key>.*`, and s3:ListBucket on \
+                 the bucket: without that, S3 says the same of an object that does not exist"
+            }
+            Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
+            Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
+            Cause::Region { bucket: None } => "set AWS_REGION to the region of the bucket",
+            Cause::RegionMissing => "set AWS_REGION to the region of the bucket, or AWS_PROFILE",
+            Cause::TooLarge => return Some(format!("is `{uri}` a bundle?")),
+            Cause::Unreachable(_) => "is the network up? AWS_ENDPOINT_URL_S3 is used if it is set",
+            Cause::Interrupted(_) | Cause::NoEntityTag | Cause::Other(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// The same, if it happened in the step after which the bundle is current.
+    pub(super) fn at_current(self, revision: u64) -> NotPublished {
+        match self.cause {
+            Cause::Interrupted(_) | Cause::Unreachable(_) | Cause::Other(_) => {
+                NotPublished::Unknown { revision, source: self }
+            }
+            _ => NotPublished::Shelf(self),
+        }
+    }
+}
+
+/// Why S3 did not do something.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Cause {
+    #[error("there is no such bucket")]
+    BucketMissing,
+    #[error("the clock of this machine is wrong, says S3")]
+    ClockSkewed,
+    #[error("no usable credentials: {0}")]
+    Credentials(String),
+    #[error("{0}")]
+    Forbidden(String),
+    #[error("the answer broke off: {0}")]
+    Interrupted(#[source] ByteStreamError),
+    #[error("S3 gave no entity tag")]
+    NoEntityTag,
+    #[error("{0}")]
+    Other(String),
+    #[error("the bucket is in {}", .bucket.as_deref().unwrap_or("another region"))]
+    Region { bucket: Option<String> },
+    #[error("no region is set")]
+    RegionMissing,
+    #[error("it is larger than a bundle may be, {MAX_BUNDLE_BYTES} bytes")]
+    TooLarge,
+    #[error("no answer: {0}")]
+    Unreachable(String),
+}
+
+impl Cause {
+    /// The codes are in the S3 API Reference, "Error responses".
+    pub(super) fn of<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> Self {
+        let text = match (error.code(), error.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            _ => causes(error),
+        };
+        let Some(response) = error.raw_response() else {
+            return match error {
+                // What is not set has no type of its own in the SDK, only a text.
+                _ if text.contains("region must be set") => Self::RegionMissing,
+                SdkError::DispatchFailure(failure) if failure.is_other() && text.contains("credential") => {
+                    Self::Credentials(text)
+                }
+                SdkError::ConstructionFailure(_) => Self::Other(text),
+                _ => Self::Unreachable(text),
+            };
+        };
+        let region = response.headers().get("x-amz-bucket-region").map(str::to_owned);
+        match (response.status().as_u16(), error.code()) {
+            (_, Some("NoSuchBucket")) => Self::BucketMissing,
+            (_, Some("RequestTimeTooSkewed" | "RequestExpired")) => Self::ClockSkewed,
+            (_, Some("PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraint"))
+            | (301 | 307, _) => Self::Region { bucket: region },
+            (_, Some("ExpiredToken" | "InvalidAccessKeyId" | "InvalidToken" | "SignatureDoesNotMatch")) => {
+                Self::Credentials(text)
+            }
+            (401 | 403, _) => Self::Forbidden(text),
+            _ => Self::Other(text),
+        }
+    }
+}
+
+/// The causes of an error, in one line. Its own text says which stage of the SDK it left.
+fn causes(error: &dyn Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in iter::successors(error.source(), |cause: &&dyn Error| (*cause).source()) {
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        // Some repeat their cause.
+        if !texts.last().is_some_and(|last| last.ends_with(&text)) {
+            texts.push(text);
+        }
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}

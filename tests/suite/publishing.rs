@@ -1,0 +1,547 @@
+//! `publish` against S3: the protocol, its races and its faults.
+
+use std::fs;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use serde_json::{Value, json};
+
+use crate::loopback::{Answer, Function, KeyServer, S3, S3Fault};
+use crate::signing::SigningKey;
+use crate::world::{CLI, FUNCTION, StoreCopy, bundle_bytes, event, root, run, stderr, stdout, token};
+
+const BUCKET: &str = "bundles";
+const KEY: &str = "shop/petstore.bundle";
+const URI: &str = "s3://bundles/shop/petstore.bundle";
+
+fn history(revision: u64) -> String {
+    format!("{KEY}.{revision}")
+}
+
+/// `publish`, with nothing in its environment but where S3 is and who asks.
+fn command(s3: &S3, arguments: &[&str]) -> Command {
+    let mut command = Command::new(CLI);
+    command
+        .args(["publish", "--to", URI])
+        .args(arguments)
+        .current_dir(root())
+        .env_clear()
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL_S3", s3.endpoint())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn publish(s3: &S3, arguments: &[&str]) -> Output {
+    command(s3, arguments).output().unwrap()
+}
+
+/// Publishes a store and returns the report.
+#[track_caller]
+fn published(s3: &S3, arguments: &[&str]) -> Value {
+    let output = publish(s3, &[arguments, &["--format", "json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+#[track_caller]
+fn refused(output: &Output, exit: i32, texts: &[&str]) {
+    assert_eq!(output.status.code(), Some(exit), "{}{}", stdout(output), stderr(output));
+    for text in texts {
+        assert!(stderr(output).contains(text), "{text}: {}", stderr(output));
+    }
+    assert!(stdout(output).is_empty(), "{}", stdout(output));
+}
+
+#[track_caller]
+fn bundle(s3: &S3, key: &str) -> Bundle {
+    let (bytes, _) = s3.object(BUCKET, key).unwrap();
+    Bundle::open(&bytes, DevelopmentKeys::Allow).unwrap()
+}
+
+#[track_caller]
+fn member(s3: &S3, key: &str, path: &str) -> String {
+    let bundle = bundle(s3, key);
+    let found = bundle.manifest().members.iter().find(|member| member.path == path);
+    found.map(|member| member.sha256.clone()).unwrap()
+}
+
+/// The sample store with a policy of its own.
+fn store(mark: &str) -> StoreCopy {
+    let store = StoreCopy::new();
+    remark(&store, mark);
+    store
+}
+
+fn remark(store: &StoreCopy, mark: &str) {
+    let policy =
+        format!("@id(\"mark\")\nforbid (principal == PetStore::User::\"{mark}\", action, resource);\n");
+    store.write("policies/mark.cedar", policy.as_bytes());
+}
+
+fn path(store: &StoreCopy) -> &str {
+    store.path().to_str().unwrap()
+}
+
+#[test]
+fn the_first_revision_is_1_and_stands_in_the_history() {
+    let s3 = S3::start();
+    let output = publish(&s3, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.starts_with("published: petstore revision 1, "), "{text}");
+    assert!(text.ends_with(&format!(" bytes, at {URI}\n")), "{text}");
+    assert!(!stderr(&output).contains("publishing"), "a bar where there is no terminal");
+    assert_eq!(s3.keys(BUCKET), [KEY.to_owned(), history(1)]);
+
+    let (bytes, headers) = s3.object(BUCKET, KEY).unwrap();
+    assert_eq!(bytes, bundle_bytes(1));
+    assert_eq!(s3.object(BUCKET, &history(1)).unwrap().0, bytes);
+    assert_eq!(headers["content-type"], "application/vnd.cedar-authorizer.bundle");
+    assert_eq!(headers["x-amz-meta-revision"], "1");
+    assert_eq!(headers["x-amz-meta-sha256"].len(), 64);
+    assert!(headers.contains_key("x-amz-checksum-sha256"));
+    assert_eq!((s3.requests(), s3.puts()), (1, 2));
+}
+
+#[test]
+fn the_function_loads_what_is_published() {
+    let s3 = S3::start();
+    published(&s3, &[]);
+    published(&s3, &["--force"]);
+    let endpoint = s3.endpoint();
+    let environment = [
+        ("CACHE_KEY", "none"),
+        ("ALLOW_DEVELOPMENT_KEYS", "true"),
+        ("BUNDLE_URI", URI),
+        ("AWS_ENDPOINT_URL_S3", &endpoint),
+    ];
+    let function = Function::start(FUNCTION, environment).unwrap();
+    let Answer::Response(response) = function.invoke(&event(&token("alice", json!({})), "GET", "/pets"))
+    else {
+        panic!("no response");
+    };
+    assert_eq!(response["context"]["revision"], 2);
+}
+
+#[test]
+fn each_publication_is_the_next_revision_and_says_what_changed() {
+    let s3 = S3::start();
+    let store = store("a");
+    assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 1);
+
+    remark(&store, "b");
+    store.write("policies/more.cedar", b"@id(\"more\")\nforbid (principal, action, resource);\n");
+    let report = published(&s3, &["--store", path(&store)]);
+    assert_eq!((&report["revision"], &report["previousRevision"]), (&json!(2), &json!(1)));
+    let difference = |added: &[&str], removed: &[&str], changed: &[&str]| json!({"added": added, "removed": removed, "changed": changed});
+    assert_eq!(
+        report["changes"],
+        json!({
+            "files": difference(&["policies/more.cedar"], &[], &["policies/mark.cedar"]),
+            "policies": difference(&["more"], &[], &["mark"]),
+        })
+    );
+    assert_eq!(report["history"], format!("{URI}.2"));
+    assert_eq!(report["versionId"], "version-2");
+
+    // Another comment is another file, and the same policy.
+    store.remove("policies/more.cedar");
+    let mark = fs::read_to_string(store.path().join("policies/mark.cedar")).unwrap();
+    store.write("policies/mark.cedar", format!("// Why.\n{mark}").as_bytes());
+    let output = publish(&s3, &["--store", path(&store)]);
+    assert!(
+        stdout(&output).ends_with(
+            "\n  removed policies/more.cedar\n  changed policies/mark.cedar\n  removed policy more\n"
+        ),
+        "{}",
+        stdout(&output)
+    );
+    for revision in 1..=3 {
+        assert_eq!(bundle(&s3, &history(revision)).revision(), revision);
+    }
+    assert_eq!(s3.object(BUCKET, KEY).unwrap().0, s3.object(BUCKET, &history(3)).unwrap().0);
+}
+
+#[test]
+fn what_has_not_changed_is_published_only_by_force() {
+    let s3 = S3::start();
+    published(&s3, &[]);
+    let report = published(&s3, &[]);
+    assert_eq!((&report["status"], &report["revision"]), (&json!("unchanged"), &json!(1)));
+    assert!(stdout(&publish(&s3, &[])).starts_with("unchanged: petstore revision 1, "));
+    assert_eq!(s3.puts(), 2);
+    assert_eq!(published(&s3, &["--force"])["revision"], 2);
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let s3 = S3::start();
+    let store = store("a");
+    let dry = |revision: u64| {
+        let report = published(&s3, &["--store", path(&store), "--dry-run"]);
+        assert_eq!((&report["status"], &report["revision"]), (&json!("would-publish"), &json!(revision)));
+        report
+    };
+    dry(1);
+    assert!(s3.keys(BUCKET).is_empty());
+    published(&s3, &["--store", path(&store)]);
+    remark(&store, "b");
+    assert_eq!(dry(2)["changes"]["policies"]["changed"], json!(["mark"]));
+    let output = publish(&s3, &["--rollback", "1", "--dry-run"]);
+    assert!(stdout(&output).starts_with("unchanged: "), "{}", stdout(&output));
+    assert_eq!((s3.puts(), bundle(&s3, KEY).revision()), (2, 1));
+}
+
+#[test]
+fn a_rollback_is_the_old_content_under_a_new_revision() {
+    let s3 = S3::start();
+    let store = store("a");
+    published(&s3, &["--store", path(&store)]);
+    remark(&store, "b");
+    published(&s3, &["--store", path(&store)]);
+
+    let output = publish(&s3, &["--rollback", "1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(
+        text.starts_with("published: petstore revision 3 with the content of revision 1, ")
+            && text.contains("\n  changed policy mark\n"),
+        "{text}"
+    );
+    assert_eq!(bundle(&s3, KEY).revision(), 3);
+    let mark = |key: &str| member(&s3, key, "policies/mark.cedar");
+    assert_eq!(mark(KEY), mark(&history(1)));
+    assert_ne!(mark(KEY), mark(&history(2)));
+    assert_eq!(published(&s3, &["--rollback", "3"])["status"], "unchanged");
+}
+
+#[test]
+fn a_rollback_to_what_is_not_there_or_not_whole_is_refused() {
+    let s3 = S3::start();
+    published(&s3, &[]);
+    refused(&publish(&s3, &["--rollback", "7"]), 1, &["there is no revision 7", "petstore.bundle.7`"]);
+
+    let mut altered = bundle_bytes(7);
+    *altered.last_mut().unwrap() ^= 1;
+    for (bytes, message) in [
+        (altered, "was altered"),
+        (bundle_bytes(8), "the bundle says that it is revision 8"),
+        (b"<html>".to_vec(), "not a bundle"),
+    ] {
+        s3.put(BUCKET, &history(7), bytes);
+        refused(&publish(&s3, &["--rollback", "7"]), 3, &[message, "petstore.bundle.7`"]);
+    }
+    assert_eq!((s3.puts(), bundle(&s3, KEY).revision()), (2, 1));
+}
+
+#[test]
+fn of_two_who_saw_the_same_bundle_one_publishes() {
+    let s3 = S3::start();
+    let stores = [store("a"), store("b")];
+    let mut revision = 0;
+    for round in 0..20 {
+        for (store, name) in stores.iter().zip(["a", "b"]) {
+            remark(store, &format!("{name}{round}"));
+        }
+        let before = s3.object(BUCKET, KEY);
+        s3.meet(KEY, 2);
+        let children: Vec<Child> =
+            stores.iter().map(|store| command(&s3, &["--store", path(store)]).spawn().unwrap()).collect();
+        let outputs: Vec<Output> =
+            children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        let (won, lost): (Vec<_>, Vec<_>) =
+            outputs.iter().zip(["a", "b"]).partition(|(output, _)| output.status.success());
+        assert_eq!((won.len(), lost.len()), (1, 1), "{outputs:?}");
+
+        let current = bundle(&s3, KEY);
+        // A number more for the one who came second with one of their own.
+        assert!([revision + 1, revision + 2].contains(&current.revision()), "{revision}");
+        revision = current.revision();
+        assert_eq!(s3.object(BUCKET, KEY).unwrap().0, s3.object(BUCKET, &history(revision)).unwrap().0);
+        let named = format!("PetStore::User::\"{}{round}\"", won[0].1);
+        assert!(current.policies().to_string().contains(&named), "{named}");
+        if let Some((before, _)) = before {
+            let old = Bundle::open(&before, DevelopmentKeys::Allow).unwrap().revision();
+            assert_eq!(s3.object(BUCKET, &history(old)).unwrap().0, before);
+        }
+        let is_current = format!("revision {revision} is current now, and nothing was overwritten");
+        refused(lost[0].0, 1, &["somebody else published", &is_current, "publish again"]);
+    }
+}
+
+#[test]
+fn of_many_at_any_moment_each_wins_a_revision_of_its_own_or_nothing() {
+    const PUBLISHERS: usize = 4;
+    const ROUNDS: usize = 8;
+    let s3 = S3::start();
+    let mut won: Vec<(u64, String)> = thread::scope(|scope| {
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|publisher| {
+                let s3 = &s3;
+                scope.spawn(move || {
+                    let store = store("none");
+                    let mut won = Vec::new();
+                    for round in 0..ROUNDS {
+                        let mark = format!("p{publisher}r{round}");
+                        remark(&store, &mark);
+                        let output = publish(s3, &["--store", path(&store), "--format", "json"]);
+                        if output.status.success() {
+                            let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+                            won.push((report["revision"].as_u64().unwrap(), mark));
+                        } else {
+                            refused(&output, 1, &["somebody else published"]);
+                        }
+                    }
+                    won
+                })
+            })
+            .collect();
+        publishers.into_iter().flat_map(|publisher| publisher.join().unwrap()).collect()
+    });
+    won.sort();
+    assert!(!won.is_empty());
+    assert!(won.is_sorted_by(|a, b| a.0 < b.0), "a revision was won twice: {won:?}");
+    for (revision, mark) in &won {
+        let bundle = bundle(&s3, &history(*revision));
+        assert_eq!(bundle.revision(), *revision);
+        assert!(bundle.policies().to_string().contains(&format!("\"{mark}\"")));
+    }
+    let last = won.last().unwrap().0;
+    assert_eq!(bundle(&s3, KEY).revision(), last);
+    assert_eq!(s3.object(BUCKET, KEY).unwrap().0, s3.object(BUCKET, &history(last)).unwrap().0);
+}
+
+#[test]
+fn who_is_killed_between_the_two_writes_leaves_the_old_bundle_and_the_way_free() {
+    for signal in ["INT", "KILL"] {
+        let s3 = S3::start();
+        let store = store("a");
+        published(&s3, &["--store", path(&store)]);
+        remark(&store, "b");
+        s3.fault_put(KEY, S3Fault::Hang);
+        let mut child = command(&s3, &["--store", path(&store)]).spawn().unwrap();
+        let begun = Instant::now();
+        while s3.puts() < 4 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the second write never came");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let kill = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(kill.success() && !child.wait().unwrap().success());
+        assert_eq!(bundle(&s3, KEY).revision(), 1);
+        assert_eq!(s3.keys(BUCKET).len(), 3);
+        s3.fault_put(KEY, S3Fault::None);
+
+        // The same again is what is there already, under its number.
+        if signal == "INT" {
+            assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 2);
+            assert_eq!(s3.keys(BUCKET).len(), 3);
+        }
+        // Anything else leaves the number out.
+        remark(&store, "c");
+        let orphan = s3.object(BUCKET, &history(2)).unwrap().0;
+        assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 3);
+        assert_eq!(s3.object(BUCKET, &history(2)).unwrap().0, orphan);
+        assert_eq!(bundle(&s3, KEY).revision(), 3);
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_is_not_taken_for_somebody_else() {
+    for key in [KEY.to_owned(), history(1)] {
+        let s3 = S3::start();
+        s3.fault_put(&key, S3Fault::AnswerLost);
+        let report = published(&s3, &[]);
+        assert_eq!((&report["revision"], &report["versionId"]), (&json!(1), &json!("version-1")));
+        assert_eq!((s3.puts(), bundle(&s3, KEY).revision()), (3, 1));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_replaced() {
+    let region = "the bucket is in eu-central-1";
+    let rows = [
+        (S3Fault::Forbidden, ["AccessDenied", "s3:ListBucket"]),
+        (S3Fault::Error(404, "NoSuchBucket"), ["there is no such bucket", "create the bucket"]),
+        (
+            S3Fault::Error(403, "RequestTimeTooSkewed"),
+            ["the clock of this machine is wrong", "set the clock"],
+        ),
+        (S3Fault::Error(403, "InvalidAccessKeyId"), ["no usable credentials", "AWS_PROFILE"]),
+        (S3Fault::Error(400, "ExpiredToken"), ["no usable credentials", "AWS_PROFILE"]),
+        (S3Fault::Region("eu-central-1"), [region, "set AWS_REGION=eu-central-1"]),
+        (S3Fault::InternalError, ["InternalError", "cannot read"]),
+        (S3Fault::Reset, ["no answer", "is the network up?"]),
+        (S3Fault::Truncated, ["the answer broke off", "cannot read"]),
+    ];
+    side_by_side(rows, |(fault, texts)| {
+        let s3 = S3::start();
+        s3.put(BUCKET, KEY, bundle_bytes(1));
+        s3.fault(fault);
+        refused(&publish(&s3, &["--force"]), 1, &[&texts[..], &[URI]].concat());
+        assert_eq!(s3.puts(), 0);
+    });
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_old_bundle() {
+    let unknown = "it is not known whether revision 2 is current now";
+    let rows = [
+        (S3Fault::Forbidden, "AccessDenied", "s3:PutObject"),
+        (S3Fault::Error(404, "NoSuchBucket"), "there is no such bucket", "there is no such bucket"),
+        (S3Fault::InternalError, "InternalError", unknown),
+        (S3Fault::Reset, "no answer", unknown),
+        (S3Fault::Error(409, "ConditionalRequestConflict"), "somebody else", "nothing was overwritten"),
+        (S3Fault::Error(412, "PreconditionFailed"), "somebody else", "nothing was overwritten"),
+    ];
+    let rows = rows.into_iter().flat_map(|(fault, at_history, at_current)| {
+        [(fault, history(2), at_history), (fault, KEY.to_owned(), at_current)]
+    });
+    side_by_side(rows, |(fault, key, text)| {
+        let s3 = S3::start();
+        published(&s3, &[]);
+        let before = s3.object(BUCKET, KEY);
+        s3.fault_put(&key, fault);
+        refused(&publish(&s3, &["--force"]), 1, &[text]);
+        assert_eq!(s3.object(BUCKET, KEY), before);
+        assert_eq!(s3.keys(BUCKET).contains(&history(2)), key == KEY);
+        s3.fault_put(&key, S3Fault::None);
+        assert_eq!(published(&s3, &["--force"])["revision"], 2);
+    });
+}
+
+/// Every row of a table at once: most of their time is the SDK waiting for its next attempt.
+fn side_by_side<T: Send>(rows: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        for row in rows {
+            scope.spawn(|| test(row));
+        }
+    });
+}
+
+#[test]
+fn without_network_region_or_credentials_it_says_so() {
+    let s3 = S3::start();
+    for (variable, value, texts) in [
+        ("AWS_ENDPOINT_URL_S3", Some("http://127.0.0.1:1"), ["no answer", "AWS_ENDPOINT_URL_S3"]),
+        ("AWS_REGION", None, ["no region is set", "set AWS_REGION"]),
+        ("AWS_ACCESS_KEY_ID", None, ["no usable credentials", "AWS_PROFILE"]),
+    ] {
+        let mut command = command(&s3, &[]);
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        match value {
+            Some(value) => command.env(variable, value),
+            None => command.env_remove(variable),
+        };
+        refused(&command.output().unwrap(), 1, &texts);
+    }
+    assert_eq!(s3.requests(), 0);
+}
+
+#[test]
+fn an_invalid_store_is_not_worth_a_request() {
+    let s3 = S3::start();
+    let store = StoreCopy::new();
+    store.write("entities.json", b"[{]");
+    refused(&publish(&s3, &["--store", path(&store)]), 3, &["error[entities-invalid]", "is invalid"]);
+    refused(&publish(&s3, &["--store", "no/such/store"]), 1, &["cannot read `no/such/store`"]);
+    assert_eq!(s3.requests(), 0);
+}
+
+#[test]
+fn what_is_no_bundle_is_replaced_only_by_force_and_only_if_its_revision_is_known() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, "<html>");
+    for arguments in [[].as_slice(), &["--force"]] {
+        refused(&publish(&s3, arguments), 3, &["cannot be opened", "not a bundle", "move it away"]);
+    }
+    s3.remove(BUCKET, KEY);
+    published(&s3, &[]);
+    // With the metadata of `publish`, as if another version had written it.
+    s3.alter(BUCKET, KEY, "<html>");
+    refused(&publish(&s3, &[]), 3, &["cannot be opened", "--force replaces it by revision 2"]);
+    assert_eq!(published(&s3, &["--force"])["revision"], 2);
+}
+
+#[test]
+fn another_store_is_replaced_only_by_force() {
+    let s3 = S3::start();
+    published(&s3, &[]);
+    let store = StoreCopy::new();
+    let settings = fs::read_to_string(store.path().join("store.toml")).unwrap();
+    let renamed = settings.replace("name = \"petstore\"", "name = \"kennel\"");
+    assert_ne!(settings, renamed);
+    store.write("store.toml", renamed.as_bytes());
+    refused(
+        &publish(&s3, &["--store", path(&store)]),
+        1,
+        &["has the store `petstore`, and this is `kennel`", "--force if it was renamed"],
+    );
+    assert_eq!(published(&s3, &["--store", path(&store), "--force"])["revision"], 2);
+}
+
+#[test]
+fn a_bundle_that_was_copied_there_by_hand_joins_the_history() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(41));
+    let store = store("a");
+    assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 42);
+    assert_eq!(s3.keys(BUCKET), [KEY.to_owned(), history(41), history(42)]);
+    assert_eq!(s3.object(BUCKET, &history(41)).unwrap().0, bundle_bytes(41));
+    assert_eq!(published(&s3, &["--rollback", "41"])["revision"], 43);
+}
+
+#[test]
+fn without_a_current_bundle_it_goes_on_behind_the_history() {
+    let s3 = S3::start();
+    for _ in 0..3 {
+        published(&s3, &["--force"]);
+    }
+    s3.remove(BUCKET, KEY);
+    let store = store("a");
+    assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 4);
+
+    s3.remove(BUCKET, KEY);
+    for revision in 5..=100 {
+        s3.put(BUCKET, &history(revision), "x");
+    }
+    remark(&store, "b");
+    refused(
+        &publish(&s3, &["--store", path(&store)]),
+        1,
+        &["the revisions 1 to 100", "are all taken", &format!("aws s3 cp {URI}.100 {URI}")],
+    );
+    assert_eq!(s3.object(BUCKET, KEY), None);
+}
+
+#[test]
+fn publish_pins_the_keys_that_it_fetches() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(json!({"keys": [key.jwk("k")]}));
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let s3 = S3::start();
+    published(&s3, &["--store", path(&store), "--pin-jwks"]);
+    let bundle = Bundle::open(&s3.object(BUCKET, KEY).unwrap().0, DevelopmentKeys::Refuse).unwrap();
+    assert_eq!(bundle.pinned_keys()[0].as_ref().unwrap().len(), 1);
+    assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn a_destination_is_an_object_in_s3_and_a_rollback_needs_no_store() {
+    for to in
+        ["", "petstore.bundle", "file:///tmp/x", "s3://bucket", "s3://bucket/dir/", "s3://b/k?versionId=v"]
+    {
+        let output = run(&["publish", "--to", to]);
+        refused(&output, 1, &["--to"]);
+    }
+    let to = ["publish", "--to", URI, "--rollback", "1"];
+    for more in [["--store", "policies"].as_slice(), &["--pin-jwks"]] {
+        refused(&run(&[&to, more].concat()), 1, &["cannot be used with"]);
+    }
+}
