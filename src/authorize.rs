@@ -211,7 +211,14 @@ impl Caller<'_> {
     /// The routes that the caller may take, whatever the rest of a request is.
     fn allowed_routes(&self) -> Vec<usize> {
         let routes = self.bundle.routes().routes();
+        let Ok((subject, _)) = &self.subject else {
+            return Vec::new();
+        };
         let is_allowed = |(index, route): (usize, &Route)| {
+            let (resource, _) = some_resource(route, self.bundle);
+            if !subject.may_be_allowed(&route.action, &resource.uid) {
+                return None;
+            }
             let decided = self.decide((index, route), some_resource(route, self.bundle));
             decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow).then_some(index)
         };

@@ -3,6 +3,7 @@
 mod archive;
 mod compiled;
 mod manifest;
+pub mod signature;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,10 +18,13 @@ use crate::route::RouteTable;
 use crate::slice::PolicyIndex;
 use crate::store::finding::Finding;
 use crate::store::{Store, StoreFiles};
+use crate::time::UnixTime;
 use crate::token::key_set::KeySet;
+use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
 use compiled::Compiled;
 pub use manifest::{InvalidManifest, Manifest, Member};
+use signature::{CannotSign, PrivateKey, PublicKeys, Untrusted};
 
 /// An opened bundle: complete, unaltered, and its store usable.
 ///
@@ -46,8 +50,12 @@ impl Bundle {
     ///
     /// # Errors
     /// [`InvalidBundle`]: a bundle is used whole or not at all.
-    pub fn open(bytes: &[u8], development_keys: DevelopmentKeys) -> Result<Self, InvalidBundle> {
-        let (manifest, mut files) = archive::unpack(bytes)?;
+    pub fn open<'a>(bytes: &[u8], trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
+        let trust = trust.into();
+        let Unpacked { manifest, signed, signatures, mut files } = archive::unpack(bytes)?;
+        if let Some(trusted) = trust.public_keys {
+            signatures.ok_or(InvalidBundle::Unsigned)?.verify(signed, trusted)?;
+        }
         let compiled = files.remove(compiled::FILE).ok_or(InvalidBundle::Compiled)?;
         let compiled: Compiled = serde_json::from_slice(&compiled).map_err(|_| InvalidBundle::Compiled)?;
         let mut store = Store::open(&files).map_err(InvalidBundle::Store)?;
@@ -55,7 +63,7 @@ impl Bundle {
             return Err(InvalidBundle::Compiled);
         }
         store.projection.keep_what_is_read(store.routes.routes(), &compiled.reads);
-        if development_keys == DevelopmentKeys::Refuse {
+        if trust.development_keys == DevelopmentKeys::Refuse {
             let holds = |keys: &Option<KeySet>| keys.as_ref().is_some_and(KeySet::holds_development_key);
             if store.pinned_keys.iter().any(holds) {
                 return Err(InvalidBundle::DevelopmentKey);
@@ -172,17 +180,21 @@ impl Bundle {
     }
 }
 
-/// Builds a bundle from a store and the files that it was read from. The same files and revision
+/// Builds a bundle from a store and the files that it was read from. The same files and edition
 /// always make the same bytes.
 ///
 /// # Errors
-/// [`InvalidArchive::TooLarge`].
-pub fn build(store: &Store, files: &StoreFiles, revision: u64) -> Result<Vec<u8>, InvalidArchive> {
+/// [`CannotBuild`].
+pub fn build<'a>(
+    store: &Store,
+    files: &StoreFiles,
+    edition: impl Into<Edition<'a>>,
+) -> Result<Vec<u8>, CannotBuild> {
     let mut members = files.clone();
     members.retain_known();
     let compiled = serde_json::to_vec(&Compiled::of(store)).map_err(InvalidManifest::Json)?;
     members.insert(compiled::FILE.to_owned(), compiled);
-    archive::pack(&store.settings.name, revision, members.iter())
+    archive::pack(&store.settings.name, &edition.into(), members.iter())
 }
 
 /// What the schema lets each of its actions apply to.
@@ -199,7 +211,58 @@ fn request_types(schema: &Schema) -> HashMap<EntityUid, RequestTypes> {
 /// # Errors
 /// [`InvalidArchive`].
 pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
-    archive::unpack(bytes).map(|(_, files)| files)
+    archive::unpack(bytes).map(|unpacked| unpacked.files)
+}
+
+/// What makes one bundle of a store differ from another.
+#[derive(Clone, Debug, Default)]
+pub struct Edition<'a> {
+    /// The increasing number.
+    pub revision: u64,
+    /// When it is built. Left out, the same store makes the same bytes at any time.
+    pub created: Option<UnixTime>,
+    /// When it ends to be good.
+    pub not_after: Option<UnixTime>,
+    /// The keys that sign it; none for a bundle without signatures.
+    pub signing_keys: &'a [PrivateKey],
+}
+
+impl From<u64> for Edition<'_> {
+    fn from(revision: u64) -> Self {
+        Self { revision, ..Self::default() }
+    }
+}
+
+/// Why a bundle cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotBuild {
+    /// It would not be a bundle.
+    #[error(transparent)]
+    Archive(#[from] InvalidArchive),
+    /// It cannot be signed.
+    #[error("the bundle cannot be signed: {0}")]
+    Sign(#[from] CannotSign),
+}
+
+impl From<InvalidManifest> for CannotBuild {
+    fn from(error: InvalidManifest) -> Self {
+        Self::Archive(error.into())
+    }
+}
+
+/// Whose bundles are opened, and with which keys.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'a> {
+    /// Whether the development key is trusted to sign tokens.
+    pub development_keys: DevelopmentKeys,
+    /// Who may sign bundles: one of these must have. `None`: a bundle need not be signed.
+    pub public_keys: Option<&'a PublicKeys>,
+}
+
+impl From<DevelopmentKeys> for Trust<'_> {
+    fn from(development_keys: DevelopmentKeys) -> Self {
+        Self { development_keys, public_keys: None }
+    }
 }
 
 /// Whether the development key is trusted.
@@ -228,9 +291,35 @@ pub enum InvalidBundle {
         "the bundle trusts the development key, with which everybody can sign tokens; remove it from `jwks/`, or on your own machine set ALLOW_DEVELOPMENT_KEYS=true"
     )]
     DevelopmentKey,
+    /// Keys are trusted, and it is not signed.
+    #[error("the bundle is not signed, and BUNDLE_PUBLIC_KEYS is set")]
+    Unsigned,
+    /// It is not signed by a key that is trusted.
+    #[error("the bundle cannot be trusted: {0}")]
+    Untrusted(#[from] Untrusted),
     /// The policy store inside has errors.
     #[error("the policy store in the bundle is invalid:{}", lines(.0))]
     Store(Vec<Finding>),
+}
+
+impl InvalidBundle {
+    /// A stable name for the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Archive(InvalidArchive::FormatVersion(_)) => "bundle-format",
+            Self::Archive(InvalidArchive::Truncated) => "bundle-truncated",
+            Self::Archive(
+                InvalidArchive::ManifestAltered
+                | InvalidArchive::MemberAltered(_)
+                | InvalidArchive::SignaturesAltered
+                | InvalidArchive::TrailingBytes,
+            ) => "bundle-altered",
+            Self::Unsigned => "bundle-unsigned",
+            Self::Untrusted(_) => "bundle-untrusted",
+            Self::DevelopmentKey => "development-key",
+            _ => "bundle-invalid",
+        }
+    }
 }
 
 pub(crate) fn lines(findings: &[Finding]) -> String {

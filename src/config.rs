@@ -4,27 +4,30 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 use reqwest::Proxy;
 
 use crate::bundle::DevelopmentKeys;
+use crate::bundle::signature::PublicKeys;
 use crate::cache_key::{CacheKey, Span};
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
+use crate::source::current::Conditions;
 
 /// How the function is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the bundle is (`BUNDLE_URI`).
     pub bundle_uri: BundleUri,
-    /// What API Gateway keeps answers under (`CACHE_KEY`; the token alone if it is not set).
-    pub cache_key: CacheKey,
-    /// Whether the development key is trusted (`ALLOW_DEVELOPMENT_KEYS`).
-    pub development_keys: DevelopmentKeys,
-    /// Whose tokens a bundle may accept (`USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`). `None`:
-    /// whatever identity sources it has.
-    pub trusted_pool: Option<TrustedPool>,
+    /// The bundle that serves if that cannot be loaded at the start, a file of the package
+    /// (`BUNDLE_FALLBACK_URI`). `None`: then the function does not start.
+    pub fallback_uri: Option<BundleUri>,
+    /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
+    /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,
+    /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
+    pub conditions: Conditions,
     /// The proxy through which keys are fetched (`JWKS_PROXY`). `None`: none, whatever
     /// `HTTPS_PROXY` says, which may be meant for others.
     pub jwks_proxy: Option<Proxy>,
@@ -106,12 +109,40 @@ impl Config {
             }
             proxy
         });
+        let fallback_uri = lookup("BUNDLE_FALLBACK_URI").and_then(|value| {
+            let uri = problems.parse("BUNDLE_FALLBACK_URI", &value);
+            if matches!(uri, Some(BundleUri::S3 { .. })) {
+                problems.add(
+                    "BUNDLE_FALLBACK_URI",
+                    "in S3; it must be a file of the package, file:///var/task/...",
+                );
+            }
+            uri
+        });
+        let public_keys: Option<PublicKeys> =
+            lookup("BUNDLE_PUBLIC_KEYS").and_then(|value| problems.parse("BUNDLE_PUBLIC_KEYS", &value));
+        let min_revision = problems.number("BUNDLE_MIN_REVISION", &lookup, 0);
+        let refresh = problems.seconds("BUNDLE_REFRESH_SECONDS", &lookup, DEFAULT_REFRESH);
+        let max_stale = problems.seconds("BUNDLE_MAX_STALE_SECONDS", &lookup, DEFAULT_MAX_STALE);
+        if refresh.is_zero() || max_stale < refresh {
+            problems.add(
+                "BUNDLE_MAX_STALE_SECONDS",
+                "below BUNDLE_REFRESH_SECONDS, or that is 0: no bundle would serve from one look to the next",
+            );
+        }
         match (bundle_uri, cache_key, problems.0.is_empty()) {
             (Some(bundle_uri), Some(cache_key), true) => Ok(Self {
                 bundle_uri,
-                cache_key,
-                development_keys,
-                trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
+                fallback_uri,
+                conditions: Conditions {
+                    development_keys,
+                    public_keys,
+                    min_revision,
+                    trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
+                    cache_key,
+                    refresh,
+                    max_stale,
+                },
                 jwks_proxy,
                 simple_responses,
             }),
@@ -174,6 +205,27 @@ impl Problems {
         }
     }
 
+    /// A setting that is a whole number.
+    fn number(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>, default: u64) -> u64 {
+        match lookup(name).map(|value| value.parse()) {
+            None => default,
+            Some(Ok(number)) => number,
+            Some(Err(_)) => {
+                self.add(name, "not a whole number");
+                default
+            }
+        }
+    }
+
+    /// A setting that is a number of seconds.
+    fn seconds(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>, default: u64) -> Duration {
+        let seconds = self.number(name, lookup, default);
+        if seconds > MAX_SECONDS {
+            self.add(name, format_args!("more than {MAX_SECONDS} seconds, a year"));
+        }
+        Duration::from_secs(seconds.min(MAX_SECONDS))
+    }
+
     fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
         match value.parse() {
             Ok(parsed) => Some(parsed),
@@ -194,17 +246,20 @@ const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
 ];
 
 /// Settings of the documented contract that this version cannot honour. To ignore one would be to
-/// pretend: a public key that nothing is checked against protects nobody.
-const NOT_YET: [(&str, &str); 8] = [
-    ("BUNDLE_MAX_STALE_SECONDS", "refreshing the bundle"),
-    ("BUNDLE_MIN_REVISION", "a lowest revision"),
-    ("BUNDLE_PUBLIC_KEYS", "signed bundles"),
-    ("BUNDLE_REFRESH_SECONDS", "refreshing the bundle"),
+/// pretend.
+const NOT_YET: [(&str, &str); 4] = [
     ("DECISION_LOG", "the decision log"),
     ("DECISION_LOG_FORMAT", "the decision log"),
     ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
     ("SHADOW_BUNDLE_URI", "a shadow bundle"),
 ];
+
+const DEFAULT_REFRESH: u64 = 60;
+
+/// An outage of S3 that lasts longer is no longer one that nobody should notice.
+const DEFAULT_MAX_STALE: u64 = 24 * 3600;
+
+const MAX_SECONDS: u64 = 365 * 24 * 3600;
 
 #[cfg(test)]
 mod tests {
@@ -223,9 +278,11 @@ mod tests {
 
     #[test]
     fn the_least_that_is_needed_is_safe() {
-        let config = config(&LEAST).unwrap();
-        assert_eq!(config.development_keys, DevelopmentKeys::Refuse);
-        assert_eq!(config.trusted_pool, None);
+        let Conditions { development_keys, trusted_pool, public_keys, .. } =
+            config(&LEAST).unwrap().conditions;
+        assert_eq!(development_keys, DevelopmentKeys::Refuse);
+        assert_eq!(trusted_pool, None);
+        assert!(public_keys.is_none());
     }
 
     #[test]
@@ -242,12 +299,12 @@ mod tests {
         assert_eq!(
             names,
             [
-                "BUNDLE_PUBLIC_KEYS",
                 "CACHE_KEY",
                 "BUNDLE_URI",
                 "ALLOW_DEVELOPMENT_KEYS",
                 "USER_POOL_CLIENT_IDS",
-                "USER_POOL_CLIENT_IDS"
+                "USER_POOL_CLIENT_IDS",
+                "BUNDLE_PUBLIC_KEYS"
             ],
             "{error}"
         );
@@ -255,8 +312,8 @@ mod tests {
 
     #[test]
     fn the_cache_key_is_the_token_unless_it_says_otherwise() {
-        assert_eq!(config(&LEAST[..1]).unwrap().cache_key, CacheKey::Token);
-        assert_eq!(config(&LEAST).unwrap().cache_key, CacheKey::None);
+        assert_eq!(config(&LEAST[..1]).unwrap().conditions.cache_key, CacheKey::Token);
+        assert_eq!(config(&LEAST).unwrap().conditions.cache_key, CacheKey::None);
         for value in ["", "None", "header.Authorization"] {
             assert!(config(&[LEAST[0], ("CACHE_KEY", value)]).is_err(), "{value}");
         }

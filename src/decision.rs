@@ -60,6 +60,14 @@ impl<'a> Subject<'a> {
         Self { bundle, principal, policies, entities, slices: RefCell::default() }
     }
 
+    /// Whether any policy could allow an action on a resource: a quick no for most routes of an API.
+    pub fn may_be_allowed(&self, action: &EntityUid, resource: &EntityUid) -> bool {
+        let entities = self.bundle.entities();
+        let slice =
+            self.policies.slice(&with_ancestors(entities, action), &with_ancestors(entities, resource));
+        self.policies.has_permit(&slice)
+    }
+
     /// Evaluates the policies of the bundle.
     ///
     /// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts

@@ -55,15 +55,26 @@ struct State {
 }
 
 impl KeyCache {
-    /// Takes the keys of a bundle, and fetches the others, all at once. That a fetch fails is
+    /// Takes the keys of a bundle, and fetches the others, all at once, but for those that are in the
+    /// cache of the bundle `before` it. That a fetch fails is
     /// logged and no more: the tokens of other sources can still be verified.
     pub async fn load(
         bundle: &Bundle,
         development_keys: DevelopmentKeys,
         client: KeyClient,
+        before: Option<&Self>,
         now: UnixTime,
     ) -> Self {
+        let known = |source: &str, location: &Option<KeyLocation>| {
+            let mut all = before?.sources.iter().flatten();
+            all.find(|keys| location.is_some() && keys.source == source && keys.location == *location)
+                .cloned()
+        };
         let cached = |source: &str, location, is_alternative, keys| {
+            // An issuer that is down at this moment must not cost the keys that are there.
+            if let Some(known) = known(source, &location) {
+                return known;
+            }
             Arc::new(CachedKeys {
                 source: source.to_owned(),
                 location,
@@ -87,7 +98,9 @@ impl KeyCache {
         let cache = Self { sources: sources.collect() };
         let mut fetches = JoinSet::new();
         for keys in cache.sources.iter().flatten() {
-            fetches.spawn(Arc::clone(keys).fetch(now));
+            if keys.lock().freshness.need(now) == Need::Expired {
+                fetches.spawn(Arc::clone(keys).fetch(now));
+            }
         }
         fetches.join_all().await;
         cache

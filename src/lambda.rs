@@ -1,30 +1,28 @@
 //! The function: an event in, a response or an error out.
 
+use std::sync::Arc;
+
 use cedar_policy::PolicyId;
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
 
-use crate::authorize::{Outcome, authorize};
+use crate::authorize::Outcome;
 use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
 use crate::call::Call;
 use crate::config::Config;
-use crate::jwks::{KeyCache, KeyClient};
+use crate::jwks::KeyClient;
 use crate::reason::{Reason, Status};
 use crate::response::{Response, SimpleResponses};
 use crate::source::LoadFailure;
+use crate::source::current::Current;
 use crate::time::UnixTime;
-use crate::token::bearer::Bearer;
-use crate::token::{self, Unverified};
-use crate::token_cache::{KnownToken, TokenCache};
 
 /// The function, ready for events.
 #[derive(Debug)]
 pub struct Function {
-    bundle: Bundle,
-    keys: KeyCache,
-    tokens: TokenCache,
+    current: Arc<Current>,
     cache_key: CacheKey,
     simple_responses: SimpleResponses,
 }
@@ -33,31 +31,14 @@ impl Function {
     /// Loads the bundle and the keys.
     ///
     /// # Errors
-    /// [`InitFailure`]: without a bundle nothing can be answered.
-    pub async fn init(config: &Config, now: UnixTime) -> Result<Self, InitFailure> {
-        let bundle = config.bundle_uri.load(config.development_keys).await?;
-        if let Some(trusted) = &config.trusted_pool {
-            let strangers = bundle.identity_sources().iter().filter(|source| !trusted.covers(source));
-            let names: Vec<&str> = strangers.map(|source| source.name()).collect();
-            if !names.is_empty() {
-                return Err(InitFailure::UntrustedIdentitySource(names.join("`, `")));
-            }
-        }
-        if !config.cache_key.holds_token(bundle.token_location()) {
-            return Err(InitFailure::CacheKeyWithoutToken(bundle.token_location().header.clone()));
-        }
-        report_uncacheable(&bundle, &config.cache_key);
+    /// [`LoadFailure`]: without a bundle nothing can be answered.
+    pub async fn init(config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
         let client = KeyClient::new(config.jwks_proxy.clone());
-        let keys = KeyCache::load(&bundle, config.development_keys, client, now).await;
-        let manifest = bundle.manifest();
-        info!(bundle = manifest.name, revision = manifest.revision, uri = %config.bundle_uri, "bundle loaded");
-        Ok(Self {
-            bundle,
-            keys,
-            tokens: TokenCache::default(),
-            cache_key: config.cache_key.clone(),
-            simple_responses: config.simple_responses,
-        })
+        let (uri, fallback) = (config.bundle_uri.clone(), config.fallback_uri.clone());
+        let current = Current::load(uri, fallback, config.conditions.clone(), client, now).await?;
+        let cache_key = config.conditions.cache_key.clone();
+        report_uncacheable(&current.serving().bundle, &cache_key);
+        Ok(Self { current, cache_key, simple_responses: config.simple_responses })
     }
 
     /// Answers an event. It never fails: a fault is an answer too.
@@ -66,52 +47,18 @@ impl Function {
             Ok(call) => call,
             Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string()),
         };
-        let decided = match self.authenticate(&call, now).await {
-            Ok(KnownToken { token, remembered }) => {
-                authorize(&call, &self.bundle, &token, &self.cache_key, &remembered)
-            }
-            Err(reason) => Err(reason),
+        let serving = match self.current.get(now).await {
+            Ok(serving) => serving,
+            Err(reason) => return Answer::refused(reason, ""),
         };
-        match decided {
+        match serving.decide(&call, &self.cache_key, now).await {
             Ok(outcome) => {
-                let revision = self.bundle.revision();
+                let revision = serving.bundle.revision();
                 let response = Response::new(&outcome, revision, self.simple_responses);
                 Answer::decided(outcome, response, revision)
             }
             Err(reason) => Answer::refused(reason, ""),
         }
-    }
-
-    /// Verifies the token of a call, if need be with keys that are fetched for it.
-    async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
-        let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
-        let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
-        let mut key_sets = self.keys.snapshot(now);
-        let known = match self.tokens.get(bearer, &key_sets, leeway, now) {
-            Some(known) => known,
-            None => {
-                let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
-                if let Err(Unverified::KeyMissing(place)) = verified {
-                    self.keys.refresh(place, now).await;
-                    key_sets = self.keys.snapshot(now);
-                    verified = token::verify(bearer, sources, &key_sets, leeway, now);
-                }
-                let known = KnownToken::new(verified.map_err(|unverified| match unverified {
-                    Unverified::Refused(reason) => reason,
-                    // With some keys at hand the token is not of them; without any, nobody can say.
-                    Unverified::KeyMissing(place) => {
-                        match key_sets.get(place).is_some_and(|keys| !keys.is_empty()) {
-                            true => Reason::KeyUnknown,
-                            false => Reason::KeysUnavailable,
-                        }
-                    }
-                })?);
-                self.tokens.insert(bearer, &known, &key_sets);
-                known
-            }
-        };
-        self.keys.refresh_if_stale(known.token.keys(), now).await;
-        Ok(known)
     }
 }
 
@@ -178,24 +125,6 @@ impl Answer {
         }
         Self::Refused(reason)
     }
-}
-
-/// Why the function cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum InitFailure {
-    /// There is no usable bundle.
-    #[error(transparent)]
-    Bundle(#[from] LoadFailure),
-    /// Answers would go to callers with another token.
-    #[error(
-        "CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`"
-    )]
-    CacheKeyWithoutToken(String),
-    /// The bundle accepts tokens that this deployment does not.
-    #[error(
-        "the bundle accepts tokens of another user pool or client than USER_POOL_ARN and USER_POOL_CLIENT_IDS name: identity source `{0}`"
-    )]
-    UntrustedIdentitySource(String),
 }
 
 /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN

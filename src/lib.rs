@@ -52,4 +52,5 @@ pub mod authorize;
 pub mod config;
 pub mod jwks;
 pub mod lambda;
+pub mod serving;
 pub mod source;

@@ -107,6 +107,8 @@ reasons! {
 
     /// The event is not one of an API Gateway authorizer.
     EventMalformed, "event-malformed", Fault;
+    /// For too long the bundle could not be found to be the current one.
+    BundleStale, "bundle-stale", Fault;
     /// No keys of the identity source could be had, so no token of it can be verified.
     KeysUnavailable, "keys-unavailable", Fault;
 }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use cedar_policy::{
-    ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
 };
 
 /// All policies of a bundle, by their scopes.
@@ -100,6 +100,12 @@ impl ForPrincipal<'_> {
         slice.sort_unstable();
         slice.dedup();
         slice
+    }
+
+    /// Whether any policy of a slice permits. Without one nothing is allowed, whatever the conditions say.
+    pub fn has_permit(&self, slice: &[usize]) -> bool {
+        let mut policies = slice.iter().filter_map(|number| self.index.policies.get(*number));
+        policies.any(|policy| policy.effect() == Effect::Permit)
     }
 
     /// The policies of a slice as Cedar takes them.

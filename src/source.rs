@@ -1,17 +1,19 @@
 //! Where the bundle comes from.
 
+pub mod current;
 pub mod directory;
 pub mod s3;
+mod schedule;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::bundle::{self, Bundle, DevelopmentKeys, InvalidArchive, InvalidBundle, lines};
+use crate::bundle::{self, Bundle, CannotBuild, InvalidArchive, InvalidBundle, Trust, lines};
 use crate::store::Store;
 use crate::store::finding::{Finding, Severity};
 use directory::UnreadableDirectory;
-use s3::S3Failure;
+use s3::{Read, S3Failure};
 
 /// Where a bundle is: the value of `BUNDLE_URI`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,20 +32,67 @@ pub enum BundleUri {
 }
 
 impl BundleUri {
-    /// Loads the bundle.
+    /// Loads the bundle, once.
     ///
     /// # Errors
     /// [`LoadFailure`].
-    pub async fn load(&self, development_keys: DevelopmentKeys) -> Result<Bundle, LoadFailure> {
-        let bytes = match self {
-            Self::File(path) if path.is_dir() => {
-                let revision = DIRECTORY_REVISION;
-                build_from_directory(path, revision)?
-            }
-            Self::File(path) => directory::read_bundle(path)?,
-            Self::S3 { bucket, key, version_id } => s3::read(bucket, key, version_id.as_deref()).await?,
+    pub async fn load<'a>(&self, trust: impl Into<Trust<'a>>) -> Result<Bundle, LoadFailure> {
+        match Fetcher::of(self.clone()).await.fetch(None, COLD_ATTEMPTS).await? {
+            Read::New { bytes, .. } => Ok(Bundle::open(&bytes, trust)?),
+            // Nothing was there to compare with.
+            Read::Unchanged => Err(LoadFailure::Unreadable(UnreadableDirectory::Changed)),
+        }
+    }
+}
+
+/// Reads what is at a URI, again and again.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    uri: BundleUri,
+    s3: Option<s3::Reader>,
+}
+
+impl Fetcher {
+    /// Gets ready to read.
+    pub async fn of(uri: BundleUri) -> Self {
+        let s3 = match &uri {
+            BundleUri::S3 { .. } => Some(s3::Reader::connect().await),
+            BundleUri::File(_) => None,
         };
-        Ok(Bundle::open(&bytes, development_keys)?)
+        Self { uri, s3 }
+    }
+
+    /// Where it reads.
+    pub fn uri(&self) -> &BundleUri {
+        &self.uri
+    }
+
+    /// Reads a bundle, if it is not the one with this entity tag. A file has its time and length for
+    /// one; a directory is built anew only when the function starts.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub async fn fetch(&self, etag: Option<&str>, attempts: u32) -> Result<Read, LoadFailure> {
+        match (&self.uri, &self.s3) {
+            (BundleUri::File(path), _) if path.is_dir() => match etag {
+                None => {
+                    let bytes = build_from_directory(path, DIRECTORY_REVISION)?;
+                    Ok(Read::New { bytes, etag: Some(DIRECTORY_TAG.to_owned()) })
+                }
+                Some(_) => Ok(Read::Unchanged),
+            },
+            (BundleUri::File(path), _) => {
+                let tag = directory::tag(path)?;
+                if etag == Some(tag.as_str()) {
+                    return Ok(Read::Unchanged);
+                }
+                Ok(Read::New { bytes: directory::read_bundle(path)?, etag: Some(tag) })
+            }
+            (BundleUri::S3 { bucket, key, version_id }, Some(s3)) => {
+                Ok(s3.read(bucket, key, version_id.as_deref(), etag, attempts).await?)
+            }
+            (BundleUri::S3 { .. }, None) => Err(LoadFailure::Unreadable(UnreadableDirectory::Changed)),
+        }
     }
 }
 
@@ -51,7 +100,7 @@ impl BundleUri {
 fn build_from_directory(path: &Path, revision: u64) -> Result<Vec<u8>, LoadFailure> {
     let files = directory::read(path)?;
     match Store::check(&files) {
-        (Some(store), _) => Ok(bundle::build(&store, &files, revision).map_err(InvalidBundle::from)?),
+        (Some(store), _) => Ok(bundle::build(&store, &files, revision)?),
         (None, mut findings) => {
             findings.retain(|finding| finding.severity == Severity::Error);
             Err(LoadFailure::InvalidStore { path: path.to_owned(), findings })
@@ -103,6 +152,30 @@ pub struct InvalidBundleUri;
 /// Why a bundle could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFailure {
+    /// The store makes no bundle.
+    #[error(transparent)]
+    Build(#[from] CannotBuild),
+    /// Answers would go to callers with another token.
+    #[error(
+        "CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`"
+    )]
+    CacheKeyWithoutToken(String),
+    /// The bundle is past its time.
+    #[error("the bundle is past the time to which it is good (`not_after`): publish a new one")]
+    Expired,
+    /// The bundle is older than it may be.
+    #[error("the bundle has revision {found}, and may not be below {least}")]
+    RevisionTooLow {
+        /// Its revision.
+        found: u64,
+        /// That of the bundle in use, or BUNDLE_MIN_REVISION.
+        least: u64,
+    },
+    /// The bundle accepts tokens that this deployment does not.
+    #[error(
+        "the bundle accepts tokens of another user pool or client than USER_POOL_ARN and USER_POOL_CLIENT_IDS name: identity source `{0}`"
+    )]
+    UntrustedIdentitySource(String),
     /// What was loaded cannot be used.
     #[error(transparent)]
     InvalidBundle(#[from] InvalidBundle),
@@ -122,11 +195,33 @@ pub enum LoadFailure {
     Unreadable(#[from] UnreadableDirectory),
 }
 
+impl LoadFailure {
+    /// A stable name for the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Build(_) | Self::InvalidStore { .. } => "store-invalid",
+            Self::Expired => "bundle-expired",
+            Self::InvalidBundle(invalid) => invalid.code(),
+            Self::RevisionTooLow { .. } => "bundle-revision-too-low",
+            Self::S3(failure) => failure.code(),
+            Self::Unreadable(_) => "bundle-unreadable",
+            Self::UntrustedIdentitySource(_) => "identity-source-untrusted",
+            Self::CacheKeyWithoutToken(_) => "cache-key-without-token",
+        }
+    }
+}
+
 impl From<InvalidArchive> for LoadFailure {
     fn from(error: InvalidArchive) -> Self {
         Self::InvalidBundle(error.into())
     }
 }
+
+/// How often a cold start tries to read: what Lambda gives it allows for that.
+pub(crate) const COLD_ATTEMPTS: u32 = 3;
+
+/// A directory does not change under a running function.
+const DIRECTORY_TAG: &str = "directory";
 
 /// The revision of a store that is used straight from its directory: it has none yet.
 const DIRECTORY_REVISION: u64 = 0;

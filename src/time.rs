@@ -22,6 +22,11 @@ impl UnixTime {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
+    /// The moment so much later, in whole seconds.
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "exact until the year 285,000,000")]
     pub(crate) fn as_seconds_f64(self) -> f64 {
         self.0 as f64

@@ -6,8 +6,11 @@
 //!     24      4   format version, little-endian
 //!     28      4   length M of the manifest, little-endian
 //!     32     32   SHA-256 of the manifest
-//!     64      M   the manifest, JSON: name, revision, and path, size and SHA-256 of each member
-//!   64+M      -   the members, one after the other, as the manifest lists them
+//!     64      4   length S of the signatures, little-endian; 0: the bundle is not signed
+//!     68     32   SHA-256 of the signatures
+//!    100      M   the manifest, JSON: name, revision, and path, size and SHA-256 of each member
+//!  100+M      S   the signatures of the manifest, JSON; see `signature.rs`
+//!      -      -   the members, one after the other, as the manifest lists them
 //! ```
 //!
 //! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused.
@@ -16,13 +19,15 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::manifest::{InvalidManifest, Manifest, Member};
+use super::signature::{InvalidSignatures, Signatures};
+use super::{CannotBuild, Edition};
 use crate::store::StoreFiles;
 
 pub(super) fn pack<'a>(
     name: &str,
-    revision: u64,
+    edition: &Edition<'_>,
     files: impl Iterator<Item = (&'a str, &'a [u8])>,
-) -> Result<Vec<u8>, InvalidArchive> {
+) -> Result<Vec<u8>, CannotBuild> {
     let (mut members, mut contents) = (Vec::new(), Vec::new());
     for (path, content) in files {
         let sha256 = hex(digest(&SHA256, content).as_ref());
@@ -30,24 +35,42 @@ pub(super) fn pack<'a>(
         contents.extend_from_slice(content);
     }
     let manifest =
-        serde_json::to_vec(&Manifest::new(name, revision, members)).map_err(InvalidManifest::Json)?;
-    let manifest_length = u32::try_from(manifest.len()).map_err(|_| InvalidArchive::TooLarge)?;
+        serde_json::to_vec(&Manifest::new(name, edition, members)).map_err(InvalidManifest::Json)?;
+    let signatures = match edition.signing_keys {
+        [] => String::new(),
+        keys => Signatures::sign(&manifest, keys)?.to_json(),
+    };
+    let length = |length: usize| u32::try_from(length).map_err(|_| InvalidArchive::TooLarge);
     let archive = [
         MAGIC.as_slice(),
         &FORMAT_VERSION.to_le_bytes(),
-        &manifest_length.to_le_bytes(),
+        &length(manifest.len())?.to_le_bytes(),
         digest(&SHA256, &manifest).as_ref(),
+        &length(signatures.len())?.to_le_bytes(),
+        digest(&SHA256, signatures.as_bytes()).as_ref(),
         &manifest,
+        signatures.as_bytes(),
         &contents,
     ]
     .concat();
     match archive.len() > MAX_BYTES {
-        true => Err(InvalidArchive::TooLarge),
+        true => Err(InvalidArchive::TooLarge.into()),
         false => Ok(archive),
     }
 }
 
-pub(super) fn unpack(bytes: &[u8]) -> Result<(Manifest, StoreFiles), InvalidArchive> {
+/// What an archive has in it. Nobody has vouched for it yet.
+#[derive(Debug)]
+pub(super) struct Unpacked<'a> {
+    pub(super) manifest: Manifest,
+    /// The text of the manifest, which is what signatures are of.
+    pub(super) signed: &'a [u8],
+    /// `None`: it is not signed.
+    pub(super) signatures: Option<Signatures>,
+    pub(super) files: StoreFiles,
+}
+
+pub(super) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
     if bytes.len() > MAX_BYTES {
         return Err(InvalidArchive::TooLarge);
     }
@@ -61,11 +84,21 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<(Manifest, StoreFiles), InvalidArch
     }
     let length = take_number(&mut rest)? as usize;
     let manifest_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
-    let manifest = take(&mut rest, length).ok_or(InvalidArchive::Truncated)?;
-    if digest(&SHA256, manifest).as_ref() != manifest_digest {
+    let signatures_length = take_number(&mut rest)? as usize;
+    let signatures_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
+    let signed = take(&mut rest, length).ok_or(InvalidArchive::Truncated)?;
+    if digest(&SHA256, signed).as_ref() != manifest_digest {
         return Err(InvalidArchive::ManifestAltered);
     }
-    let manifest = Manifest::parse(manifest)?;
+    let signatures = take(&mut rest, signatures_length).ok_or(InvalidArchive::Truncated)?;
+    if digest(&SHA256, signatures).as_ref() != signatures_digest {
+        return Err(InvalidArchive::SignaturesAltered);
+    }
+    let signatures = match signatures {
+        [] => None,
+        signatures => Some(Signatures::parse(signatures)?),
+    };
+    let manifest = Manifest::parse(signed)?;
 
     let mut files = StoreFiles::default();
     for Member { path, size, sha256 } in &manifest.members {
@@ -77,7 +110,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<(Manifest, StoreFiles), InvalidArch
         files.insert(path.clone(), content.to_vec());
     }
     match rest.is_empty() {
-        true => Ok((manifest, files)),
+        true => Ok(Unpacked { manifest, signed, signatures, files }),
         false => Err(InvalidArchive::TrailingBytes),
     }
 }
@@ -100,6 +133,12 @@ pub enum InvalidArchive {
     /// Another kind of file.
     #[error("the file is not a bundle")]
     NotABundle,
+    /// The signatures cannot be read.
+    #[error(transparent)]
+    Signatures(#[from] InvalidSignatures),
+    /// The signatures are not those that were written.
+    #[error("the signatures of the bundle were altered")]
+    SignaturesAltered,
     /// Larger than is accepted.
     #[error("the bundle is larger than {MAX_BYTES} bytes")]
     TooLarge,
@@ -127,7 +166,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
-const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// The largest bundle: a hundred thousand policies of half a kilobyte fit, and a function of the
 /// smallest size still holds it in memory while it opens it.
@@ -141,12 +180,14 @@ mod tests {
 
     fn packed() -> Vec<u8> {
         let files: [(&str, &[u8]); 2] = [("entities.json", b"[]"), ("store.toml", b"[store]\n")];
-        pack("petstore", 7, files.into_iter()).unwrap()
+        pack("petstore", &7.into(), files.into_iter()).unwrap()
     }
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        let (manifest, files) = unpack(&packed()).unwrap();
+        let packed = packed();
+        let Unpacked { manifest, files, signatures, .. } = unpack(&packed).unwrap();
+        assert!(signatures.is_none());
         assert_eq!((manifest.name.as_str(), manifest.revision), ("petstore", 7));
         let files: Vec<_> = files.iter().collect();
         assert_eq!(files, [("entities.json", b"[]".as_slice()), ("store.toml", b"[store]\n")]);
@@ -174,7 +215,7 @@ mod tests {
     #[test]
     fn members_that_do_not_belong_are_refused() {
         for paths in [["../x", "store.toml"], ["store.toml", "entities.json"], ["store.toml", "store.toml"]] {
-            let bundle = pack("x", 1, paths.iter().map(|path| (*path, b"".as_slice()))).unwrap();
+            let bundle = pack("x", &1.into(), paths.iter().map(|path| (*path, b"".as_slice()))).unwrap();
             let error = unpack(&bundle).unwrap_err();
             assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{paths:?}");
         }

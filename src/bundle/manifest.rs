@@ -3,8 +3,10 @@
 use cedar_policy::get_lang_version;
 use serde::{Deserialize, Serialize};
 
-use super::compiled;
+use super::archive::FORMAT_VERSION;
+use super::{Edition, compiled};
 use crate::store::StoreFiles;
+use crate::time::UnixTime;
 
 /// What a bundle is and holds. Written as JSON, its members in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,14 @@ pub struct Manifest {
     pub name: String,
     /// The increasing number of this version of the store.
     pub revision: u64,
+    /// The version of the file format, which the signature covers here.
+    pub format_version: u32,
+    /// When it was built, in seconds since 1970, if that was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub created: Option<u64>,
+    /// When it ends to be good, in seconds since 1970. Left out: never.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub not_after: Option<u64>,
     /// The version of the Cedar language that the policies were built for.
     pub cedar_version: String,
     /// The files, in the order in which they stand in the bundle: that of their paths.
@@ -33,9 +43,21 @@ pub struct Member {
 }
 
 impl Manifest {
-    pub(super) fn new(name: &str, revision: u64, members: Vec<Member>) -> Self {
-        let cedar_version = get_lang_version().to_string();
-        Self { name: name.to_owned(), revision, cedar_version, members }
+    pub(super) fn new(name: &str, edition: &Edition<'_>, members: Vec<Member>) -> Self {
+        Self {
+            name: name.to_owned(),
+            revision: edition.revision,
+            format_version: FORMAT_VERSION,
+            created: edition.created.map(UnixTime::as_seconds),
+            not_after: edition.not_after.map(UnixTime::as_seconds),
+            cedar_version: get_lang_version().to_string(),
+            members,
+        }
+    }
+
+    /// Whether it is past its time.
+    pub fn has_ended(&self, now: UnixTime) -> bool {
+        self.not_after.is_some_and(|not_after| now.as_seconds() >= not_after)
     }
 
     pub(super) fn parse(json: &[u8]) -> Result<Self, InvalidManifest> {
@@ -45,6 +67,9 @@ impl Manifest {
         let is_known = |member: &Member| member.path == compiled::FILE || StoreFiles::is_known(&member.path);
         if !is_ordered || !manifest.members.iter().all(is_known) {
             return Err(InvalidManifest::Members);
+        }
+        if manifest.format_version != FORMAT_VERSION {
+            return Err(InvalidManifest::FormatVersion(manifest.format_version));
         }
         if major_minor(&manifest.cedar_version) > major_minor(&get_lang_version().to_string()) {
             return Err(InvalidManifest::CedarVersion(manifest.cedar_version));
@@ -56,6 +81,9 @@ impl Manifest {
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidManifest {
+    /// The header of the file says another format version than the manifest.
+    #[error("the manifest of the bundle is for format version {0}")]
+    FormatVersion(u32),
     /// The policies are for a Cedar that this version does not have.
     #[error("the bundle is for Cedar {0}, this is Cedar {version}", version = get_lang_version())]
     CedarVersion(String),

@@ -56,6 +56,18 @@ fn read_folder(
     Ok(())
 }
 
+/// What differs when a file has changed: its time and its length.
+///
+/// # Errors
+/// [`UnreadableDirectory`].
+pub fn tag(path: &Path) -> Result<String, UnreadableDirectory> {
+    let unreadable = |source| UnreadableDirectory::Io { path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    let modified = metadata.modified().map_err(unreadable)?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{}-{}", since.as_nanos(), metadata.len()))
+}
+
 /// Reads the file of a bundle.
 ///
 /// # Errors
@@ -79,6 +91,9 @@ pub enum UnreadableDirectory {
         /// What the system said.
         source: io::Error,
     },
+    /// It changed while it was read.
+    #[error("the bundle changed while it was read")]
+    Changed,
     /// A name that is not UTF-8.
     #[error("the name of `{}` is not UTF-8", .0.display())]
     Name(PathBuf),

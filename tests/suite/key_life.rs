@@ -10,6 +10,7 @@ use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
+use cedar_authorizer::source::current::Conditions;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -29,9 +30,16 @@ impl InProcess {
     fn start(store: &StoreCopy) -> Self {
         let config = Config {
             bundle_uri: store.uri().parse().unwrap(),
-            cache_key: CacheKey::None,
-            development_keys: DevelopmentKeys::Refuse,
-            trusted_pool: None,
+            fallback_uri: None,
+            conditions: Conditions {
+                development_keys: DevelopmentKeys::Refuse,
+                public_keys: None,
+                min_revision: 0,
+                trusted_pool: None,
+                cache_key: CacheKey::None,
+                refresh: Duration::from_secs(60),
+                max_stale: Duration::from_secs(365 * 24 * 3600),
+            },
             jwks_proxy: None,
             simple_responses: SimpleResponses::Disabled,
         };

@@ -18,6 +18,9 @@ mod function;
 // Grants under API Gateway's cache: every decision of the oracle, out of the cache as without it.
 #[cfg(test)]
 mod grants;
+// Keys to sign bundles with.
+#[cfg(all(test, unix))]
+mod keygen;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use cedar_authorizer::authorize::Breadth;
@@ -10,9 +10,10 @@ use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::grant::{Grant, Scope, Statement};
-use cedar_authorizer::lambda::{Answer, Function, InitFailure};
+use cedar_authorizer::lambda::{Answer, Function};
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::response::SimpleResponses;
+use cedar_authorizer::source::current::Conditions;
 use cedar_authorizer::source::{BundleUri, LoadFailure};
 use clap::Args;
 use serde_json::{Value, json};
@@ -71,13 +72,21 @@ impl Invoke {
             Failure::could_not_run(format_args!("cannot read `{}`: {error}", path.display()))
                 .hint("name a policy store by --store DIR, or a bundle by --bundle FILE")
         })?;
+        let simple_responses = if self.simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled };
         let config = Config {
             bundle_uri: BundleUri::File(absolute),
-            cache_key: self.cache_key.clone(),
-            development_keys: DevelopmentKeys::Allow,
-            trusted_pool: None,
+            fallback_uri: None,
+            conditions: Conditions {
+                development_keys: DevelopmentKeys::Allow,
+                public_keys: None,
+                min_revision: 0,
+                trusted_pool: None,
+                cache_key: self.cache_key.clone(),
+                refresh: Duration::MAX,
+                max_stale: Duration::MAX,
+            },
             jwks_proxy: None,
-            simple_responses: if self.simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled },
+            simple_responses,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -123,9 +132,9 @@ fn read_event(path: &Path) -> Result<Value, Failure> {
         .map_err(|error| Failure::could_not_run(format_args!("{name} is not JSON: {error}")))
 }
 
-fn init_failure(failure: InitFailure) -> Failure {
+fn init_failure(failure: LoadFailure) -> Failure {
     match failure {
-        InitFailure::Bundle(LoadFailure::InvalidBundle(_) | LoadFailure::InvalidStore { .. }) => {
+        LoadFailure::InvalidBundle(_) | LoadFailure::InvalidStore { .. } | LoadFailure::Expired => {
             Failure::invalid(failure)
         }
         failure => Failure::could_not_run(failure),

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod deployment;
 mod invoke;
+mod keygen;
 mod output;
 mod publish;
 mod store;
@@ -30,6 +31,7 @@ enum Command {
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
+    Keygen(keygen::Keygen),
     Publish(publish::Publish),
 }
 
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),
+        Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
     };
     result.unwrap_or_else(Failure::report).into()

@@ -31,7 +31,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use crate::bundle::{InvalidArchive, MAX_BUNDLE_BYTES};
+use crate::bundle::{CannotBuild, MAX_BUNDLE_BYTES};
 use failure::Cause;
 pub use failure::{NotPublished, ShelfFailure};
 pub use upload::Progress;
@@ -93,7 +93,7 @@ impl Shelf {
         replaced: Option<&Object>,
         revision: u64,
         id: &str,
-        build: impl Fn(u64) -> Result<Vec<u8>, InvalidArchive>,
+        build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: Progress,
     ) -> Result<Published, NotPublished> {
         if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, revision.checked_sub(1)) {
@@ -131,7 +131,7 @@ impl Shelf {
         replaced: Option<&Object>,
         first: u64,
         id: &str,
-        build: impl Fn(u64) -> Result<Vec<u8>, InvalidArchive>,
+        build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: &Progress,
     ) -> Result<(u64, Bytes), NotPublished> {
         let end = first.saturating_add(MAX_TAKEN);

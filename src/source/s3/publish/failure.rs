@@ -7,14 +7,14 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
 
-use crate::bundle::{InvalidArchive, MAX_BUNDLE_BYTES};
+use crate::bundle::{CannotBuild, MAX_BUNDLE_BYTES};
 
 /// Why a bundle was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPublished {
     /// It cannot be built.
     #[error(transparent)]
-    Bundle(#[from] InvalidArchive),
+    Bundle(#[from] CannotBuild),
     /// S3 refuses again and again, though nothing changes.
     #[error("S3 says that somebody else is writing to `{uri}`; nothing was overwritten")]
     Contended {

@@ -1,0 +1,283 @@
+//! Signatures of a bundle: Ed25519 (RFC 8032) over its manifest, which has the SHA-256 of every
+//! member, in a [DSSE] envelope.
+//!
+//! The envelope is detached: the manifest stands in the bundle itself, so the envelope has no
+//! `payload`. It is written exactly like this, but on one line and without an end of line, the
+//! signatures in ascending order of their key ids (ASCII), one for each key:
+//!
+//! ```text
+//! {"payloadType":"application/vnd.cedar-authorizer.manifest+json","signatures":[
+//! {"keyid":"eI0b...6SI","sig":"R6fS...Bw=="},{"keyid":"...","sig":"..."}]}
+//! ```
+//!
+//! `sig` is a signature of 64 bytes in base64 with padding (RFC 4648 4). What is signed is DSSE's
+//! pre-authentication encoding, with M for the length of the manifest in decimal digits:
+//!
+//! ```text
+//! DSSEv1 46 application/vnd.cedar-authorizer.manifest+json M <the M bytes of the manifest>
+//!       ^  ^                                              ^ ^ one space each, nothing at the end
+//! ```
+//!
+//! `keyid` says which key to try: base64url without padding of the SHA-256 of the public key as a
+//! DER `SubjectPublicKeyInfo` (RFC 8410 4). It is a hint and is not signed. A bundle is accepted
+//! for a signature that a trusted key verifies, never for what an envelope says.
+//!
+//! Anybody can verify this with OpenSSL 3, a public key in `key.pub.pem`, the manifest in
+//! `manifest.json` and the envelope in `signatures.json`:
+//!
+//! ```sh
+//! keyid=$(openssl pkey -pubin -in key.pub.pem -outform DER | openssl dgst -sha256 -binary |
+//!     openssl base64 -A | tr '+/' '-_' | tr -d '=')
+//! jq -r --arg keyid "$keyid" '.signatures[] | select(.keyid == $keyid).sig' signatures.json |
+//!     openssl base64 -d -A > manifest.sig
+//! { printf 'DSSEv1 46 application/vnd.cedar-authorizer.manifest+json %d ' "$(wc -c < manifest.json)"
+//!   cat manifest.json; } > manifest.pae
+//! openssl pkeyutl -verify -rawin -pubin -inkey key.pub.pem -in manifest.pae -sigfile manifest.sig
+//! ```
+//!
+//! Signing is the same the other way round: `openssl genpkey -algorithm ed25519 -out key.pem`,
+//! then `openssl pkeyutl -sign -rawin -inkey key.pem -in manifest.pae`.
+//!
+//! Stricter than DSSE 1.0.2, on purpose: one spelling for one envelope. DSSE would also have
+//! base64url signatures, no key id, and members that nobody knows.
+//!
+//! [DSSE]: https://github.com/secure-systems-lab/dsse
+
+mod pem;
+mod private_key;
+mod public_key;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+pub use private_key::{InvalidPrivateKey, LibraryFailure, PrivateKey};
+pub use public_key::{InvalidPublicKey, InvalidPublicKeys, KeyId, PublicKey, PublicKeys};
+
+/// The signatures of a manifest: at least one, and one for each key. Who made them and whether
+/// they are valid is not known before [`Signatures::verify`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signatures(Vec<Signature>);
+
+impl Signatures {
+    /// Signs a manifest with every one of the keys. The same manifest and keys always make the
+    /// same signatures.
+    ///
+    /// # Errors
+    /// [`CannotSign`]
+    pub fn sign(manifest: &[u8], keys: &[PrivateKey]) -> Result<Self, CannotSign> {
+        if keys.is_empty() {
+            return Err(CannotSign::NoKey);
+        }
+        if keys.len() > MAX_KEYS {
+            return Err(CannotSign::TooManyKeys);
+        }
+        let message = pre_authentication_encoding(PAYLOAD_TYPE, manifest);
+        let mut signatures = Vec::with_capacity(keys.len());
+        for key in keys {
+            let key_id = key.public_key().key_id().clone();
+            signatures.push(Signature { key_id, bytes: key.sign(&message)? });
+        }
+        signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+        match is_strictly_ordered(&signatures) {
+            true => Ok(Self(signatures)),
+            false => Err(CannotSign::DuplicateKey),
+        }
+    }
+
+    /// Reads an envelope.
+    ///
+    /// # Errors
+    /// [`InvalidSignatures`] for every spelling but that of [`Signatures::to_json`].
+    pub fn parse(json: &[u8]) -> Result<Self, InvalidSignatures> {
+        if json.len() > MAX_BYTES {
+            return Err(InvalidSignatures::TooLarge);
+        }
+        let Envelope { payload_type, signatures } =
+            serde_json::from_slice(json).map_err(InvalidSignatures::Json)?;
+        if payload_type != PAYLOAD_TYPE {
+            return Err(InvalidSignatures::PayloadType);
+        }
+        if signatures.is_empty() {
+            return Err(InvalidSignatures::NoSignature);
+        }
+        if signatures.len() > MAX_KEYS {
+            return Err(InvalidSignatures::TooManySignatures);
+        }
+        let signatures = signatures.iter().map(Signature::parse).collect::<Result<Vec<_>, _>>()?;
+        if !is_strictly_ordered(&signatures) {
+            return Err(InvalidSignatures::Order);
+        }
+        let signatures = Self(signatures);
+        // White space, escapes, members in another order, arrays for objects, which serde takes.
+        match signatures.to_json().as_bytes() == json {
+            true => Ok(signatures),
+            false => Err(InvalidSignatures::Spelling),
+        }
+    }
+
+    /// The envelope.
+    pub fn to_json(&self) -> String {
+        // Nothing in it has to be escaped: base64 and base64url.
+        let signature = |Signature { key_id, bytes }: &Signature| {
+            format!(r#"{{"keyid":"{key_id}","sig":"{}"}}"#, STANDARD.encode(bytes))
+        };
+        let signatures: Vec<String> = self.0.iter().map(signature).collect();
+        format!(r#"{{"payloadType":"{PAYLOAD_TYPE}","signatures":[{}]}}"#, signatures.join(","))
+    }
+
+    /// The ids of the keys that are said to have signed. Nothing vouches for them.
+    pub fn unverified_key_ids(&self) -> impl Iterator<Item = &KeyId> {
+        self.0.iter().map(|signature| &signature.key_id)
+    }
+
+    /// Verifies that a trusted key has signed the manifest, and says which one; of several, the
+    /// one whose id comes first.
+    ///
+    /// Signatures of keys that are not trusted do not count, for or against: that is what makes
+    /// it possible to sign with the next key before every function trusts it. A signature in the
+    /// name of a trusted key must be valid, even where another one is: no signer writes an
+    /// invalid one, so somebody has altered the bundle. (DSSE skips it. Since whoever
+    /// alters an envelope can also remove signatures, this refuses damage, not an attack; what
+    /// keeps an attack out is that a valid signature is needed.)
+    ///
+    /// # Errors
+    /// [`Untrusted`]
+    pub fn verify(&self, manifest: &[u8], trusted: &PublicKeys) -> Result<KeyId, Untrusted> {
+        let message = pre_authentication_encoding(PAYLOAD_TYPE, manifest);
+        let mut verified = None;
+        for Signature { key_id, bytes } in &self.0 {
+            let Some(key) = trusted.find(key_id) else { continue };
+            if !key.has_signed(&message, bytes) {
+                return Err(Untrusted::Invalid(key_id.clone()));
+            }
+            verified = verified.or(Some(key_id));
+        }
+        match verified {
+            Some(key_id) => Ok(key_id.clone()),
+            None => Err(Untrusted::Stranger { signers: self.unverified_key_ids().cloned().collect() }),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Signature {
+    key_id: KeyId,
+    bytes: [u8; SIGNATURE_BYTES],
+}
+
+impl Signature {
+    fn parse(signature: &EnvelopeSignature) -> Result<Self, InvalidSignatures> {
+        let EnvelopeSignature { keyid, sig } = signature;
+        let key_id = KeyId::parse(keyid).ok_or(InvalidSignatures::KeyId)?;
+        let bytes = STANDARD.decode(sig).ok().and_then(|bytes| bytes.try_into().ok());
+        Ok(Self { key_id, bytes: bytes.ok_or(InvalidSignatures::Signature)? })
+    }
+}
+
+/// The envelope as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Envelope {
+    payload_type: String,
+    signatures: Vec<EnvelopeSignature>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvelopeSignature {
+    keyid: String,
+    sig: String,
+}
+
+/// Why a manifest cannot be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotSign {
+    /// A key that is given twice.
+    #[error("the same key is given twice to sign with")]
+    DuplicateKey,
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Library(#[from] LibraryFailure),
+    /// Nothing to sign with.
+    #[error("no key is given to sign with")]
+    NoKey,
+    /// More keys than an envelope takes.
+    #[error("more than {MAX_KEYS} keys are given to sign with")]
+    TooManyKeys,
+}
+
+/// Why a text is no envelope of a bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidSignatures {
+    /// Not the JSON of an envelope.
+    #[error("the signatures of the bundle cannot be read: {0}")]
+    Json(#[source] serde_json::Error),
+    /// A key id that is not the hash of a key.
+    #[error("a key id in the signatures of the bundle is not the SHA-256 of a key in base64url")]
+    KeyId,
+    /// An envelope without a signature.
+    #[error("the bundle has an envelope for signatures, but no signature")]
+    NoSignature,
+    /// Signatures that are out of order, or two of one key.
+    #[error("the signatures of the bundle are not in the order of their key ids, one for each key")]
+    Order,
+    /// Signatures of something else.
+    #[error("the signatures of the bundle are for something else than `{PAYLOAD_TYPE}`")]
+    PayloadType,
+    /// Not the 64 bytes of a signature.
+    #[error("a signature of the bundle is not {SIGNATURE_BYTES} bytes in base64")]
+    Signature,
+    /// The right content, written in another way.
+    #[error("the signatures of the bundle are not written as the format has it")]
+    Spelling,
+    /// Larger than any envelope.
+    #[error("the signatures of the bundle are larger than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// More signatures than are accepted.
+    #[error("the bundle has more than {MAX_KEYS} signatures")]
+    TooManySignatures,
+}
+
+/// Why a manifest is not to be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untrusted {
+    /// A signature in the name of a trusted key is not of that key, or not of this manifest.
+    #[error("the signature of the bundle by the trusted key `{0}` is not valid")]
+    Invalid(KeyId),
+    /// No signature is in the name of a trusted key.
+    #[error("the bundle is not signed by a trusted key, but by {}", list(signers))]
+    Stranger {
+        /// The keys that are said to have signed.
+        signers: Vec<KeyId>,
+    },
+}
+
+fn list(signers: &[KeyId]) -> String {
+    signers.iter().map(|key_id| format!("`{key_id}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn is_strictly_ordered(signatures: &[Signature]) -> bool {
+    signatures.is_sorted_by(|a, b| a.key_id < b.key_id)
+}
+
+/// DSSE's PAE: type and content with their lengths, so that no two pairs make the same bytes.
+fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let header = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    [header.as_bytes(), payload].concat()
+}
+
+/// What the signatures are for, so that a key's signature of something else is none of a bundle.
+const PAYLOAD_TYPE: &str = "application/vnd.cedar-authorizer.manifest+json";
+
+/// RFC 8032 5.1.6.
+const SIGNATURE_BYTES: usize = 64;
+
+/// Rotation needs two keys; this leaves room and bounds the work.
+const MAX_KEYS: usize = 8;
+
+/// An envelope with [`MAX_KEYS`] signatures has 1303.
+const MAX_BYTES: usize = 2048;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The private keys that bundles are signed with. The function never has one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::SIGNATURE_BYTES;
+use super::pem::Block;
+use super::public_key::{PUBLIC_KEY_BYTES, PublicKey};
+
+/// An Ed25519 private key. AWS-LC wipes the memory when it is dropped.
+///
+/// Read from unencrypted PKCS#8 in PEM: version 1, as OpenSSL writes it (RFC 5208), or version 2
+/// with the public key (RFC 5958), which must be the right one.
+pub struct PrivateKey {
+    pair: Ed25519KeyPair,
+    public_key: PublicKey,
+}
+
+impl PrivateKey {
+    /// Makes a new key, with the randomness of AWS-LC.
+    ///
+    /// # Errors
+    /// [`LibraryFailure`]
+    pub fn generate() -> Result<Self, LibraryFailure> {
+        Self::new(Ed25519KeyPair::generate()?)
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// The key in PEM, byte for byte as `openssl genpkey -algorithm ed25519` writes it. OpenSSL 3.0
+    /// does not read version 2 of PKCS#8, so this is version 1.
+    ///
+    /// # Errors
+    /// [`LibraryFailure`]
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, LibraryFailure> {
+        let body = Zeroizing::new(STANDARD.encode(self.pair.to_pkcs8v1()?));
+        // 48 bytes make 64 characters, which is a whole line of PEM.
+        let parts = ["-----BEGIN PRIVATE KEY-----\n", &body, "\n-----END PRIVATE KEY-----\n"];
+        Ok(Zeroizing::new(parts.concat()))
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], LibraryFailure> {
+        let signature = self.pair.try_sign(message)?;
+        signature.as_ref().try_into().map_err(|_| LibraryFailure)
+    }
+
+    fn new(pair: Ed25519KeyPair) -> Result<Self, LibraryFailure> {
+        let bytes: [u8; PUBLIC_KEY_BYTES] =
+            pair.public_key().as_ref().try_into().map_err(|_| LibraryFailure)?;
+        Ok(Self { pair, public_key: PublicKey::new(bytes) })
+    }
+}
+
+impl FromStr for PrivateKey {
+    type Err = InvalidPrivateKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPrivateKey> {
+        let block = Block::parse(text).ok_or(InvalidPrivateKey::Encoding)?;
+        match block.label {
+            "PRIVATE KEY" => {}
+            "ENCRYPTED PRIVATE KEY" => return Err(InvalidPrivateKey::Encrypted),
+            "PUBLIC KEY" => return Err(InvalidPrivateKey::Public),
+            _ => return Err(InvalidPrivateKey::Label),
+        }
+        let der = block.decode().ok_or(InvalidPrivateKey::Encoding)?;
+        if !is_ed25519(&der) {
+            return Err(InvalidPrivateKey::Algorithm);
+        }
+        // AWS-LC does not look at what follows the key.
+        if !matches!(&der[..], [_, length, content @ ..] if usize::from(*length) == content.len()) {
+            return Err(InvalidPrivateKey::Der);
+        }
+        let pair = Ed25519KeyPair::from_pkcs8(&der).map_err(|_| InvalidPrivateKey::Der)?;
+        Self::new(pair).map_err(|_| InvalidPrivateKey::Der)
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pair: _, public_key } = self;
+        f.debug_struct("PrivateKey").field("public_key", public_key).finish_non_exhaustive()
+    }
+}
+
+/// Whether PKCS#8 is of an Ed25519 key: a version, then the algorithm (RFC 8410 7).
+fn is_ed25519(der: &[u8]) -> bool {
+    matches!(der, [0x30, _, 0x02, 0x01, _, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, ..])
+}
+
+/// Why a text is no private key. Says nothing of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPrivateKey {
+    /// A key of another kind.
+    #[error("the private key is not an Ed25519 key")]
+    Algorithm,
+    /// An Ed25519 key that is damaged, or whose public key belongs to another.
+    #[error("the private key is damaged")]
+    Der,
+    /// Not one block of PEM.
+    #[error("the private key is not in PEM, or is not alone")]
+    Encoding,
+    /// A key under a password.
+    #[error("the private key is encrypted; `openssl pkey` decrypts it")]
+    Encrypted,
+    /// PEM of something else.
+    #[error("the private key is not in PKCS#8, which starts with `-----BEGIN PRIVATE KEY-----`")]
+    Label,
+    /// A public key.
+    #[error("this is a public key, not a private one")]
+    Public,
+}
+
+/// The cryptographic library could not do its work: no memory, or no randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the cryptographic library failed")]
+pub struct LibraryFailure;
+
+impl From<Unspecified> for LibraryFailure {
+    fn from(_: Unspecified) -> Self {
+        Self
+    }
+}

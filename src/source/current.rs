@@ -1,0 +1,243 @@
+//! The bundle in use, and how it is replaced under a running function.
+//!
+//! Lambda freezes the function between calls, so the bundle is looked for within a call, when that
+//! is due by the clock: one look at a time, on the condition that it changed, and a call waits for it only
+//! so long. What takes longer goes on while later calls are answered. A new bundle is opened and
+//! checked completely before it replaces the old one; one that cannot be used is reported and changes nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use super::schedule::{Need, Schedule};
+use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
+use crate::bundle::signature::PublicKeys;
+use crate::bundle::{Bundle, DevelopmentKeys, Trust};
+use crate::cache_key::CacheKey;
+use crate::config::TrustedPool;
+use crate::jwks::{KeyCache, KeyClient};
+use crate::reason::Reason;
+use crate::serving::Serving;
+use crate::source::s3::Read;
+use crate::time::UnixTime;
+
+/// What a bundle must be to be used, and when it is looked for.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// Whether the development key is trusted to sign tokens.
+    pub development_keys: DevelopmentKeys,
+    /// Who may sign bundles. `None`: a bundle need not be signed.
+    pub public_keys: Option<PublicKeys>,
+    /// The lowest revision.
+    pub min_revision: u64,
+    /// Whose tokens it may accept. `None`: anybody's.
+    pub trusted_pool: Option<TrustedPool>,
+    /// What API Gateway keeps answers under.
+    pub cache_key: CacheKey,
+    /// How often it is looked for.
+    pub refresh: Duration,
+    /// How long it may serve without being found to be the current one.
+    pub max_stale: Duration,
+}
+
+impl Conditions {
+    /// Opens a bundle.
+    ///
+    /// # Errors
+    /// [`LoadFailure`], if it is none or must not be used.
+    fn open(&self, bytes: &[u8], least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
+        let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
+        let bundle = Bundle::open(bytes, trust)?;
+        let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
+        if found < least {
+            return Err(LoadFailure::RevisionTooLow { found, least });
+        }
+        if bundle.manifest().has_ended(now) {
+            return Err(LoadFailure::Expired);
+        }
+        if let Some(trusted) = &self.trusted_pool {
+            let strangers = bundle.identity_sources().iter().filter(|source| !trusted.covers(source));
+            let names: Vec<&str> = strangers.map(|source| source.name()).collect();
+            if !names.is_empty() {
+                return Err(LoadFailure::UntrustedIdentitySource(names.join("`, `")));
+            }
+        }
+        if !self.cache_key.holds_token(bundle.token_location()) {
+            return Err(LoadFailure::CacheKeyWithoutToken(bundle.token_location().header.clone()));
+        }
+        Ok(bundle)
+    }
+}
+
+/// The bundle in use.
+#[derive(Debug)]
+pub struct Current {
+    fetcher: Fetcher,
+    conditions: Conditions,
+    client: KeyClient,
+    /// None of these is ever held across an await.
+    serving: Mutex<Arc<Serving>>,
+    schedule: Mutex<Schedule>,
+    seen: Mutex<Seen>,
+    under_way: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What was there at the last look.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    etag: Option<String>,
+    /// Why it is not in use.
+    refused: Option<&'static str>,
+}
+
+impl Current {
+    /// Loads the bundle, or where that fails the one of the package.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn load(
+        uri: BundleUri,
+        fallback: Option<BundleUri>,
+        conditions: Conditions,
+        client: KeyClient,
+        now: UnixTime,
+    ) -> Result<Arc<Self>, LoadFailure> {
+        let fetcher = Fetcher::of(uri).await;
+        let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
+            Ok(Read::New { bytes, etag }) => conditions.open(&bytes, 0, now).map(|bundle| (bundle, etag)),
+            Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(super::UnreadableDirectory::Changed)),
+            Err(failure) => Err(failure),
+        };
+        let (bundle, etag, uri) = match (loaded, fallback) {
+            (Ok((bundle, etag)), _) => (bundle, etag, fetcher.uri().clone()),
+            (Err(failure), None) => return Err(failure),
+            (Err(failure), Some(fallback)) => {
+                error!(code = failure.code(), %failure, %fallback, "bundle not loaded; the fallback serves");
+                let bundle = match Fetcher::of(fallback.clone()).await.fetch(None, 1).await? {
+                    Read::New { bytes, .. } => conditions.open(&bytes, 0, now)?,
+                    Read::Unchanged => return Err(failure),
+                };
+                (bundle, None, fallback)
+            }
+        };
+        let keys = KeyCache::load(&bundle, conditions.development_keys, client.clone(), None, now).await;
+        let manifest = bundle.manifest();
+        info!(bundle = manifest.name, revision = manifest.revision, %uri, "bundle loaded");
+        let mut jitter = [0];
+        // Without random numbers all ask at once, which is no reason not to answer.
+        let _ = rand::fill(&mut jitter);
+        let schedule = Schedule::new(conditions.refresh, conditions.max_stale, jitter[0], now);
+        Ok(Arc::new(Self {
+            fetcher,
+            conditions,
+            client,
+            serving: Mutex::new(Arc::new(Serving::new(bundle, keys))),
+            schedule: Mutex::new(schedule),
+            seen: Mutex::new(Seen { etag, refused: None }),
+            under_way: Mutex::default(),
+        }))
+    }
+
+    /// The bundle for a call, after a look for another one if that is due.
+    ///
+    /// # Errors
+    /// [`Reason::BundleStale`], if it was not found to be the current one for too long.
+    pub async fn get(self: &Arc<Self>, now: UnixTime) -> Result<Arc<Serving>, Reason> {
+        match self.need(now) {
+            Need::Fresh => {}
+            Need::Due => self.refresh(now, BUDGET).await,
+            // After a long freeze, too: then the call needs the answer.
+            Need::TooStale => self.refresh(now, STALE_BUDGET).await,
+        }
+        match self.need(now) {
+            Need::TooStale => Err(Reason::BundleStale),
+            Need::Fresh | Need::Due => Ok(self.serving()),
+        }
+    }
+
+    /// The bundle in use.
+    pub fn serving(&self) -> Arc<Serving> {
+        Arc::clone(&lock(&self.serving))
+    }
+
+    fn need(&self, now: UnixTime) -> Need {
+        match self.serving().bundle.manifest().has_ended(now) {
+            true => Need::TooStale,
+            false => lock(&self.schedule).need(now),
+        }
+    }
+
+    /// Begins a look, unless one is under way, and waits for it so long.
+    async fn refresh(self: &Arc<Self>, now: UnixTime, budget: Duration) {
+        let running = lock(&self.under_way).take();
+        let mut look = match running {
+            // Those that come later wait only if they cannot be answered without.
+            Some(look) if !look.is_finished() && budget == BUDGET => {
+                *lock(&self.under_way) = Some(look);
+                return;
+            }
+            Some(look) if !look.is_finished() => look,
+            _ if lock(&self.schedule).begin(now) => tokio::spawn(Arc::clone(self).look(now)),
+            _ => return,
+        };
+        if timeout(budget, &mut look).await.is_err() {
+            *lock(&self.under_way) = Some(look);
+        }
+    }
+
+    /// Looks for another bundle, and puts it into use.
+    async fn look(self: Arc<Self>, now: UnixTime) {
+        let seen = lock(&self.seen).clone();
+        let loaded = match self.fetcher.fetch(seen.etag.as_deref(), 1).await {
+            Ok(Read::Unchanged) => match seen.refused {
+                None => {
+                    lock(&self.schedule).confirmed(now);
+                    return;
+                }
+                Some(code) => {
+                    warn!(code, "the bundle that is there still cannot be used; the last good one serves");
+                    lock(&self.schedule).failed(now);
+                    return;
+                }
+            },
+            Ok(Read::New { bytes, etag }) => {
+                let opened = self.conditions.open(&bytes, self.serving().bundle.revision(), now);
+                let refused = opened.as_ref().err().map(LoadFailure::code);
+                *lock(&self.seen) = Seen { etag, refused };
+                opened
+            }
+            Err(failure) => Err(failure),
+        };
+        match loaded {
+            Ok(bundle) => {
+                let old = self.serving();
+                let (development_keys, client) = (self.conditions.development_keys, self.client.clone());
+                let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
+                let (revision, before) = (bundle.revision(), old.bundle.revision());
+                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys));
+                lock(&self.schedule).confirmed(now);
+                info!(revision, before, "bundle refreshed");
+            }
+            Err(failure) => {
+                let revision = self.serving().bundle.revision();
+                error!(code = failure.code(), %failure, revision, "bundle not refreshed; the last good one serves");
+                lock(&self.schedule).failed(now);
+            }
+        }
+    }
+}
+
+/// A poisoned lock holds a whole value all the same: each is only ever replaced.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a call waits for a bundle that it does not need.
+const BUDGET: Duration = Duration::from_millis(50);
+
+/// How long for one without which it cannot be answered. An HTTP API waits ten seconds in all.
+const STALE_BUDGET: Duration = Duration::from_secs(3);

@@ -1,0 +1,129 @@
+//! When a bundle is looked for again, and how long the last good one may serve.
+//!
+//! ```text
+//! confirmed        interval                      max stale
+//!    |---- fresh -----|------------ due ------------|---- too stale ----
+//! ```
+//!
+//! By the wall clock alone, since Lambda freezes the function between calls: nothing runs by itself.
+
+use std::time::Duration;
+
+use crate::time::UnixTime;
+
+/// When to look for another bundle.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    interval: Duration,
+    max_stale: Duration,
+    /// When the bundle was last found to be the current one.
+    confirmed: UnixTime,
+    next: UnixTime,
+    failures: u32,
+}
+
+/// What is to be done about a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing.
+    Fresh,
+    /// It should be looked for, and serves until then.
+    Due,
+    /// It must not serve.
+    TooStale,
+}
+
+impl Schedule {
+    /// The schedule of a bundle that was loaded just now. `jitter`, of 256, spreads what many functions do.
+    pub(super) fn new(interval: Duration, max_stale: Duration, jitter: u8, now: UnixTime) -> Self {
+        // Up to a tenth less: all functions that were started by one burst would ask at once.
+        let interval = interval.saturating_sub(interval.mul_f64(f64::from(jitter) / 2560.0));
+        Self { interval, max_stale, confirmed: now, next: now.after(interval), failures: 0 }
+    }
+
+    pub(super) fn need(&self, now: UnixTime) -> Need {
+        match now {
+            _ if now.since(self.confirmed) > self.max_stale => Need::TooStale,
+            _ if now >= self.next => Need::Due,
+            _ => Need::Fresh,
+        }
+    }
+
+    /// Whether it may be looked for now; if so that counts as begun.
+    pub(super) fn begin(&mut self, now: UnixTime) -> bool {
+        let may = now >= self.next;
+        if may {
+            self.next = now.after(self.interval.max(MIN_WAIT));
+        }
+        may
+    }
+
+    pub(super) fn confirmed(&mut self, now: UnixTime) {
+        self.confirmed = now;
+        self.failures = 0;
+        self.next = now.after(self.interval);
+    }
+
+    /// After a failure it is tried again sooner, then less and less often.
+    pub(super) fn failed(&mut self, now: UnixTime) {
+        let wait = MIN_WAIT.saturating_mul(2_u32.saturating_pow(self.failures));
+        self.failures = self.failures.saturating_add(1);
+        self.next = now.after(wait.min(self.interval.max(MIN_WAIT)));
+    }
+}
+
+/// However short the interval is, a store that fails is not asked more often.
+const MIN_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_000_000;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_seconds(START + seconds)
+    }
+
+    fn schedule() -> Schedule {
+        Schedule::new(Duration::from_secs(60), Duration::from_secs(600), 0, at(0))
+    }
+
+    #[test]
+    fn a_bundle_is_fresh_then_due_then_too_stale() {
+        let schedule = schedule();
+        for (seconds, need) in
+            [(0, Need::Fresh), (59, Need::Fresh), (60, Need::Due), (600, Need::Due), (601, Need::TooStale)]
+        {
+            assert_eq!(schedule.need(at(seconds)), need, "{seconds}");
+        }
+        // A clock that was set back does not make it older.
+        assert_eq!(schedule.need(UnixTime::from_seconds(START - 5)), Need::Fresh);
+    }
+
+    #[test]
+    fn one_look_at_a_time_and_sooner_after_a_failure() {
+        let mut schedule = schedule();
+        assert!(!schedule.begin(at(59)));
+        assert!(schedule.begin(at(60)));
+        assert!(!schedule.begin(at(61)));
+        let mut now = 60;
+        for wait in [5, 10, 20, 40, 60, 60] {
+            schedule.failed(at(now));
+            assert!(!schedule.begin(at(now + wait - 1)), "{wait}");
+            assert!(schedule.begin(at(now + wait)), "{wait}");
+            now += wait;
+        }
+        schedule.confirmed(at(now));
+        assert_eq!(schedule.need(at(now + 59)), Need::Fresh);
+        schedule.failed(at(now + 60));
+        assert!(schedule.begin(at(now + 65)));
+    }
+
+    #[test]
+    fn jitter_only_shortens() {
+        let latest = Schedule::new(Duration::from_secs(60), Duration::from_secs(600), u8::MAX, at(0));
+        assert_eq!(latest.need(at(53)), Need::Fresh);
+        assert_eq!(latest.need(at(55)), Need::Due);
+    }
+}
