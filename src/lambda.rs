@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::jwks::KeyClient;
 use crate::reason::{Reason, Status};
 use crate::response::{Response, SimpleResponses};
-use crate::source::LoadFailure;
 use crate::source::current::Current;
+use crate::source::{Fetcher, LoadFailure};
 use crate::time::UnixTime;
 
 /// The function, ready for events.
@@ -33,12 +33,25 @@ impl Function {
     /// # Errors
     /// [`LoadFailure`]: without a bundle nothing can be answered.
     pub async fn init(config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
+        Self::with_fetcher(Fetcher::of(config.bundle_uri.clone()).await, config, now).await
+    }
+
+    /// The same with a reader of one's own in the place of what `BUNDLE_URI` and the environment say.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub async fn with_fetcher(fetcher: Fetcher, config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
         let client = KeyClient::new(config.jwks_proxy.clone());
-        let (uri, fallback) = (config.bundle_uri.clone(), config.fallback_uri.clone());
-        let current = Current::load(uri, fallback, config.conditions.clone(), client, now).await?;
+        let fallback = config.fallback_uri.clone();
+        let current = Current::load(fetcher, fallback, config.conditions.clone(), client, now).await?;
         let cache_key = config.conditions.cache_key.clone();
         report_uncacheable(&current.serving().bundle, &cache_key);
         Ok(Self { current, cache_key, simple_responses: config.simple_responses })
+    }
+
+    /// The bundle in use.
+    pub fn current(&self) -> &Current {
+        &self.current
     }
 
     /// Answers an event. It never fails: a fault is an answer too.

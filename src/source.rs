@@ -62,6 +62,11 @@ impl Fetcher {
         Self { uri, s3 }
     }
 
+    /// Reads with this client, if it is in S3.
+    pub fn with_s3(uri: BundleUri, s3: s3::Reader) -> Self {
+        Self { uri, s3: Some(s3) }
+    }
+
     /// Where it reads.
     pub fn uri(&self) -> &BundleUri {
         &self.uri

@@ -92,6 +92,8 @@ struct Seen {
     etag: Option<String>,
     /// Why it is not in use.
     refused: Option<&'static str>,
+    /// Why the last look came to nothing.
+    failure: Option<&'static str>,
 }
 
 impl Current {
@@ -100,13 +102,12 @@ impl Current {
     /// # Errors
     /// Why there is none.
     pub async fn load(
-        uri: BundleUri,
+        fetcher: Fetcher,
         fallback: Option<BundleUri>,
         conditions: Conditions,
         client: KeyClient,
         now: UnixTime,
     ) -> Result<Arc<Self>, LoadFailure> {
-        let fetcher = Fetcher::of(uri).await;
         let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
             Ok(Read::New { bytes, etag }) => conditions.open(&bytes, 0, now).map(|bundle| (bundle, etag)),
             Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(super::UnreadableDirectory::Changed)),
@@ -137,7 +138,7 @@ impl Current {
             client,
             serving: Mutex::new(Arc::new(Serving::new(bundle, keys))),
             schedule: Mutex::new(schedule),
-            seen: Mutex::new(Seen { etag, refused: None }),
+            seen: Mutex::new(Seen { etag, ..Seen::default() }),
             under_way: Mutex::default(),
         }))
     }
@@ -162,6 +163,11 @@ impl Current {
     /// The bundle in use.
     pub fn serving(&self) -> Arc<Serving> {
         Arc::clone(&lock(&self.serving))
+    }
+
+    /// The code of the failure that the last look for another bundle ended with, if it did.
+    pub fn last_failure(&self) -> Option<&'static str> {
+        lock(&self.seen).failure
     }
 
     fn need(&self, now: UnixTime) -> Need {
@@ -195,6 +201,7 @@ impl Current {
         let loaded = match self.fetcher.fetch(seen.etag.as_deref(), 1).await {
             Ok(Read::Unchanged) => match seen.refused {
                 None => {
+                    lock(&self.seen).failure = None;
                     lock(&self.schedule).confirmed(now);
                     return;
                 }
@@ -207,10 +214,13 @@ impl Current {
             Ok(Read::New { bytes, etag }) => {
                 let opened = self.conditions.open(&bytes, self.serving().bundle.revision(), now);
                 let refused = opened.as_ref().err().map(LoadFailure::code);
-                *lock(&self.seen) = Seen { etag, refused };
+                *lock(&self.seen) = Seen { etag, refused, failure: refused };
                 opened
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                lock(&self.seen).failure = Some(failure.code());
+                Err(failure)
+            }
         };
         match loaded {
             Ok(bundle) => {

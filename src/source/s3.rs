@@ -45,6 +45,11 @@ impl Reader {
         Self { client: Client::new(&config) }
     }
 
+    /// With a client of one's own.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
     /// Reads an object, if it is not the one with this entity tag. `attempts` is how often it is tried.
     ///
     /// # Errors

@@ -3,6 +3,9 @@
 // Calls through `authorize`, on stores other than the sample.
 #[cfg(test)]
 mod authorization;
+// The life of a bundle in the function: refreshed, refused, too stale.
+#[cfg(test)]
+mod bundle_life;
 // The command line on the sample store and on nonsense.
 #[cfg(test)]
 mod command_line;

@@ -9,6 +9,7 @@ use cedar_authorizer::jwks::{FetchFailure, KeyClient};
 use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;
 
+use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, print, warn};
 use crate::store::StoreArgs;
 
@@ -22,6 +23,7 @@ Examples:
   cedar-authorizer build --output petstore.bundle
   cedar-authorizer build --output petstore.bundle --revision 42
   cedar-authorizer build --output petstore.bundle --pin-jwks
+  cedar-authorizer build --output petstore.bundle --sign-key bundle-key.pem --expires-in 30
 
 Exit codes: 0 built, 1 could not read, write or fetch, 3 the store has errors")]
 pub struct Build {
@@ -36,6 +38,9 @@ pub struct Build {
     #[arg(long, value_name = "N", default_value_t = 1)]
     revision: u64,
 
+    #[command(flatten)]
+    edition: EditionArgs,
+
     /// Fetch the keys of the identity sources and keep them in the bundle
     ///
     /// The function then needs no way out to the issuers. Build anew before they rotate their keys.
@@ -45,11 +50,12 @@ pub struct Build {
 
 impl Build {
     pub fn run(self) -> Result<Exit, Failure> {
+        let stamp = self.edition.read(edition::source_date()?)?;
         let (store, files) = match self.pin_jwks {
             true => open_pinned(&self.store)?,
             false => self.store.open()?,
         };
-        let bytes = bundle::build(&store, &files, self.revision).map_err(Failure::invalid)?;
+        let bytes = bundle::build(&store, &files, stamp.edition(self.revision)).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
         let bundle = Bundle::open(&bytes, DevelopmentKeys::Allow).map_err(Failure::invalid)?;

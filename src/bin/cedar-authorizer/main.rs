@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod deployment;
+mod edition;
 mod invoke;
 mod keygen;
 mod output;

@@ -3,7 +3,7 @@
 mod changes;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::build;
+use crate::edition::EditionArgs;
 use crate::output::{Exit, Failure, Format, SUCCESS, paint, print};
 use crate::store::StoreArgs;
 use changes::Changes;
@@ -35,6 +36,7 @@ use changes::Changes;
 Examples:
   cedar-authorizer publish --to s3://bucket/petstore.bundle --dry-run
   cedar-authorizer publish --to s3://bucket/petstore.bundle
+  cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem
   cedar-authorizer publish --to s3://bucket/petstore.bundle --rollback 41
   cedar-authorizer publish --to s3://bucket/petstore.bundle --format json
 
@@ -66,6 +68,9 @@ pub struct Publish {
     #[arg(long)]
     pin_jwks: bool,
 
+    #[command(flatten)]
+    edition: EditionArgs,
+
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -79,6 +84,7 @@ struct Destination {
 
 impl Publish {
     pub fn run(self) -> Result<Exit, Failure> {
+        let stamp = self.edition.read(Some(SystemTime::now().into()))?;
         // A store with errors is not worth a request.
         let given = match (self.rollback, self.pin_jwks) {
             (Some(_), _) => None,
@@ -102,7 +108,7 @@ impl Publish {
         let revision = previous.unwrap_or_default().checked_add(1);
         let revision =
             revision.ok_or_else(|| Failure::invalid("there is no revision after the current one"))?;
-        let bytes = bundle::build(&store, &files, revision).map_err(Failure::invalid)?;
+        let bytes = bundle::build(&store, &files, stamp.edition(revision)).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
         let bundle = Bundle::open(&bytes, DevelopmentKeys::Allow).map_err(Failure::invalid)?;
@@ -122,7 +128,7 @@ impl Publish {
                 object.as_ref(),
                 revision,
                 &attempt_id()?,
-                |revision| bundle::build(&store, &files, revision),
+                |revision| bundle::build(&store, &files, stamp.edition(revision)),
                 progress(&bar),
             ));
             bar.finish_and_clear();

@@ -1,0 +1,297 @@
+//! The life of a bundle in the function: refreshed, refused, too stale; with every fault of S3, and the time as the
+//! test has it.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_s3::{Client, Config as S3Config};
+use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
+use cedar_authorizer::bundle::{self, DevelopmentKeys, Edition};
+use cedar_authorizer::cache_key::CacheKey;
+use cedar_authorizer::config::Config;
+use cedar_authorizer::lambda::Function;
+use cedar_authorizer::reason::Reason;
+use cedar_authorizer::response::SimpleResponses;
+use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::{Fetcher, LoadFailure, directory, s3};
+use cedar_authorizer::store::Store;
+use cedar_authorizer::time::UnixTime;
+use serde_json::{Value, json};
+
+use crate::loopback::{S3, S3Fault};
+use crate::world::{event, sample_store, token};
+
+const BUCKET: &str = "bundles";
+const KEY: &str = "shop/petstore.bundle";
+const START: u64 = 1_800_000_000;
+
+fn at(seconds: u64) -> UnixTime {
+    UnixTime::from_seconds(START + seconds)
+}
+
+fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
+    let files = directory::read(&sample_store()).unwrap();
+    let (store, _) = Store::check(&files);
+    bundle::build(&store.unwrap(), &files, edition).unwrap()
+}
+
+/// A function under the test's own clock.
+struct InProcess {
+    runtime: tokio::runtime::Runtime,
+    function: Function,
+    token: String,
+}
+
+#[derive(Default)]
+struct Setup<'a> {
+    public_keys: Option<&'a PublicKeys>,
+    min_revision: u64,
+    fallback: Option<String>,
+}
+
+impl InProcess {
+    fn start(s3: &S3, setup: &Setup) -> Result<Self, LoadFailure> {
+        let client = Client::from_conf(
+            S3Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .endpoint_url(s3.endpoint())
+                .region(Region::new("us-east-1"))
+                .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+                .force_path_style(true)
+                .build(),
+        );
+        let config = Config {
+            bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
+            fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
+            conditions: Conditions {
+                development_keys: DevelopmentKeys::Allow,
+                public_keys: setup.public_keys.cloned(),
+                min_revision: setup.min_revision,
+                trusted_pool: None,
+                cache_key: CacheKey::None,
+                refresh: Duration::from_secs(60),
+                max_stale: Duration::from_secs(3600),
+            },
+            jwks_proxy: None,
+            simple_responses: SimpleResponses::Disabled,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3::Reader::new(client));
+        let function = runtime.block_on(Function::with_fetcher(fetcher, &config, at(0)))?;
+        Ok(Self { runtime, function, token: token("alice", json!({})) })
+    }
+
+    /// The revision that answers a call, or the reason why there is no answer.
+    fn call(&self, seconds: u64) -> Result<u64, Reason> {
+        let event = event(&self.token, "GET", "/pets");
+        let answer = self.runtime.block_on(self.function.answer(event, at(seconds)));
+        let reason = answer.reason();
+        let response = answer.into_response().map_err(|_| reason)?;
+        let response: Value = serde_json::to_value(response).unwrap();
+        assert_eq!(reason, Reason::AllowedByPolicy);
+        Ok(response["context"]["revision"].as_u64().unwrap())
+    }
+
+    /// Calls until the look that is under way has ended: it goes on within calls alone.
+    fn settle(&self, seconds: u64, until: impl Fn(&Self) -> bool) {
+        for _ in 0..300 {
+            let _ = self.call(seconds);
+            if until(self) {
+                return;
+            }
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(10)).await });
+        }
+        panic!("nothing came of it");
+    }
+}
+
+#[test]
+fn a_new_revision_is_in_force_within_the_interval_and_one_request_is_all_it_takes() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    assert_eq!((function.call(1), s3.requests()), (Ok(1), 1));
+    s3.put(BUCKET, KEY, build(2));
+    // Not due: nobody asks.
+    assert_eq!((function.call(50), s3.requests()), (Ok(1), 1));
+    function.settle(60, |function| function.call(60) == Ok(2));
+    assert_eq!(s3.requests(), 2);
+    // Unchanged: a conditional request, with no body.
+    function.settle(121, |_| s3.requests() == 3);
+    assert_eq!((function.call(121), s3.requests()), (Ok(2), 3));
+    assert_eq!(function.function.current().last_failure(), None);
+}
+
+#[test]
+fn a_slow_s3_costs_a_call_no_more_than_its_budget() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    s3.put(BUCKET, KEY, build(2));
+    s3.fault(S3Fault::Slow(Duration::from_millis(400)));
+    // It is under way, and the calls go on; one look at a time.
+    assert_eq!(function.call(60), Ok(1));
+    assert_eq!(function.call(61), Ok(1));
+    function.settle(62, |function| function.call(62) == Ok(2));
+    assert_eq!(s3.requests(), 2);
+}
+
+/// Every way in which a bundle can be unusable, with its code.
+fn faults(signer: &PrivateKey) -> Vec<(&'static str, Vec<u8>)> {
+    let stranger = PrivateKey::generate().unwrap();
+    let signed = |edition: Edition| build(edition);
+    let good = || {
+        signed(Edition { revision: 1000, signing_keys: std::slice::from_ref(signer), ..Edition::default() })
+    };
+    let flipped = |at: usize| {
+        let mut bytes = good();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let length = good().len();
+    vec![
+        ("bundle-altered", flipped(length - 1)),
+        ("bundle-altered", flipped(200)),
+        ("bundle-altered", [good(), vec![0]].concat()),
+        ("bundle-truncated", good()[..length / 2].to_vec()),
+        ("bundle-format", flipped(24)),
+        ("bundle-invalid", b"not a bundle".to_vec()),
+        ("bundle-invalid", Vec::new()),
+        ("bundle-unsigned", build(1000)),
+        (
+            "bundle-untrusted",
+            signed(Edition {
+                revision: 1000,
+                signing_keys: std::slice::from_ref(&stranger),
+                ..Edition::default()
+            }),
+        ),
+        (
+            "bundle-expired",
+            signed(Edition {
+                revision: 1000,
+                not_after: Some(at(0)),
+                signing_keys: std::slice::from_ref(signer),
+                ..Edition::default()
+            }),
+        ),
+        (
+            "bundle-revision-too-low",
+            signed(Edition { revision: 1, signing_keys: std::slice::from_ref(signer), ..Edition::default() }),
+        ),
+    ]
+}
+
+/// What S3 can do, with the code, and how many requests a cold start makes of it.
+const FAULTS_OF_S3: [(S3Fault, &str, usize); 5] = [
+    (S3Fault::Forbidden, "bundle-denied", 1),
+    (S3Fault::NotFound, "bundle-missing", 1),
+    (S3Fault::InternalError, "bundle-unreachable", 3),
+    (S3Fault::Reset, "bundle-unreachable", 3),
+    (S3Fault::Truncated, "bundle-interrupted", 1),
+];
+
+#[test]
+fn whatever_is_wrong_at_a_refresh_the_last_good_bundle_serves_and_the_next_good_one_follows() {
+    let signer = PrivateKey::generate().unwrap();
+    let keys: PublicKeys = signer.public_key().to_string().parse().unwrap();
+    let edition =
+        |revision| Edition { revision, signing_keys: std::slice::from_ref(&signer), ..Edition::default() };
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(edition(2)));
+    let setup = Setup { public_keys: Some(&keys), min_revision: 2, ..Setup::default() };
+    let function = InProcess::start(&s3, &setup).unwrap();
+    let (mut now, mut revision, mut requests) = (0, 2, 1);
+
+    let bundles = faults(&signer).into_iter().map(|(code, bytes)| (S3Fault::None, code, Some(bytes)));
+    let of_s3 = FAULTS_OF_S3.into_iter().map(|(fault, code, _)| (fault, code, None));
+    for (fault, code, bytes) in bundles.chain(of_s3) {
+        s3.put(BUCKET, KEY, bytes.unwrap_or_else(|| build(edition(revision + 1))));
+        s3.fault(fault);
+        now += 61;
+        function.settle(now, |function| function.function.current().last_failure() == Some(code));
+        requests += 1;
+        assert_eq!((function.call(now), s3.requests()), (Ok(revision), requests), "{code}");
+        // Tried again only after a while, and an object that is known to be bad is not read again.
+        now += 6;
+        function.settle(now, |_| s3.requests() == requests + 1);
+        requests += 1;
+        assert_eq!(function.call(now), Ok(revision), "{code}");
+
+        s3.fault(S3Fault::None);
+        revision += 1;
+        s3.put(BUCKET, KEY, build(edition(revision)));
+        now += 61;
+        function.settle(now, |function| function.call(now) == Ok(revision));
+        requests += 1;
+        assert_eq!(s3.requests(), requests, "{code}");
+    }
+}
+
+#[test]
+fn whatever_is_wrong_at_a_cold_start_has_a_code_and_the_fallback_serves_if_there_is_one() {
+    let signer = PrivateKey::generate().unwrap();
+    let keys: PublicKeys = signer.public_key().to_string().parse().unwrap();
+    let edition =
+        |revision| Edition { revision, signing_keys: std::slice::from_ref(&signer), ..Edition::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fallback.bundle");
+    std::fs::write(&file, build(edition(5))).unwrap();
+
+    let bundles = faults(&signer).into_iter().map(|(code, bytes)| (S3Fault::None, code, 1, Some(bytes)));
+    let of_s3 = FAULTS_OF_S3.into_iter().map(|(fault, code, requests)| (fault, code, requests, None));
+    for (fault, code, requests, bytes) in bundles.chain(of_s3) {
+        let s3 = S3::start();
+        s3.put(BUCKET, KEY, bytes.unwrap_or_else(|| build(edition(6))));
+        s3.fault(fault);
+        let mut setup = Setup { public_keys: Some(&keys), min_revision: 2, fallback: None };
+        let failure = InProcess::start(&s3, &setup).err().unwrap_or_else(|| panic!("{code}"));
+        assert_eq!((failure.code(), s3.requests()), (code, requests), "{failure}");
+
+        setup.fallback = Some(format!("file://{}", file.display()));
+        let function = InProcess::start(&s3, &setup).unwrap();
+        assert_eq!(function.call(1), Ok(5), "{code}");
+        // It is looked for again, and found once it is there.
+        s3.fault(S3Fault::None);
+        s3.put(BUCKET, KEY, build(edition(6)));
+        function.settle(60, |function| function.call(60) == Ok(6));
+    }
+}
+
+#[test]
+fn without_s3_the_last_good_bundle_serves_for_so_long_and_then_nothing_is_allowed() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    s3.fault(S3Fault::Reset);
+    for seconds in (60..=3600).step_by(60) {
+        assert_eq!(function.call(seconds), Ok(1), "{seconds}");
+    }
+    // Every minute once, and no request is repeated.
+    assert!(s3.requests() <= 1 + 60 + 5, "{}", s3.requests());
+    assert_eq!(function.call(3601), Err(Reason::BundleStale));
+    // As soon as it is back: within the call that needs it.
+    s3.fault(S3Fault::None);
+    function.settle(3700, |function| function.call(3700) == Ok(1));
+}
+
+#[test]
+fn a_bundle_past_its_time_is_as_one_that_is_too_stale() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(Edition { revision: 1, not_after: Some(at(100)), ..Edition::default() }));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    assert_eq!(function.call(99), Ok(1));
+    assert_eq!(function.call(100), Err(Reason::BundleStale));
+    s3.put(BUCKET, KEY, build(2));
+    function.settle(200, |function| function.call(200) == Ok(2));
+}
+
+#[test]
+fn a_function_that_slept_for_long_asks_before_it_answers() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    s3.put(BUCKET, KEY, build(2));
+    s3.fault(S3Fault::Slow(Duration::from_millis(200)));
+    assert_eq!(function.call(100_000), Ok(2));
+}
