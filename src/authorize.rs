@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
@@ -197,15 +197,18 @@ impl Caller<'_> {
         let api = self.call.method_arn().api_prefix();
         // With another key it depends on the call, too.
         let is_memorable = *self.cache_key == CacheKey::Token;
-        if let Some(known) = is_memorable.then(|| self.remembered.get(&api)).flatten() {
-            return Some(known);
+        let known = is_memorable.then(|| self.remembered.get(&api)).flatten().unwrap_or_default();
+        // If there is no room for all, what was asked for comes first.
+        let is_it = |whole: &&Whole| whole.of_routes.left_out == 0 || whole.requested == requested;
+        if let Some(whole) = known.grants.iter().find(is_it) {
+            return Some(whole.of_routes.clone());
         }
-        let whole = Grant::of_routes(&api, self.bundle.separation()?, &self.allowed_routes(), requested)?;
-        // If there was no room for some, the requested one had a place for sure.
-        if is_memorable && whole.left_out == 0 {
-            self.remembered.set(api, whole.clone());
+        let allowed = known.allowed.unwrap_or_else(|| self.allowed_routes().into());
+        let of_routes = Grant::of_routes(&api, self.bundle.separation()?, &allowed, requested)?;
+        if is_memorable {
+            self.remembered.add(api, allowed, Whole { requested, of_routes: of_routes.clone() });
         }
-        Some(whole)
+        Some(of_routes)
     }
 
     /// The routes that the caller may take, whatever the rest of a request is.
@@ -228,20 +231,44 @@ impl Caller<'_> {
     }
 }
 
-/// The grant for the whole API, once it was worked out for a token.
+/// What was worked out for a token: what it may call of an API, and grants for that.
 #[derive(Debug, Default)]
-pub struct Remembered(Mutex<Option<(String, OfRoutes)>>);
+pub struct Remembered(Mutex<Option<(String, Known)>>);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    allowed: Option<Arc<[usize]>>,
+    grants: Vec<Whole>,
+}
+
+/// A grant for the whole API, made for a call of this route.
+#[derive(Clone, Debug)]
+struct Whole {
+    requested: Option<usize>,
+    of_routes: OfRoutes,
+}
 
 impl Remembered {
-    fn get(&self, api: &str) -> Option<OfRoutes> {
+    fn get(&self, api: &str) -> Option<Known> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(known, _)| known == api).map(|(_, whole)| whole.clone())
+        known.as_ref().filter(|(known, _)| known == api).map(|(_, known)| known.clone())
     }
 
-    fn set(&self, api: String, whole: OfRoutes) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((api, whole));
+    fn add(&self, api: String, allowed: Arc<[usize]>, whole: Whole) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut grants = match known.take() {
+            Some((before, known)) if before == api => known.grants,
+            _ => Vec::new(),
+        };
+        // API Gateway asks again for the same token only when its cache has forgotten it.
+        grants.truncate(MAX_GRANTS - 1);
+        grants.insert(0, whole);
+        *known = Some((api, Known { allowed: Some(allowed), grants }));
     }
 }
+
+/// How many grants are kept for a token that may call more than fits into one.
+const MAX_GRANTS: usize = 4;
 
 /// The resource of a route where nothing depends on what the path says.
 fn some_resource(route: &Route, bundle: &Bundle) -> Made {

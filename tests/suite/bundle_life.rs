@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::{Client, Config as S3Config};
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
-use cedar_authorizer::bundle::{self, DevelopmentKeys, Edition};
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, Trust};
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
@@ -14,7 +14,7 @@ use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
 use cedar_authorizer::source::current::Conditions;
 use cedar_authorizer::source::{Fetcher, LoadFailure, directory, s3};
-use cedar_authorizer::store::Store;
+use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -294,4 +294,79 @@ fn a_function_that_slept_for_long_asks_before_it_answers() {
     s3.put(BUCKET, KEY, build(2));
     s3.fault(S3Fault::Slow(Duration::from_millis(200)));
     assert_eq!(function.call(100_000), Ok(2));
+}
+
+/// The sample store, and the same with one more permit policy: whoever is a customer may add pets.
+fn two_stores() -> [(Store, StoreFiles); 2] {
+    let files = directory::read(&sample_store()).unwrap();
+    let mut more = files.clone();
+    let policy = "@id(\"more\") permit (principal, action == PetStore::Action::\"post /pets\", resource);";
+    more.insert("policies/more.cedar".to_owned(), policy.as_bytes().to_vec());
+    [files, more].map(|files| (Store::check(&files).0.unwrap(), files))
+}
+
+/// With `SOAK_CALLS=100000` a thousand changes; without, it is the same in small.
+#[test]
+fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
+    let calls: u64 = std::env::var("SOAK_CALLS").map_or(3_000, |calls| calls.parse().unwrap());
+    let stores = two_stores();
+    let bundle = |revision: u64| {
+        let (store, files) = &stores[usize::from(revision % 2 == 0)];
+        bundle::build(store, files, revision).unwrap()
+    };
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    let bob = token("bob", json!({}));
+    let (mut seen, mut resident) = (1, None);
+    for call in 1..=calls {
+        let now = at(call * 6);
+        if call % 100 == 0 {
+            s3.put(BUCKET, KEY, bundle(1 + call / 100));
+        }
+        s3.fault(if s3.requests() % 7 == 6 { S3Fault::Reset } else { S3Fault::None });
+        let answer = function.runtime.block_on(function.function.answer(event(&bob, "POST", "/pets"), now));
+        let reason = answer.reason();
+        let response = answer.into_response().unwrap_or_else(|_| panic!("call {call}: {reason}"));
+        let response = serde_json::to_value(response).unwrap();
+        let revision = response["context"]["revision"].as_u64().unwrap();
+        assert!(revision >= seen, "call {call}: from {seen} back to {revision}");
+        seen = revision;
+        let expected = if revision % 2 == 0 { Reason::AllowedByPolicy } else { Reason::NoMatchingPermit };
+        assert_eq!(reason, expected, "call {call}, revision {revision}");
+        if call == calls / 2 {
+            resident = resident_kb();
+        }
+    }
+    assert!(seen >= calls / 100 - 1, "{seen}");
+    if calls >= 100_000 {
+        let grown = resident_kb().unwrap() - resident.unwrap();
+        println!("{calls} calls, {} requests, revision {seen}, grown by {grown} kB in the second half", s3.requests());
+        assert!(grown < 4096, "{grown} kB");
+    }
+}
+
+fn resident_kb() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[test]
+fn every_flipped_byte_of_a_signed_bundle_is_refused() {
+    let signer = PrivateKey::generate().unwrap();
+    let keys: PublicKeys = signer.public_key().to_string().parse().unwrap();
+    let bytes = build(Edition { revision: 1, signing_keys: std::slice::from_ref(&signer), ..Edition::default() });
+    let trust = || Trust { development_keys: DevelopmentKeys::Allow, public_keys: Some(&keys) };
+    assert!(Bundle::open(&bytes, trust()).is_ok());
+    // All of header, manifest and signatures, and every so often of the members.
+    let head = 100 + u32::from_le_bytes(bytes[28..32].try_into().unwrap()) as usize + 400;
+    for at in (0..head).chain((head..bytes.len()).step_by(97)) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        assert!(Bundle::open(&changed, trust()).is_err(), "byte {at}");
+    }
+    for length in (0..bytes.len()).step_by(101) {
+        assert!(Bundle::open(&bytes[..length], trust()).is_err(), "{length} bytes");
+    }
 }

@@ -1,0 +1,30 @@
+//! Whatever stands in the bucket: no panic. The bytes are taken for a file as they are, and for a manifest and what
+//! follows it with the digests that belong to them, since no other bytes get past those.
+#![no_main]
+
+use aws_lc_rs::digest::{SHA256, digest};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = Bundle::open(data, DevelopmentKeys::Refuse);
+    let Some((&[low, high], rest)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let length = usize::from(u16::from_le_bytes([low, high])).min(rest.len());
+    let (manifest, rest) = rest.split_at(length);
+    let (signatures, members) = rest.split_at(rest.len().min(64));
+    let file = [
+        b"cedar-authorizer bundle\n".as_slice(),
+        &2_u32.to_le_bytes(),
+        &(manifest.len() as u32).to_le_bytes(),
+        digest(&SHA256, manifest).as_ref(),
+        &(signatures.len() as u32).to_le_bytes(),
+        digest(&SHA256, signatures).as_ref(),
+        manifest,
+        signatures,
+        members,
+    ]
+    .concat();
+    let _ = Bundle::open(&file, DevelopmentKeys::Refuse);
+});
