@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::deployment::Deployment;
-use crate::output::{self, ERROR, Exit, Failure, Format, SUCCESS, paint, print};
+use crate::output::{self, ERROR, Exit, Failure, Format, SUCCESS, many, paint, plural, print};
 use crate::store::{StoreArgs, count};
 
 /// Find everything that is wrong with a policy store
@@ -117,12 +117,4 @@ impl Check {
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    many(count, noun, &format!("{noun}s"))
-}
-
-fn many(count: usize, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
 }

@@ -1,6 +1,7 @@
 //! `cedar-authorizer`, the command line.
 
 mod build;
+mod changes;
 mod check;
 mod deployment;
 mod edition;

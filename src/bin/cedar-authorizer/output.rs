@@ -105,6 +105,16 @@ fn finding_in(finding: &Finding, folder: &str) -> String {
     format!("{head}: {message}\n  {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default())
 }
 
+/// A number of things, by the names of one and of several.
+pub fn many(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
+/// The same where several have an `s`.
+pub fn plural(count: usize, noun: &str) -> String {
+    many(count, noun, &format!("{noun}s"))
+}
+
 /// Text in a colour, which `anstream` takes out again where the reader is no terminal.
 pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")

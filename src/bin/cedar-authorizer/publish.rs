@@ -1,7 +1,5 @@
 //! `publish`: a new revision of the bundle in S3.
 
-mod changes;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -16,10 +14,10 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::build;
+use crate::changes::Changes;
 use crate::edition::EditionArgs;
 use crate::output::{Exit, Failure, Format, SUCCESS, paint, print};
 use crate::store::StoreArgs;
-use changes::Changes;
 
 /// Publish a new revision of the bundle to S3
 ///
