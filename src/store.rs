@@ -155,7 +155,10 @@ impl StoreFiles {
 }
 
 fn is_in(path: &str, folder: &str, extension: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')) && path.ends_with(extension)
+    // Neither what a directory is read without nor a way out of it: no `//`, `.`, `..` or hidden file.
+    let is_plain = |rest: &str| rest.split('/').all(|name| !name.is_empty() && !name.starts_with('.'));
+    let inside = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+    inside.is_some_and(is_plain) && path.ends_with(extension)
 }
 
 /// What could be read of a policy store, however much is wrong with the rest.

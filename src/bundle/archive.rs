@@ -150,22 +150,22 @@ pub enum InvalidArchive {
     Truncated,
 }
 
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+pub(super) fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, left) = rest.split_at_checked(length)?;
     *rest = left;
     Some(taken)
 }
 
-fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
+pub(super) fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
     let bytes = take(rest, size_of::<u32>()).and_then(|bytes| bytes.try_into().ok());
     bytes.map(u32::from_le_bytes).ok_or(InvalidArchive::Truncated)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
+pub(super) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
 pub(super) const FORMAT_VERSION: u32 = 2;
 
 /// The largest bundle: a hundred thousand policies of half a kilobyte fit, and a function of the
@@ -214,7 +214,14 @@ mod tests {
 
     #[test]
     fn members_that_do_not_belong_are_refused() {
-        for paths in [["../x", "store.toml"], ["store.toml", "entities.json"], ["store.toml", "store.toml"]] {
+        for paths in [
+            ["../x", "store.toml"],
+            ["policies/../../x.cedar", "store.toml"],
+            ["policies/.x.cedar", "store.toml"],
+            ["policies//x.cedar", "store.toml"],
+            ["store.toml", "entities.json"],
+            ["store.toml", "store.toml"],
+        ] {
             let bundle = pack("x", &1.into(), paths.iter().map(|path| (*path, b"".as_slice()))).unwrap();
             let error = unpack(&bundle).unwrap_err();
             assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{paths:?}");

@@ -61,20 +61,37 @@ impl Manifest {
     }
 
     pub(super) fn parse(json: &[u8]) -> Result<Self, InvalidManifest> {
-        let manifest: Self = serde_json::from_slice(json).map_err(InvalidManifest::Json)?;
+        let manifest = Self::read(json)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Reads a manifest that may be of no use.
+    pub(super) fn read(json: &[u8]) -> Result<Self, InvalidManifest> {
+        serde_json::from_slice(json).map_err(InvalidManifest::Json)
+    }
+
+    /// Whether it can be used.
+    pub(super) fn check(&self) -> Result<(), InvalidManifest> {
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
-        let is_ordered = manifest.members.is_sorted_by(|a, b| a.path < b.path);
-        let is_known = |member: &Member| member.path == compiled::FILE || StoreFiles::is_known(&member.path);
-        if !is_ordered || !manifest.members.iter().all(is_known) {
+        let is_ordered = self.members.is_sorted_by(|a, b| a.path < b.path);
+        if !is_ordered || !self.members.iter().all(Member::belongs) {
             return Err(InvalidManifest::Members);
         }
-        if manifest.format_version != FORMAT_VERSION {
-            return Err(InvalidManifest::FormatVersion(manifest.format_version));
+        if self.format_version != FORMAT_VERSION {
+            return Err(InvalidManifest::FormatVersion(self.format_version));
         }
-        if major_minor(&manifest.cedar_version) > major_minor(&get_lang_version().to_string()) {
-            return Err(InvalidManifest::CedarVersion(manifest.cedar_version));
+        if major_minor(&self.cedar_version) > major_minor(&get_lang_version().to_string()) {
+            return Err(InvalidManifest::CedarVersion(self.cedar_version.clone()));
         }
-        Ok(manifest)
+        Ok(())
+    }
+}
+
+impl Member {
+    /// Whether a bundle has a place for it.
+    pub(super) fn belongs(&self) -> bool {
+        self.path == compiled::FILE || StoreFiles::is_known(&self.path)
     }
 }
 
