@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::archive::{FORMAT_VERSION, InvalidArchive, MAGIC, MAX_BYTES, hex, take, take_number};
 use super::manifest::Manifest;
+use super::signature::Signatures;
 
 /// What can be read of a file. Nothing vouches for it unless there are no problems.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Survey {
     pub format_version: Option<u32>,
     /// The manifest as it stands there.
     pub manifest: Option<Manifest>,
+    /// The signatures, which nobody has verified. `None`: there are none.
+    pub signatures: Option<Signatures>,
     /// How each member of the manifest is, in its order.
     pub members: Vec<MemberState>,
     /// All that is wrong with it, in the order of the file. The first is what a bundle is refused for.
@@ -72,9 +75,21 @@ impl Survey {
         }
         let length = take_number(&mut rest)? as usize;
         let manifest_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
+        let signatures_length = take_number(&mut rest)? as usize;
+        let signatures_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
         let json = take(&mut rest, length).ok_or(InvalidArchive::Truncated)?;
         if digest(&SHA256, json).as_ref() != manifest_digest {
             self.problems.push(InvalidArchive::ManifestAltered);
+        }
+        let signatures = take(&mut rest, signatures_length).ok_or(InvalidArchive::Truncated)?;
+        if digest(&SHA256, signatures).as_ref() != signatures_digest {
+            self.problems.push(InvalidArchive::SignaturesAltered);
+        }
+        if !signatures.is_empty() {
+            match Signatures::parse(signatures) {
+                Ok(signatures) => self.signatures = Some(signatures),
+                Err(problem) => self.problems.push(problem.into()),
+            }
         }
         let manifest = self.manifest.insert(Manifest::read(json)?);
         if let Err(problem) = manifest.check() {
@@ -115,7 +130,7 @@ mod tests {
     fn packed() -> Vec<u8> {
         let files: [(&str, &[u8]); 3] =
             [("entities.json", b"[]"), ("policies/a.cedar", b""), ("store.toml", b"[store]\n")];
-        pack("petstore", 7, files.into_iter()).unwrap()
+        pack("petstore", &7.into(), files.into_iter()).unwrap()
     }
 
     /// The two readers of the format say the same.
@@ -166,7 +181,7 @@ mod tests {
     #[test]
     fn a_member_that_does_not_belong_is_pointed_at() {
         let files: [(&str, &[u8]); 2] = [("../x", b"1"), ("store.toml", b"")];
-        let survey = agrees(&pack("x", 1, files.into_iter()).unwrap());
+        let survey = agrees(&pack("x", &1.into(), files.into_iter()).unwrap());
         assert_eq!(survey.members, [MemberState::Misplaced, MemberState::Whole]);
     }
 }

@@ -185,7 +185,7 @@ fn token_warns_where_the_store_would_refuse_it() {
 
 #[test]
 fn a_wrong_usage_is_not_a_denial() {
-    for arguments in [[].as_slice(), &["invoke"], &["check", "--stor", "x"], &["publish"]] {
+    for arguments in [[].as_slice(), &["invoke"], &["check", "--stor", "x"], &["publish"], &["inspect"]] {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(stderr(&output).contains("Usage:"), "{arguments:?}");
@@ -194,7 +194,7 @@ fn a_wrong_usage_is_not_a_denial() {
 
 #[test]
 fn every_verb_has_help_with_examples() {
-    for verb in [[].as_slice(), &["check"], &["token"], &["invoke"], &["build"], &["publish"]] {
+    for verb in [[].as_slice(), &["check"], &["token"], &["invoke"], &["build"], &["publish"], &["inspect"]] {
         let output = run(&[verb, &["--help"]].concat());
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("Examples:"), "{verb:?}");

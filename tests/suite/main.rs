@@ -24,6 +24,9 @@ mod grants;
 // Keys to sign bundles with.
 #[cfg(all(test, unix))]
 mod keygen;
+// `inspect`: what is in a bundle, or between two, and what it says of those that are broken.
+#[cfg(test)]
+mod inspecting;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;

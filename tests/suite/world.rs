@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::authorize::{Outcome, Remembered, authorize};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::cache_key::CacheKey;
@@ -75,6 +76,60 @@ pub fn bundle_bytes(revision: u64) -> Vec<u8> {
 
 pub fn sample_bundle() -> Bundle {
     Bundle::open(&bundle_bytes(1), DevelopmentKeys::Allow).unwrap()
+}
+
+/// A bundle taken apart, and put together as anybody could: with lengths and hashes that are right.
+pub struct Parts {
+    pub manifest: Value,
+    pub members: Vec<(String, Vec<u8>)>,
+}
+
+impl Parts {
+    pub fn of(bundle: &[u8]) -> Self {
+        let length = u32::from_le_bytes(bundle[28..32].try_into().unwrap()) as usize;
+        let (manifest, mut rest) = bundle[64..].split_at(length);
+        let manifest: Value = serde_json::from_slice(manifest).unwrap();
+        let members = manifest["members"].as_array().unwrap().iter().map(|member| {
+            let (content, behind) = rest.split_at(member["size"].as_u64().unwrap() as usize);
+            rest = behind;
+            (member["path"].as_str().unwrap().to_owned(), content.to_vec())
+        });
+        let members = members.collect();
+        Self { manifest, members }
+    }
+
+    pub fn member(&mut self, path: &str) -> &mut Vec<u8> {
+        &mut self.members.iter_mut().find(|(known, _)| known == path).unwrap().1
+    }
+
+    pub fn together(mut self) -> Vec<u8> {
+        let listed = self
+            .members
+            .iter()
+            .map(|(path, content)| json!({"path": path, "size": content.len(), "sha256": sha256(content)}));
+        self.manifest["members"] = listed.collect();
+        let contents: Vec<u8> = self.members.iter().flat_map(|(_, content)| content).copied().collect();
+        with_manifest(self.manifest.to_string().as_bytes(), &contents)
+    }
+}
+
+/// A bundle of a manifest, whatever that is, and the contents of its members.
+pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(manifest.len()).unwrap().to_le_bytes();
+    let hash = digest(&SHA256, manifest);
+    [
+        b"cedar-authorizer bundle\n".as_slice(),
+        &2_u32.to_le_bytes(),
+        &length,
+        hash.as_ref(),
+        manifest,
+        contents,
+    ]
+    .concat()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Compares with a checked-in file; with `UPDATE_GOLDEN=1` writes the file instead.

@@ -28,8 +28,17 @@ impl Changes {
 
     /// Whether all files are the same. If they are, so are the policies.
     pub fn is_empty(&self) -> bool {
-        let Difference { added, removed, changed } = &self.files;
-        added.is_empty() && removed.is_empty() && changed.is_empty()
+        self.count_of_files() == 0
+    }
+
+    /// How many files are added, removed or changed.
+    pub fn count_of_files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// How many policies are added, removed or changed.
+    pub fn count_of_policies(&self) -> usize {
+        self.policies.len()
     }
 
     /// A line for each.
@@ -60,6 +69,11 @@ impl Difference {
         }
         let removed = old.into_keys().filter(|name| !new.contains_key(name)).collect();
         Self { added, removed, changed }
+    }
+
+    fn len(&self) -> usize {
+        let Self { added, removed, changed } = self;
+        added.len() + removed.len() + changed.len()
     }
 
     fn lines(&self, kind: &str) -> Vec<String> {

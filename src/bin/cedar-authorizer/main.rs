@@ -5,6 +5,7 @@ mod changes;
 mod check;
 mod deployment;
 mod edition;
+mod inspect;
 mod invoke;
 mod keygen;
 mod output;
@@ -35,6 +36,7 @@ enum Command {
     Build(build::Build),
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
+    Inspect(inspect::Inspect),
 }
 
 const EXAMPLES: &str = "\
@@ -44,11 +46,12 @@ Examples:
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
   cedar-authorizer publish --to s3://bucket/petstore.bundle   make a new revision and put it there
+  cedar-authorizer inspect petstore.bundle                    what is in a bundle, or between two
 
 Exit codes:
   0  fine
   1  could not run
-  2  denied
+  2  denied; or, if `inspect --exit-code` asks, different
   3  invalid policy store or bundle";
 
 fn main() -> ExitCode {
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Build(build) => build.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
+        Command::Inspect(inspect) => inspect.run(),
     };
     result.unwrap_or_else(Failure::report).into()
 }

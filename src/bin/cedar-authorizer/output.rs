@@ -105,6 +105,20 @@ fn finding_in(finding: &Finding, folder: &str) -> String {
     format!("{head}: {message}\n  {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default())
 }
 
+/// Text that somebody else wrote, without what a terminal would obey: control characters, and those
+/// that turn the direction of writing around (Unicode Standard Annex 9).
+pub fn printable(text: &str) -> String {
+    let is_obeyed =
+        |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().fold(String::new(), |mut shown, char| {
+        match is_obeyed(char) {
+            true => shown.extend(char.escape_default()),
+            false => shown.push(char),
+        }
+        shown
+    })
+}
+
 /// A number of things, by the names of one and of several.
 pub fn many(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })

@@ -74,6 +74,14 @@ impl Shelf {
         self.read(&self.key).await
     }
 
+    /// A version of the bundle, in a bucket that has versions. `None`: there is none of this id.
+    ///
+    /// # Errors
+    /// [`ShelfFailure`].
+    pub async fn version(&self, id: &str) -> Result<Option<Object>, ShelfFailure> {
+        self.read_version(&self.key, Some(id)).await
+    }
+
     /// A bundle of the history.
     ///
     /// # Errors
@@ -164,11 +172,15 @@ impl Shelf {
     }
 
     async fn read(&self, key: &str) -> Result<Option<Object>, ShelfFailure> {
+        self.read_version(key, None).await
+    }
+
+    async fn read_version(&self, key: &str, id: Option<&str>) -> Result<Option<Object>, ShelfFailure> {
         let failure = |cause| ShelfFailure { operation: "read", uri: self.uri_of(key), cause };
-        let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
-        let mut object = match answer {
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let mut object = match request.set_version_id(id.map(str::to_owned)).send().await {
             Ok(object) => object,
-            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) => return Ok(None),
             Err(error) => return Err(failure(Cause::of(&error))),
         };
         let mut bytes = Vec::new();

@@ -88,7 +88,7 @@ impl ShelfFailure {
     pub fn hint(&self) -> Option<String> {
         let Self { operation, uri, cause } = self;
         let hint = match cause {
-            Cause::BucketMissing => "create the bucket, or correct --to",
+            Cause::BucketMissing => "create the bucket, or correct its name",
             Cause::ClockSkewed => "set the clock of this machine",
             Cause::Credentials(_) => {
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; \
@@ -96,8 +96,9 @@ impl ShelfFailure {
             }
             // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
             Cause::Forbidden(_) if *operation == "read" => {
-                "publishing needs s3:GetObject and s3:PutObject on the key and on `<key>.*`, and s3:ListBucket on \
-                 the bucket: without that, S3 says the same of an object that does not exist"
+                "to inspect takes s3:GetObject on the key, to publish s3:GetObject and s3:PutObject on the key and on \
+                 `<key>.*`, and both s3:ListBucket on the bucket: without that, S3 says the same of an object that \
+                 does not exist"
             }
             Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
             Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
@@ -108,6 +109,11 @@ impl ShelfFailure {
             Cause::Interrupted(_) | Cause::NoEntityTag | Cause::Other(_) => return None,
         };
         Some(hint.to_owned())
+    }
+
+    /// Whether it was not even tried to read the whole: it cannot be a bundle.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.cause, Cause::TooLarge)
     }
 
     /// The same, if it happened in the step after which the bundle is current.

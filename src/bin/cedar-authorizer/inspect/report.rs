@@ -1,0 +1,265 @@
+//! All there is to say of one bundle.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey};
+use cedar_authorizer::store::finding::{Finding, Severity};
+use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::token::key_set::KeySet;
+use serde::Serialize;
+use serde_json::json;
+
+use super::source::Source;
+use super::{extract, verify};
+use crate::output::{
+    ERROR, Failure, Format, HINT, SUCCESS, WARNING, many, paint, plural, print, printable, warn,
+};
+use crate::store::count;
+
+/// All there is to say of one bundle.
+pub struct Report<'a> {
+    source: &'a Source,
+    bytes: Vec<u8>,
+    survey: Survey,
+    /// `None`: the archive is not whole.
+    files: Option<StoreFiles>,
+    /// `None`: it cannot be used.
+    bundle: Option<Bundle>,
+    /// Why it cannot be used.
+    problems: Vec<String>,
+    /// What `check` says of the store in it.
+    findings: Vec<Finding>,
+    /// `None`: that was not asked, or could not be answered.
+    differences: Option<Vec<verify::Difference>>,
+    extracted: Option<PathBuf>,
+}
+
+impl<'a> Report<'a> {
+    pub fn of(source: &'a Source, bytes: Vec<u8>) -> Self {
+        let survey = bundle::survey(&bytes);
+        let mut problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
+        let bundle = match Bundle::open(&bytes, DevelopmentKeys::Allow) {
+            Ok(bundle) => Some(bundle),
+            Err(InvalidBundle::Store(findings)) => {
+                problems.extend(findings.iter().map(ToString::to_string));
+                None
+            }
+            Err(error) => {
+                if survey.problems.is_empty() {
+                    problems.push(error.to_string());
+                }
+                None
+            }
+        };
+        let files = bundle::unpack(&bytes).ok().map(|mut files| {
+            files.retain_known();
+            files
+        });
+        let findings = files.as_ref().map(|files| Store::check(files).1).unwrap_or_default();
+        Self { source, bytes, survey, files, bundle, problems, findings, differences: None, extracted: None }
+    }
+
+    /// Whether it cannot be used, or is not what its sources make.
+    pub fn is_invalid(&self) -> bool {
+        self.bundle.is_none() || self.differences.as_ref().is_some_and(|differences| !differences.is_empty())
+    }
+
+    /// Compares it with what its sources make.
+    pub fn verify(&mut self) -> Result<(), Failure> {
+        match &self.bundle {
+            Some(bundle) => self.differences = Some(verify::differences(bundle, &self.bytes)?),
+            None => warn(&"not verified: the bundle cannot be used"),
+        }
+        Ok(())
+    }
+
+    /// Writes the sources. Of a bundle that cannot be used as well, as long as they are those that it was built of.
+    pub fn extract(&mut self, target: &Path) -> Result<(), Failure> {
+        match &self.files {
+            Some(files) => {
+                extract::write(files, target)?;
+                self.extracted = Some(target.to_owned());
+            }
+            None => warn(&"nothing was extracted: the bundle is not whole"),
+        }
+        Ok(())
+    }
+
+    pub fn print(&self, format: Format) -> Result<(), Failure> {
+        match format {
+            Format::Json => self.print_json(),
+            Format::Human => self.print_human(),
+        }
+    }
+
+    fn print_json(&self) -> Result<(), Failure> {
+        let manifest = self.survey.manifest.as_ref();
+        let members: Vec<_> = self
+            .members()
+            .map(|(Member { path, size, sha256 }, state)| {
+                json!({"path": path, "size": size, "sha256": sha256, "state": state.name()})
+            })
+            .collect();
+        let verification = self.differences.as_ref().map(|differences| {
+            let members: Vec<_> = differences.iter().map(|difference| &difference.member).collect();
+            json!({"matches": differences.is_empty(), "differences": members})
+        });
+        let extracted = self.extracted.as_ref().map(
+            |directory| json!({"directory": directory.display().to_string(), "files": self.count_of_files()}),
+        );
+        print(&format_args!(
+            "{:#}",
+            json!({
+                "bundle": self.source.to_string(),
+                "status": if self.bundle.is_some() { "usable" } else { "unusable" },
+                "problems": self.problems,
+                "bytes": self.bytes.len(),
+                "sha256": self.sha256(),
+                "formatVersion": self.survey.format_version,
+                "name": manifest.map(|manifest| &manifest.name),
+                "revision": manifest.map(|manifest| manifest.revision),
+                "cedarVersion": manifest.map(|manifest| &manifest.cedar_version),
+                "members": members,
+                "counts": self.bundle.as_ref().map(Counts::of),
+                "developmentKey": self.bundle.as_ref().map(trusts_development_key),
+                "findings": self.findings,
+                "verification": verification,
+                "extracted": extracted,
+            })
+        ))
+    }
+
+    fn print_human(&self) -> Result<(), Failure> {
+        let identity = match &self.survey.manifest {
+            Some(manifest) => format!("{} revision {}", printable(&manifest.name), manifest.revision),
+            None => "no bundle that can be read".to_owned(),
+        };
+        print(&format_args!("{}: {identity}", printable(&self.source.to_string())))?;
+        let cedar = self.survey.manifest.as_ref().map(|manifest| printable(&manifest.cedar_version));
+        // Who signed it, when it was made and until when it is good will stand here as well.
+        let rows = [
+            ("format", self.survey.format_version.map(|version| version.to_string())),
+            ("cedar", cedar),
+            ("size", Some(format!("{} bytes", self.bytes.len()))),
+            ("sha256", Some(self.sha256())),
+            ("contents", self.bundle.as_ref().map(|bundle| Counts::of(bundle).to_string())),
+            ("warnings", self.warnings()),
+            ("files", self.survey.manifest.as_ref().map(|manifest| manifest.members.len().to_string())),
+        ];
+        for (name, value) in rows {
+            if let Some(value) = value {
+                print(&format_args!("  {} {value}", paint(HINT, &format!("{name:<10}"))))?;
+            }
+        }
+        for (Member { path, size, sha256 }, state) in self.members() {
+            let mark = match state {
+                MemberState::Whole => String::new(),
+                state => paint(ERROR, &format!(" {}", state.name())),
+            };
+            print(&format_args!("  {size:>10}  {}  {}{mark}", printable(sha256), printable(path)))?;
+        }
+        let differences = self.differences.iter().flatten().map(|difference| &difference.message);
+        for problem in self.problems.iter().chain(differences) {
+            print(&format_args!("{}: {}", paint(ERROR, "error"), printable(problem)))?;
+        }
+        if self.differences.as_ref().is_some_and(Vec::is_empty) {
+            print(&format_args!("{}: the sources make every byte of it", paint(SUCCESS, "verified")))?;
+        }
+        if let Some(target) = &self.extracted {
+            let files = plural(self.count_of_files(), "file");
+            print(&format_args!("{}: {files} to {}", paint(SUCCESS, "extracted"), target.display()))?;
+        }
+        match (&self.bundle, self.is_invalid()) {
+            (None, _) => print(&paint(ERROR, "unusable: no function loads it")),
+            (Some(_), true) => print(&paint(ERROR, "not verified: build it anew")),
+            (Some(_), false) => Ok(()),
+        }
+    }
+
+    /// What there is to warn of, in one line.
+    fn warnings(&self) -> Option<String> {
+        let bundle = self.bundle.as_ref()?;
+        let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
+        for finding in &self.findings {
+            *codes.entry(finding.code.name()).or_default() += 1;
+        }
+        let codes = codes.iter().map(|(code, count)| match count {
+            1 => (*code).to_owned(),
+            count => format!("{code} ({count})"),
+        });
+        let mut parts = vec![codes.collect::<Vec<_>>().join(", ")];
+        // The function does not look at these any more, but the store could not be built again.
+        let errors = count(&self.findings, Severity::Error);
+        if errors > 0 {
+            parts.push(format!("{} for `check` of this version", plural(errors, "error")));
+        }
+        if trusts_development_key(bundle) {
+            parts.push("the function refuses it unless ALLOW_DEVELOPMENT_KEYS=true".to_owned());
+        }
+        parts.retain(|part| !part.is_empty());
+        (!parts.is_empty()).then(|| paint(WARNING, &parts.join("; ")))
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&Member, MemberState)> {
+        let members = self.survey.manifest.iter().flat_map(|manifest| &manifest.members);
+        members.zip(self.survey.members.iter().copied())
+    }
+
+    fn count_of_files(&self) -> usize {
+        self.files.as_ref().map_or(0, |files| files.iter().count())
+    }
+
+    fn sha256(&self) -> String {
+        digest(&SHA256, &self.bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn trusts_development_key(bundle: &Bundle) -> bool {
+    bundle.pinned_keys().iter().flatten().any(KeySet::holds_development_key)
+}
+
+/// How much of what is in a bundle.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    policies: usize,
+    templates: usize,
+    template_links: usize,
+    routes: usize,
+    entities: usize,
+    identity_sources: usize,
+}
+
+impl Counts {
+    fn of(bundle: &Bundle) -> Self {
+        let policies = bundle.policies();
+        let template_links = policies.policies().filter(|policy| policy.template_id().is_some()).count();
+        // Cedar's own entities, the actions of the schema, are with those of the store.
+        let is_action = |entity: &&cedar_policy::Entity| entity.uid().type_name().basename() == "Action";
+        Self {
+            policies: policies.policies().count() - template_links,
+            templates: policies.templates().count(),
+            template_links,
+            routes: bundle.routes().routes().len(),
+            entities: bundle.entities().iter().filter(|entity| !is_action(entity)).count(),
+            identity_sources: bundle.identity_sources().len(),
+        }
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { policies, templates, template_links, routes, entities, identity_sources } = self;
+        let parts = [
+            many(*policies, "policy", "policies"),
+            plural(*templates, "template"),
+            plural(*template_links, "template link"),
+            plural(*routes, "route"),
+            many(*entities, "entity", "entities"),
+            plural(*identity_sources, "identity source"),
+        ];
+        f.write_str(&parts.join(", "))
+    }
+}

@@ -1,0 +1,86 @@
+//! Where the bundle to be inspected is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use cedar_authorizer::bundle;
+use cedar_authorizer::source::directory::{self, UnreadableDirectory};
+use cedar_authorizer::source::s3::publish::{Object, Shelf, ShelfFailure};
+use cedar_authorizer::source::{BundleUri, InvalidBundleUri};
+
+use crate::output::Failure;
+use crate::store::StoreArgs;
+
+/// A bundle, by the name that it was given.
+#[derive(Clone, Debug)]
+pub struct Source {
+    text: String,
+    uri: BundleUri,
+}
+
+/// Reads a path or URI.
+pub fn parse(text: &str) -> Result<Source, InvalidBundleUri> {
+    let uri = match text.starts_with("s3://") || text.starts_with("file://") {
+        true => text.parse()?,
+        false => BundleUri::File(PathBuf::from(text)),
+    };
+    Ok(Source { text: text.to_owned(), uri })
+}
+
+impl Source {
+    /// The bytes, whatever they are. A policy store is built.
+    pub fn read(&self) -> Result<Vec<u8>, Failure> {
+        match &self.uri {
+            BundleUri::File(path) if path.is_dir() => build(path),
+            BundleUri::File(path) => directory::read_bundle(path).map_err(|error| match error {
+                UnreadableDirectory::TooLarge(_) => Failure::invalid(error),
+                error => Failure::could_not_run(error),
+            }),
+            BundleUri::S3 { bucket, key, version_id } => self.download(bucket, key, version_id.as_deref()),
+        }
+    }
+
+    fn download(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Vec<u8>, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::could_not_run)?;
+        let object: Result<Option<Object>, ShelfFailure> = runtime.block_on(async {
+            let shelf = Shelf::open(bucket, key).await;
+            match version_id {
+                Some(id) => shelf.version(id).await,
+                None => shelf.current().await,
+            }
+        });
+        match object {
+            Ok(Some(object)) => Ok(object.bytes.to_vec()),
+            Ok(None) => Err(Failure::could_not_run(format_args!("`{self}` does not exist"))
+                .hint(format!("`aws s3 ls s3://{bucket}/{key}` has the names that there are"))),
+            Err(error) => {
+                let hint = error.hint();
+                let failure = match error.is_too_large() {
+                    true => Failure::invalid(error),
+                    false => Failure::could_not_run(error),
+                };
+                Err(match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn build(path: &Path) -> Result<Vec<u8>, Failure> {
+    let (store, files) = StoreArgs { store: path.to_owned() }.open()?;
+    bundle::build(&store, &files, DIRECTORY_REVISION).map_err(Failure::invalid)
+}
+
+/// The revision of a store that was never built, as in the function.
+const DIRECTORY_REVISION: u64 = 0;

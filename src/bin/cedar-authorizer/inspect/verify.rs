@@ -1,0 +1,81 @@
+//! Whether a bundle is what its sources make.
+
+use std::collections::BTreeSet;
+
+use cedar_authorizer::bundle::{self, Bundle, Edition, Manifest};
+use cedar_authorizer::store::Store;
+use cedar_authorizer::time::UnixTime;
+
+use crate::output::Failure;
+
+/// Where a bundle and one that is built anew from its sources differ, each with what is to be said.
+/// Empty: in no byte.
+pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Failure> {
+    let members = bundle::unpack(bytes).map_err(Failure::invalid)?;
+    let mut sources = members.clone();
+    sources.retain_known();
+    let store = Store::open(&sources).map_err(|_| {
+        Failure::invalid("the policy store in the bundle is invalid without its compiled part")
+    })?;
+    let Manifest { revision, created, not_after, .. } = bundle.manifest();
+    let seconds = |seconds: &Option<u64>| seconds.map(UnixTime::from_seconds);
+    let edition = Edition {
+        revision: *revision,
+        created: seconds(created),
+        not_after: seconds(not_after),
+        signing_keys: &[],
+    };
+    let made = bundle::build(&store, &sources, edition).map_err(Failure::invalid)?;
+    if made == bytes {
+        return Ok(Vec::new());
+    }
+    let made_members = bundle::unpack(&made).map_err(Failure::invalid)?;
+    let paths: BTreeSet<&str> = members.iter().chain(made_members.iter()).map(|(path, _)| path).collect();
+    let mut differences: Vec<Difference> = paths
+        .into_iter()
+        .filter(|path| members.get(path) != made_members.get(path))
+        .map(|path| Difference {
+            member: path.to_owned(),
+            message: format!("`{path}` is not what this version makes of the sources"),
+        })
+        .collect();
+    let made = bundle::survey(&made).manifest;
+    let manifest = made.and_then(|made| of_manifest(bundle.manifest(), &made));
+    differences.extend(manifest);
+    // What was built anew has no signatures: they say who vouches for it, and nothing of what it is made of.
+    if differences.is_empty() && bundle::survey(bytes).signatures.is_none() {
+        // The same members, and the same said of them in other words.
+        differences
+            .push(Difference::of_manifest("is written otherwise than this version writes it".to_owned()));
+    }
+    Ok(differences)
+}
+
+/// A part of a bundle that is not what its sources make.
+pub struct Difference {
+    /// The path of the member, or `manifest`.
+    pub member: String,
+    /// What is different about it.
+    pub message: String,
+}
+
+impl Difference {
+    fn of_manifest(what: String) -> Self {
+        Self { member: "manifest".to_owned(), message: format!("the manifest {what}") }
+    }
+}
+
+/// What the manifest says that neither the members nor the revision say.
+fn of_manifest(found: &Manifest, made: &Manifest) -> Option<Difference> {
+    let Manifest { name, revision: _, format_version: _, created: _, not_after: _, cedar_version, members: _ } = found;
+    if *name != made.name {
+        let what = format!("has the name `{name}`, and `store.toml` has `{}`", made.name);
+        return Some(Difference::of_manifest(what));
+    }
+    (*cedar_version != made.cedar_version).then(|| {
+        Difference::of_manifest(format!(
+            "is for Cedar {cedar_version}, and this is Cedar {}: verify it with the version that built it",
+            made.cedar_version
+        ))
+    })
+}

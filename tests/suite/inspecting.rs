@@ -1,0 +1,554 @@
+//! `inspect`: what is in a bundle, or between two, and what it says of those that are broken.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use cedar_authorizer::source::directory;
+use serde_json::{Value, json};
+
+use crate::loopback::{S3, S3Fault};
+use crate::world::{
+    CLI, Parts, StoreCopy, bundle_bytes, golden, pretty, root, run, sample_store, stderr, stdout,
+    with_manifest,
+};
+
+/// A folder with bundles, in which `inspect` runs.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    /// With the sample store as `petstore.bundle`, revision 1.
+    fn new() -> Self {
+        let desk = Self(tempfile::tempdir().unwrap());
+        desk.put("petstore.bundle", &bundle_bytes(1));
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// The bundle of a store of its own.
+    fn build(&self, name: &str, store: &StoreCopy, revision: u64) {
+        let output = run(&[
+            "build",
+            "--store",
+            store.path().to_str().unwrap(),
+            "--output",
+            self.path(name).to_str().unwrap(),
+            "--revision",
+            &revision.to_string(),
+        ]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(CLI);
+        command.arg("inspect").args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn inspect(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    #[track_caller]
+    fn report(&self, arguments: &[&str], exit: i32) -> Value {
+        let output = self.inspect(&[arguments, &["--format", "json"]].concat());
+        assert_eq!(output.status.code(), Some(exit), "{}{}", stdout(&output), stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
+    }
+
+    /// What is there beside the bundles.
+    fn others(&self) -> Vec<String> {
+        let names = fs::read_dir(self.0.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.ends_with(".bundle")).collect()
+    }
+}
+
+#[track_caller]
+fn refused(output: &Output, exit: i32, texts: &[&str]) {
+    assert_eq!(output.status.code(), Some(exit), "{}{}", stdout(output), stderr(output));
+    for text in texts {
+        assert!(stderr(output).contains(text), "{text}: {}", stderr(output));
+    }
+    assert!(stdout(output).is_empty(), "{}", stdout(output));
+}
+
+#[track_caller]
+fn shown(output: &Output, exit: i32, texts: &[&str]) {
+    assert_eq!(output.status.code(), Some(exit), "{}{}", stdout(output), stderr(output));
+    for text in texts {
+        assert!(stdout(output).contains(text), "{text}: {}", stdout(output));
+    }
+}
+
+#[test]
+fn the_sample_store_is_shown_as_checked_in() {
+    let desk = Desk::new();
+    let folder = root().join("tests/data/inspections");
+    let output = desk.inspect(&["petstore.bundle", "--verify"]);
+    shown(&output, 0, &[]);
+    golden(&folder.join("petstore.txt"), &stdout(&output));
+    let report = desk.report(&["petstore.bundle", "--verify"], 0);
+    golden(&folder.join("petstore.json"), &pretty(&report));
+}
+
+#[test]
+fn a_bundle_that_the_function_would_refuse_for_its_key_is_shown_with_a_warning() {
+    let desk = Desk::new();
+    shown(
+        &desk.inspect(&["petstore.bundle"]),
+        0,
+        &["development-key; the function refuses it unless ALLOW_DEVELOPMENT_KEYS=true\n"],
+    );
+    let store = StoreCopy::with_jwks_uri("https://issuer.example.com/keys");
+    desk.build("clean.bundle", &store, 1);
+    let report = desk.report(&["clean.bundle"], 0);
+    assert_eq!((&report["developmentKey"], &report["findings"]), (&json!(false), &json!([])));
+    assert!(!stdout(&desk.inspect(&["clean.bundle"])).contains("warnings"));
+}
+
+#[test]
+fn a_bundle_is_a_path_a_uri_or_a_store() {
+    let desk = Desk::new();
+    let path = desk.path("petstore.bundle");
+    let absolute = path.to_str().unwrap().to_owned();
+    let store = sample_store().to_str().unwrap().to_owned();
+    for (name, revision) in [
+        ("petstore.bundle", 1),
+        ("./petstore.bundle", 1),
+        (&absolute, 1),
+        (&format!("file://{absolute}"), 1),
+        (&store, 0),
+        (&format!("file://{store}"), 0),
+    ] {
+        let report = desk.report(&[name, "--verify"], 0);
+        assert_eq!((&report["bundle"], &report["revision"]), (&json!(name), &json!(revision)));
+        assert_eq!(report["verification"], json!({"matches": true, "differences": []}));
+    }
+    for name in ["s3://bucket", "s3://Bucket/key", "s3://bucket/key?versionId=", "file://relative"] {
+        refused(&desk.inspect(&[name]), 1, &["not of the form s3://bucket/key"]);
+    }
+    refused(&desk.inspect(&["no/such.bundle"]), 1, &["cannot read `no/such.bundle`"]);
+
+    let broken = StoreCopy::new();
+    broken.write("entities.json", b"[{]");
+    refused(&desk.inspect(&[broken.path().to_str().unwrap()]), 3, &["error[entities-invalid]", "is invalid"]);
+}
+
+#[test]
+fn options_that_do_not_go_together_are_refused() {
+    let desk = Desk::new();
+    for more in [["petstore.bundle", "--verify"].as_slice(), &["petstore.bundle", "--extract", "x"]] {
+        refused(&desk.inspect(&[&["petstore.bundle"], more].concat()), 1, &["cannot be used with"]);
+    }
+    refused(&desk.inspect(&["petstore.bundle", "--exit-code"]), 1, &["OTHER"]);
+}
+
+/// What is wrong with a file, and what is still to be seen of it.
+struct Broken {
+    bytes: Vec<u8>,
+    problems: Vec<&'static str>,
+    shown: Vec<&'static str>,
+    /// The states other than `whole`, of members by path.
+    states: Vec<(&'static str, &'static str)>,
+    /// Whether the sources are those that it was built of, so that they can be had.
+    is_whole: bool,
+}
+
+impl Broken {
+    fn new(bytes: impl Into<Vec<u8>>, problem: &'static str) -> Self {
+        let (problems, shown, states) = (vec![problem], Vec::new(), Vec::new());
+        Self { bytes: bytes.into(), problems, shown, states, is_whole: false }
+    }
+
+    fn made(change: impl FnOnce(&mut Parts), problem: &'static str) -> Self {
+        let mut parts = Parts::of(&bundle_bytes(1));
+        change(&mut parts);
+        Self::new(parts.together(), problem).and("petstore revision 1")
+    }
+
+    fn and(mut self, text: &'static str) -> Self {
+        self.shown.push(text);
+        self
+    }
+
+    fn problem(mut self, problem: &'static str) -> Self {
+        self.problems.push(problem);
+        self
+    }
+
+    fn state(mut self, path: &'static str, state: &'static str) -> Self {
+        self.states.push((path, state));
+        self
+    }
+
+    fn whole(self) -> Self {
+        Self { is_whole: true, ..self }
+    }
+}
+
+fn broken() -> Vec<Broken> {
+    let good = bundle_bytes(1);
+    let flipped = |positions: &[usize]| {
+        let mut bytes = good.clone();
+        positions.iter().for_each(|position| bytes[*position] ^= 1);
+        bytes
+    };
+    let end = good.len();
+    let manifest_end = end - Parts::of(&good).members.iter().map(|(_, content)| content.len()).sum::<usize>();
+    let compiled = manifest_end + 1;
+    let revision = good.windows(11).position(|window| window == b"\"revision\":").unwrap() + 11;
+    let truncated = "the bundle is truncated";
+    vec![
+        Broken::new("", "the file is not a bundle").and("no bundle that can be read"),
+        Broken::new("<html>", "the file is not a bundle"),
+        Broken::new(flipped(&[0]), "the file is not a bundle"),
+        Broken::new(flipped(&[24]), "the bundle has format version 3, this version reads 2")
+            .and("format     3\n"),
+        Broken::new(&good[..26], truncated),
+        Broken::new(&good[..40], truncated).and("format     2\n"),
+        Broken::new(&good[..manifest_end - 1], truncated),
+        Broken::new(&good[..end - 1], truncated)
+            .and("petstore revision 1")
+            .state("templates/auditor.cedar", "incomplete"),
+        Broken::new([&good[..], b"!"].concat(), "the bundle goes on behind its last member")
+            .and("petstore revision 1"),
+        Broken::new(flipped(&[32]), "the manifest of the bundle was altered").and("petstore revision 1"),
+        // 1 becomes 0: what is there is shown, and not believed.
+        Broken::new(flipped(&[revision]), "the manifest of the bundle was altered")
+            .and("petstore revision 0"),
+        Broken::new(flipped(&[end - 1]), "`templates/auditor.cedar` in the bundle was altered")
+            .state("templates/auditor.cedar", "altered"),
+        Broken::new(
+            [&flipped(&[compiled, end - 1])[..], b"!"].concat(),
+            "`compiled/routes.json` in the bundle was altered",
+        )
+        .problem("`templates/auditor.cedar` in the bundle was altered")
+        .problem("the bundle goes on behind its last member")
+        .state("compiled/routes.json", "altered")
+        .state("templates/auditor.cedar", "altered"),
+        Broken::new(with_manifest(b"{\"name\":1}", b""), "the manifest of the bundle cannot be read")
+            .and("no bundle that can be read"),
+        Broken::made(
+            |parts| parts.members.insert(0, ("../x".to_owned(), b"x".to_vec())),
+            "lists members that do not belong",
+        )
+        .state("../x", "misplaced"),
+        Broken::made(
+            |parts| parts.members.insert(4, ("policies/../../x.cedar".to_owned(), Vec::new())),
+            "lists members that do not belong",
+        )
+        .state("policies/../../x.cedar", "misplaced"),
+        Broken::made(|parts| parts.members.swap(0, 1), "lists members that do not belong"),
+        Broken::made(
+            |parts| parts.members.push(parts.members[10].clone()),
+            "lists members that do not belong",
+        ),
+        Broken::made(
+            |parts| parts.manifest["cedar_version"] = json!("99.0.0"),
+            "the bundle is for Cedar 99.0.0",
+        )
+        .and("cedar      99.0.0\n"),
+        Broken::made(|parts| drop(parts.members.remove(0)), "the compiled part of the bundle").whole(),
+        Broken::made(
+            |parts| *parts.member("compiled/routes.json") = b"{}".to_vec(),
+            "the compiled part of the bundle",
+        )
+        .whole(),
+        Broken::made(
+            |parts| *parts.member("entities.json") = b"[{]".to_vec(),
+            "entities.json:1:3: error[entities-invalid]",
+        )
+        .whole(),
+        Broken::made(
+            |parts| {
+                *parts.member("entities.json") = b"[{]".to_vec();
+                *parts.member("policies/groups.cedar") = b"permit (".to_vec();
+            },
+            "error[entities-invalid]",
+        )
+        .problem("policies/groups.cedar:1:")
+        .whole(),
+    ]
+}
+
+#[test]
+fn all_that_is_wrong_is_said_and_what_can_be_read_is_shown() {
+    for Broken { bytes, problems, shown: texts, states, is_whole } in broken() {
+        assert!(Bundle::open(&bytes, DevelopmentKeys::Allow).is_err(), "{problems:?}");
+        let desk = Desk::new();
+        desk.put("broken.bundle", &bytes);
+        let output = desk.inspect(&["broken.bundle"]);
+        let lines = problems.iter().chain(&texts).copied().collect::<Vec<_>>();
+        shown(&output, 3, &[&lines[..], &["unusable: no function loads it\n"]].concat());
+
+        let report = desk.report(&["broken.bundle", "--verify", "--extract", "sources"], 3);
+        assert_eq!((&report["status"], &report["verification"]), (&json!("unusable"), &Value::Null));
+        let said = report["problems"].as_array().unwrap();
+        for problem in &problems {
+            assert!(said.iter().any(|said| said.as_str().unwrap().contains(problem)), "{problem}: {said:?}");
+        }
+        let members = report["members"].as_array().unwrap().iter();
+        let not_whole = members.filter(|member| member["state"] != "whole");
+        let not_whole: Vec<_> = not_whole
+            .map(|member| (member["path"].as_str().unwrap(), member["state"].as_str().unwrap()))
+            .collect();
+        assert_eq!(not_whole, states, "{problems:?}");
+        // Sources that nothing vouches for are not written.
+        assert_eq!(desk.others(), if is_whole { vec!["sources"] } else { vec![] }, "{problems:?}");
+
+        for pair in [["broken.bundle", "petstore.bundle"], ["petstore.bundle", "broken.bundle"]] {
+            let first =
+                ["`broken.bundle` cannot be used: ", "`cedar-authorizer inspect broken.bundle` shows"];
+            refused(&desk.inspect(&pair), 3, &first);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let desk = Desk::new();
+    fs::File::create(desk.path("large.bundle")).unwrap().set_len(64 * 1024 * 1024 + 1).unwrap();
+    refused(&desk.inspect(&["large.bundle"]), 3, &["more than a bundle may hold"]);
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_shown_as_text() {
+    let desk = Desk::new();
+    let mut parts = Parts::of(&bundle_bytes(1));
+    parts.manifest["name"] = json!("pet\u{1b}[2Jstore\u{202e}");
+    parts.members.insert(7, ("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
+    desk.put("hostile.bundle", &parts.together());
+    let output = desk.inspect(&["hostile.bundle"]);
+    shown(&output, 3, &["pet\\u{1b}[2Jstore\\u{202e} revision 1\n", "policies/z\\n\\u{1b}]0;x\\u{7}.cedar"]);
+    let store = StoreCopy::new();
+    store.write("policies/z.cedar", b"@id(\"a\\u{1b}b\")\nforbid (principal, action, resource);\n");
+    desk.build("id.bundle", &store, 1);
+    let compared = desk.inspect(&["petstore.bundle", "id.bundle"]);
+    shown(&compared, 0, &["added   policy a\\u{1b}b\n"]);
+    let failed = desk.inspect(&["petstore.bundle", "hostile.bundle"]);
+    for text in [stdout(&output), stdout(&compared), stderr(&failed)] {
+        assert!(text.chars().all(|char| char == '\n' || !char.is_control()), "{text:?}");
+    }
+}
+
+#[test]
+fn verify_finds_what_the_sources_do_not_make() {
+    type Change = fn(&mut Parts);
+    let rows: [(Change, &str, &str); 4] = [
+        (
+            |parts| parts.member("compiled/routes.json").push(b' '),
+            "compiled/routes.json",
+            "`compiled/routes.json` is not what this version makes of the sources",
+        ),
+        (
+            |parts| parts.manifest["name"] = json!("kennel"),
+            "manifest",
+            "the name `kennel`, and `store.toml` has `petstore`",
+        ),
+        (
+            |parts| parts.manifest["cedar_version"] = json!("4.0.0"),
+            "manifest",
+            "is for Cedar 4.0.0, and this is Cedar",
+        ),
+        // The same manifest with its names in another order.
+        (
+            |parts| {
+                let manifest = parts.manifest.as_object_mut().unwrap();
+                let name = manifest.remove("name").unwrap();
+                manifest.insert("name".to_owned(), name);
+            },
+            "manifest",
+            "is written otherwise",
+        ),
+    ];
+    for (change, member, text) in rows {
+        let mut parts = Parts::of(&bundle_bytes(1));
+        change(&mut parts);
+        let desk = Desk::new();
+        desk.put("other.bundle", &parts.together());
+        assert_eq!(desk.report(&["other.bundle"], 0)["status"], "usable");
+        let report = desk.report(&["other.bundle", "--verify"], 3);
+        assert_eq!(report["verification"], json!({"matches": false, "differences": [member]}));
+        shown(&desk.inspect(&["other.bundle", "--verify"]), 3, &[text, "not verified: build it anew\n"]);
+    }
+}
+
+#[test]
+fn a_bundle_with_errors_that_only_check_finds_is_shown_with_them() {
+    let mut parts = Parts::of(&bundle_bytes(1));
+    let policy = b"permit (principal, action, resource) when { principal.nothing == 1 };";
+    *parts.member("policies/everyone.cedar") = policy.to_vec();
+    let desk = Desk::new();
+    desk.put("odd.bundle", &parts.together());
+    shown(&desk.inspect(&["odd.bundle"]), 0, &["policy-mismatch", "1 error for `check` of this version"]);
+}
+
+#[test]
+fn what_differs_is_named_file_by_file_and_policy_by_policy() {
+    let desk = Desk::new();
+    let store = StoreCopy::new();
+    store.write("policies/more.cedar", b"@id(\"more\")\nforbid (principal, action, resource);\n");
+    store.remove("policies/attributes.cedar");
+    let everyone = fs::read_to_string(store.path().join("policies/everyone.cedar")).unwrap();
+    store.write("policies/everyone.cedar", format!("// Why.\n{everyone}").as_bytes());
+    desk.build("new.bundle", &store, 2);
+
+    let report = desk.report(&["petstore.bundle", "new.bundle"], 0);
+    let difference = |added: &[&str], removed: &[&str], changed: &[&str]| json!({"added": added, "removed": removed, "changed": changed});
+    assert_eq!(report["status"], "different");
+    assert_eq!((&report["old"]["revision"], &report["new"]["revision"]), (&json!(1), &json!(2)));
+    let removed = report["changes"]["policies"]["removed"].clone();
+    let removed: Vec<&str> = removed.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert!(!removed.is_empty());
+    let changed: &[&str] = &["compiled/routes.json", "policies/everyone.cedar"];
+    let files = &report["changes"]["files"];
+    assert_eq!(files["added"], json!(["policies/more.cedar"]));
+    assert_eq!(files["removed"], json!(["policies/attributes.cedar"]));
+    assert!(
+        files["changed"].as_array().unwrap().iter().all(|path| changed.contains(&path.as_str().unwrap()))
+    );
+    // Another comment is another file, and the same policy.
+    assert_eq!(report["changes"]["policies"], difference(&["more"], &removed, &[]));
+
+    let output = desk.inspect(&["petstore.bundle", "new.bundle", "--exit-code"]);
+    shown(
+        &output,
+        2,
+        &[
+            "old petstore revision 1, Cedar ",
+            "new petstore revision 2, Cedar ",
+            "\n  added   policies/more.cedar\n",
+            "\n  removed policies/attributes.cedar\n",
+            "\n  changed policies/everyone.cedar\n",
+            "\n  added   policy more\n",
+            "\ndifferent: ",
+        ],
+    );
+    assert_eq!(
+        desk.report(&["new.bundle", "petstore.bundle"], 0)["changes"]["policies"]["removed"],
+        json!(["more"])
+    );
+}
+
+#[test]
+fn the_same_content_is_the_same_under_any_revision() {
+    let desk = Desk::new();
+    desk.put("later.bundle", &bundle_bytes(9));
+    let store = sample_store();
+    for other in ["petstore.bundle", "later.bundle", store.to_str().unwrap()] {
+        let output = desk.inspect(&["petstore.bundle", other, "--exit-code"]);
+        shown(&output, 0, &["\nthe same: every file and policy\n"]);
+        assert_eq!(desk.report(&["petstore.bundle", other], 0)["status"], "same");
+    }
+}
+
+#[test]
+fn what_is_extracted_is_the_store_and_makes_the_same_bundle() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("empty")).unwrap();
+    std::os::unix::fs::symlink("empty", desk.path("link")).unwrap();
+    for target in ["new", "link"] {
+        let report = desk.report(&["petstore.bundle", "--extract", target], 0);
+        assert_eq!(report["extracted"], json!({"directory": target, "files": 10}));
+        let files = |path: &Path| directory::read(path).unwrap();
+        assert_eq!(files(&desk.path(target)), files(&sample_store()), "{target}");
+    }
+    assert!(fs::symlink_metadata(desk.path("link")).unwrap().is_symlink());
+    let built = desk.path("again");
+    let store = desk.path("new");
+    let output = run(&["build", "--store", store.to_str().unwrap(), "--output", built.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read(built).unwrap(), bundle_bytes(1));
+}
+
+#[test]
+fn nothing_is_extracted_over_what_is_there() {
+    let desk = Desk::new();
+    let inside = desk.path("full");
+    fs::create_dir(&inside).unwrap();
+    fs::write(inside.join("mine"), "mine").unwrap();
+    fs::create_dir(desk.path("current")).unwrap();
+    fs::write(desk.path("file"), "mine").unwrap();
+    std::os::unix::fs::symlink("nowhere", desk.path("dangling")).unwrap();
+    let before = desk.others().len();
+    for (target, text) in [
+        ("full", "`full` is not empty"),
+        (".", "`.` is not empty"),
+        ("file", "`file` is not a directory"),
+        ("dangling", "`dangling` is not a directory"),
+        ("no/such/parent", "cannot write `no/such/parent`"),
+    ] {
+        refused(&desk.inspect(&["petstore.bundle", "--extract", target]), 1, &[text]);
+    }
+    let mut command = desk.command(&["../petstore.bundle", "--extract", "."]);
+    let output = command.current_dir(desk.path("current")).output().unwrap();
+    refused(&output, 1, &["is the current directory"]);
+    assert_eq!(desk.others().len(), before, "{:?}", desk.others());
+    assert_eq!(fs::read_dir(&inside).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(desk.path("file")).unwrap(), "mine");
+}
+
+const BUCKET: &str = "bundles";
+const KEY: &str = "shop/petstore.bundle";
+const URI: &str = "s3://bundles/shop/petstore.bundle";
+
+fn inspect_in_s3(s3: &S3, arguments: &[&str]) -> Output {
+    let desk = Desk::new();
+    let mut command = desk.command(arguments);
+    command
+        .env_clear()
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL_S3", s3.endpoint());
+    command.output().unwrap()
+}
+
+#[test]
+fn bundles_and_their_versions_are_read_from_s3() {
+    let s3 = S3::start();
+    let first = s3.put(BUCKET, KEY, bundle_bytes(1));
+    s3.put(BUCKET, KEY, bundle_bytes(2));
+    let version = format!("{URI}?versionId={first}");
+    for (uri, revision) in [(URI, 2), (&version, 1)] {
+        let output = inspect_in_s3(&s3, &[uri, "--verify"]);
+        shown(&output, 0, &[&format!("{uri}: petstore revision {revision}\n"), "verified: "]);
+    }
+    let output = inspect_in_s3(&s3, &[&version, URI]);
+    shown(&output, 0, &["old petstore revision 1, ", "new petstore revision 2, ", "the same"]);
+    shown(&inspect_in_s3(&s3, &[URI, "petstore.bundle"]), 0, &["the same"]);
+    s3.put(BUCKET, KEY, "<html>");
+    shown(&inspect_in_s3(&s3, &[URI]), 3, &["error: the file is not a bundle\n"]);
+    assert_eq!(s3.puts(), 0);
+}
+
+#[test]
+fn what_s3_does_not_give_is_said_with_advice() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(1));
+    let missing = "s3://bundles/shop/petstore.bundle.7";
+    let version = format!("{URI}?versionId=none");
+    refused(&inspect_in_s3(&s3, &[missing]), 1, &["petstore.bundle.7` does not exist", "aws s3 ls"]);
+    refused(&inspect_in_s3(&s3, &[&version]), 1, &["?versionId=none` does not exist"]);
+    for (fault, texts) in [
+        (S3Fault::Forbidden, ["AccessDenied", "to inspect takes s3:GetObject"]),
+        (S3Fault::Error(404, "NoSuchBucket"), ["there is no such bucket", "correct its name"]),
+        (S3Fault::Truncated, ["the answer broke off", URI]),
+    ] {
+        s3.fault(fault);
+        refused(&inspect_in_s3(&s3, &[URI]), 1, &texts);
+        refused(&inspect_in_s3(&s3, &["petstore.bundle", URI]), 1, &texts);
+    }
+    s3.fault(S3Fault::None);
+    s3.put(BUCKET, KEY, vec![0; 64 * 1024 * 1024 + 1]);
+    refused(&inspect_in_s3(&s3, &[URI]), 3, &["larger than a bundle may be"]);
+}
