@@ -22,7 +22,8 @@ mod function;
 #[cfg(test)]
 mod grants;
 // Keys to sign bundles with.
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod keygen;
 // `inspect`: what is in a bundle, or between two, and what it says of those that are broken.
 #[cfg(test)]

@@ -87,7 +87,7 @@ pub struct Parts {
 impl Parts {
     pub fn of(bundle: &[u8]) -> Self {
         let length = u32::from_le_bytes(bundle[28..32].try_into().unwrap()) as usize;
-        let (manifest, mut rest) = bundle[64..].split_at(length);
+        let (manifest, mut rest) = bundle[100..].split_at(length);
         let manifest: Value = serde_json::from_slice(manifest).unwrap();
         let members = manifest["members"].as_array().unwrap().iter().map(|member| {
             let (content, behind) = rest.split_at(member["size"].as_u64().unwrap() as usize);
@@ -122,6 +122,9 @@ pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
         &2_u32.to_le_bytes(),
         &length,
         hash.as_ref(),
+        // No signatures.
+        &[0; 4],
+        digest(&SHA256, b"").as_ref(),
         manifest,
         contents,
     ]

@@ -1,7 +1,7 @@
 //! `publish`: a new revision of the bundle in S3.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::build;
 use crate::changes::Changes;
-use crate::edition::EditionArgs;
+use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, Format, SUCCESS, paint, print};
 use crate::store::StoreArgs;
 
@@ -82,7 +82,7 @@ struct Destination {
 
 impl Publish {
     pub fn run(self) -> Result<Exit, Failure> {
-        let stamp = self.edition.read(Some(SystemTime::now().into()))?;
+        let stamp = self.edition.read(edition::source_date()?)?;
         // A store with errors is not worth a request.
         let given = match (self.rollback, self.pin_jwks) {
             (Some(_), _) => None,

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::time::iso_8601;
 use cedar_authorizer::token::key_set::KeySet;
 use serde::Serialize;
 use serde_json::json;
@@ -120,6 +121,9 @@ impl<'a> Report<'a> {
                 "formatVersion": self.survey.format_version,
                 "name": manifest.map(|manifest| &manifest.name),
                 "revision": manifest.map(|manifest| manifest.revision),
+                "created": manifest.and_then(|manifest| manifest.created),
+                "notAfter": manifest.and_then(|manifest| manifest.not_after),
+                "unverifiedKeyIds": self.signers(),
                 "cedarVersion": manifest.map(|manifest| &manifest.cedar_version),
                 "members": members,
                 "counts": self.bundle.as_ref().map(Counts::of),
@@ -138,8 +142,12 @@ impl<'a> Report<'a> {
         };
         print(&format_args!("{}: {identity}", printable(&self.source.to_string())))?;
         let cedar = self.survey.manifest.as_ref().map(|manifest| printable(&manifest.cedar_version));
-        // Who signed it, when it was made and until when it is good will stand here as well.
+        let time = |seconds: Option<u64>| seconds.map(|seconds| iso_8601(seconds.saturating_mul(1000)));
+        let manifest = self.survey.manifest.as_ref();
         let rows = [
+            ("created", time(manifest.and_then(|manifest| manifest.created))),
+            ("good until", time(manifest.and_then(|manifest| manifest.not_after))),
+            ("signed by", Some(self.signers().join(", ")).filter(|signers| !signers.is_empty())),
             ("format", self.survey.format_version.map(|version| version.to_string())),
             ("cedar", cedar),
             ("size", Some(format!("{} bytes", self.bytes.len()))),
@@ -176,6 +184,12 @@ impl<'a> Report<'a> {
             (Some(_), true) => print(&paint(ERROR, "not verified: build it anew")),
             (Some(_), false) => Ok(()),
         }
+    }
+
+    /// The ids of the keys that it says it is signed with. Who they belong to, the keys that one trusts say.
+    fn signers(&self) -> Vec<String> {
+        let signatures = self.survey.signatures.iter();
+        signatures.flat_map(|signatures| signatures.unverified_key_ids()).map(ToString::to_string).collect()
     }
 
     /// What there is to warn of, in one line.

@@ -67,7 +67,15 @@ impl Difference {
 
 /// What the manifest says that neither the members nor the revision say.
 fn of_manifest(found: &Manifest, made: &Manifest) -> Option<Difference> {
-    let Manifest { name, revision: _, format_version: _, created: _, not_after: _, cedar_version, members: _ } = found;
+    let Manifest {
+        name,
+        revision: _,
+        format_version: _,
+        created: _,
+        not_after: _,
+        cedar_version,
+        members: _,
+    } = found;
     if *name != made.name {
         let what = format!("has the name `{name}`, and `store.toml` has `{}`", made.name);
         return Some(Difference::of_manifest(what));
