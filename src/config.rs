@@ -24,6 +24,8 @@ pub struct Config {
     /// The bundle that serves if that cannot be loaded at the start, a file of the package
     /// (`BUNDLE_FALLBACK_URI`). `None`: then the function does not start.
     pub fallback_uri: Option<BundleUri>,
+    /// A candidate bundle that decides as well, without effect (`SHADOW_BUNDLE_URI`). `None`: there is none.
+    pub shadow_uri: Option<BundleUri>,
     /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
     /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,
     /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
@@ -119,6 +121,8 @@ impl Config {
             }
             uri
         });
+        let shadow_uri =
+            lookup("SHADOW_BUNDLE_URI").and_then(|value| problems.parse("SHADOW_BUNDLE_URI", &value));
         let public_keys: Option<PublicKeys> =
             lookup("BUNDLE_PUBLIC_KEYS").and_then(|value| problems.parse("BUNDLE_PUBLIC_KEYS", &value));
         let min_revision = problems.number("BUNDLE_MIN_REVISION", &lookup, 0);
@@ -134,6 +138,7 @@ impl Config {
             (Some(bundle_uri), Some(cache_key), true) => Ok(Self {
                 bundle_uri,
                 fallback_uri,
+                shadow_uri,
                 conditions: Conditions {
                     development_keys,
                     public_keys,
@@ -247,11 +252,10 @@ const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
 
 /// Settings of the documented contract that this version cannot honour. To ignore one would be to
 /// pretend.
-const NOT_YET: [(&str, &str); 4] = [
+const NOT_YET: [(&str, &str); 3] = [
     ("DECISION_LOG", "the decision log"),
     ("DECISION_LOG_FORMAT", "the decision log"),
     ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
-    ("SHADOW_BUNDLE_URI", "a shadow bundle"),
 ];
 
 const DEFAULT_REFRESH: u64 = 60;

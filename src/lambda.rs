@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::jwks::KeyClient;
 use crate::reason::{Reason, Status};
 use crate::response::{Response, SimpleResponses};
+use crate::shadow::Shadow;
 use crate::source::current::Current;
 use crate::source::{Fetcher, LoadFailure};
 use crate::time::UnixTime;
@@ -23,6 +24,7 @@ use crate::time::UnixTime;
 #[derive(Debug)]
 pub struct Function {
     current: Arc<Current>,
+    shadow: Option<Shadow>,
     cache_key: CacheKey,
     simple_responses: SimpleResponses,
 }
@@ -42,11 +44,15 @@ impl Function {
     /// [`LoadFailure`].
     pub async fn with_fetcher(fetcher: Fetcher, config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
         let client = KeyClient::new(config.jwks_proxy.clone());
-        let fallback = config.fallback_uri.clone();
-        let current = Current::load(fetcher, fallback, config.conditions.clone(), client, now).await?;
+        let (fallback, conditions) = (config.fallback_uri.clone(), config.conditions.clone());
+        let current = Current::load(fetcher, fallback, conditions.clone(), client.clone(), now).await?;
+        let shadow = match config.shadow_uri.clone() {
+            Some(uri) => Shadow::load(Fetcher::of(uri).await, conditions, client, now).await,
+            None => None,
+        };
         let cache_key = config.conditions.cache_key.clone();
         report_uncacheable(&current.serving().bundle, &cache_key);
-        Ok(Self { current, cache_key, simple_responses: config.simple_responses })
+        Ok(Self { current, shadow, cache_key, simple_responses: config.simple_responses })
     }
 
     /// The bundle in use.
@@ -64,7 +70,11 @@ impl Function {
             Ok(serving) => serving,
             Err(reason) => return Answer::refused(reason, ""),
         };
-        match serving.decide(&call, &self.cache_key, now).await {
+        let decided = serving.decide(&call, &self.cache_key, now).await;
+        if let Some(shadow) = &self.shadow {
+            shadow.compare(&call, &decided, &self.cache_key, now).await;
+        }
+        match decided {
             Ok(outcome) => {
                 let revision = serving.bundle.revision();
                 let response = Response::new(&outcome, revision, self.simple_responses);

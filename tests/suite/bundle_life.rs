@@ -63,6 +63,7 @@ impl InProcess {
         let config = Config {
             bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
             fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
+            shadow_uri: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
                 public_keys: setup.public_keys.cloned(),

@@ -277,3 +277,30 @@ fn an_init_failure_is_reported_to_the_runtime() {
     assert_eq!(error_type, "CedarAuthorizer.InitError");
     assert!(error_message.contains("BUNDLE_URI: not set"), "{error_message}");
 }
+
+#[test]
+fn a_shadow_bundle_is_compared_and_changes_nothing() {
+    let served = StoreCopy::new();
+    let candidate = StoreCopy::new();
+    let policy =
+        "@id(\"no-more-lists\") forbid (principal, action == PetStore::Action::\"get /pets\", resource);";
+    candidate.write("policies/candidate.cedar", policy.as_bytes());
+    let alice = token("alice", json!({}));
+    let function = start(&[("BUNDLE_URI", &served.uri()), ("SHADOW_BUNDLE_URI", &candidate.uri())]).unwrap();
+    for (path, effect_of_served) in [("/pets", "Allow"), ("/", "Allow")] {
+        assert_eq!(effect(function.invoke(&event(&alice, "GET", path))), effect_of_served);
+    }
+    let logs = function.logs();
+    let differences: Vec<&str> =
+        logs.lines().filter(|line| line.contains("the shadow bundle differs")).collect();
+    let [line] = differences.as_slice() else { panic!("{logs}") };
+    for text in ["get /pets", "allowed-by-policy", "forbidden-by-policy", "no-more-lists"] {
+        assert!(line.contains(text), "{text}: {line}");
+    }
+
+    // One that cannot be loaded costs nothing but a line.
+    let function =
+        start(&[("BUNDLE_URI", &served.uri()), ("SHADOW_BUNDLE_URI", "file:///no/such.bundle")]).unwrap();
+    assert_eq!(effect(function.invoke(&event(&alice, "GET", "/pets"))), "Allow");
+    assert!(function.logs().contains("shadow bundle not loaded"), "{}", function.logs());
+}

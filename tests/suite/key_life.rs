@@ -31,6 +31,7 @@ impl InProcess {
         let config = Config {
             bundle_uri: store.uri().parse().unwrap(),
             fallback_uri: None,
+            shadow_uri: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Refuse,
                 public_keys: None,

@@ -76,6 +76,7 @@ impl Invoke {
         let config = Config {
             bundle_uri: BundleUri::File(absolute),
             fallback_uri: None,
+            shadow_uri: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
                 public_keys: None,
