@@ -9,6 +9,7 @@ use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use serde_json::{Value, json};
 
 use crate::loopback::{Answer, Function, KeyServer, S3, S3Fault};
+use crate::oracle::{NotResource, passes};
 use crate::signing::SigningKey;
 use crate::world::{CLI, FUNCTION, StoreCopy, bundle_bytes, event, root, run, stderr, stdout, token};
 
@@ -544,4 +545,72 @@ fn a_destination_is_an_object_in_s3_and_a_rollback_needs_no_store() {
     for more in [["--store", "policies"].as_slice(), &["--pin-jwks"]] {
         refused(&run(&[&to, more].concat()), 1, &["cannot be used with"]);
     }
+}
+
+#[test]
+fn a_published_change_is_in_force_within_the_interval_and_a_broken_bundle_is_not() {
+    let s3 = S3::start();
+    let store = StoreCopy::new();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    let made = Command::new(CLI).args(["keygen", "--output"]).arg(&key).output().unwrap();
+    let public_key = String::from_utf8(made.stdout).unwrap().trim_end().to_owned();
+    let endpoint = s3.endpoint();
+    let publish = || {
+        let output = Command::new(CLI)
+            .args(["publish", "--to", "s3://live/petstore.bundle", "--sign-key"])
+            .arg(&key)
+            .arg("--store")
+            .arg(store.path())
+            .env("AWS_ENDPOINT_URL_S3", &endpoint)
+            .env("AWS_ACCESS_KEY_ID", "key")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_REGION", "us-east-1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    publish();
+    let environment = [
+        ("BUNDLE_URI", "s3://live/petstore.bundle"),
+        ("AWS_ENDPOINT_URL_S3", endpoint.as_str()),
+        ("BUNDLE_PUBLIC_KEYS", public_key.as_str()),
+        ("BUNDLE_REFRESH_SECONDS", "1"),
+        ("ALLOW_DEVELOPMENT_KEYS", "true"),
+    ];
+    let function = Function::start(FUNCTION, environment).unwrap();
+    let called = event(&token("alice", json!({})), "GET", "/pets");
+    let answer = || match function.invoke(&called) {
+        Answer::Response(response) => {
+            let arn = called["methodArn"].as_str().unwrap();
+            (passes(Some(&response), arn, NotResource::Honoured), response["context"]["revision"].clone())
+        }
+        Answer::Error { error_message, .. } => panic!("{error_message}"),
+    };
+    // The time to wait decides nothing but when the test gives up.
+    let eventually = |expected: (bool, Value)| {
+        let started = Instant::now();
+        while answer() != expected {
+            assert!(started.elapsed() < Duration::from_secs(60), "{:?} {}", answer(), function.logs());
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    assert_eq!(answer(), (true, json!(1)));
+    store.write("policies/stop.cedar", b"@id(\"stop\") forbid (principal, action, resource);");
+    publish();
+    eventually((false, json!(2)));
+    store.remove("policies/stop.cedar");
+    publish();
+    eventually((true, json!(3)));
+
+    // One that nobody signed, though it would deny: the last good one stays.
+    let unsigned = bundle_bytes(4);
+    s3.put("live", "petstore.bundle", unsigned);
+    let started = Instant::now();
+    while !function.logs().contains("bundle-unsigned") {
+        assert!(started.elapsed() < Duration::from_secs(60), "{}", function.logs());
+        assert_eq!(answer(), (true, json!(3)));
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(answer(), (true, json!(3)));
 }
