@@ -273,7 +273,10 @@ const MAX_GRANTS: usize = 4;
 /// The resource of a route where nothing depends on what the path says.
 fn some_resource(route: &Route, bundle: &Bundle) -> Made {
     let resource = match &route.resource {
-        Some(made) => made.unnamed(),
+        // Without parameters it is the same for every path.
+        Some(made) => made
+            .fill(&BTreeMap::new(), bundle.entities(), bundle.projection())
+            .unwrap_or_else(|_| made.unnamed()),
         None => Resource { uid: bundle.resource().clone(), entity: None },
     };
     (resource, BTreeMap::new())

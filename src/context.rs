@@ -19,7 +19,7 @@ use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
 use crate::projection::{Projected, Projection, Record, project_simple};
 use crate::reason::Reason;
-use crate::route::Route;
+use crate::route::{Method, Route};
 use crate::token::{TokenType, VerifiedToken};
 
 /// What a context is made of.
@@ -144,7 +144,11 @@ fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason>
         None => None,
     };
     let text = |name: &str| match name {
-        "method" => call.verb().map(str::to_owned),
+        // That of the route: the call may be for another one, whose answer this one is part of.
+        "method" => match route.method {
+            Method::Any => call.verb().map(str::to_owned),
+            method => Some(method.name().to_ascii_uppercase()),
+        },
         "path" => call.path().map(str::to_owned),
         "route" => Some(route.template.to_string()),
         "stage" => Some(call.method_arn().stage().to_owned()),

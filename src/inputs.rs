@@ -111,9 +111,8 @@ impl Read {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         match (self.variable, path.as_slice()) {
             (Variable::Context, []) => [HTTP, &[Input::PathParameters, Input::QueryParameters]].concat(),
-            (Variable::Context, ["pathParameters", ..]) if path.len() > 1 || !self.is_presence => {
-                vec![Input::PathParameters]
-            }
+            // Whether they are there is the same for all calls of a route, but not without a call.
+            (Variable::Context, ["pathParameters", ..]) => vec![Input::PathParameters],
             (Variable::Context, ["queryStringParameters"]) if self.is_presence => vec![Input::QueryPresence],
             (Variable::Context, ["queryStringParameters"]) => vec![Input::QueryParameters],
             // A call without a query has not even the record.
@@ -356,7 +355,8 @@ mod tests {
     fn inputs_are_what_the_call_fills() {
         for (condition, expected) in [
             ("context.token.a == 1 && principal.b == 2", vec![]),
-            ("context has http && context has pathParameters", vec![]),
+            ("context has http", vec![]),
+            ("context has pathParameters", vec![Input::PathParameters]),
             ("context.pathParameters.id == \"7\"", vec![Input::PathParameters]),
             ("context has queryStringParameters", vec![Input::QueryPresence]),
             ("context has queryStringParameters.q", vec![Input::Query("q".to_owned()), Input::QueryPresence]),

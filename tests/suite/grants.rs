@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use cedar_authorizer::arn::MethodArn;
-use cedar_authorizer::bundle::Bundle;
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::call::Call;
 use cedar_authorizer::grant::{Grant, MAX_BYTES, OfRoutes, Scope, Selection, Separation};
 use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::route::Route;
 use cedar_authorizer::source::directory;
-use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::{Code, Finding};
+use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRunner};
@@ -282,6 +282,69 @@ fn a_thousand_routes_stay_within_the_limits_or_fall_back_and_check_had_said_whic
                     assert!(passes || requested != Some(index), "{route}");
                 }
             }
+        }
+    }
+}
+
+/// A store whose policies ask for what is the same for all calls of a route, and differs between routes.
+fn constant_store() -> Bundle {
+    let mut files = StoreFiles::default();
+    let sample = directory::read(&sample_store()).unwrap();
+    for path in ["identity-sources/cognito.json", "jwks/cognito.json"] {
+        files.insert(path.to_owned(), sample.get(path).unwrap().to_vec());
+    }
+    let settings = "[store]\nname = 'c'\nnamespace = 'C'\n[tokens]\ntype = 'access'\n
+        [[routes]]\nmethod = 'GET'\npath = '/shop'\naction = 'read'\nresource = 'C::Shop::\"one\"'\nattributes = { open = 'true' }\n
+        [[routes]]\nmethod = 'GET'\npath = '/depot'\naction = 'read'\nresource = 'C::Shop::\"two\"'\nattributes = { open = 'false' }\n";
+    let schema = "namespace C {
+        entity UserGroup; entity User in [UserGroup]; entity Application; entity Shop = { open?: Bool };
+        action read appliesTo { principal: User, resource: Shop };
+        action \"get /a\", \"post /a\", \"any /b\", \"get /a/{id}\" appliesTo { principal: User, resource: Application,
+            context: { http: { method: String, route: String, path?: String }, pathParameters?: { id?: String } } };
+    }";
+    let policies = "
+        @id(\"open\") permit (principal, action == C::Action::\"read\", resource)
+            when { resource has open && resource.open };
+        @id(\"gets\") permit (principal, action, resource is C::Application) when { context.http.method == \"GET\" };
+        @id(\"no-ids\") forbid (principal, action == C::Action::\"get /a/{id}\", resource)
+            when { !(context has pathParameters) };
+    ";
+    let source = String::from_utf8(sample.get("identity-sources/cognito.json").unwrap().to_vec()).unwrap();
+    files
+        .insert("identity-sources/cognito.json".to_owned(), source.replace("PetStore::", "C::").into_bytes());
+    for (path, text) in
+        [("store.toml", settings), ("schema.cedarschema", schema), ("policies/c.cedar", policies)]
+    {
+        files.insert(path.to_owned(), text.as_bytes().to_vec());
+    }
+    let (store, findings) = Store::check(&files);
+    let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
+    Bundle::open(&build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+}
+
+#[test]
+fn each_route_is_decided_as_a_call_of_its_own_would_be() {
+    let bundle = constant_store();
+    let token = token("alice", json!({}));
+    let routes = [
+        ("GET", "/shop", "/shop", true),
+        ("GET", "/depot", "/depot", false),
+        ("GET", "/a", "/a", true),
+        ("POST", "/a", "/a", false),
+        // These depend on the call: the method of `any`, and whether there are parameters.
+        ("GET", "/b", "/b", true),
+        ("GET", "/a/{id}", "/a/7", true),
+    ];
+    for first in &routes {
+        let mut cache = AuthorizerCache::default();
+        for (verb, template, path, allowed) in [first].into_iter().chain(&routes) {
+            let parameters = if *path == "/a/7" { json!({"id": "7"}) } else { json!({}) };
+            let event = Request { parameters, ..Request::new(&token, verb, template, path) }.rest();
+            let arn = event["methodArn"].as_str().unwrap().to_owned();
+            let (cached, alone) = compare(&bundle, &mut cache, "token", &event, &arn);
+            assert_eq!(alone, *allowed, "{verb} {path}");
+            let depends_on_the_call = ["/b", "/a/7"].contains(path);
+            assert_eq!(cached, *allowed && !depends_on_the_call, "{verb} {path} after {first:?}");
         }
     }
 }
