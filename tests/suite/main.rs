@@ -21,6 +21,9 @@ mod function;
 // Grants under API Gateway's cache: every decision of the oracle, out of the cache as without it.
 #[cfg(test)]
 mod grants;
+// Random policies and calls under every kind of cache key.
+#[cfg(test)]
+mod keys;
 // Keys to sign bundles with.
 #[cfg(test)]
 #[cfg(unix)]
