@@ -81,9 +81,13 @@ impl<'a> Subject<'a> {
         }
         let is_of_api = entity.is_none() && resource == *bundle.resource();
         let actions = with_ancestors(bundle.entities(), action);
+        // Without a schema an action may have attributes, which a policy may ask for.
+        let is_bare = bundle.entities().get(action).is_none_or(|action| {
+            actions.len() == 1 && action.attrs().next().is_none() && action.tags().next().is_none()
+        });
         let own;
         let entities = match &self.entities {
-            Some(entities) if is_of_api && actions.len() == 1 => entities,
+            Some(entities) if is_of_api && is_bare => entities,
             _ => {
                 let roots = [action, &resource].into_iter().chain(bundle.named_entities()).cloned();
                 let given = iter::once(self.principal.clone()).chain(entity).collect();

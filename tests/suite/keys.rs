@@ -66,16 +66,15 @@ const ACTIONS: [&str; 7] = [
     "action in [C::Action::\"see\", C::Action::\"any /b\"]",
 ];
 
+/// Whether it permits, its action, and two conditions, each perhaps negated, joined by `and` or `or`.
+type Policy = (bool, &'static str, ((&'static str, bool), (&'static str, bool), bool));
+
 fn policies() -> impl Strategy<Value = String> {
     let atom = (select(&ATOMS[..]), any::<bool>());
     let condition = (atom.clone(), atom, any::<bool>());
     let policy = (any::<bool>(), select(&ACTIONS[..]), condition);
     prop::collection::vec(policy, 1..5).prop_map(|policies| {
-        let print = |(permits, action, ((a, not_a), (b, not_b), and)): (
-            bool,
-            &str,
-            ((&str, bool), (&str, bool), bool),
-        )| {
+        let print = |(permits, action, ((a, not_a), (b, not_b), and)): Policy| {
             // The attribute is one of things alone.
             let is_of_things = action == "action == C::Action::\"see\"";
             let text = |atom: &str, negated: bool| {
