@@ -147,7 +147,7 @@ impl Caller<'_> {
     fn decide(&self, (index, route): (usize, &Route), made: Made) -> Result<(Decision, usize), Reason> {
         let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
         let reads = self.bundle.reads(index).ok_or(Reason::RouteUnmapped)?;
-        if reads.iter().any(|input| input.matters_to(route) && !self.cache_key.covers(input)) {
+        if self.cache_key.lacking(reads, route).next().is_some() {
             return Err(Reason::NotCacheable);
         }
         let (resource, path_parameters) = made;

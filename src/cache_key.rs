@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use crate::call::{Api, TokenLocation};
 use crate::inputs::Input;
+use crate::route::Route;
 
 /// What API Gateway keeps an answer under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,16 @@ impl CacheKey {
             Input::UserAgent => self.has_context("identity.userAgent"),
             Input::Headers | Input::QueryParameters | Input::Time => false,
         }
+    }
+
+    /// What a route reads that differs between requests with one key: with any of it, an answer for
+    /// one of them is not one for the others.
+    pub fn lacking<'a>(
+        &self,
+        reads: impl IntoIterator<Item = &'a Input>,
+        route: &Route,
+    ) -> impl Iterator<Item = &'a Input> {
+        reads.into_iter().filter(|input| input.matters_to(route) && !self.covers(input))
     }
 
     /// The key that has the least in it and covers these inputs; `none` if no key does.

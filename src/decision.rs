@@ -85,10 +85,14 @@ impl<'a> Subject<'a> {
         let is_bare = bundle.entities().get(action).is_none_or(|action| {
             actions.len() == 1 && action.attrs().next().is_none() && action.tags().next().is_none()
         });
+        // Without them nobody knows what the principal is in, and so which policies are about it.
+        let Some(of_principal) = &self.entities else {
+            return Decision::deny(Reason::RequestInvalid);
+        };
         let own;
-        let entities = match &self.entities {
-            Some(entities) if is_of_api && is_bare => entities,
-            _ => {
+        let entities = match is_of_api && is_bare {
+            true => of_principal,
+            false => {
                 let roots = [action, &resource].into_iter().chain(bundle.named_entities()).cloned();
                 let given = iter::once(self.principal.clone()).chain(entity).collect();
                 let found = reachable(bundle.entities(), given, roots);
@@ -136,6 +140,11 @@ fn evaluate(request: &Request, policies: &PolicySet, entities: &Entities) -> Dec
             Decision { reason: Reason::NoMatchingPermit, policies: determining, errors }
         }
     }
+}
+
+/// The ids of policies as one text, separated by commas.
+pub fn list(policies: &[PolicyId]) -> String {
+    policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn effect(policies: &PolicySet, id: &PolicyId) -> Option<Effect> {

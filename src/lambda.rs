@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use cedar_policy::PolicyId;
 use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 use tracing::{error, info, warn};
@@ -12,6 +11,7 @@ use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
 use crate::call::Call;
 use crate::config::Config;
+use crate::decision::list;
 use crate::jwks::KeyClient;
 use crate::reason::{Reason, Status};
 use crate::response::{Response, SimpleResponses};
@@ -154,11 +154,8 @@ impl Answer {
 /// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
 fn report_uncacheable(bundle: &Bundle, cache_key: &CacheKey) {
     for (index, route) in bundle.routes().routes().iter().enumerate() {
-        let inputs = bundle.reads(index).into_iter().flatten();
-        let beyond: Vec<String> = inputs
-            .filter(|input| input.matters_to(route) && !cache_key.covers(input))
-            .map(ToString::to_string)
-            .collect();
+        let reads = bundle.reads(index).into_iter().flatten();
+        let beyond: Vec<String> = cache_key.lacking(reads, route).map(ToString::to_string).collect();
         if !beyond.is_empty() {
             let reason = Reason::NotCacheable.code();
             warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
@@ -180,10 +177,6 @@ pub async fn report_init_error(runtime_api: &str, message: &str) {
     if let Err(error) = request.send().await {
         error!(%error, "the failed init cannot be reported");
     }
-}
-
-fn list(policies: &[PolicyId]) -> String {
-    policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The one message that API Gateway turns into 401.

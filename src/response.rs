@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::authorize::{Breadth, Outcome};
 use crate::call::Api;
+use crate::decision::list;
 use crate::grant::Grant;
 use crate::reason::Status;
 
@@ -107,7 +108,6 @@ impl Response {
 
 fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
     let Outcome { decision, principal, route, backend_claims, .. } = outcome;
-    let policies: Vec<String> = decision.policies.iter().map(ToString::to_string).collect();
     let effect = match decision.reason.status() {
         Status::Allow => "allow",
         Status::Deny | Status::Unauthorized | Status::Fault => "deny",
@@ -118,7 +118,7 @@ fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
     let own = [
         ("decision", of_call(effect.into())),
         ("reason", of_call(decision.reason.code().into())),
-        (POLICIES, of_call(policies.join(",").into())),
+        (POLICIES, of_call(list(&decision.policies).into())),
         ("action", action.map(Value::from).and_then(of_call)),
         ("principal", Some(principal.to_string().into())),
         ("revision", Some(revision.into())),

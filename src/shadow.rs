@@ -7,13 +7,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cedar_policy::PolicyId;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::authorize::Outcome;
 use crate::cache_key::CacheKey;
 use crate::call::Call;
+use crate::decision::list;
 use crate::jwks::KeyClient;
 use crate::reason::Reason;
 use crate::source::Fetcher;
@@ -92,10 +92,6 @@ impl Shadow {
             "the shadow bundle differs"
         );
     }
-}
-
-fn list(policies: &[PolicyId]) -> String {
-    policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// What a call may spend on it.

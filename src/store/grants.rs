@@ -28,9 +28,7 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
     // What reads more than the token is denied under such a key, so it stands in nobody's way.
     let is_grantable = |index: usize| {
         let of_route = routes.get(index).zip(store.reads.get(index));
-        of_route.is_some_and(|(route, reads)| {
-            reads.iter().all(|input| !input.matters_to(route) || CacheKey::Token.covers(input))
-        })
+        of_route.is_some_and(|(route, reads)| CacheKey::Token.lacking(reads, route).next().is_none())
     };
     let decided_alike = |a: usize, b: usize| {
         let same = routes

@@ -148,10 +148,7 @@ impl Audit<'_> {
         for deployed in routes {
             for (route, index) in self.known(&deployed.verb, &deployed.path) {
                 let reads = self.store.reads.get(index).into_iter().flatten();
-                let beyond: Vec<String> = reads
-                    .filter(|input| input.matters_to(&route) && !key.covers(input))
-                    .map(ToString::to_string)
-                    .collect();
+                let beyond: Vec<String> = key.lacking(reads, &route).map(ToString::to_string).collect();
                 if beyond.is_empty() {
                     continue;
                 }
