@@ -3,12 +3,15 @@
 mod archive;
 mod compiled;
 mod manifest;
+pub(crate) mod table;
+mod text;
 
 use std::collections::{BTreeSet, HashMap};
 
-use cedar_policy::{Entities, EntityTypeName, EntityUid, PolicySet, Schema};
+use cedar_policy::{EntityTypeName, EntityUid, PolicyId};
 
 use crate::call::TokenLocation;
+use crate::entities::StoredEntities;
 use crate::grant::Separation;
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
@@ -16,29 +19,28 @@ use crate::projection::Projection;
 use crate::route::RouteTable;
 use crate::slice::PolicyIndex;
 use crate::store::finding::Finding;
-use crate::store::{Store, StoreFiles};
+use crate::store::{self, Store, StoreFiles};
 use crate::token::key_set::KeySet;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
-use compiled::Compiled;
+use compiled::{Outline, RequestTypes, Routes};
 pub use manifest::{InvalidManifest, Manifest, Member};
+pub use table::Unreadable;
 
-/// An opened bundle: complete, unaltered, and its store usable.
+/// An opened bundle: complete and unaltered.
 ///
-/// [`Bundle::open`] alone makes one.
+/// [`Bundle::open`] alone makes one. Of its policies and entities nothing is parsed before a call needs it.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     manifest: Manifest,
-    store: Store,
-    compiled: Compiled,
-    policy_index: PolicyIndex,
+    outline: Outline,
+    routes: RouteTable,
+    reads: Vec<BTreeSet<Input>>,
+    projection: Projection,
     requests: Option<HashMap<EntityUid, RequestTypes>>,
-}
-
-/// The types that the schema lets an action apply to.
-#[derive(Clone, Debug, Default)]
-struct RequestTypes {
-    principals: BTreeSet<EntityTypeName>,
-    resources: BTreeSet<EntityTypeName>,
+    identity_sources: Vec<IdentitySource>,
+    pinned_keys: Vec<Option<KeySet>>,
+    policy_index: PolicyIndex,
+    entities: StoredEntities,
 }
 
 impl Bundle {
@@ -47,23 +49,36 @@ impl Bundle {
     /// # Errors
     /// [`InvalidBundle`]: a bundle is used whole or not at all.
     pub fn open(bytes: &[u8], development_keys: DevelopmentKeys) -> Result<Self, InvalidBundle> {
-        let (manifest, mut files) = archive::unpack(bytes)?;
-        let compiled = files.remove(compiled::FILE).ok_or(InvalidBundle::Compiled)?;
-        let compiled: Compiled = serde_json::from_slice(&compiled).map_err(|_| InvalidBundle::Compiled)?;
-        let mut store = Store::open(&files).map_err(InvalidBundle::Store)?;
-        if !compiled.fits(store.routes.routes().len()) {
-            return Err(InvalidBundle::Compiled);
-        }
-        store.projection.keep_what_is_read(store.routes.routes(), &compiled.reads);
+        let (manifest, members) = archive::unpack(bytes)?;
+        let member = |path| members.get(path).ok_or(InvalidBundle::Compiled);
+        let mut outline: Outline =
+            serde_json::from_slice(member(compiled::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
+        let Routes { table: routes, reads, projection, requests } = outline.take_routes()?;
+        let entities = StoredEntities::open(member(compiled::ENTITIES)?)?;
+        let policy_index = PolicyIndex::open(member(compiled::POLICIES)?, member(compiled::POLICY_INDEX)?)?;
+
+        let files = members.store_files(StoreFiles::is_of_identity_source);
+        let sources =
+            store::open_identity_sources(&files, outline.token_type).map_err(InvalidBundle::Store)?;
+        let (identity_sources, pinned_keys): (Vec<_>, Vec<Option<KeySet>>) = sources.into_iter().unzip();
         if development_keys == DevelopmentKeys::Refuse {
             let holds = |keys: &Option<KeySet>| keys.as_ref().is_some_and(KeySet::holds_development_key);
-            if store.pinned_keys.iter().any(holds) {
+            if pinned_keys.iter().any(holds) {
                 return Err(InvalidBundle::DevelopmentKey);
             }
         }
-        let policy_index = PolicyIndex::of(&store.policies).map_err(InvalidBundle::Policy)?;
-        let requests = store.schema.as_ref().map(request_types);
-        Ok(Self { manifest, store, compiled, policy_index, requests })
+        Ok(Self {
+            manifest,
+            outline,
+            routes,
+            reads,
+            projection,
+            requests,
+            identity_sources,
+            pinned_keys,
+            policy_index,
+            entities,
+        })
     }
 
     /// The name, revision and members.
@@ -76,29 +91,19 @@ impl Bundle {
         self.manifest.revision
     }
 
-    /// The schema. `None`: the store has none.
-    pub fn schema(&self) -> Option<&Schema> {
-        self.store.schema.as_ref()
-    }
-
     /// What is read of a token.
     pub fn projection(&self) -> &Projection {
-        &self.store.projection
+        &self.projection
     }
 
     /// The routes of the API.
     pub fn routes(&self) -> &RouteTable {
-        &self.store.routes
+        &self.routes
     }
 
     /// The resource of every route that does not make its own.
     pub fn resource(&self) -> &EntityUid {
-        &self.store.settings.resource
-    }
-
-    /// The policies.
-    pub fn policies(&self) -> &PolicySet {
-        &self.store.policies
+        &self.outline.resource
     }
 
     /// The policies, by their scopes.
@@ -109,12 +114,12 @@ impl Bundle {
     /// What the policies of a route read of a call, the route given by its index; without the route table's own
     /// knowledge, see [`Input::matters_to`].
     pub fn reads(&self, route: usize) -> Option<&BTreeSet<Input>> {
-        self.compiled.reads.get(route)
+        self.reads.get(route)
     }
 
     /// How the routes are told apart. `None`: they overlap in too many ways.
     pub fn separation(&self) -> Option<&Separation> {
-        self.compiled.separation.as_ref()
+        self.outline.separation.as_ref()
     }
 
     /// Whether the schema lets an action apply to a principal and resource of these types.
@@ -132,43 +137,43 @@ impl Bundle {
     }
 
     /// The entities of the store, with the actions of the schema.
-    pub fn entities(&self) -> &Entities {
-        &self.store.entities
+    pub fn entities(&self) -> &StoredEntities {
+        &self.entities
     }
 
     /// The entities of the store that policies name in their conditions.
     pub fn named_entities(&self) -> &[EntityUid] {
-        &self.store.named_entities
+        &self.outline.named_entities
     }
 
     /// Where a request carries its token.
     pub fn token_location(&self) -> &TokenLocation {
-        &self.store.settings.token_location
+        &self.outline.token_location
     }
 
     /// The claim whose value is the API key of the caller, for usage plans.
     pub fn usage_identifier_claim(&self) -> Option<&str> {
-        self.store.settings.usage_identifier_claim.as_deref()
+        self.outline.usage_identifier_claim.as_deref()
     }
 
     /// The identity sources, in the order of their names.
     pub fn identity_sources(&self) -> &[IdentitySource] {
-        &self.store.identity_sources
+        &self.identity_sources
     }
 
     /// The keys that came with the store, for each identity source.
     pub fn pinned_keys(&self) -> &[Option<KeySet>] {
-        &self.store.pinned_keys
+        &self.pinned_keys
     }
 
     /// How far the clocks of issuer and function may differ, in seconds.
     pub fn leeway_seconds(&self) -> u32 {
-        self.store.settings.leeway_seconds
+        self.outline.leeway_seconds
     }
 
     /// The names of the claims that the backend gets.
     pub fn backend_claims(&self) -> &[String] {
-        &self.store.settings.backend_claims
+        &self.outline.backend_claims
     }
 }
 
@@ -176,22 +181,29 @@ impl Bundle {
 /// always make the same bytes.
 ///
 /// # Errors
-/// [`InvalidArchive::TooLarge`].
-pub fn build(store: &Store, files: &StoreFiles, revision: u64) -> Result<Vec<u8>, InvalidArchive> {
+/// [`BuildFailure`].
+pub fn build(store: &Store, files: &StoreFiles, revision: u64) -> Result<Vec<u8>, BuildFailure> {
     let mut members = files.clone();
     members.retain_known();
-    let compiled = serde_json::to_vec(&Compiled::of(store)).map_err(InvalidManifest::Json)?;
-    members.insert(compiled::FILE.to_owned(), compiled);
-    archive::pack(&store.settings.name, revision, members.iter())
+    for (path, content) in compiled::compile(store)? {
+        members.insert(path.to_owned(), content);
+    }
+    Ok(archive::pack(&store.settings.name, revision, members.iter())?)
 }
 
-/// What the schema lets each of its actions apply to.
-fn request_types(schema: &Schema) -> HashMap<EntityUid, RequestTypes> {
-    let types = |action: &EntityUid| RequestTypes {
-        principals: schema.principals_for_action(action).into_iter().flatten().cloned().collect(),
-        resources: schema.resources_for_action(action).into_iter().flatten().cloned().collect(),
-    };
-    schema.actions().map(|action| (action.clone(), types(action))).collect()
+/// Checks that the compiled part of a bundle follows from the sources in it, which is all that people read.
+///
+/// # Errors
+/// [`InvalidBundle`]; [`InvalidBundle::NotOfSources`] where it does not.
+pub fn verify_compiled(bytes: &[u8]) -> Result<(), InvalidBundle> {
+    let (_, members) = archive::unpack(bytes)?;
+    let store = Store::open(&members.store_files(|_| true)).map_err(InvalidBundle::Store)?;
+    for (path, content) in compiled::compile(&store)? {
+        if members.get(path) != Some(content.as_slice()) {
+            return Err(InvalidBundle::NotOfSources(path));
+        }
+    }
+    Ok(())
 }
 
 /// Whether the development key is trusted.
@@ -203,18 +215,35 @@ pub enum DevelopmentKeys {
     Refuse,
 }
 
+/// Why no bundle can be built of a store.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildFailure {
+    /// It would be no bundle, mostly for being too large.
+    #[error(transparent)]
+    Archive(#[from] InvalidArchive),
+    /// An entity of the store has no exact JSON form.
+    #[error("the entity `{0}` cannot be written into a bundle")]
+    Entity(Box<EntityUid>),
+    /// A policy has neither an exact JSON form nor a text.
+    #[error("the policy `{0}` cannot be written into a bundle")]
+    Policy(PolicyId),
+}
+
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidBundle {
     /// The file is not a whole and unaltered bundle.
     #[error(transparent)]
     Archive(#[from] InvalidArchive),
-    /// The compiled part is missing or does not belong to the store.
-    #[error("the compiled part of the bundle does not belong to its store: build it anew")]
+    /// The compiled part is not one that was built.
+    #[error("the compiled part of the bundle cannot be read: build it anew")]
     Compiled,
-    /// A policy that is linked to a template cannot be read back.
-    #[error("the policy `{0}` of the bundle cannot be used")]
-    Policy(String),
+    /// Nothing can be built of the sources.
+    #[error(transparent)]
+    Build(#[from] BuildFailure),
+    /// A member of the compiled part is not what the sources in the bundle make.
+    #[error("`{0}` in the bundle does not follow from its sources")]
+    NotOfSources(&'static str),
     /// It trusts the development key, whose private half everybody has.
     #[error(
         "the bundle trusts the development key, with which everybody can sign tokens; remove it from `jwks/`, or on your own machine set ALLOW_DEVELOPMENT_KEYS=true"
@@ -223,6 +252,12 @@ pub enum InvalidBundle {
     /// The policy store inside has errors.
     #[error("the policy store in the bundle is invalid:{}", lines(.0))]
     Store(Vec<Finding>),
+}
+
+impl From<Unreadable> for InvalidBundle {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::Compiled
+    }
 }
 
 pub(crate) fn lines(findings: &[Finding]) -> String {

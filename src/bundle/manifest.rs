@@ -42,8 +42,11 @@ impl Manifest {
         let manifest: Self = serde_json::from_slice(json).map_err(InvalidManifest::Json)?;
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
         let is_ordered = manifest.members.is_sorted_by(|a, b| a.path < b.path);
-        let is_known = |member: &Member| member.path == compiled::FILE || StoreFiles::is_known(&member.path);
-        if !is_ordered || !manifest.members.iter().all(is_known) {
+        let is_compiled = |member: &&Member| compiled::FILES.contains(&member.path.as_str());
+        let is_known = |member: &Member| is_compiled(&member) || StoreFiles::is_known(&member.path);
+        // As none stands twice, these are all.
+        let is_whole = manifest.members.iter().filter(is_compiled).count() == compiled::FILES.len();
+        if !is_ordered || !is_whole || !manifest.members.iter().all(is_known) {
             return Err(InvalidManifest::Members);
         }
         if major_minor(&manifest.cedar_version) > major_minor(&get_lang_version().to_string()) {
@@ -62,8 +65,8 @@ pub enum InvalidManifest {
     /// Not the JSON of a manifest.
     #[error("the manifest of the bundle cannot be read: {0}")]
     Json(#[source] serde_json::Error),
-    /// Members that stand twice, out of order, or have no place in a policy store.
-    #[error("the manifest of the bundle lists members that do not belong there")]
+    /// Members that are missing, stand twice, out of order, or have no place in a bundle.
+    #[error("the manifest of the bundle does not list the members that belong there")]
     Members,
 }
 
