@@ -195,3 +195,6 @@ const NUMBER: usize = size_of::<u32>();
 
 /// A parsed policy takes about four kilobytes, so these take four megabytes.
 const CAPACITY: usize = 1000;
+
+#[cfg(test)]
+mod tests;
