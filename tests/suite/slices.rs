@@ -127,9 +127,10 @@ fn uid(name: &str) -> Value {
 /// An entity that may be in those of a list which stand before it.
 fn entity(name: &'static str, parents: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let parents = proptest::sample::subsequence(parents, 0..=parents.len());
-    let references = select(vec!["User u0", "User u1", "Group g1", "Group g3", "Doc d1", "Doc unknown"]);
-    let (owner, tag) = (proptest::option::of(references.clone()), proptest::option::of(references));
-    (parents, proptest::option::of(0..3_i64), owner, tag, any::<bool>()).prop_map(
+    let references = select(vec!["User u0", "Group g1", "Group g3", "Group g3", "Group g3", "Doc unknown"]);
+    let mostly = |references| proptest::option::weighted(0.8, references);
+    let (owner, tag) = (mostly(references.clone()), mostly(references));
+    (parents, proptest::option::weighted(0.8, 0..3_i64), owner, tag, any::<bool>()).prop_map(
         move |(parents, level, owner, tag, since)| {
             let mut attributes = json!({});
             if let Some(level) = level {
@@ -158,6 +159,8 @@ fn entities() -> impl Strategy<Value = Vec<Value>> {
         entity("Group g0", &[]),
         entity("Group g1", &["Group g0"]),
         entity("Group g2", &["Group g0", "Group g1"]),
+        // No policy names it: what leads there are attributes and tags.
+        entity("Group g3", &["Group g0"]),
         entity("Folder f0", &[]),
         entity("Folder f1", &["Folder f0", "Group g1"]),
         entity("Doc d0", &["Folder f0", "Folder f1"]),
@@ -167,8 +170,8 @@ fn entities() -> impl Strategy<Value = Vec<Value>> {
         entity("Action read", &["Action any", "Action some"]),
         entity("Action write", &["Action any"]),
     );
-    all.prop_map(|(a, b, c, d, e, f, g, h, i, j, k)| vec![a, b, c, d, e, f, g, h, i, j, k])
-        .prop_flat_map(|all| proptest::sample::subsequence(all, 4..=11))
+    all.prop_map(|(a, b, c, d, e, f, g, h, i, j, k, l)| vec![a, b, c, d, e, f, g, h, i, j, k, l])
+        .prop_flat_map(|all| proptest::sample::subsequence(all, 8..=12))
 }
 
 fn world() -> impl Strategy<Value = World> {
