@@ -2,7 +2,7 @@
 //!
 //! A store may have a hundred thousand entities, of which a request concerns a handful. To hand
 //! Cedar all of them costs a merge of the whole set for each call, and to parse them all when a bundle is
-//! opened 14 microseconds for each. So a bundle has a [table](crate::bundle::table) from the key of an entity
+//! opened 14 microseconds for each. So a bundle has a table from the key of an entity
 //! to its JSON as Cedar has it (uid, attributes, parents, tags), the parents being all that it is in.
 
 use std::collections::{BTreeMap, HashSet};

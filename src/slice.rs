@@ -3,7 +3,7 @@
 //! Cedar evaluates every policy it is given, one after the other. A policy whose scope does not match
 //! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy
 //! evaluation"), so it can be left out. Each policy is filed under one entity of its scope: the principal
-//! if there is one (`==` or `in`), else the resource, else the actions; see [`filing`]. What is in no slice
+//! if there is one (`==` or `in`), else the resource, else the actions; see `slice/filing.rs`. What is in no slice
 //! is never parsed.
 
 pub(crate) mod filing;

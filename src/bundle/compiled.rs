@@ -225,3 +225,29 @@ impl Outline {
         Ok(Routes { table, reads: all_reads, projection, requests })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::directory;
+
+    #[test]
+    fn an_outline_is_read_as_it_was_written_and_no_other_bytes_lead_to_a_panic() {
+        let files = directory::read(concat!(env!("CARGO_MANIFEST_DIR"), "/policies").as_ref()).unwrap();
+        let store = Store::open(&files).unwrap();
+        let mut outline = Outline::of(&store);
+        let bytes = serde_json::to_vec(&outline).unwrap();
+        assert_eq!(serde_json::from_slice::<Outline>(&bytes).unwrap(), outline);
+        let routes = outline.take_routes().unwrap();
+        assert_eq!(routes.table.routes(), store.routes.routes());
+        assert_eq!(routes.reads, store.reads);
+        for position in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[position] ^= 1;
+            if let Ok(mut outline) = serde_json::from_slice::<Outline>(&altered) {
+                let _ = outline.take_routes();
+            }
+            assert!(serde_json::from_slice::<Outline>(&bytes[..position]).is_err());
+        }
+    }
+}
