@@ -82,16 +82,9 @@ pub fn authorize(
     // 1. Who asks?
     let source = bundle.identity_sources().get(token.source()).ok_or(Reason::IssuerUnknown)?;
     let cache_key = cache_key.of(call.api());
-    let subject = principal::from_token(token, source, bundle.projection());
-    let caller = Caller {
-        call,
-        bundle,
-        token,
-        source,
-        cache_key,
-        remembered,
-        subject: subject.map(|(principal, dropped)| (Subject::new(bundle, principal), dropped)),
-    };
+    let subject = principal::from_token(token, source, bundle.projection())
+        .and_then(|(principal, dropped)| Ok((Subject::new(bundle, principal)?, dropped)));
+    let caller = Caller { call, bundle, token, source, cache_key, remembered, subject };
 
     // 2. For what?
     let route = find_route(call, bundle);
@@ -160,7 +153,7 @@ impl Caller<'_> {
             source: self.source,
         };
         let (context, of_context) = context::build(inputs, self.bundle.projection())?;
-        Ok((subject.decide(&route.action, resource, context), of_principal + of_context))
+        Ok((subject.decide(&route.action, resource, context)?, of_principal + of_context))
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
@@ -219,7 +212,8 @@ impl Caller<'_> {
         };
         let is_allowed = |(index, route): (usize, &Route)| {
             let (resource, _) = some_resource(route, self.bundle);
-            if !subject.may_be_allowed(&route.action, &resource.uid) {
+            // What cannot be read is allowed to nobody.
+            if !subject.may_be_allowed(&route.action, &resource.uid).unwrap_or(false) {
                 return None;
             }
             let decided = self.decide((index, route), some_resource(route, self.bundle));

@@ -6,12 +6,17 @@ mod manifest;
 pub mod signature;
 #[cfg(feature = "cli")]
 mod survey;
+pub(crate) mod table;
+mod text;
 
 use std::collections::{BTreeSet, HashMap};
 
-use cedar_policy::{Entities, EntityTypeName, EntityUid, PolicySet, Schema};
+#[cfg(feature = "cli")]
+use cedar_policy::PolicySet;
+use cedar_policy::{EntityTypeName, EntityUid, PolicyId};
 
 use crate::call::TokenLocation;
+use crate::entities::StoredEntities;
 use crate::grant::Separation;
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
@@ -19,34 +24,33 @@ use crate::projection::Projection;
 use crate::route::RouteTable;
 use crate::slice::PolicyIndex;
 use crate::store::finding::Finding;
-use crate::store::{Store, StoreFiles};
+use crate::store::{self, Store, StoreFiles};
 use crate::time::UnixTime;
 use crate::token::key_set::KeySet;
 use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
-use compiled::Compiled;
+use compiled::{Outline, RequestTypes, Routes};
 pub use manifest::{InvalidManifest, Manifest, Member};
 use signature::{CannotSign, PrivateKey, PublicKeys, Untrusted};
 #[cfg(feature = "cli")]
 pub use survey::{MemberState, Survey, survey};
+pub use table::Unreadable;
 
-/// An opened bundle: complete, unaltered, and its store usable.
+/// An opened bundle: complete and unaltered.
 ///
-/// [`Bundle::open`] alone makes one.
+/// [`Bundle::open`] alone makes one. Of its policies and entities nothing is parsed before a call needs it.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     manifest: Manifest,
-    store: Store,
-    compiled: Compiled,
-    policy_index: PolicyIndex,
+    outline: Outline,
+    routes: RouteTable,
+    reads: Vec<BTreeSet<Input>>,
+    projection: Projection,
     requests: Option<HashMap<EntityUid, RequestTypes>>,
-}
-
-/// The types that the schema lets an action apply to.
-#[derive(Clone, Debug, Default)]
-struct RequestTypes {
-    principals: BTreeSet<EntityTypeName>,
-    resources: BTreeSet<EntityTypeName>,
+    identity_sources: Vec<IdentitySource>,
+    pinned_keys: Vec<Option<KeySet>>,
+    policy_index: PolicyIndex,
+    entities: StoredEntities,
 }
 
 impl Bundle {
@@ -56,26 +60,39 @@ impl Bundle {
     /// [`InvalidBundle`]: a bundle is used whole or not at all.
     pub fn open<'a>(bytes: &[u8], trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
         let trust = trust.into();
-        let Unpacked { manifest, signed, signatures, mut files } = archive::unpack(bytes)?;
+        let Unpacked { manifest, signed, signatures, members } = archive::unpack(bytes)?;
         if let Some(trusted) = trust.public_keys {
             signatures.ok_or(InvalidBundle::Unsigned)?.verify(signed, trusted)?;
         }
-        let compiled = files.remove(compiled::FILE).ok_or(InvalidBundle::Compiled)?;
-        let compiled: Compiled = serde_json::from_slice(&compiled).map_err(|_| InvalidBundle::Compiled)?;
-        let mut store = Store::open(&files).map_err(InvalidBundle::Store)?;
-        if !compiled.fits(store.routes.routes().len()) {
-            return Err(InvalidBundle::Compiled);
-        }
-        store.projection.keep_what_is_read(store.routes.routes(), &compiled.reads);
+        let member = |path| members.get(path).ok_or(InvalidBundle::Compiled);
+        let mut outline: Outline =
+            serde_json::from_slice(member(compiled::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
+        let Routes { table: routes, reads, projection, requests } = outline.take_routes()?;
+        let entities = StoredEntities::open(member(compiled::ENTITIES)?)?;
+        let policy_index = PolicyIndex::open(member(compiled::POLICIES)?, member(compiled::POLICY_INDEX)?)?;
+
+        let files = members.files(StoreFiles::is_of_identity_source);
+        let sources =
+            store::open_identity_sources(&files, outline.token_type).map_err(InvalidBundle::Store)?;
+        let (identity_sources, pinned_keys): (Vec<_>, Vec<Option<KeySet>>) = sources.into_iter().unzip();
         if trust.development_keys == DevelopmentKeys::Refuse {
             let holds = |keys: &Option<KeySet>| keys.as_ref().is_some_and(KeySet::holds_development_key);
-            if store.pinned_keys.iter().any(holds) {
+            if pinned_keys.iter().any(holds) {
                 return Err(InvalidBundle::DevelopmentKey);
             }
         }
-        let policy_index = PolicyIndex::of(&store.policies).map_err(InvalidBundle::Policy)?;
-        let requests = store.schema.as_ref().map(request_types);
-        Ok(Self { manifest, store, compiled, policy_index, requests })
+        Ok(Self {
+            manifest,
+            outline,
+            routes,
+            reads,
+            projection,
+            requests,
+            identity_sources,
+            pinned_keys,
+            policy_index,
+            entities,
+        })
     }
 
     /// The name, revision and members.
@@ -88,29 +105,19 @@ impl Bundle {
         self.manifest.revision
     }
 
-    /// The schema. `None`: the store has none.
-    pub fn schema(&self) -> Option<&Schema> {
-        self.store.schema.as_ref()
-    }
-
     /// What is read of a token.
     pub fn projection(&self) -> &Projection {
-        &self.store.projection
+        &self.projection
     }
 
     /// The routes of the API.
     pub fn routes(&self) -> &RouteTable {
-        &self.store.routes
+        &self.routes
     }
 
     /// The resource of every route that does not make its own.
     pub fn resource(&self) -> &EntityUid {
-        &self.store.settings.resource
-    }
-
-    /// The policies.
-    pub fn policies(&self) -> &PolicySet {
-        &self.store.policies
+        &self.outline.resource
     }
 
     /// The policies, by their scopes.
@@ -118,15 +125,24 @@ impl Bundle {
         &self.policy_index
     }
 
+    /// All policies, templates and template links.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    #[cfg(feature = "cli")]
+    pub fn policies(&self) -> Result<PolicySet, Unreadable> {
+        self.policy_index.all()
+    }
+
     /// What the policies of a route read of a call, the route given by its index; without the route table's own
     /// knowledge, see [`Input::matters_to`].
     pub fn reads(&self, route: usize) -> Option<&BTreeSet<Input>> {
-        self.compiled.reads.get(route)
+        self.reads.get(route)
     }
 
     /// How the routes are told apart. `None`: they overlap in too many ways.
     pub fn separation(&self) -> Option<&Separation> {
-        self.compiled.separation.as_ref()
+        self.outline.separation.as_ref()
     }
 
     /// Whether the schema lets an action apply to a principal and resource of these types.
@@ -144,43 +160,43 @@ impl Bundle {
     }
 
     /// The entities of the store, with the actions of the schema.
-    pub fn entities(&self) -> &Entities {
-        &self.store.entities
+    pub fn entities(&self) -> &StoredEntities {
+        &self.entities
     }
 
     /// The entities of the store that policies name in their conditions.
     pub fn named_entities(&self) -> &[EntityUid] {
-        &self.store.named_entities
+        &self.outline.named_entities
     }
 
     /// Where a request carries its token.
     pub fn token_location(&self) -> &TokenLocation {
-        &self.store.settings.token_location
+        &self.outline.token_location
     }
 
     /// The claim whose value is the API key of the caller, for usage plans.
     pub fn usage_identifier_claim(&self) -> Option<&str> {
-        self.store.settings.usage_identifier_claim.as_deref()
+        self.outline.usage_identifier_claim.as_deref()
     }
 
     /// The identity sources, in the order of their names.
     pub fn identity_sources(&self) -> &[IdentitySource] {
-        &self.store.identity_sources
+        &self.identity_sources
     }
 
     /// The keys that came with the store, for each identity source.
     pub fn pinned_keys(&self) -> &[Option<KeySet>] {
-        &self.store.pinned_keys
+        &self.pinned_keys
     }
 
     /// How far the clocks of issuer and function may differ, in seconds.
     pub fn leeway_seconds(&self) -> u32 {
-        self.store.settings.leeway_seconds
+        self.outline.leeway_seconds
     }
 
     /// The names of the claims that the backend gets.
     pub fn backend_claims(&self) -> &[String] {
-        &self.store.settings.backend_claims
+        &self.outline.backend_claims
     }
 }
 
@@ -196,26 +212,18 @@ pub fn build<'a>(
 ) -> Result<Vec<u8>, CannotBuild> {
     let mut members = files.clone();
     members.retain_known();
-    let compiled = serde_json::to_vec(&Compiled::of(store)).map_err(InvalidManifest::Json)?;
-    members.insert(compiled::FILE.to_owned(), compiled);
+    for (path, content) in compiled::compile(store)? {
+        members.insert(path.to_owned(), content);
+    }
     archive::pack(&store.settings.name, &edition.into(), members.iter())
 }
 
-/// What the schema lets each of its actions apply to.
-fn request_types(schema: &Schema) -> HashMap<EntityUid, RequestTypes> {
-    let types = |action: &EntityUid| RequestTypes {
-        principals: schema.principals_for_action(action).into_iter().flatten().cloned().collect(),
-        resources: schema.resources_for_action(action).into_iter().flatten().cloned().collect(),
-    };
-    schema.actions().map(|action| (action.clone(), types(action))).collect()
-}
-
-/// The files of the policy store in a bundle, to build another bundle of it.
+/// All members of a bundle: the files of the policy store, and the compiled part.
 ///
 /// # Errors
 /// [`InvalidArchive`].
 pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
-    archive::unpack(bytes).map(|unpacked| unpacked.files)
+    archive::unpack(bytes).map(|unpacked| unpacked.members.files(|_| true))
 }
 
 /// What makes one bundle of a store differ from another.
@@ -243,6 +251,12 @@ pub enum CannotBuild {
     /// It would not be a bundle.
     #[error(transparent)]
     Archive(#[from] InvalidArchive),
+    /// An entity of the store has no exact JSON form.
+    #[error("the entity `{0}` cannot be written into a bundle")]
+    Entity(Box<EntityUid>),
+    /// A policy has neither an exact JSON form nor a text.
+    #[error("the policy `{0}` cannot be written into a bundle")]
+    Policy(PolicyId),
     /// It cannot be signed.
     #[error("the bundle cannot be signed: {0}")]
     Sign(#[from] CannotSign),
@@ -284,12 +298,9 @@ pub enum InvalidBundle {
     /// The file is not a whole and unaltered bundle.
     #[error(transparent)]
     Archive(#[from] InvalidArchive),
-    /// The compiled part is missing or does not belong to the store.
-    #[error("the compiled part of the bundle does not belong to its store: build it anew")]
+    /// The compiled part is not one that was built.
+    #[error("the compiled part of the bundle cannot be read: build it anew")]
     Compiled,
-    /// A policy that is linked to a template cannot be read back.
-    #[error("the policy `{0}` of the bundle cannot be used")]
-    Policy(String),
     /// It trusts the development key, whose private half everybody has.
     #[error(
         "the bundle trusts the development key, with which everybody can sign tokens; remove it from `jwks/`, or on your own machine set ALLOW_DEVELOPMENT_KEYS=true"
@@ -323,6 +334,12 @@ impl InvalidBundle {
             Self::DevelopmentKey => "development-key",
             _ => "bundle-invalid",
         }
+    }
+}
+
+impl From<Unreadable> for InvalidBundle {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::Compiled
     }
 }
 

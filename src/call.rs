@@ -6,6 +6,7 @@ mod parameters;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arn::{InvalidArn, MethodArn};
@@ -199,7 +200,8 @@ impl fmt::Debug for Call {
 }
 
 /// Where a request carries its token.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TokenLocation {
     /// The name of a header, in any case.
     pub header: String,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::iter;
 
 use cedar_policy::{
@@ -9,7 +10,7 @@ use cedar_policy::{
     Request,
 };
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Unreadable};
 use crate::entities::reachable;
 use crate::reason::Reason;
 use crate::resource::Resource;
@@ -41,14 +42,17 @@ pub struct Subject<'a> {
     policies: ForPrincipal<'a>,
     /// The entities of a request for an action without groups on the resource of the API.
     entities: Option<Entities>,
-    slices: RefCell<HashMap<Vec<usize>, PolicySet>>,
+    slices: RefCell<HashMap<Vec<u32>, PolicySet>>,
 }
 
 impl<'a> Subject<'a> {
     /// Gathers what concerns a principal.
-    pub fn new(bundle: &'a Bundle, principal: Entity) -> Self {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn new(bundle: &'a Bundle, principal: Entity) -> Result<Self, Unreadable> {
         let roots = bundle.named_entities().iter().chain([bundle.resource()]).cloned();
-        let found = reachable(bundle.entities(), vec![principal.clone()], roots);
+        let found = reachable(bundle.entities(), vec![principal.clone()], roots)?;
         // The store's entities were checked against the schema when it was opened.
         let entities = Entities::from_entities(found, None).ok();
         let uid = principal.uid();
@@ -56,16 +60,18 @@ impl<'a> Subject<'a> {
             Some(entities) => with_ancestors(entities, &uid),
             None => vec![uid],
         };
-        let policies = bundle.policy_index().for_principal(&principals);
-        Self { bundle, principal, policies, entities, slices: RefCell::default() }
+        let policies = bundle.policy_index().for_principal(&principals)?;
+        Ok(Self { bundle, principal, policies, entities, slices: RefCell::default() })
     }
 
     /// Whether any policy could allow an action on a resource: a quick no for most routes of an API.
-    pub fn may_be_allowed(&self, action: &EntityUid, resource: &EntityUid) -> bool {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn may_be_allowed(&self, action: &EntityUid, resource: &EntityUid) -> Result<bool, Unreadable> {
         let entities = self.bundle.entities();
-        let slice =
-            self.policies.slice(&with_ancestors(entities, action), &with_ancestors(entities, resource));
-        self.policies.has_permit(&slice)
+        let (actions, resources) = (entities.with_ancestors(action)?, entities.with_ancestors(resource)?);
+        self.policies.has_permit(&self.policies.slice(&actions, &resources)?)
     }
 
     /// Evaluates the policies of the bundle.
@@ -73,21 +79,28 @@ impl<'a> Subject<'a> {
     /// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts
     /// as one that applies. Cedar skips it, as it skips a permit policy (Cedar Policy Language
     /// Reference, "Authorization: policy evaluation"), but skipping a forbid opens what it closed.
-    pub fn decide(&self, action: &EntityUid, resource: Resource, context: Context) -> Decision {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn decide(
+        &self,
+        action: &EntityUid,
+        resource: Resource,
+        context: Context,
+    ) -> Result<Decision, Unreadable> {
+        let invalid = Ok(Decision::deny(Reason::RequestInvalid));
         let bundle = self.bundle;
         let Resource { uid: resource, entity } = resource;
         if !bundle.may_request(self.principal.uid().type_name(), action, resource.type_name()) {
-            return Decision::deny(Reason::RequestInvalid);
+            return invalid;
         }
         let is_of_api = entity.is_none() && resource == *bundle.resource();
-        let actions = with_ancestors(bundle.entities(), action);
+        let actions = bundle.entities().with_ancestors(action)?;
         // Without a schema an action may have attributes, which a policy may ask for.
-        let is_bare = bundle.entities().get(action).is_none_or(|action| {
-            actions.len() == 1 && action.attrs().next().is_none() && action.tags().next().is_none()
-        });
+        let is_bare = bundle.entities().get(action)?.is_none_or(|action| action.is_bare());
         // Without them nobody knows what the principal is in, and so which policies are about it.
         let Some(of_principal) = &self.entities else {
-            return Decision::deny(Reason::RequestInvalid);
+            return invalid;
         };
         let own;
         let entities = match is_of_api && is_bare {
@@ -95,9 +108,9 @@ impl<'a> Subject<'a> {
             false => {
                 let roots = [action, &resource].into_iter().chain(bundle.named_entities()).cloned();
                 let given = iter::once(self.principal.clone()).chain(entity).collect();
-                let found = reachable(bundle.entities(), given, roots);
+                let found = reachable(bundle.entities(), given, roots)?;
                 let Ok(found) = Entities::from_entities(found, None) else {
-                    return Decision::deny(Reason::RequestInvalid);
+                    return invalid;
                 };
                 own = found;
                 &own
@@ -106,12 +119,18 @@ impl<'a> Subject<'a> {
         // What the schema says of it was looked at above, and the context was made by it.
         let Ok(request) = Request::new(self.principal.uid(), action.clone(), resource.clone(), context, None)
         else {
-            return Decision::deny(Reason::RequestInvalid);
+            return invalid;
         };
-        let slice = self.policies.slice(&actions, &with_ancestors(entities, &resource));
+        let slice = self.policies.slice(&actions, &with_ancestors(entities, &resource))?;
         let mut slices = self.slices.borrow_mut();
-        let policies = slices.entry(slice).or_insert_with_key(|slice| self.policies.policies(slice));
-        evaluate(&request, policies, entities)
+        let policies = match slices.entry(slice) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let policies = self.policies.policies(new.key())?;
+                new.insert(policies)
+            }
+        };
+        Ok(evaluate(&request, policies, entities))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The projection: which claims the schema reads, and as what type.
 //!
-//! It is computed once, when a bundle is opened. At request time each attribute of the schema
+//! It is computed once, when a bundle is built. At request time each attribute of the schema
 //! takes its claim and makes a typed Cedar value of it; claims that the schema does not know are
 //! never looked at. The JSON of a token never reaches Cedar's own JSON parser, to which
 //! `{"__entity": ...}` or `{"__extn": ...}` inside a claim would be an entity or a function call.
@@ -143,6 +143,16 @@ impl Shapes {
             shapes.contexts.insert(action, schema.record(context)?);
         }
         Ok(shapes)
+    }
+
+    /// Adds an entity type.
+    pub(crate) fn insert_entity(&mut self, entity_type: EntityTypeName, shape: Record) {
+        self.entities.insert(entity_type, shape);
+    }
+
+    /// Adds the context of an action.
+    pub(crate) fn insert_context(&mut self, action: EntityUid, shape: Record) {
+        self.contexts.insert(action, shape);
     }
 
     /// The attributes of an entity type. `None`: the schema does not define it.

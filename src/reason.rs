@@ -75,6 +75,8 @@ reasons! {
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
+    /// A part of the bundle that the decision depends on is not as a bundle is built.
+    BundleUnreadable, "bundle-unreadable", Deny;
 
     /// The call carries no token.
     TokenMissing, "token-missing", Unauthorized;

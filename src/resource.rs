@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
-use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, EvalResult, RestrictedExpression};
+use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, EvalResult, RestrictedExpression};
 
+use crate::entities::StoredEntities;
 use crate::projection::Projection;
 use crate::reason::Reason;
 
@@ -42,11 +43,11 @@ impl ResourceTemplate {
     ///
     /// # Errors
     /// [`Reason::RequiredContextMissing`] for a parameter that the call does not have, or whose
-    /// text is not of the type that the schema has for the attribute.
+    /// text is not of the type that the schema has for the attribute; [`Reason::BundleUnreadable`].
     pub fn fill(
         &self,
         parameters: &BTreeMap<String, String>,
-        entities: &Entities,
+        entities: &StoredEntities,
         projection: &Projection,
     ) -> Result<Resource, Reason> {
         let missing = Reason::RequiredContextMissing;
@@ -61,8 +62,8 @@ impl ResourceTemplate {
             let value = projection.text_attribute(&self.entity_type, name, &text).ok_or(missing)?;
             from_path.insert(name.clone(), value);
         }
-        let entity = match entities.get(&uid) {
-            Some(known) => overlay(known, from_path),
+        let entity = match entities.get(&uid)? {
+            Some(known) => overlay(&known.entity, from_path),
             None => Entity::new(uid.clone(), from_path, [].into()).ok(),
         };
         Ok(Resource { uid, entity: Some(entity.ok_or(Reason::RequestInvalid)?) })

@@ -13,6 +13,7 @@ mod template;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::str::FromStr;
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
@@ -109,6 +110,19 @@ impl Method {
             .find(|method| *method != Self::Any && method.name().to_ascii_uppercase() == verb)
     }
 }
+
+impl FromStr for Method {
+    type Err = UnknownMethod;
+
+    fn from_str(name: &str) -> Result<Self, UnknownMethod> {
+        Self::from_name(name).ok_or(UnknownMethod)
+    }
+}
+
+/// The text is not the lower-case name of a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a method in lower case")]
+pub struct UnknownMethod;
 
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

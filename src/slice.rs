@@ -3,73 +3,172 @@
 //! Cedar evaluates every policy it is given, one after the other. A policy whose scope does not match
 //! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy
 //! evaluation"), so it can be left out. Each policy is filed under one entity of its scope: the principal
-//! if there is one (`==` or `in`), else the resource, else the actions.
+//! if there is one (`==` or `in`), else the resource, else the actions; see `slice/filing.rs`. What is in no slice
+//! is never parsed.
+
+pub(crate) mod filing;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use cedar_policy::{
-    ActionConstraint, Effect, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
-};
+use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
+use quick_cache::sync::Cache;
+
+use crate::bundle::table::{Table, Unreadable, entity_key};
+use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
 
 /// All policies of a bundle, by their scopes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PolicyIndex {
-    policies: Vec<Policy>,
-    actions: Vec<Option<Vec<EntityUid>>>,
-    by_principal: HashMap<EntityUid, Vec<usize>>,
-    by_resource: HashMap<EntityUid, Vec<usize>>,
-    by_action: HashMap<EntityUid, Vec<usize>>,
-    others: Vec<usize>,
+    policies: Table,
+    index: Table,
+    parsed: Arc<Cache<u32, Arc<Parsed>>>,
+}
+
+/// A row of the table of policies.
+#[derive(Debug)]
+enum Parsed {
+    Policy(Policy),
+    Template(Template),
+    Link { template: Arc<Parsed>, id: PolicyId, values: HashMap<SlotId, EntityUid> },
+}
+
+impl Parsed {
+    /// Adds a policy, or a link with its template; a template alone decides nothing.
+    fn add_to(&self, set: &mut PolicySet) -> Result<(), Unreadable> {
+        match self {
+            Self::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
+            Self::Link { template, id, values } => {
+                let Self::Template(template) = &**template else {
+                    return Err(Unreadable);
+                };
+                if set.template(template.id()).is_none() {
+                    set.add_template(template.clone()).map_err(|_| Unreadable)?;
+                }
+                let linked = set.link(template.id().clone(), id.clone(), values.clone());
+                linked.map_err(|_| Unreadable)
+            }
+            Self::Template(_) => Err(Unreadable),
+        }
+    }
+
+    fn effect(&self) -> Result<Effect, Unreadable> {
+        match self {
+            Self::Policy(policy) => Ok(policy.effect()),
+            Self::Template(template) => Ok(template.effect()),
+            Self::Link { template, .. } => match &**template {
+                Self::Template(template) => Ok(template.effect()),
+                Self::Policy(_) | Self::Link { .. } => Err(Unreadable),
+            },
+        }
+    }
 }
 
 impl PolicyIndex {
-    /// Files the policies of a set, those that are linked to templates as static ones.
+    /// Opens what [`filing::file`] wrote.
     ///
     /// # Errors
-    /// The id of one that cannot be.
-    pub fn of(set: &PolicySet) -> Result<Self, String> {
-        let mut index = Self::default();
-        let mut policies: Vec<&Policy> = set.policies().collect();
-        policies.sort_by(|a, b| a.id().cmp(b.id()));
-        for policy in policies {
-            let number = index.policies.len();
-            let actions = match policy.action_constraint() {
-                ActionConstraint::Any => None,
-                ActionConstraint::Eq(action) => Some(vec![action]),
-                ActionConstraint::In(actions) => Some(actions),
-            };
-            let filed = match (principal_of(policy), resource_of(policy), &actions) {
-                (Some(principal), ..) => index.by_principal.entry(principal).or_default(),
-                (None, Some(resource), _) => index.by_resource.entry(resource).or_default(),
-                (None, None, Some(actions)) => {
-                    for action in actions {
-                        index.by_action.entry(action.clone()).or_default().push(number);
-                    }
-                    &mut Vec::new()
-                }
-                (None, None, None) => &mut index.others,
-            };
-            filed.push(number);
-            index.policies.push(as_static(policy).ok_or_else(|| policy.id().to_string())?);
-            index.actions.push(actions);
-        }
-        Ok(index)
+    /// [`Unreadable`].
+    pub(crate) fn open(policies: &[u8], index: &[u8]) -> Result<Self, Unreadable> {
+        let (policies, index) = (Table::open(policies)?, Table::open(index)?);
+        Ok(Self { policies, index, parsed: Arc::new(Cache::new(CAPACITY)) })
     }
 
     /// The policies whose scopes these principals (one and all that it is in) can match, by their actions.
-    pub fn for_principal(&self, principals: &[EntityUid]) -> ForPrincipal<'_> {
-        let mut found = ForPrincipal { index: self, by_action: HashMap::new(), any_action: Vec::new() };
-        for number in principals.iter().filter_map(|uid| self.by_principal.get(uid)).flatten() {
-            match self.actions.get(*number).and_then(Option::as_ref) {
-                Some(actions) => {
-                    for action in actions {
-                        found.by_action.entry(action).or_default().push(*number);
-                    }
-                }
-                None => found.any_action.push(*number),
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn for_principal(&self, principals: &[EntityUid]) -> Result<ForPrincipal<'_>, Unreadable> {
+        let mut by_action: HashMap<u32, Vec<u32>> = HashMap::new();
+        for uid in principals {
+            for (action, policy) in self.filed(&entity_key(PRINCIPAL, uid))? {
+                by_action.entry(action).or_default().push(policy);
             }
         }
-        found
+        Ok(ForPrincipal { index: self, by_action })
+    }
+
+    /// The policies at a place, each with an action that its scope names.
+    fn filed(&self, place: &[u8]) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
+        let (numbers, rest) = self.index.get(place).unwrap_or_default().as_chunks::<NUMBER>();
+        let (pairs, odd) = numbers.as_chunks::<2>();
+        let read =
+            |[action, policy]: &[[u8; NUMBER]; 2]| (u32::from_le_bytes(*action), u32::from_le_bytes(*policy));
+        match rest.is_empty() && odd.is_empty() {
+            true => Ok(pairs.iter().map(read)),
+            false => Err(Unreadable),
+        }
+    }
+
+    /// All policies, templates and links, each parsed anew.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    #[cfg(feature = "cli")]
+    pub fn all(&self) -> Result<PolicySet, Unreadable> {
+        let mut set = PolicySet::new();
+        let numbers = 0..u32::try_from(self.policies.len()).map_err(|_| Unreadable)?;
+        for number in numbers {
+            match self.parse(number).ok_or(Unreadable)? {
+                Parsed::Template(template) if set.template(template.id()).is_some() => {}
+                Parsed::Template(template) => set.add_template(template).map_err(|_| Unreadable)?,
+                parsed => parsed.add_to(&mut set)?,
+            }
+        }
+        Ok(set)
+    }
+
+    fn parsed(&self, number: u32) -> Result<Arc<Parsed>, Unreadable> {
+        if let Some(parsed) = self.parsed.get(&number) {
+            return Ok(parsed);
+        }
+        let parsed = Arc::new(self.parse(number).ok_or(Unreadable)?);
+        self.parsed.insert(number, Arc::clone(&parsed));
+        Ok(parsed)
+    }
+
+    fn parse(&self, number: u32) -> Option<Parsed> {
+        let (id, text) = self.policies.row(usize::try_from(number).ok()?)?;
+        let (id, text) = (PolicyId::new(str::from_utf8(id).ok()?), str::from_utf8(text).ok()?);
+        if text.starts_with('[') {
+            let (template, principal, resource): (String, Option<String>, Option<String>) =
+                serde_json::from_str(text).ok()?;
+            let template = self.policies.position(template.as_bytes())?;
+            let mut values = HashMap::new();
+            for (slot, uid) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
+                if let Some(uid) = uid {
+                    values.insert(slot, uid.parse().ok()?);
+                }
+            }
+            // A link leads to a template, never to another link, which could go on forever.
+            if self.policies.row(template)?.1.starts_with(b"[") {
+                return None;
+            }
+            let template = self.parsed(u32::try_from(template).ok()?).ok()?;
+            return Some(Parsed::Link { template, id, values });
+        }
+        parse_text(id, text)
+    }
+}
+
+/// Reads a policy or a template.
+fn parse_text(id: PolicyId, text: &str) -> Option<Parsed> {
+    if !text.starts_with('{') {
+        return match Policy::parse(Some(id.clone()), text) {
+            Ok(policy) => Some(Parsed::Policy(policy)),
+            Err(_) => Template::parse(Some(id), text).map(Parsed::Template).ok(),
+        };
+    }
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    // Of the scope alone: `==`, `in` and `is in` can have one.
+    let has_slot = |part: &str| {
+        let part = json.get(part);
+        let inner = part.and_then(|part| part.get("in"));
+        [part, inner].into_iter().flatten().any(|part| part.get("slot").is_some())
+    };
+    match has_slot("principal") || has_slot("resource") {
+        true => Template::from_json(Some(id), json).map(Parsed::Template).ok(),
+        false => Policy::from_json(Some(id), json).map(Parsed::Policy).ok(),
     }
 }
 
@@ -77,42 +176,61 @@ impl PolicyIndex {
 #[derive(Clone, Debug)]
 pub struct ForPrincipal<'a> {
     index: &'a PolicyIndex,
-    by_action: HashMap<&'a EntityUid, Vec<usize>>,
-    any_action: Vec<usize>,
+    by_action: HashMap<u32, Vec<u32>>,
 }
 
 impl ForPrincipal<'_> {
     /// The policies that may matter to a request, by their number. Both an action and a resource come with all
     /// that they are in.
-    pub fn slice(&self, actions: &[EntityUid], resources: &[EntityUid]) -> Vec<usize> {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn slice(&self, actions: &[EntityUid], resources: &[EntityUid]) -> Result<Vec<u32>, Unreadable> {
         let index = self.index;
-        let mut slice: Vec<usize> = self.any_action.iter().chain(&index.others).copied().collect();
+        let mut slice: Vec<u32> = index.filed(OTHERS)?.map(|(_, policy)| policy).collect();
+        let mut numbers = vec![ANY_ACTION];
         for action in actions {
-            let of_principal = self.by_action.get(action).into_iter().flatten();
-            slice.extend(of_principal.chain(index.by_action.get(action).into_iter().flatten()));
-        }
-        for number in resources.iter().filter_map(|uid| index.by_resource.get(uid)).flatten() {
-            let of_policy = index.actions.get(*number).and_then(Option::as_ref);
-            if of_policy.is_none_or(|of_policy| of_policy.iter().any(|action| actions.contains(action))) {
-                slice.push(*number);
+            let place = entity_key(ACTION, action);
+            // An action that no policy names has no row.
+            if let Some(row) = index.index.position(&place) {
+                numbers.push(u32::try_from(row).map_err(|_| Unreadable)?);
+                slice.extend(index.filed(&place)?.map(|(_, policy)| policy));
             }
+        }
+        slice.extend(numbers.iter().filter_map(|action| self.by_action.get(action)).flatten());
+        for resource in resources {
+            let place = entity_key(RESOURCE, resource);
+            let filed = index.filed(&place)?;
+            slice.extend(filed.filter(|(action, _)| numbers.contains(action)).map(|(_, policy)| policy));
         }
         slice.sort_unstable();
         slice.dedup();
-        slice
+        Ok(slice)
     }
 
     /// Whether any policy of a slice permits. Without one nothing is allowed, whatever the conditions say.
-    pub fn has_permit(&self, slice: &[usize]) -> bool {
-        let mut policies = slice.iter().filter_map(|number| self.index.policies.get(*number));
-        policies.any(|policy| policy.effect() == Effect::Permit)
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn has_permit(&self, slice: &[u32]) -> Result<bool, Unreadable> {
+        for number in slice {
+            if self.index.parsed(*number)?.effect()? == Effect::Permit {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The policies of a slice as Cedar takes them.
-    pub fn policies(&self, slice: &[usize]) -> PolicySet {
-        let policies = slice.iter().filter_map(|number| self.index.policies.get(*number).cloned());
-        // Each is static and has an id of its own, so each can be added.
-        PolicySet::from_policies(policies).unwrap_or_default()
+    ///
+    /// # Errors
+    /// [`Unreadable`]: one is missing, and without it another decision could be made.
+    pub fn policies(&self, slice: &[u32]) -> Result<PolicySet, Unreadable> {
+        let mut set = PolicySet::new();
+        for number in slice {
+            self.index.parsed(*number)?.add_to(&mut set)?;
+        }
+        Ok(set)
     }
 }
 
@@ -122,28 +240,10 @@ pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
     std::iter::once(uid.clone()).chain(ancestors).collect()
 }
 
-fn principal_of(policy: &Policy) -> Option<EntityUid> {
-    match policy.principal_constraint() {
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
-        PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            Some(uid)
-        }
-    }
-}
+const NUMBER: usize = size_of::<u32>();
 
-fn resource_of(policy: &Policy) -> Option<EntityUid> {
-    match policy.resource_constraint() {
-        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-        ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => {
-            Some(uid)
-        }
-    }
-}
+/// A parsed policy takes about four kilobytes, so these take four megabytes.
+const CAPACITY: usize = 1000;
 
-/// A linked policy with its slots filled in.
-fn as_static(policy: &Policy) -> Option<Policy> {
-    match policy.is_static() {
-        true => Some(policy.clone()),
-        false => Policy::from_json(Some(policy.id().clone()), policy.to_json().ok()?).ok(),
-    }
-}
+#[cfg(test)]
+mod tests;

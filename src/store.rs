@@ -29,6 +29,7 @@ use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
 use crate::projection::Projection;
 use crate::route::{Route, RouteTable};
+use crate::token::TokenType;
 use crate::token::key_set::KeySet;
 use finding::{Code, Finding, Position, Severity};
 use policies::Policies;
@@ -90,6 +91,23 @@ impl Store {
     }
 }
 
+/// Reads the identity sources alone, and the keys that are kept with them. `token_type` is that of the settings.
+///
+/// # Errors
+/// All the problems that make them unusable.
+pub(crate) fn open_identity_sources(
+    files: &StoreFiles,
+    token_type: Option<TokenType>,
+) -> Result<Vec<(IdentitySource, Option<KeySet>)>, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let sources = identity_sources::read(files, Some(token_type), None, &mut findings);
+    findings.retain(|finding| finding.severity == Severity::Error);
+    match findings.is_empty() {
+        true => Ok(sources),
+        false => Err(findings),
+    }
+}
+
 /// The files of a policy store, by their paths relative to it, with `/` between folders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreFiles(BTreeMap<String, Vec<u8>>);
@@ -98,11 +116,6 @@ impl StoreFiles {
     /// Adds a file.
     pub fn insert(&mut self, path: String, content: Vec<u8>) {
         self.0.insert(path, content);
-    }
-
-    /// Takes a file out.
-    pub fn remove(&mut self, path: &str) -> Option<Vec<u8>> {
-        self.0.remove(path)
     }
 
     /// Leaves what has a place in the layout of a policy store.
@@ -131,6 +144,13 @@ impl StoreFiles {
             || in_folder(policies::TEMPLATE_FOLDER, ".cedar")
             || in_folder(identity_sources::FOLDER, ".json")
             || in_folder(identity_sources::KEYS_FOLDER, ".json")
+    }
+
+    /// Whether a path is that of an identity source or of its keys.
+    pub(crate) fn is_of_identity_source(path: &str) -> bool {
+        [identity_sources::FOLDER, identity_sources::KEYS_FOLDER]
+            .iter()
+            .any(|folder| is_in(path, folder, ".json"))
     }
 
     /// The text of a file; a file that is not UTF-8 is a finding.
@@ -197,7 +217,12 @@ impl Parts {
                 Ok(schema) => entities::read(files, schema.as_ref(), findings),
                 Err(SchemaUnusable) => None,
             },
-            identity_sources: identity_sources::read(files, settings.as_ref(), known_schema, findings),
+            identity_sources: identity_sources::read(
+                files,
+                settings.as_ref().map(|settings| settings.token_type),
+                known_schema,
+                findings,
+            ),
             settings,
             schema,
             routes,

@@ -17,7 +17,7 @@ use jws::Jws;
 use key_set::{KeyPlace, KeySets};
 
 /// Which of an issuer's two tokens a policy store works with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenType {
     /// Says what the bearer may do. Its claims become `context.token`.

@@ -1,4 +1,4 @@
-//! The file format of a bundle, version 2.
+//! The file format of a bundle, version 3.
 //!
 //! ```text
 //! offset  bytes
@@ -15,6 +15,8 @@
 //!
 //! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused.
 //! Members are not compressed, so that one can be read without the others, and none can grow.
+
+use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -67,7 +69,27 @@ pub(super) struct Unpacked<'a> {
     pub(super) signed: &'a [u8],
     /// `None`: it is not signed.
     pub(super) signatures: Option<Signatures>,
-    pub(super) files: StoreFiles,
+    pub(super) members: Members<'a>,
+}
+
+/// The members of a bundle, by their paths.
+#[derive(Debug)]
+pub(super) struct Members<'a>(BTreeMap<String, &'a [u8]>);
+
+impl<'a> Members<'a> {
+    /// The content of a member.
+    pub(super) fn get(&self, path: &str) -> Option<&'a [u8]> {
+        self.0.get(path).copied()
+    }
+
+    /// A copy of those whose paths are wanted.
+    pub(super) fn files(&self, is_wanted: impl Fn(&str) -> bool) -> StoreFiles {
+        let mut files = StoreFiles::default();
+        for (path, content) in self.0.iter().filter(|(path, _)| is_wanted(path)) {
+            files.insert(path.clone(), content.to_vec());
+        }
+        files
+    }
 }
 
 pub(super) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
@@ -100,17 +122,17 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
     };
     let manifest = Manifest::parse(signed)?;
 
-    let mut files = StoreFiles::default();
+    let mut members = BTreeMap::new();
     for Member { path, size, sha256 } in &manifest.members {
         let size = usize::try_from(*size).map_err(|_| InvalidArchive::Truncated)?;
         let content = take(&mut rest, size).ok_or(InvalidArchive::Truncated)?;
         if hex(digest(&SHA256, content).as_ref()) != *sha256 {
             return Err(InvalidArchive::MemberAltered(path.clone()));
         }
-        files.insert(path.clone(), content.to_vec());
+        members.insert(path.clone(), content);
     }
     match rest.is_empty() {
-        true => Ok(Unpacked { manifest, signed, signatures, files }),
+        true => Ok(Unpacked { manifest, signed, signatures, members: Members(members) }),
         false => Err(InvalidArchive::TrailingBytes),
     }
 }
@@ -166,7 +188,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 pub(super) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 
 /// The largest bundle: a hundred thousand policies of half a kilobyte fit, and a function of the
 /// smallest size still holds it in memory while it opens it.
@@ -176,21 +198,25 @@ pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::compiled;
     use super::*;
 
     fn packed() -> Vec<u8> {
+        let compiled = compiled::FILES.map(|path| (path, b"\0\0".as_slice()));
         let files: [(&str, &[u8]); 2] = [("entities.json", b"[]"), ("store.toml", b"[store]\n")];
-        pack("petstore", &7.into(), files.into_iter()).unwrap()
+        pack("petstore", &7.into(), compiled.into_iter().chain(files)).unwrap()
     }
 
     #[test]
     fn what_is_packed_is_unpacked() {
-        let packed = packed();
-        let Unpacked { manifest, files, signatures, .. } = unpack(&packed).unwrap();
+        let bytes = packed();
+        let Unpacked { manifest, members, signatures, .. } = unpack(&bytes).unwrap();
         assert!(signatures.is_none());
         assert_eq!((manifest.name.as_str(), manifest.revision), ("petstore", 7));
+        assert_eq!(members.get(compiled::OUTLINE), Some(b"\0\0".as_slice()));
+        let files = members.files(|path| !path.starts_with("compiled/") && path != "store.toml");
         let files: Vec<_> = files.iter().collect();
-        assert_eq!(files, [("entities.json", b"[]".as_slice()), ("store.toml", b"[store]\n")]);
+        assert_eq!(files, [("entities.json", b"[]".as_slice())]);
     }
 
     #[test]
@@ -222,9 +248,17 @@ mod tests {
             ["store.toml", "entities.json"],
             ["store.toml", "store.toml"],
         ] {
-            let bundle = pack("x", &1.into(), paths.iter().map(|path| (*path, b"".as_slice()))).unwrap();
+            let paths = compiled::FILES.into_iter().chain(paths);
+            let bundle = pack("x", &1.into(), paths.clone().map(|path| (path, b"".as_slice()))).unwrap();
             let error = unpack(&bundle).unwrap_err();
+            let paths: Vec<&str> = paths.collect();
             assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{paths:?}");
+        }
+        for missing in compiled::FILES {
+            let paths = compiled::FILES.into_iter().chain(["store.toml"]).filter(|path| *path != missing);
+            let bundle = pack("x", &1.into(), paths.map(|path| (path, b"".as_slice()))).unwrap();
+            let error = unpack(&bundle).unwrap_err();
+            assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{missing}");
         }
     }
 
@@ -234,7 +268,7 @@ mod tests {
         bundle[24] = 9;
         assert_eq!(
             unpack(&bundle).unwrap_err().to_string(),
-            "the bundle has format version 9, this version reads 2"
+            "the bundle has format version 9, this version reads 3"
         );
     }
 

@@ -75,7 +75,10 @@ impl Manifest {
     pub(super) fn check(&self) -> Result<(), InvalidManifest> {
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
         let is_ordered = self.members.is_sorted_by(|a, b| a.path < b.path);
-        if !is_ordered || !self.members.iter().all(Member::belongs) {
+        let is_compiled = |member: &&Member| compiled::FILES.contains(&member.path.as_str());
+        // As none stands twice, these are all.
+        let is_whole = self.members.iter().filter(is_compiled).count() == compiled::FILES.len();
+        if !is_ordered || !is_whole || !self.members.iter().all(Member::belongs) {
             return Err(InvalidManifest::Members);
         }
         if self.format_version != FORMAT_VERSION {
@@ -91,7 +94,7 @@ impl Manifest {
 impl Member {
     /// Whether a bundle has a place for it.
     pub(super) fn belongs(&self) -> bool {
-        self.path == compiled::FILE || StoreFiles::is_known(&self.path)
+        compiled::FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
     }
 }
 
@@ -107,8 +110,8 @@ pub enum InvalidManifest {
     /// Not the JSON of a manifest.
     #[error("the manifest of the bundle cannot be read: {0}")]
     Json(#[source] serde_json::Error),
-    /// Members that stand twice, out of order, or have no place in a policy store.
-    #[error("the manifest of the bundle lists members that do not belong there")]
+    /// Members that are missing, stand twice, out of order, or have no place in a bundle.
+    #[error("the manifest of the bundle does not list the members that belong there")]
     Members,
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::RestrictedExpression;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::value_type::ValueType;
@@ -12,14 +13,17 @@ use crate::reason::Reason;
 use crate::token::TokenType;
 
 /// A record type: what it takes out of an object of claims.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Record {
     pub(super) attributes: BTreeMap<String, Attribute>,
 }
 
 /// One of its attributes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Attribute {
+    #[serde(rename = "type")]
     pub(super) value_type: ValueType,
     pub(super) required: bool,
 }

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 
 use cedar_policy::{Context, RestrictedExpression};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::record::{Attribute, Projected, Record};
 use super::schema::UnknownType;
 
 /// The type of an attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum ValueType {
     Bool,
     /// Never filled from a token: a claim is data, not a reference.
@@ -21,7 +23,8 @@ pub(super) enum ValueType {
     String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Extension {
     Datetime,
     Decimal,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position};
 use super::schema::StoreSchema;
-use super::settings::{self, Settings};
+use super::settings;
 use crate::identity_source::{IdentitySource, Provider};
 use crate::token::TokenType;
 use crate::token::key_set::KeySet;
@@ -14,10 +14,11 @@ pub(super) const FOLDER: &str = "identity-sources";
 pub(super) const KEYS_FOLDER: &str = "jwks";
 
 /// Reads the identity sources in the order of their names, each with its keys if the store has
-/// them: those of the file that it names, else `jwks/<name>.json`.
+/// them: those of the file that it names, else `jwks/<name>.json`. `token_type` is that of the settings, if
+/// they could be read.
 pub(super) fn read(
     files: &StoreFiles,
-    settings: Option<&Settings>,
+    token_type: Option<Option<TokenType>>,
     schema: Option<&StoreSchema>,
     findings: &mut Vec<Finding>,
 ) -> Vec<(IdentitySource, Option<KeySet>)> {
@@ -41,7 +42,7 @@ pub(super) fn read(
             check_types(&source, file, text, schema, findings);
         }
         let mut source = source;
-        match settings.map(|settings| settings.token_type) {
+        match token_type {
             Some(Some(token_type)) => source.set_token_type(token_type),
             Some(None) if source.token_type().is_none() => {
                 let message =

@@ -211,10 +211,10 @@ fn broken() -> Vec<Broken> {
         Broken::new("", "the file is not a bundle").and("no bundle that can be read"),
         Broken::new("<html>", "the file is not a bundle"),
         Broken::new(flipped(&[0]), "the file is not a bundle"),
-        Broken::new(flipped(&[24]), "the bundle has format version 3, this version reads 2")
-            .and("format     3\n"),
+        Broken::new(flipped(&[24]), "the bundle has format version 2, this version reads 3")
+            .and("format     2\n"),
         Broken::new(&good[..26], truncated),
-        Broken::new(&good[..40], truncated).and("format     2\n"),
+        Broken::new(&good[..40], truncated).and("format     3\n"),
         Broken::new(&good[..manifest_end - 1], truncated),
         Broken::new(&good[..end - 1], truncated)
             .and("petstore revision 1")
@@ -229,53 +229,52 @@ fn broken() -> Vec<Broken> {
             .state("templates/auditor.cedar", "altered"),
         Broken::new(
             [&flipped(&[compiled, end - 1])[..], b"!"].concat(),
-            "`compiled/routes.json` in the bundle was altered",
+            "`compiled/entities.table` in the bundle was altered",
         )
         .problem("`templates/auditor.cedar` in the bundle was altered")
         .problem("the bundle goes on behind its last member")
-        .state("compiled/routes.json", "altered")
+        .state("compiled/entities.table", "altered")
         .state("templates/auditor.cedar", "altered"),
         Broken::new(with_manifest(b"{\"name\":1}", b""), "the manifest of the bundle cannot be read")
             .and("no bundle that can be read"),
         Broken::made(
             |parts| parts.members.insert(0, ("../x".to_owned(), b"x".to_vec())),
-            "lists members that do not belong",
+            "does not list the members that belong",
         )
         .state("../x", "misplaced"),
         Broken::made(
-            |parts| parts.members.insert(4, ("policies/../../x.cedar".to_owned(), Vec::new())),
-            "lists members that do not belong",
+            |parts| parts.members.insert(7, ("policies/../../x.cedar".to_owned(), Vec::new())),
+            "does not list the members that belong",
         )
         .state("policies/../../x.cedar", "misplaced"),
-        Broken::made(|parts| parts.members.swap(0, 1), "lists members that do not belong"),
+        Broken::made(|parts| parts.members.swap(0, 1), "does not list the members that belong"),
         Broken::made(
-            |parts| parts.members.push(parts.members[10].clone()),
-            "lists members that do not belong",
+            |parts| parts.members.push(parts.members[13].clone()),
+            "does not list the members that belong",
         ),
         Broken::made(
             |parts| parts.manifest["cedar_version"] = json!("99.0.0"),
             "the bundle is for Cedar 99.0.0",
         )
         .and("cedar      99.0.0\n"),
-        Broken::made(|parts| drop(parts.members.remove(0)), "the compiled part of the bundle").whole(),
+        Broken::made(|parts| drop(parts.members.remove(0)), "does not list the members that belong"),
         Broken::made(
-            |parts| *parts.member("compiled/routes.json") = b"{}".to_vec(),
+            |parts| *parts.member("compiled/outline.json") = b"{}".to_vec(),
             "the compiled part of the bundle",
         )
         .whole(),
         Broken::made(
-            |parts| *parts.member("entities.json") = b"[{]".to_vec(),
-            "entities.json:1:3: error[entities-invalid]",
+            |parts| *parts.member("compiled/policies.table") = b"\x01\0\0\0".to_vec(),
+            "the compiled part of the bundle",
         )
         .whole(),
         Broken::made(
             |parts| {
-                *parts.member("entities.json") = b"[{]".to_vec();
-                *parts.member("policies/groups.cedar") = b"permit (".to_vec();
+                *parts.member("identity-sources/cognito.json") = b"[{]".to_vec();
+                *parts.member("jwks/cognito.json") = b"[".to_vec();
             },
-            "error[entities-invalid]",
+            "identity-sources/cognito.json:1:1: error[identity-source-invalid]",
         )
-        .problem("policies/groups.cedar:1:")
         .whole(),
     ]
 }
@@ -325,16 +324,20 @@ fn what_a_terminal_would_obey_is_shown_as_text() {
     let desk = Desk::new();
     let mut parts = Parts::of(&bundle_bytes(1));
     parts.manifest["name"] = json!("pet\u{1b}[2Jstore\u{202e}");
-    parts.members.insert(7, ("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
+    parts.members.insert(10, ("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
     desk.put("hostile.bundle", &parts.together());
     let output = desk.inspect(&["hostile.bundle"]);
-    shown(&output, 3, &["pet\\u{1b}[2Jstore\\u{202e} revision 1\n", "policies/z\\n\\u{1b}]0;x\\u{7}.cedar"]);
+    shown(&output, 0, &["pet\\u{1b}[2Jstore\\u{202e} revision 1\n", "policies/z\\n\\u{1b}]0;x\\u{7}.cedar"]);
     let store = StoreCopy::new();
     store.write("policies/z.cedar", b"@id(\"a\\u{1b}b\")\nforbid (principal, action, resource);\n");
     desk.build("id.bundle", &store, 1);
     let compared = desk.inspect(&["petstore.bundle", "id.bundle"]);
     shown(&compared, 0, &["added   policy a\\u{1b}b\n"]);
-    let failed = desk.inspect(&["petstore.bundle", "hostile.bundle"]);
+    let mut parts = Parts::of(&bundle_bytes(1));
+    *parts.member("compiled/outline.json") = b"{}".to_vec();
+    parts.members.insert(10, ("policies/z\u{1b}.cedar".to_owned(), Vec::new()));
+    desk.put("broken.bundle", &parts.together());
+    let failed = desk.inspect(&["petstore.bundle", "broken.bundle"]);
     for text in [stdout(&output), stdout(&compared), stderr(&failed)] {
         assert!(text.chars().all(|char| char == '\n' || !char.is_control()), "{text:?}");
     }
@@ -345,9 +348,9 @@ fn verify_finds_what_the_sources_do_not_make() {
     type Change = fn(&mut Parts);
     let rows: [(Change, &str, &str); 4] = [
         (
-            |parts| parts.member("compiled/routes.json").push(b' '),
-            "compiled/routes.json",
-            "`compiled/routes.json` is not what this version makes of the sources",
+            |parts| parts.member("compiled/outline.json").push(b' '),
+            "compiled/outline.json",
+            "`compiled/outline.json` is not what this version makes of the sources",
         ),
         (
             |parts| parts.manifest["name"] = json!("kennel"),
@@ -384,12 +387,20 @@ fn verify_finds_what_the_sources_do_not_make() {
 
 #[test]
 fn a_bundle_with_errors_that_only_check_finds_is_shown_with_them() {
-    let mut parts = Parts::of(&bundle_bytes(1));
-    let policy = b"permit (principal, action, resource) when { principal.nothing == 1 };";
-    *parts.member("policies/everyone.cedar") = policy.to_vec();
     let desk = Desk::new();
-    desk.put("odd.bundle", &parts.together());
-    shown(&desk.inspect(&["odd.bundle"]), 0, &["policy-mismatch", "1 error for `check` of this version"]);
+    let policy = b"permit (principal, action, resource) when { principal.nothing == 1 };".as_slice();
+    for (path, content, code) in [
+        ("policies/everyone.cedar", policy, "policy-mismatch"),
+        ("entities.json", b"[{]", "entities-invalid"),
+    ] {
+        let mut parts = Parts::of(&bundle_bytes(1));
+        *parts.member(path) = content.to_vec();
+        desk.put("odd.bundle", &parts.together());
+        shown(&desk.inspect(&["odd.bundle"]), 0, &[code, "1 error for `check` of this version"]);
+    }
+    // Nobody can build it of these sources.
+    let verified = desk.inspect(&["odd.bundle", "--verify"]);
+    refused(&verified, 3, &["the policy store in the bundle is invalid without its compiled part"]);
 }
 
 #[test]
@@ -409,13 +420,12 @@ fn what_differs_is_named_file_by_file_and_policy_by_policy() {
     let removed = report["changes"]["policies"]["removed"].clone();
     let removed: Vec<&str> = removed.as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
     assert!(!removed.is_empty());
-    let changed: &[&str] = &["compiled/routes.json", "policies/everyone.cedar"];
+    let is_changed =
+        |path: &Value| path.as_str().unwrap().starts_with("compiled/") || path == "policies/everyone.cedar";
     let files = &report["changes"]["files"];
     assert_eq!(files["added"], json!(["policies/more.cedar"]));
     assert_eq!(files["removed"], json!(["policies/attributes.cedar"]));
-    assert!(
-        files["changed"].as_array().unwrap().iter().all(|path| changed.contains(&path.as_str().unwrap()))
-    );
+    assert!(files["changed"].as_array().unwrap().iter().all(is_changed), "{files}");
     // Another comment is another file, and the same policy.
     assert_eq!(report["changes"]["policies"], difference(&["more"], &removed, &[]));
 

@@ -61,6 +61,9 @@ mod publishing;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;
+// What a bundle leaves unread changes no decision.
+#[cfg(test)]
+mod slices;
 // Broken policy stores and what is said of them.
 #[cfg(test)]
 mod stores;

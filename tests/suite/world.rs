@@ -119,7 +119,7 @@ pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
     let hash = digest(&SHA256, manifest);
     [
         b"cedar-authorizer bundle\n".as_slice(),
-        &2_u32.to_le_bytes(),
+        &3_u32.to_le_bytes(),
         &length,
         hash.as_ref(),
         // No signatures.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cedar_authorizer::bundle::Bundle;
+use cedar_authorizer::bundle::{Bundle, Unreadable};
 use cedar_policy::PolicySet;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,14 +16,15 @@ pub struct Changes {
 
 impl Changes {
     /// From the old bundle, or from nothing, to the new one.
-    pub fn between(old: Option<&Bundle>, new: &Bundle) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Unreadable`]: the compiled part of one.
+    pub fn between(old: Option<&Bundle>, new: &Bundle) -> Result<Self, Unreadable> {
+        let of_old = old.map(Bundle::policies).transpose()?.unwrap_or_default();
+        Ok(Self {
             files: Difference::between(old.map(files).unwrap_or_default(), files(new)),
-            policies: Difference::between(
-                old.map(|bundle| policies(bundle.policies())).unwrap_or_default(),
-                policies(new.policies()),
-            ),
-        }
+            policies: Difference::between(policies(&of_old), policies(&new.policies()?)),
+        })
     }
 
     /// Whether all files are the same. If they are, so are the policies.

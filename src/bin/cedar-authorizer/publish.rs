@@ -114,9 +114,10 @@ impl Publish {
         if let Some(old) = old {
             self.same_store(old, &bundle, &shelf)?;
         }
-        let report = Report { args: &self, shelf: &shelf, previous, bundle: &bundle, old };
+        let changes = Changes::between(old, &bundle).map_err(Failure::invalid)?;
+        let report = Report { args: &self, shelf: &shelf, previous, bundle: &bundle, old, changes };
 
-        if old.is_some() && report.changes().is_empty() && !self.force {
+        if old.is_some() && report.changes.is_empty() && !self.force {
             report.print(previous.unwrap_or_default(), Outcome::Unchanged)?;
         } else if self.dry_run {
             report.print(revision, Outcome::WouldPublish)?;
@@ -206,13 +207,10 @@ struct Report<'a> {
     previous: Option<u64>,
     bundle: &'a Bundle,
     old: Option<&'a Bundle>,
+    changes: Changes,
 }
 
 impl Report<'_> {
-    fn changes(&self) -> Changes {
-        Changes::between(self.old, self.bundle)
-    }
-
     fn print(&self, revision: u64, outcome: Outcome<'_>) -> Result<(), Failure> {
         match self.args.format {
             Format::Json => self.print_json(revision, outcome),
@@ -233,7 +231,7 @@ impl Report<'_> {
             "revision": revision,
             "previousRevision": self.previous,
             "rollbackTo": self.args.rollback,
-            "changes": self.changes(),
+            "changes": self.changes,
             "history": published.map(|_| self.shelf.history_uri(revision)),
             "bytes": published.map(|published| published.bytes.len()),
             "sha256": published.map(|published| &published.sha256),
@@ -261,7 +259,7 @@ impl Report<'_> {
             // Everything is new: that says nothing.
             return Ok(());
         }
-        self.changes().lines().iter().try_for_each(|line| print(&format_args!("  {line}")))
+        self.changes.lines().iter().try_for_each(|line| print(&format_args!("  {line}")))
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     pub fn of(old: &'a Source, old_bytes: &[u8], new: &'a Source, new_bytes: &[u8]) -> Result<Self, Failure> {
         let (old, new) = ((old, open(old, old_bytes)?), (new, open(new, new_bytes)?));
-        let changes = Changes::between(Some(&old.1), &new.1);
+        let changes = Changes::between(Some(&old.1), &new.1).map_err(Failure::invalid)?;
         Ok(Self { old, new, changes })
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey};
+use cedar_authorizer::bundle::{
+    self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey, Unreadable,
+};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::iso_8601;
@@ -28,6 +30,8 @@ pub struct Report<'a> {
     files: Option<StoreFiles>,
     /// `None`: it cannot be used.
     bundle: Option<Bundle>,
+    /// `None`: there is no bundle.
+    counts: Option<Counts>,
     /// Why it cannot be used.
     problems: Vec<String>,
     /// What `check` says of the store in it.
@@ -41,17 +45,20 @@ impl<'a> Report<'a> {
     pub fn of(source: &'a Source, bytes: Vec<u8>) -> Self {
         let survey = bundle::survey(&bytes);
         let mut problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
-        let bundle = match Bundle::open(&bytes, DevelopmentKeys::Allow) {
-            Ok(bundle) => Some(bundle),
+        // What the function would read of a policy when a call needs it is read here at once.
+        let opened = Bundle::open(&bytes, DevelopmentKeys::Allow)
+            .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
+        let (counts, bundle) = match opened {
+            Ok(opened) => opened,
             Err(InvalidBundle::Store(findings)) => {
                 problems.extend(findings.iter().map(ToString::to_string));
-                None
+                (None, None)
             }
             Err(error) => {
                 if survey.problems.is_empty() {
                     problems.push(error.to_string());
                 }
-                None
+                (None, None)
             }
         };
         let files = bundle::unpack(&bytes).ok().map(|mut files| {
@@ -59,7 +66,18 @@ impl<'a> Report<'a> {
             files
         });
         let findings = files.as_ref().map(|files| Store::check(files).1).unwrap_or_default();
-        Self { source, bytes, survey, files, bundle, problems, findings, differences: None, extracted: None }
+        Self {
+            source,
+            bytes,
+            survey,
+            files,
+            bundle,
+            counts,
+            problems,
+            findings,
+            differences: None,
+            extracted: None,
+        }
     }
 
     /// Whether it cannot be used, or is not what its sources make.
@@ -126,7 +144,7 @@ impl<'a> Report<'a> {
                 "unverifiedKeyIds": self.signers(),
                 "cedarVersion": manifest.map(|manifest| &manifest.cedar_version),
                 "members": members,
-                "counts": self.bundle.as_ref().map(Counts::of),
+                "counts": self.counts,
                 "developmentKey": self.bundle.as_ref().map(trusts_development_key),
                 "findings": self.findings,
                 "verification": verification,
@@ -152,7 +170,7 @@ impl<'a> Report<'a> {
             ("cedar", cedar),
             ("size", Some(format!("{} bytes", self.bytes.len()))),
             ("sha256", Some(self.sha256())),
-            ("contents", self.bundle.as_ref().map(|bundle| Counts::of(bundle).to_string())),
+            ("contents", self.counts.as_ref().map(Counts::to_string)),
             ("warnings", self.warnings()),
             ("files", self.survey.manifest.as_ref().map(|manifest| manifest.members.len().to_string())),
         ];
@@ -247,19 +265,19 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(bundle: &Bundle) -> Self {
-        let policies = bundle.policies();
+    fn of(bundle: &Bundle) -> Result<Self, Unreadable> {
+        let policies = bundle.policies()?;
         let template_links = policies.policies().filter(|policy| policy.template_id().is_some()).count();
         // Cedar's own entities, the actions of the schema, are with those of the store.
-        let is_action = |entity: &&cedar_policy::Entity| entity.uid().type_name().basename() == "Action";
-        Self {
+        let is_action = |name: &&str| name.rsplit("::").next() == Some("Action");
+        Ok(Self {
             policies: policies.policies().count() - template_links,
             templates: policies.templates().count(),
             template_links,
             routes: bundle.routes().routes().len(),
-            entities: bundle.entities().iter().filter(|entity| !is_action(entity)).count(),
+            entities: bundle.entities().types().filter(|name| !is_action(name)).count(),
             identity_sources: bundle.identity_sources().len(),
-        }
+        })
     }
 }
 

@@ -1,0 +1,177 @@
+//! A table of the compiled part: rows in the order of their keys, of which each can be read alone.
+//!
+//! ```text
+//! offset    bytes
+//!      0        4   number of rows N, little-endian
+//!      4     8N+4   where each key and value begins, and where the last one ends, from the end of
+//!                   these numbers on; each little-endian
+//!   8N+8        -   key and value of each row, one after the other
+//! ```
+//!
+//! Keys are unique and in the order of their bytes, so one is found by bisection. The numbers are
+//! checked when a table is opened; what stands behind them is read when it is needed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use cedar_policy::EntityUid;
+
+use super::InvalidArchive;
+use crate::reason::Reason;
+
+/// A table.
+#[derive(Clone)]
+pub(crate) struct Table {
+    bytes: Arc<[u8]>,
+    rows: usize,
+}
+
+impl Table {
+    /// Writes a table.
+    ///
+    /// # Errors
+    /// [`InvalidArchive::TooLarge`]: larger than its numbers can say.
+    pub(crate) fn write(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Vec<u8>, InvalidArchive> {
+        let number = |number: usize| u32::try_from(number).map(u32::to_le_bytes);
+        let number = |of: usize| number(of).map_err(|_| InvalidArchive::TooLarge);
+        let cells = || rows.iter().flat_map(|(key, value)| [key, value]);
+        let mut table = number(rows.len())?.to_vec();
+        let mut end = 0;
+        table.extend(number(end)?);
+        for cell in cells() {
+            end += cell.len();
+            table.extend(number(end)?);
+        }
+        cells().for_each(|cell| table.extend(cell));
+        Ok(table)
+    }
+
+    /// Opens a table.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: it is shorter or longer than its numbers say, or they are out of order.
+    pub(crate) fn open(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let rows = number_at(bytes, 0).ok_or(Unreadable)? as usize;
+        let table = Self { bytes: bytes.into(), rows };
+        let (numbers, cells) = bytes.split_at_checked(table.start()).ok_or(Unreadable)?;
+        let (_, ends) = numbers.split_at_checked(NUMBER).ok_or(Unreadable)?;
+        let (ends, _) = ends.as_chunks::<NUMBER>();
+        let mut ends = ends.iter().map(|end| u32::from_le_bytes(*end) as usize);
+        match ends.clone().is_sorted()
+            && ends.next() == Some(0)
+            && ends.next_back().unwrap_or(0) == cells.len()
+        {
+            true => Ok(table),
+            false => Err(Unreadable),
+        }
+    }
+
+    /// How many rows it has.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// The key and the value of a row.
+    pub(crate) fn row(&self, row: usize) -> Option<(&[u8], &[u8])> {
+        Some((self.cell(row.checked_mul(2)?)?, self.cell(row.checked_mul(2)?.checked_add(1)?)?))
+    }
+
+    /// The row of a key.
+    pub(crate) fn position(&self, key: &[u8]) -> Option<usize> {
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (found, _) = self.row(middle)?;
+            match found.cmp(key) {
+                std::cmp::Ordering::Equal => return Some(middle),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.row(self.position(key)?).map(|(_, value)| value)
+    }
+
+    fn cell(&self, cell: usize) -> Option<&[u8]> {
+        // The number of rows stands first.
+        let end = |cell: usize| number_at(&self.bytes, cell.checked_add(1)?.checked_mul(NUMBER)?);
+        let (begin, end) = (end(cell)? as usize, end(cell.checked_add(1)?)? as usize);
+        self.bytes.get(self.start()..)?.get(begin..end)
+    }
+
+    /// Where the first key stands.
+    fn start(&self) -> usize {
+        self.rows.saturating_mul(2).saturating_add(2).saturating_mul(NUMBER)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, rows } = self;
+        f.debug_struct("Table").field("rows", rows).field("bytes", &bytes.len()).finish()
+    }
+}
+
+/// An entity as a key: its type, a zero byte, which no type has in its name, and its id.
+pub(crate) fn entity_key(prefix: &str, uid: &EntityUid) -> Vec<u8> {
+    format!("{prefix}{}\0{}", uid.type_name(), uid.id().unescaped()).into_bytes()
+}
+
+/// The compiled part of a bundle is not one that was built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the compiled part of the bundle cannot be read")]
+pub struct Unreadable;
+
+impl From<Unreadable> for Reason {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::BundleUnreadable
+    }
+}
+
+fn number_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes.get(offset..)?.first_chunk::<NUMBER>().map(|number| u32::from_le_bytes(*number))
+}
+
+const NUMBER: usize = size_of::<u32>();
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_found(
+            rows in proptest::collection::btree_map(
+                proptest::collection::vec(0_u8..4, 0..4), proptest::collection::vec(any::<u8>(), 0..4), 0..20,
+            ),
+            other in proptest::collection::vec(0_u8..4, 0..4),
+        ) {
+            let table = Table::open(&Table::write(&rows).unwrap()).unwrap();
+            prop_assert_eq!(table.len(), rows.len());
+            for (row, (key, value)) in rows.iter().enumerate() {
+                prop_assert_eq!(table.row(row), Some((key.as_slice(), value.as_slice())));
+                prop_assert_eq!(table.position(key), Some(row));
+            }
+            prop_assert_eq!(table.row(rows.len()), None);
+            prop_assert_eq!(table.get(&other), rows.get(&other).map(Vec::as_slice));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), rows in 0_u8..6) {
+            let small = [&[rows, 0, 0, 0], bytes.as_slice()].concat();
+            for table in [&bytes, &small].into_iter().filter_map(|bytes| Table::open(bytes).ok()) {
+                for row in [0, 1, 5, usize::MAX / 2, usize::MAX] {
+                    table.row(row);
+                }
+                table.get(&bytes);
+            }
+        }
+    }
+}

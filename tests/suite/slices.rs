@@ -1,0 +1,317 @@
+//! The slice of a bundle: whatever is left unread, the decision is that of Cedar on everything.
+
+use std::collections::HashSet;
+
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::decision::{Decision, Subject};
+use cedar_authorizer::reason::Reason;
+use cedar_authorizer::resource::Resource;
+use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, PolicyId, Request,
+    RestrictedExpression,
+};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+const SETTINGS: &str = "[store]\nname = 'slices'\nnamespace = ''\nvalidation = 'off'\n[api]\n\
+    resource = 'Doc::\"d0\"'\n[[routes]]\nmethod = 'GET'\npath = '/'\naction = 'read'\n";
+
+const SOURCE: &str = r#"{"principalEntityType": "User", "configuration": {"openIdConnectConfiguration": {
+    "issuer": "https://auth.example.com", "tokenSelection": {"accessTokenOnly": {"audiences": ["x"]}},
+    "groupConfiguration": {"groupClaim": "groups", "groupEntityType": "Group"}}}}"#;
+
+const PRINCIPALS: [&str; 7] = [
+    "principal",
+    "principal == User::\"u0\"",
+    "principal in User::\"u1\"",
+    "principal in Group::\"g0\"",
+    "principal in Group::\"g2\"",
+    "principal is User",
+    "principal is User in Group::\"g1\"",
+];
+
+const ACTIONS: [&str; 7] = [
+    "action",
+    "action == Action::\"read\"",
+    "action == Action::\"write\"",
+    "action in Action::\"any\"",
+    "action in Action::\"write\"",
+    "action in [Action::\"read\", Action::\"other\"]",
+    "action in [Action::\"any\", Action::\"write\", Action::\"some\"]",
+];
+
+const RESOURCES: [&str; 7] = [
+    "resource",
+    "resource == Doc::\"d0\"",
+    "resource == Doc::\"d1\"",
+    "resource in Folder::\"f0\"",
+    "resource in Folder::\"f1\"",
+    "resource is Folder",
+    "resource is Doc in Folder::\"f2\"",
+];
+
+const CONDITIONS: [&str; 14] = [
+    "",
+    "when { principal.level > 1 }",
+    "unless { resource.level > 1 }",
+    "when { resource has level && resource.level > 0 }",
+    "when { resource.owner in Group::\"g0\" }",
+    "when { resource.owner.level == 1 }",
+    "when { resource.hasTag(\"t\") && resource.getTag(\"t\").level < 2 }",
+    "when { Group::\"g1\".level == 1 }",
+    "when { Group::\"g2\" in Group::\"g0\" }",
+    "when { context.x == 1 }",
+    "when { principal in resource }",
+    "unless { action in Action::\"any\" }",
+    "when { resource.since > datetime(\"2024-01-01\") }",
+    "when { [resource, Doc::\"d2\"].contains(Doc::\"d2\") && 9223372036854775807 + principal.level > 0 }",
+];
+
+#[derive(Clone, Debug)]
+struct World {
+    policies: Vec<String>,
+    templates: Vec<String>,
+    links: Vec<Value>,
+    entities: Vec<Value>,
+}
+
+impl World {
+    fn files(&self) -> StoreFiles {
+        let mut files = StoreFiles::default();
+        let mut insert = |path: &str, text: String| files.insert(path.to_owned(), text.into_bytes());
+        insert("store.toml", SETTINGS.to_owned());
+        insert("identity-sources/x.json", SOURCE.to_owned());
+        insert("policies/p.cedar", self.policies.join("\n"));
+        insert("templates/t.cedar", self.templates.join("\n"));
+        insert("template-links.json", Value::from(self.links.clone()).to_string());
+        insert("entities.json", Value::from(self.entities.clone()).to_string());
+        files
+    }
+}
+
+fn policy() -> impl Strategy<Value = String> {
+    let effect = select(vec!["permit", "permit", "forbid"]);
+    let scope = (select(&PRINCIPALS[..]), select(&ACTIONS[..]), select(&RESOURCES[..]));
+    (effect, scope, select(&CONDITIONS[..])).prop_map(|(effect, (principal, action, resource), condition)| {
+        format!("{effect} ({principal}, {action}, {resource}) {condition};")
+    })
+}
+
+/// A template with the slots that a link to it has to fill.
+fn template() -> impl Strategy<Value = (String, bool, bool)> {
+    let slots = select(vec![
+        ("principal == ?principal", "resource", true, false),
+        ("principal in ?principal", "resource in ?resource", true, true),
+        ("principal is User in ?principal", "resource == Doc::\"d1\"", true, false),
+        ("principal", "resource == ?resource", false, true),
+        ("principal in Group::\"g1\"", "resource is Doc in ?resource", false, true),
+    ]);
+    let effect = select(vec!["permit", "forbid"]);
+    (effect, slots, select(&ACTIONS[..]), select(&CONDITIONS[..])).prop_map(
+        |(effect, (principal, resource, has_principal, has_resource), action, condition)| {
+            let text = format!("{effect} ({principal}, {action}, {resource}) {condition};");
+            (text, has_principal, has_resource)
+        },
+    )
+}
+
+fn uid(name: &str) -> Value {
+    let (entity_type, id) = name.split_once(' ').unwrap();
+    json!({"type": entity_type, "id": id})
+}
+
+/// An entity that may be in those of a list which stand before it.
+fn entity(name: &'static str, parents: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let parents = proptest::sample::subsequence(parents, 0..=parents.len());
+    let references = select(vec!["User u0", "Group g1", "Group g3", "Group g3", "Group g3", "Doc unknown"]);
+    let mostly = |references| proptest::option::weighted(0.8, references);
+    let (owner, tag) = (mostly(references.clone()), mostly(references));
+    (parents, proptest::option::weighted(0.8, 0..3_i64), owner, tag, any::<bool>()).prop_map(
+        move |(parents, level, owner, tag, since)| {
+            let mut attributes = json!({});
+            if let Some(level) = level {
+                attributes["level"] = level.into();
+            }
+            if let Some(owner) = owner {
+                attributes["owner"] = json!({"__entity": uid(owner)});
+            }
+            if since {
+                attributes["since"] = json!({"__extn": {"fn": "datetime", "arg": "2024-06-01"}});
+            }
+            let tags = tag.map(|tag| json!({"t": {"__entity": uid(tag)}})).unwrap_or(json!({}));
+            // Actions have neither here: the schema of a store cannot give them any.
+            let (attributes, tags) = match name.starts_with("Action") {
+                true => (json!({}), json!({})),
+                false => (attributes, tags),
+            };
+            let parents: Vec<Value> = parents.into_iter().map(uid).collect();
+            json!({"uid": uid(name), "attrs": attributes, "tags": tags, "parents": parents})
+        },
+    )
+}
+
+fn entities() -> impl Strategy<Value = Vec<Value>> {
+    let all = (
+        entity("Group g0", &[]),
+        entity("Group g1", &["Group g0"]),
+        entity("Group g2", &["Group g0", "Group g1"]),
+        // No policy names it: what leads there are attributes and tags.
+        entity("Group g3", &["Group g0"]),
+        entity("Folder f0", &[]),
+        entity("Folder f1", &["Folder f0", "Group g1"]),
+        entity("Doc d0", &["Folder f0", "Folder f1"]),
+        entity("Doc d1", &["Folder f1", "Folder f2"]),
+        entity("Action some", &[]),
+        entity("Action any", &["Action some"]),
+        entity("Action read", &["Action any", "Action some"]),
+        entity("Action write", &["Action any"]),
+    );
+    all.prop_map(|(a, b, c, d, e, f, g, h, i, j, k, l)| vec![a, b, c, d, e, f, g, h, i, j, k, l])
+        .prop_flat_map(|all| proptest::sample::subsequence(all, 8..=12))
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let users = select(vec!["User u0", "User u1", "Group g0", "Group g1", "Group g2"]);
+    let things = select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f0", "Folder f2"]);
+    let link = (any::<prop::sample::Index>(), users, things);
+    (
+        proptest::collection::vec(policy(), 0..14),
+        proptest::collection::vec(template(), 1..4),
+        proptest::collection::vec(link, 0..8),
+        entities(),
+    )
+        .prop_map(|(policies, templates, links, entities)| {
+            let links = links.into_iter().enumerate().map(|(number, (template, principal, resource))| {
+                let template = template.index(templates.len());
+                let (_, has_principal, has_resource) = &templates[template];
+                let identifier = |name: &str| {
+                    let (entity_type, id) = name.split_once(' ').unwrap();
+                    json!({"entityType": entity_type, "entityId": id})
+                };
+                let mut link =
+                    json!({"id": format!("link {number}"), "templateId": format!("t#{}", template + 1)});
+                if *has_principal {
+                    link["principal"] = identifier(principal);
+                }
+                if *has_resource {
+                    link["resource"] = identifier(resource);
+                }
+                link
+            });
+            let links = links.collect();
+            let templates = templates.into_iter().map(|(text, ..)| text).collect();
+            World { policies, templates, links, entities }
+        })
+}
+
+/// A principal in some groups, perhaps with an attribute.
+fn principal() -> impl Strategy<Value = Entity> {
+    let groups = proptest::sample::subsequence(vec!["g0", "g1", "g2", "g9"], 0..=4);
+    (select(vec!["u0", "u1", "u2"]), groups, proptest::option::of(0..3_i64)).prop_map(
+        |(id, groups, level)| {
+            let parents = groups.into_iter().map(|id| format!("Group::{id:?}").parse().unwrap());
+            let level = level.map(|level| ("level".to_owned(), RestrictedExpression::new_long(level)));
+            let uid = format!("User::{id:?}").parse().unwrap();
+            Entity::new(uid, level.into_iter().collect(), parents.collect::<HashSet<_>>()).unwrap()
+        },
+    )
+}
+
+/// What Cedar says with all policies and all entities.
+fn naive(
+    store: &Store,
+    principal: Entity,
+    action: &EntityUid,
+    resource: &EntityUid,
+    context: Context,
+) -> Decision {
+    let request = Request::new(principal.uid(), action.clone(), resource.clone(), context, None).unwrap();
+    let entities: Entities = store.entities.clone().upsert_entities([principal], None).unwrap();
+    let response = Authorizer::new().is_authorized(&request, &store.policies, &entities);
+    let mut policies: Vec<PolicyId> = response.diagnostics().reason().cloned().collect();
+    let mut errors: Vec<PolicyId> = response
+        .diagnostics()
+        .errors()
+        .map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id().clone())
+        .collect();
+    policies.sort();
+    errors.sort();
+    let forbids = |id: &PolicyId| store.policies.policy(id).unwrap().effect() == Effect::Forbid;
+    let failed: Vec<PolicyId> = errors.iter().filter(|id| forbids(id)).cloned().collect();
+    let (reason, policies) = match response.decision() {
+        cedar_policy::Decision::Deny if !policies.is_empty() => (Reason::ForbiddenByPolicy, policies),
+        _ if !failed.is_empty() => (Reason::ForbidError, failed),
+        cedar_policy::Decision::Deny => (Reason::NoMatchingPermit, policies),
+        cedar_policy::Decision::Allow => (Reason::AllowedByPolicy, policies),
+    };
+    Decision { reason, policies, errors }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn a_slice_decides_as_cedar_does_on_everything(
+        world in world(),
+        requests in proptest::collection::vec(
+            (
+                principal(),
+                select(vec!["read", "write", "any", "other", "unheard-of"]),
+                select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f1", "User u0"]),
+                proptest::option::of(0..2_i64),
+            ),
+            1..6,
+        ),
+    ) {
+        let files = world.files();
+        let (store, findings) = Store::check(&files);
+        let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
+        let bytes = bundle::build(&store, &files, 1).unwrap();
+        prop_assert_eq!(&bytes, &bundle::build(&Store::open(&files).unwrap(), &files, 1).unwrap());
+        let bundle = Bundle::open(&bytes, DevelopmentKeys::Refuse).unwrap();
+        for (principal, action, resource, x) in requests {
+            let action: EntityUid = format!("Action::{action:?}").parse().unwrap();
+            let (entity_type, id) = resource.split_once(' ').unwrap();
+            let uid: EntityUid = format!("{entity_type}::{id:?}").parse().unwrap();
+            let x = x.map(|x| ("x".to_owned(), RestrictedExpression::new_long(x)));
+            let context = Context::from_pairs(x).unwrap();
+            let resource = Resource { uid: uid.clone(), entity: None };
+            let subject = Subject::new(&bundle, principal.clone()).unwrap();
+            let decision = subject.decide(&action, resource, context.clone()).unwrap();
+            prop_assert_eq!(decision, naive(&store, principal, &action, &uid, context));
+        }
+    }
+}
+
+#[test]
+fn a_policy_too_deep_for_json_is_kept_in_cedars_own_syntax() {
+    // Cedar walks a condition on the stack, of which a test has little.
+    let thread = std::thread::Builder::new().stack_size(64 * 1024 * 1024);
+    thread.spawn(decide_by_deep_policies).unwrap().join().unwrap();
+}
+
+fn decide_by_deep_policies() {
+    let terms = |count: usize| {
+        let terms: Vec<String> = (0..count).map(|number| format!("context.x == {number}")).collect();
+        format!("permit (principal, action, resource) when {{ {} }};", terms.join(" || "))
+    };
+    let templates = vec![terms(100).replace("(principal,", "(principal == ?principal,")];
+    let links = vec![json!({
+        "id": "link", "templateId": "t#1", "principal": {"entityType": "User", "entityId": "u0"}
+    })];
+    let world = World { policies: vec![terms(2), terms(100)], templates, links, entities: vec![] };
+    let files = world.files();
+    let store = Store::open(&files).unwrap();
+    let bytes = bundle::build(&store, &files, 1).unwrap();
+    let bundle = Bundle::open(&bytes, DevelopmentKeys::Refuse).unwrap();
+    let principal = Entity::new_no_attrs("User::\"u0\"".parse().unwrap(), HashSet::new());
+    let subject = Subject::new(&bundle, principal).unwrap();
+    for (x, expected) in [(1, vec!["link", "p#1", "p#2"]), (99, vec!["link", "p#2"]), (100, vec![])] {
+        let context = Context::from_pairs([("x".to_owned(), RestrictedExpression::new_long(x))]).unwrap();
+        let resource = Resource { uid: bundle.resource().clone(), entity: None };
+        let decision = subject.decide(&"Action::\"read\"".parse().unwrap(), resource, context).unwrap();
+        assert_eq!(decision.policies, expected.into_iter().map(PolicyId::new).collect::<Vec<_>>(), "{x}");
+    }
+}
