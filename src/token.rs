@@ -1,5 +1,6 @@
 //! Tokens: from the text that a caller sent to claims that an identity source vouches for.
 
+pub mod algorithm;
 pub mod bearer;
 mod json;
 pub mod jws;
@@ -150,13 +151,6 @@ pub fn verify(
     let principal_id = required_text(&claims, source.principal_id_claim())?.to_owned();
     let groups = source.groups(&claims)?;
     Ok(VerifiedToken { claims, principal_id, groups, keys: place, expires_at })
-}
-
-/// Chooses AWS-LC for signatures. To be called once, at start: without it `jsonwebtoken` panics
-/// at the first token should another crate ever turn on its second backend.
-pub fn install_crypto_provider() {
-    // An error means that it was installed before, by a test of the same process.
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
 }
 
 /// RFC 7519 4.1.4 to 4.1.6. `exp` is required here; the others are checked where they stand.

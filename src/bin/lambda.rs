@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use cedar_authorizer::config::{self, Config};
 use cedar_authorizer::lambda::{Function, report_init_error};
-use cedar_authorizer::token;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -13,7 +12,6 @@ use serde_json::Value;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
     lambda_runtime::tracing::init_default_subscriber();
-    token::install_crypto_provider();
     let function = match init().await {
         Ok(function) => function,
         Err(error) => {

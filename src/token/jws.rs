@@ -6,16 +6,16 @@
 //! `------- signing input ---------'
 //! ```
 //!
-//! `jsonwebtoken` serves as the signature primitive alone. Its own reader ignores `crit`, `b64`,
-//! `typ` and the purpose of a key, and takes a claim of a wrong type for an absent one.
+//! Only the signature primitives are a library's. The common readers of tokens ignore `crit`, `b64`, `typ` and the
+//! purpose of a key, take a claim of a wrong type for an absent one, and parse the key for each token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
+use super::algorithm::Algorithm;
 use super::json;
-use super::key_set::{KeySet, MAX_KEY_ID_BYTES, algorithm_of};
+use super::key_set::{KeySet, MAX_KEY_ID_BYTES};
 use crate::reason::Reason;
 
 /// Verifies the signature of a compact JWS and returns its payload.
@@ -36,7 +36,7 @@ pub fn verify_jws(compact: &str, keys: &KeySet) -> Result<Vec<u8>, Reason> {
 /// A JWS whose signature has not been verified yet.
 pub(super) struct Jws<'a> {
     signing_input: &'a str,
-    signature: &'a str,
+    signature: Vec<u8>,
     algorithm: Algorithm,
     key_id: Option<String>,
     is_explicit_access_token: bool,
@@ -47,7 +47,8 @@ impl<'a> Jws<'a> {
     pub(super) fn parse(compact: &'a str) -> Result<Self, Reason> {
         let (signing_input, signature) = compact.rsplit_once('.').ok_or(Reason::TokenMalformed)?;
         let (header, payload) = signing_input.split_once('.').ok_or(Reason::TokenMalformed)?;
-        if payload.contains('.') || decode(signature)?.is_empty() {
+        let signature = decode(signature)?;
+        if payload.contains('.') || signature.is_empty() {
             return Err(Reason::TokenMalformed);
         }
         let header = json::parse_object(&decode(header)?).map_err(|_| Reason::TokenMalformed)?;
@@ -78,11 +79,9 @@ impl<'a> Jws<'a> {
         if !key.accepts(self.algorithm) {
             return Err(Reason::AlgorithmUnsupported);
         }
-        let signing_input = self.signing_input.as_bytes();
-        match jsonwebtoken::crypto::verify(self.signature, signing_input, key.decoding_key(), self.algorithm)
-        {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Reason::SignatureInvalid),
+        match key.verifies(self.algorithm, self.signing_input.as_bytes(), &self.signature) {
+            true => Ok(()),
+            false => Err(Reason::SignatureInvalid),
         }
     }
 }
@@ -118,7 +117,7 @@ fn key_id(header: &Map<String, Value>) -> Result<Option<String>, Reason> {
 
 fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Reason> {
     match header.get("alg") {
-        Some(Value::String(name)) => algorithm_of(name).ok_or(Reason::AlgorithmUnsupported),
+        Some(Value::String(name)) => Algorithm::of_name(name).ok_or(Reason::AlgorithmUnsupported),
         _ => Err(Reason::TokenMalformed),
     }
 }

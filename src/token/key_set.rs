@@ -6,9 +6,9 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
+use super::algorithm::{Algorithm, Material, VerifyingKey};
 use super::json;
 
 /// The usable keys of an issuer, as published at one time.
@@ -112,8 +112,7 @@ pub struct KeyPlace {
 #[derive(Clone)]
 pub struct Key {
     id: Option<String>,
-    algorithms: &'static [Algorithm],
-    decoding_key: DecodingKey,
+    verifying_key: VerifyingKey,
     thumbprint: [u8; 32],
 }
 
@@ -121,12 +120,12 @@ impl Key {
     /// Whether a signature of this algorithm may be verified with this key. The key decides, never
     /// the token (RFC 8725 3.1).
     pub fn accepts(&self, algorithm: Algorithm) -> bool {
-        self.algorithms.contains(&algorithm)
+        self.verifying_key.algorithms().contains(&algorithm)
     }
 
-    /// The key in the form in which the signature library takes it.
-    pub(super) fn decoding_key(&self) -> &DecodingKey {
-        &self.decoding_key
+    /// Whether this is the signature of the message.
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.verifying_key.verifies(algorithm, message, signature)
     }
 
     fn is_development_key(&self) -> bool {
@@ -143,29 +142,25 @@ impl Key {
         if !is_for_verification(jwk) || PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
             return None;
         }
-        let material = Material::from_jwk(jwk)?;
+        let members = Members::of(jwk)?;
+        let all = members.algorithms();
         let algorithms = match jwk.get("alg") {
-            None => material.algorithms(),
+            None => all,
             Some(Value::String(name)) => {
-                let all = material.algorithms();
-                let at = all.iter().position(|algorithm| algorithm_name(*algorithm) == name)?;
+                let at = all.iter().position(|algorithm| algorithm.name() == name)?;
                 all.get(at..=at)?
             }
             Some(_) => return None,
         };
-        Some(Self {
-            id,
-            algorithms,
-            decoding_key: material.decoding_key()?,
-            thumbprint: material.thumbprint(),
-        })
+        let verifying_key = VerifyingKey::new(members.material()?, algorithms);
+        Some(Self { id, verifying_key, thumbprint: members.thumbprint() })
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, algorithms, decoding_key: _, thumbprint: _ } = self;
-        f.debug_struct("Key").field("algorithms", algorithms).finish_non_exhaustive()
+        let Self { id: _, verifying_key, thumbprint: _ } = self;
+        f.debug_struct("Key").field("algorithms", &verifying_key.algorithms()).finish_non_exhaustive()
     }
 }
 
@@ -186,8 +181,8 @@ pub enum InvalidKeySet {
     TooManyKeys,
 }
 
-/// The public part of a key, decoded and of a size and shape that is accepted.
-enum Material<'a> {
+/// The members that hold the public part of a key, of a size and shape that is accepted.
+enum Members<'a> {
     Rsa { n: &'a str, e: &'a str },
     Ec { curve: &'static Curve, x: &'a str, y: &'a str },
     Ed25519 { x: &'a str },
@@ -199,8 +194,8 @@ struct Curve {
     algorithms: &'static [Algorithm],
 }
 
-impl<'a> Material<'a> {
-    fn from_jwk(jwk: &'a Map<String, Value>) -> Option<Self> {
+impl<'a> Members<'a> {
+    fn of(jwk: &'a Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name)?.as_str();
         match text("kty")? {
             "RSA" => {
@@ -227,17 +222,16 @@ impl<'a> Material<'a> {
         match self {
             Self::Rsa { .. } => RSA_ALGORITHMS,
             Self::Ec { curve, .. } => curve.algorithms,
-            Self::Ed25519 { .. } => &[Algorithm::EdDSA],
+            Self::Ed25519 { .. } => &[Algorithm::EdDsa],
         }
     }
 
-    fn decoding_key(&self) -> Option<DecodingKey> {
-        match self {
-            Self::Rsa { n, e } => DecodingKey::from_rsa_components(n, e),
-            Self::Ec { x, y, .. } => DecodingKey::from_ec_components(x, y),
-            Self::Ed25519 { x } => DecodingKey::from_ed_components(x),
-        }
-        .ok()
+    fn material(&self) -> Option<Material> {
+        Some(match self {
+            Self::Rsa { n, e } => Material::Rsa { n: decode(n)?, e: decode(e)? },
+            Self::Ec { x, y, .. } => Material::Ec { point: [vec![4], decode(x)?, decode(y)?].concat() },
+            Self::Ed25519 { x } => Material::Ed25519 { x: decode(x)? },
+        })
     }
 
     /// RFC 7638 3: the required members in the order of their names, hashed. All values are
@@ -290,16 +284,6 @@ fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// The name of an algorithm as headers and keys have it (RFC 7518 3.1, RFC 8037 3.1).
-pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
-    ALGORITHMS.iter().find(|(_, known)| *known == algorithm).map_or("", |(name, _)| name)
-}
-
-/// The algorithm of a name, if signatures of it are accepted: asymmetric ones alone.
-pub(super) fn algorithm_of(name: &str) -> Option<Algorithm> {
-    ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
-}
-
 /// RFC 7638 thumbprint of the RSA key that `cedar-authorizer token` signs with. Its private half
 /// is public, so whoever trusts it trusts everybody: every loader refuses it by default. It is
 /// known by its material, since a key id can be changed.
@@ -308,31 +292,19 @@ pub const DEVELOPMENT_KEY_THUMBPRINT: [u8; 32] = [
     0xa3, 0xf5, 0xd0, 0xdb, 0xe3, 0xe0, 0xb8, 0xb6, 0xab, 0x07, 0xff, 0x1b, 0xbd, 0x73, 0x43,
 ];
 
-const ALGORITHMS: [(&str, Algorithm); 9] = [
-    ("RS256", Algorithm::RS256),
-    ("RS384", Algorithm::RS384),
-    ("RS512", Algorithm::RS512),
-    ("PS256", Algorithm::PS256),
-    ("PS384", Algorithm::PS384),
-    ("PS512", Algorithm::PS512),
-    ("ES256", Algorithm::ES256),
-    ("ES384", Algorithm::ES384),
-    ("EdDSA", Algorithm::EdDSA),
-];
-
 const RSA_ALGORITHMS: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
 ];
 
 /// RFC 7518 6.2.1: the curves and the exact length of their coordinates.
 static CURVES: [Curve; 2] = [
-    Curve { name: "P-256", coordinate_bytes: 32, algorithms: &[Algorithm::ES256] },
-    Curve { name: "P-384", coordinate_bytes: 48, algorithms: &[Algorithm::ES384] },
+    Curve { name: "P-256", coordinate_bytes: 32, algorithms: &[Algorithm::Es256] },
+    Curve { name: "P-384", coordinate_bytes: 48, algorithms: &[Algorithm::Es384] },
 ];
 
 /// RFC 7518 6.2.2, 6.3.2 and 6.4.1: members that only a private or symmetric key has.

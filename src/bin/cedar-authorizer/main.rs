@@ -55,7 +55,6 @@ Exit codes:
   3  invalid policy store or bundle";
 
 fn main() -> ExitCode {
-    cedar_authorizer::token::install_crypto_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
