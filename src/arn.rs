@@ -22,55 +22,60 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodArn {
     text: String,
-    partition: String,
-    region: String,
-    account: String,
-    api_id: String,
-    stage: String,
-    verb: Option<String>,
-    path: String,
+    /// Where the fields end that are followed by a colon or a slash.
+    partition: usize,
+    region: usize,
+    account: usize,
+    api_id: usize,
+    stage: usize,
+    /// `None`: there is a route key instead.
+    verb: Option<usize>,
 }
 
 impl MethodArn {
     /// The AWS partition, e.g. `aws`, `aws-cn` or `aws-us-gov`.
     pub fn partition(&self) -> &str {
-        &self.partition
+        self.between(SCHEME.len(), self.partition)
     }
 
     /// The region of the API.
     pub fn region(&self) -> &str {
-        &self.region
+        self.between(self.partition + SERVICE.len(), self.region)
     }
 
     /// The account that owns the API.
     pub fn account(&self) -> &str {
-        &self.account
+        self.between(self.region + 1, self.account)
     }
 
     /// The id of the API.
     pub fn api_id(&self) -> &str {
-        &self.api_id
+        self.between(self.account + 1, self.api_id)
     }
 
     /// The stage of the API.
     pub fn stage(&self) -> &str {
-        &self.stage
+        self.between(self.api_id + 1, self.stage)
     }
 
     /// The HTTP method, in upper case. `None` for a route key.
     pub fn verb(&self) -> Option<&str> {
-        self.verb.as_deref()
+        self.verb.map(|end| self.between(self.stage + 1, end))
     }
 
     /// The concrete path with its leading slash, as the client sent it, or the route key.
     pub fn path(&self) -> &str {
-        &self.path
+        self.between(self.verb.unwrap_or(self.stage + 1), self.text.len())
     }
 
     /// The beginning that all methods of the API at this stage have, up to the slash behind the stage.
-    pub fn api_prefix(&self) -> String {
-        let Self { partition, region, account, api_id, stage, .. } = self;
-        format!("arn:{partition}:execute-api:{region}:{account}:{api_id}/{stage}/")
+    pub fn api_prefix(&self) -> &str {
+        self.between(0, self.stage + 1)
+    }
+
+    /// All places were found in the text when it was parsed.
+    fn between(&self, start: usize, end: usize) -> &str {
+        self.text.get(start..end).unwrap_or_default()
     }
 
     /// The whole ARN.
@@ -110,24 +115,21 @@ impl FromStr for MethodArn {
         if stage != "*" && stage != DEFAULT && !is_name(stage) {
             return Err(InvalidArn::Stage);
         }
-        let (verb, path) = match path {
+        match path {
             Some(_) if verb.is_empty() || !verb.bytes().all(|byte| byte.is_ascii_uppercase()) => {
                 return Err(InvalidArn::Verb);
             }
-            Some(path) => (Some(verb.to_owned()), format!("/{path}")),
-            None if [CONNECT, DEFAULT].contains(&verb) => (None, verb.to_owned()),
+            Some(_) => {}
+            None if [CONNECT, DEFAULT].contains(&verb) => {}
             None => return Err(InvalidArn::Shape),
-        };
-        Ok(Self {
-            text: text.to_owned(),
-            partition: partition.to_owned(),
-            region: region.to_owned(),
-            account: account.to_owned(),
-            api_id: api_id.to_owned(),
-            stage: stage.to_owned(),
-            verb,
-            path,
-        })
+        }
+        let partition = SCHEME.len() + partition.len();
+        let region = partition + SERVICE.len() + region.len();
+        let account = region + 1 + account.len();
+        let api_id = account + 1 + api_id.len();
+        let stage = api_id + 1 + stage.len();
+        let verb = path.map(|_| stage + 1 + verb.len());
+        Ok(Self { text: text.to_owned(), partition, region, account, api_id, stage, verb })
     }
 }
 
@@ -136,6 +138,10 @@ impl fmt::Display for MethodArn {
         f.write_str(&self.text)
     }
 }
+
+/// What stands before the partition, and behind it.
+const SCHEME: &str = "arn:";
+const SERVICE: &str = ":execute-api:";
 
 /// Why a text is no method ARN. Carries nothing of the text: it came from the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

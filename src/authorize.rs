@@ -1,8 +1,8 @@
 //! One request, from call to outcome.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
@@ -14,8 +14,11 @@ use crate::call::{Api, Call, Target};
 use crate::decision::{Decision, Subject};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
+use crate::inputs::Input;
 use crate::reason::{Reason, Status};
+use crate::remembered::{Remembered, Whole};
 use crate::resource::Resource;
+use crate::response::Response;
 use crate::route::{NoRoute, Route};
 use crate::token::VerifiedToken;
 use crate::{context, principal};
@@ -32,7 +35,7 @@ pub struct Outcome {
     /// What is acted on.
     pub resource: EntityUid,
     /// What API Gateway is told.
-    pub grant: Grant,
+    pub grant: Arc<Grant>,
     /// For how much of the API it speaks.
     pub breadth: Breadth,
     /// The kind of API that is told.
@@ -44,6 +47,8 @@ pub struct Outcome {
     /// How many values of the token and the call were dropped, being of another type than the
     /// schema has.
     pub dropped: usize,
+    /// The response, once it was written. Outcomes that are told the same share it.
+    pub response: Arc<OnceLock<Response>>,
 }
 
 /// For how much of an API a grant speaks.
@@ -78,16 +83,21 @@ pub fn authorize(
     token: &VerifiedToken,
     cache_key: &CacheKey,
     remembered: &Remembered,
-) -> Result<Outcome, Reason> {
-    // 1. Who asks?
+) -> Result<Arc<Outcome>, Reason> {
     let source = bundle.identity_sources().get(token.source()).ok_or(Reason::IssuerUnknown)?;
     let cache_key = cache_key.of(call.api());
-    let subject = principal::from_token(token, source, bundle.projection())
-        .and_then(|(principal, dropped)| Ok((Subject::new(bundle, principal)?, dropped)));
-    let caller = Caller { call, bundle, token, source, cache_key, remembered, subject };
 
-    // 2. For what?
+    // 1. For what?
     let route = find_route(call, bundle);
+    // The console's test call has `*` for a stage, which in a pattern would stand for more.
+    let is_for_api = *cache_key == CacheKey::Token && call.method_arn().stage() != "*";
+    if let Ok((index, _)) = route
+        && is_for_api
+        && let Some(known) = remembered.with_api(call, |of_api| of_api.outcomes.get(&index).map(Arc::clone))
+        && known.grant.allows(call.method_arn())
+    {
+        return Ok(known);
+    }
     let speaks_of_more = cache_key.span() != Span::Method;
     let route = match (call.target(), speaks_of_more) {
         // It separates the fields of an ARN, and here the path in it is all there is to go by.
@@ -99,15 +109,28 @@ pub fn authorize(
         false => make_resource(call, route, bundle),
     });
 
+    // 2. Who asks?
+    let subject = remembered.subject.get_or_init(|| {
+        let (principal, dropped) = principal::from_token(token, source, bundle.projection())?;
+        Ok((Subject::new(bundle, principal)?, dropped))
+    });
+    let caller = Caller { call, bundle, token, source, cache_key, remembered, subject };
+
     // 3. May they?
     let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
+    if let Err(reason) = decided
+        && reason.status() == Status::Fault
+    {
+        return Err(reason);
+    }
     let (decision, dropped) = decided.unwrap_or_else(|reason| (Decision::deny(reason), 0));
 
     // 4. What is API Gateway told?
-    let (decision, grant, breadth) = caller.grant(decision, route.ok().map(|(index, _)| index));
+    let (decision, Told { grant, breadth, response }) =
+        caller.grant(decision, route.ok().map(|(index, _)| index));
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
-    Ok(Outcome {
+    let outcome = Arc::new(Outcome {
         decision,
         principal: principal::uid(token, source),
         route: route.ok().map(|(_, route)| route.clone()),
@@ -118,7 +141,30 @@ pub fn authorize(
         backend_claims: backend_claims(token, bundle.backend_claims()),
         usage_identifier_key: usage_identifier.map(str::to_owned),
         dropped,
-    })
+        response,
+    });
+    // Such an answer is a function of token and route.
+    if let Ok((index, _)) = route
+        && is_for_api
+        && outcome.decision.reason.status() == Status::Allow
+        && matches!(outcome.breadth, Breadth::Api { .. })
+    {
+        remembered.with_api(call, |of_api| of_api.add_outcome(index, Arc::clone(&outcome)));
+    }
+    Ok(outcome)
+}
+
+/// What API Gateway is told.
+struct Told {
+    grant: Arc<Grant>,
+    breadth: Breadth,
+    response: Arc<OnceLock<Response>>,
+}
+
+impl Told {
+    fn of_method(grant: Grant, breadth: Breadth) -> Self {
+        Self { grant: Arc::new(grant), breadth, response: Arc::default() }
+    }
 }
 
 /// Who calls, and under which key the answer is kept.
@@ -129,7 +175,7 @@ struct Caller<'a> {
     source: &'a IdentitySource,
     cache_key: &'a CacheKey,
     remembered: &'a Remembered,
-    subject: Result<(Subject<'a>, usize), Reason>,
+    subject: &'a Result<(Subject, usize), Reason>,
 }
 
 /// A resource, and the parameters of the path that it was made from.
@@ -138,11 +184,30 @@ type Made = (Resource, BTreeMap<String, String>);
 impl Caller<'_> {
     /// Whether the caller may take a route. The count is that of dropped values.
     fn decide(&self, (index, route): (usize, &Route), made: Made) -> Result<(Decision, usize), Reason> {
-        let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
         let reads = self.bundle.reads(index).ok_or(Reason::RouteUnmapped)?;
         if self.cache_key.lacking(reads, route).next().is_some() {
             return Err(Reason::NotCacheable);
         }
+        // What the token decides alone is the same for every call of the route, whatever the key.
+        if CacheKey::Token.lacking(reads, route).next().is_some() {
+            return self.evaluate(route, reads, made);
+        }
+        let known = self.remembered.with_api(self.call, |of_api| of_api.decisions.get(&index).cloned());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let decided = self.evaluate(route, reads, made)?;
+        self.remembered.with_api(self.call, |of_api| of_api.add_decision(index, decided.clone()));
+        Ok(decided)
+    }
+
+    fn evaluate(
+        &self,
+        route: &Route,
+        reads: &BTreeSet<Input>,
+        made: Made,
+    ) -> Result<(Decision, usize), Reason> {
+        let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
         let (resource, path_parameters) = made;
         let inputs = context::Inputs {
             call: self.call,
@@ -153,70 +218,84 @@ impl Caller<'_> {
             source: self.source,
         };
         let (context, of_context) = context::build(inputs, self.bundle.projection())?;
-        Ok((subject.decide(&route.action, resource, context)?, of_principal + of_context))
+        let decision = subject.decide(self.bundle, &route.action, resource, context)?;
+        Ok((decision, of_principal + of_context))
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
     /// where it cannot be granted.
-    fn grant(&self, decision: Decision, requested: Option<usize>) -> (Decision, Grant, Breadth) {
+    fn grant(&self, decision: Decision, requested: Option<usize>) -> (Decision, Told) {
         let arn = self.call.method_arn();
         let is_allowed = decision.reason.status() == Status::Allow;
         // The console's test call has `*` for a stage, which in a pattern would stand for more.
         if self.cache_key.span() == Span::Method || arn.stage() == "*" {
+            let deny = Told::of_method(Grant::deny(arn), Breadth::Method);
             return match is_allowed.then(|| Grant::allow(arn)) {
-                Some(Ok(grant)) => (decision, grant, Breadth::Method),
-                Some(Err(reason)) => (Decision::deny(reason.into()), Grant::deny(arn), Breadth::Method),
-                None => (decision, Grant::deny(arn), Breadth::Method),
+                Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Method)),
+                Some(Err(reason)) => (Decision::deny(reason.into()), deny),
+                None => (decision, deny),
             };
         }
         let Some(whole) = self.whole_api(requested) else {
             return match is_allowed.then(|| Grant::allow(arn)) {
-                Some(Ok(grant)) => (decision, grant, Breadth::Fallback),
-                _ => (decision, Grant::deny(arn), Breadth::Fallback),
+                Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Fallback)),
+                _ => (decision, Told::of_method(Grant::deny(arn), Breadth::Fallback)),
             };
         };
-        let OfRoutes { grant, allowed, left_out, harmed } = whole;
-        let breadth = Breadth::Api { allowed, left_out, harmed: harmed.len() };
-        match is_allowed {
-            true if grant.allows(arn) => (decision, grant, breadth),
-            true => (Decision::deny(Reason::NotCacheable), grant, breadth),
-            false => (decision, grant.except(arn), breadth),
+        let OfRoutes { grant, allowed, left_out, harmed } = &whole.of_routes;
+        let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
+        if is_allowed && grant.allows(arn) {
+            let (grant, response) = (Arc::clone(grant), Arc::clone(&whole.response));
+            return (decision, Told { grant, breadth, response });
         }
+        let decision = if is_allowed { Decision::deny(Reason::NotCacheable) } else { decision };
+        (decision, Told::of_method(Grant::clone(grant).except(arn), breadth))
     }
 
     /// The grant for all that the caller may do. `None`: not even the requested route fits into one, or the
     /// routes cannot be told apart.
-    fn whole_api(&self, requested: Option<usize>) -> Option<OfRoutes> {
-        let api = self.call.method_arn().api_prefix();
+    fn whole_api(&self, requested: Option<usize>) -> Option<Arc<Whole>> {
         // With another key it depends on the call, too.
         let is_memorable = *self.cache_key == CacheKey::Token;
-        let known = is_memorable.then(|| self.remembered.get(&api)).flatten().unwrap_or_default();
-        // If there is no room for all, what was asked for comes first.
-        let is_it = |whole: &&Whole| whole.of_routes.left_out == 0 || whole.requested == requested;
-        if let Some(whole) = known.grants.iter().find(is_it) {
-            return Some(whole.of_routes.clone());
+        let (known, allowed) = match is_memorable {
+            true => self.remembered.with_api(self.call, |of_api| {
+                (of_api.grant(requested), of_api.allowed.as_ref().map(Arc::clone))
+            }),
+            false => (None, None),
+        };
+        if let Some(known) = known {
+            return Some(known);
         }
-        let allowed = known.allowed.unwrap_or_else(|| self.allowed_routes().into());
-        let of_routes = Grant::of_routes(&api, self.bundle.separation()?, &allowed, requested)?;
+        let api = self.call.method_arn().api_prefix();
+        let allowed = allowed.unwrap_or_else(|| self.allowed_routes().into());
+        let of_routes = Grant::of_routes(api, self.bundle.separation()?, &allowed, requested)?;
+        let whole = Arc::new(Whole { requested, of_routes, response: Arc::default() });
         if is_memorable {
-            self.remembered.add(api, allowed, Whole { requested, of_routes: of_routes.clone() });
+            self.remembered.with_api(self.call, |of_api| {
+                of_api.allowed = Some(allowed);
+                of_api.add_grant(Arc::clone(&whole));
+            });
         }
-        Some(of_routes)
+        Some(whole)
     }
 
     /// The routes that the caller may take, whatever the rest of a request is.
     fn allowed_routes(&self) -> Vec<usize> {
         let routes = self.bundle.routes().routes();
-        let Ok((subject, _)) = &self.subject else {
+        let Ok((subject, _)) = self.subject else {
             return Vec::new();
         };
         let is_allowed = |(index, route): (usize, &Route)| {
             let (resource, _) = some_resource(route, self.bundle);
             // What cannot be read is allowed to nobody.
-            if !subject.may_be_allowed(&route.action, &resource.uid).unwrap_or(false) {
+            if !subject.may_be_allowed(self.bundle, &route.action, &resource.uid).unwrap_or(false) {
                 return None;
             }
-            let decided = self.decide((index, route), some_resource(route, self.bundle));
+            let reads = self.bundle.reads(index)?;
+            if self.cache_key.lacking(reads, route).next().is_some() {
+                return None;
+            }
+            let decided = self.evaluate(route, reads, some_resource(route, self.bundle));
             decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow).then_some(index)
         };
         let allowed = routes.iter().enumerate().filter_map(is_allowed);
@@ -224,45 +303,6 @@ impl Caller<'_> {
         allowed.filter(|index| routes.get(*index).is_some_and(|route| !route.template.is_connect())).collect()
     }
 }
-
-/// What was worked out for a token: what it may call of an API, and grants for that.
-#[derive(Debug, Default)]
-pub struct Remembered(Mutex<Option<(String, Known)>>);
-
-#[derive(Clone, Debug, Default)]
-struct Known {
-    allowed: Option<Arc<[usize]>>,
-    grants: Vec<Whole>,
-}
-
-/// A grant for the whole API, made for a call of this route.
-#[derive(Clone, Debug)]
-struct Whole {
-    requested: Option<usize>,
-    of_routes: OfRoutes,
-}
-
-impl Remembered {
-    fn get(&self, api: &str) -> Option<Known> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(known, _)| known == api).map(|(_, known)| known.clone())
-    }
-
-    fn add(&self, api: String, allowed: Arc<[usize]>, whole: Whole) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut grants = match known.take() {
-            Some((before, known)) if before == api => known.grants,
-            _ => Vec::new(),
-        };
-        // API Gateway asks again for the same token only when its cache has forgotten it.
-        grants.truncate(MAX_GRANTS - 1);
-        grants.insert(0, whole);
-        *known = Some((api, Known { allowed: Some(allowed), grants }));
-    }
-}
-
-/// How many grants are kept for a token that may call more than fits into one.
-const MAX_GRANTS: usize = 4;
 
 /// The resource of a route where nothing depends on what the path says.
 fn some_resource(route: &Route, bundle: &Bundle) -> Made {

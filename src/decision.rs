@@ -1,8 +1,5 @@
 //! The decision: what the policies say about a request.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::iter;
 
 use cedar_policy::{
@@ -34,23 +31,21 @@ impl Decision {
     }
 }
 
-/// A principal, with what of the bundle concerns it whatever it does.
+/// A principal, with what of one bundle concerns it whatever it does.
 #[derive(Debug)]
-pub struct Subject<'a> {
-    bundle: &'a Bundle,
+pub struct Subject {
     principal: Entity,
-    policies: ForPrincipal<'a>,
+    policies: ForPrincipal,
     /// The entities of a request for an action without groups on the resource of the API.
     entities: Option<Entities>,
-    slices: RefCell<HashMap<Vec<u32>, PolicySet>>,
 }
 
-impl<'a> Subject<'a> {
+impl Subject {
     /// Gathers what concerns a principal.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn new(bundle: &'a Bundle, principal: Entity) -> Result<Self, Unreadable> {
+    pub fn new(bundle: &Bundle, principal: Entity) -> Result<Self, Unreadable> {
         let roots = bundle.named_entities().iter().chain([bundle.resource()]).cloned();
         let found = reachable(bundle.entities(), vec![principal.clone()], roots)?;
         // The store's entities were checked against the schema when it was opened.
@@ -61,20 +56,26 @@ impl<'a> Subject<'a> {
             None => vec![uid],
         };
         let policies = bundle.policy_index().for_principal(&principals)?;
-        Ok(Self { bundle, principal, policies, entities, slices: RefCell::default() })
+        Ok(Self { principal, policies, entities })
     }
 
-    /// Whether any policy could allow an action on a resource: a quick no for most routes of an API.
+    /// Whether any policy could allow an action on a resource: a quick no for most routes of an API. The bundle is
+    /// that of [`Subject::new`].
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn may_be_allowed(&self, action: &EntityUid, resource: &EntityUid) -> Result<bool, Unreadable> {
-        let entities = self.bundle.entities();
+    pub fn may_be_allowed(
+        &self,
+        bundle: &Bundle,
+        action: &EntityUid,
+        resource: &EntityUid,
+    ) -> Result<bool, Unreadable> {
+        let (entities, index) = (bundle.entities(), bundle.policy_index());
         let (actions, resources) = (entities.with_ancestors(action)?, entities.with_ancestors(resource)?);
-        self.policies.has_permit(&self.policies.slice(&actions, &resources)?)
+        index.has_permit(&index.slice(&self.policies, &actions, &resources)?)
     }
 
-    /// Evaluates the policies of the bundle.
+    /// Evaluates the policies of the bundle, which is that of [`Subject::new`].
     ///
     /// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts
     /// as one that applies. Cedar skips it, as it skips a permit policy (Cedar Policy Language
@@ -84,12 +85,12 @@ impl<'a> Subject<'a> {
     /// [`Unreadable`].
     pub fn decide(
         &self,
+        bundle: &Bundle,
         action: &EntityUid,
         resource: Resource,
         context: Context,
     ) -> Result<Decision, Unreadable> {
         let invalid = Ok(Decision::deny(Reason::RequestInvalid));
-        let bundle = self.bundle;
         let Resource { uid: resource, entity } = resource;
         if !bundle.may_request(self.principal.uid().type_name(), action, resource.type_name()) {
             return invalid;
@@ -121,16 +122,9 @@ impl<'a> Subject<'a> {
         else {
             return invalid;
         };
-        let slice = self.policies.slice(&actions, &with_ancestors(entities, &resource))?;
-        let mut slices = self.slices.borrow_mut();
-        let policies = match slices.entry(slice) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let policies = self.policies.policies(new.key())?;
-                new.insert(policies)
-            }
-        };
-        Ok(evaluate(&request, policies, entities))
+        let index = bundle.policy_index();
+        let slice = index.slice(&self.policies, &actions, &with_ancestors(entities, &resource))?;
+        Ok(evaluate(&request, &*index.policies(slice)?, entities))
     }
 }
 

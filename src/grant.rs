@@ -21,6 +21,7 @@ mod separation;
 mod table;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -108,7 +109,7 @@ impl Grant {
             let selection = separation.select(|route| kept.contains(&route));
             let grant = Self::of_api(api, &selection);
             if grant.size() <= MAX_BYTES {
-                let (allowed, left_out) = (routes.len(), all - routes.len());
+                let (grant, allowed, left_out) = (Arc::new(grant), routes.len(), all - routes.len());
                 return Some(OfRoutes { grant, allowed, left_out, harmed: selection.harmed });
             }
             match routes.len() {
@@ -152,7 +153,7 @@ impl Grant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfRoutes {
     /// The grant.
-    pub grant: Grant,
+    pub grant: Arc<Grant>,
     /// How many routes it allows.
     pub allowed: usize,
     /// How many of the routes are not in it, for want of room.

@@ -77,7 +77,8 @@ impl Function {
         match decided {
             Ok(outcome) => {
                 let revision = serving.bundle.revision();
-                let response = Response::new(&outcome, revision, self.simple_responses);
+                let write = || Response::new(&outcome, revision, self.simple_responses);
+                let response = outcome.response.get_or_init(write).clone();
                 Answer::decided(outcome, response, revision)
             }
             Err(reason) => Answer::refused(reason, ""),
@@ -89,7 +90,7 @@ impl Function {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A decision.
-    Decided(Box<Outcome>, Box<Response>),
+    Decided(Arc<Outcome>, Response),
     /// None: 401 or 500.
     Refused(Reason),
 }
@@ -112,7 +113,7 @@ impl Answer {
     pub fn into_response(self) -> Result<Response, Diagnostic> {
         let reason = self.reason();
         match self {
-            Self::Decided(_, response) => Ok(*response),
+            Self::Decided(_, response) => Ok(response),
             Self::Refused(_) if reason.status() == Status::Unauthorized => Err(Diagnostic {
                 error_type: UNAUTHORIZED.to_owned(),
                 error_message: UNAUTHORIZED.to_owned(),
@@ -124,8 +125,8 @@ impl Answer {
         }
     }
 
-    fn decided(outcome: Outcome, response: Response, revision: u64) -> Self {
-        let Outcome { decision, principal, route, resource, dropped, .. } = &outcome;
+    fn decided(outcome: Arc<Outcome>, response: Response, revision: u64) -> Self {
+        let Outcome { decision, principal, route, resource, dropped, .. } = &*outcome;
         info!(
             reason = decision.reason.code(),
             %principal,
@@ -137,7 +138,7 @@ impl Answer {
             revision,
             "decided"
         );
-        Self::Decided(Box::new(outcome), Box::new(response))
+        Self::Decided(outcome, response)
     }
 
     /// `detail` is for the log; like the reason it must say nothing of the token.

@@ -40,6 +40,7 @@ pub mod inputs;
 pub mod principal;
 pub mod projection;
 pub mod reason;
+pub mod remembered;
 pub mod resource;
 pub mod response;
 pub mod route;

@@ -75,8 +75,6 @@ reasons! {
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
-    /// A part of the bundle that the decision depends on is not as a bundle is built.
-    BundleUnreadable, "bundle-unreadable", Deny;
 
     /// The call carries no token.
     TokenMissing, "token-missing", Unauthorized;
@@ -109,6 +107,8 @@ reasons! {
 
     /// The event is not one of an API Gateway authorizer.
     EventMalformed, "event-malformed", Fault;
+    /// A part of the bundle that the decision depends on is not as a bundle is built.
+    BundleUnreadable, "bundle-unreadable", Fault;
     /// For too long the bundle could not be found to be the current one.
     BundleStale, "bundle-stale", Fault;
     /// No keys of the identity source could be had, so no token of it can be verified.

@@ -4,9 +4,11 @@
 //! case it reads as Allow, and write `null` where API Gateway expects a value or nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authorize::{Breadth, Outcome};
 use crate::call::Api;
@@ -14,15 +16,11 @@ use crate::decision::list;
 use crate::grant::Grant;
 use crate::reason::Status;
 
-/// What the function answers, in the shape that API Gateway expects.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Response {
-    /// An IAM policy: every kind of API takes it.
-    Policy(PolicyResponse),
-    /// A boolean: HTTP APIs with payload format 2.0 and simple responses enabled.
-    Simple(SimpleResponse),
-}
+/// What the function answers, as JSON in the shape that API Gateway expects: an IAM policy, which every kind
+/// of API takes, or a boolean for HTTP APIs with payload format 2.0 and simple responses enabled.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Response(#[serde(serialize_with = "as_it_is")] Arc<RawValue>);
 
 /// Whether HTTP APIs with payload format 2.0 get simple responses. Their authorizer is set to the
 /// one or the other, and its events do not say to which.
@@ -34,30 +32,26 @@ pub enum SimpleResponses {
     Enabled,
 }
 
-/// An IAM policy in the shape that API Gateway takes from a Lambda authorizer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PolicyResponse {
-    principal_id: String,
-    policy_document: PolicyDocument,
-    context: BTreeMap<String, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage_identifier_key: Option<String>,
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Form<'a> {
+    #[serde(rename_all = "camelCase")]
+    Policy {
+        principal_id: &'a str,
+        policy_document: PolicyDocument<'a>,
+        context: &'a BTreeMap<&'a str, Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usage_identifier_key: Option<&'a str>,
+    },
+    #[serde(rename_all = "camelCase")]
+    Simple { is_authorized: bool, context: &'a BTreeMap<&'a str, Value> },
 }
 
-/// A decision as a boolean.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SimpleResponse {
-    is_authorized: bool,
-    context: BTreeMap<String, Value>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct PolicyDocument {
+struct PolicyDocument<'a> {
     version: &'static str,
-    statement: Grant,
+    statement: &'a Grant,
 }
 
 impl Response {
@@ -69,45 +63,52 @@ impl Response {
     /// What would make the response larger than API Gateway takes is left out: the claims first,
     /// then the policies.
     pub fn new(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
-        let mut response = Self::with_context(outcome, revision, simple_responses);
-        for name in outcome.backend_claims.keys().map(String::as_str).chain([POLICIES]) {
-            if response.size() <= MAX_BYTES {
-                break;
+        let principal = outcome.principal.to_string();
+        let mut context = context(outcome, &principal, revision);
+        let mut left_out = outcome.backend_claims.keys().map(String::as_str).chain([POLICIES]);
+        loop {
+            let text = write(outcome, &principal, &context, simple_responses);
+            if text.get().len() > MAX_BYTES
+                && let Some(name) = left_out.next()
+            {
+                context.remove(name);
+                continue;
             }
-            response.context_mut().remove(name);
+            return Self(text.into());
         }
-        response
-    }
-
-    fn with_context(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
-        let context = context(outcome, revision);
-        if (outcome.api, simple_responses) == (Api::HttpV2, SimpleResponses::Enabled) {
-            let is_authorized = outcome.decision.reason.status() == Status::Allow;
-            return Self::Simple(SimpleResponse { is_authorized, context });
-        }
-        let has_usage_plans = matches!(outcome.api, Api::RestRequest | Api::RestToken);
-        Self::Policy(PolicyResponse {
-            principal_id: outcome.principal.to_string(),
-            policy_document: PolicyDocument { version: VERSION, statement: outcome.grant.clone() },
-            context,
-            usage_identifier_key: outcome.usage_identifier_key.clone().filter(|_| has_usage_plans),
-        })
-    }
-
-    fn context_mut(&mut self) -> &mut BTreeMap<String, Value> {
-        match self {
-            Self::Policy(response) => &mut response.context,
-            Self::Simple(response) => &mut response.context,
-        }
-    }
-
-    fn size(&self) -> usize {
-        serde_json::to_vec(self).map_or(usize::MAX, |json| json.len())
     }
 }
 
-fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
-    let Outcome { decision, principal, route, backend_claims, .. } = outcome;
+fn write(
+    outcome: &Outcome,
+    principal: &str,
+    context: &BTreeMap<&str, Value>,
+    simple_responses: SimpleResponses,
+) -> Box<RawValue> {
+    let form = match (outcome.api, simple_responses) {
+        (Api::HttpV2, SimpleResponses::Enabled) => {
+            Form::Simple { is_authorized: outcome.decision.reason.status() == Status::Allow, context }
+        }
+        (api, _) => {
+            let has_usage_plans = matches!(api, Api::RestRequest | Api::RestToken);
+            Form::Policy {
+                principal_id: principal,
+                policy_document: PolicyDocument { version: VERSION, statement: &outcome.grant },
+                context,
+                usage_identifier_key: outcome.usage_identifier_key.as_deref().filter(|_| has_usage_plans),
+            }
+        }
+    };
+    // Every part of it has a form in JSON. Were it otherwise, API Gateway answers `null` with 500.
+    to_raw_value(&form).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn as_it_is<S: Serializer>(text: &Arc<RawValue>, serializer: S) -> Result<S::Ok, S::Error> {
+    (**text).serialize(serializer)
+}
+
+fn context<'a>(outcome: &'a Outcome, principal: &str, revision: u64) -> BTreeMap<&'a str, Value> {
+    let Outcome { decision, route, backend_claims, .. } = outcome;
     let effect = match decision.reason.status() {
         Status::Allow => "allow",
         Status::Deny | Status::Unauthorized | Status::Fault => "deny",
@@ -120,12 +121,11 @@ fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
         ("reason", of_call(decision.reason.code().into())),
         (POLICIES, of_call(list(&decision.policies).into())),
         ("action", action.map(Value::from).and_then(of_call)),
-        ("principal", Some(principal.to_string().into())),
+        ("principal", Some(principal.into())),
         ("revision", Some(revision.into())),
     ];
-    let mut context = backend_claims.clone();
-    context.extend(own.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-    context
+    let claims = backend_claims.iter().map(|(name, claim)| (name.as_str(), claim.clone()));
+    claims.chain(own.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect()
 }
 
 /// The names in `context` that a policy store may not use for claims.

@@ -1,5 +1,7 @@
 //! Serving: a bundle in use, with what was gathered for it. A call sees one of these throughout.
 
+use std::sync::Arc;
+
 use crate::authorize::{Outcome, authorize};
 use crate::bundle::Bundle;
 use crate::cache_key::CacheKey;
@@ -31,7 +33,12 @@ impl Serving {
     ///
     /// # Errors
     /// The reason why there is no decision.
-    pub async fn decide(&self, call: &Call, cache_key: &CacheKey, now: UnixTime) -> Result<Outcome, Reason> {
+    pub async fn decide(
+        &self,
+        call: &Call,
+        cache_key: &CacheKey,
+        now: UnixTime,
+    ) -> Result<Arc<Outcome>, Reason> {
         let KnownToken { token, remembered } = self.authenticate(call, now).await?;
         authorize(call, &self.bundle, &token, cache_key, &remembered)
     }

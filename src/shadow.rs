@@ -52,7 +52,7 @@ impl Shadow {
     pub async fn compare(
         &self,
         call: &Call,
-        served: &Result<Outcome, Reason>,
+        served: &Result<Arc<Outcome>, Reason>,
         cache_key: &CacheKey,
         now: UnixTime,
     ) {
@@ -81,7 +81,8 @@ impl Shadow {
         }
         let (served, candidate) = (served.as_ref().ok(), candidate.as_ref().ok());
         let outcome = served.or(candidate.map(|(outcome, _)| outcome));
-        let policies = |outcome: Option<&Outcome>| outcome.map(|outcome| list(&outcome.decision.policies));
+        let policies =
+            |outcome: Option<&Arc<Outcome>>| outcome.map(|outcome| list(&outcome.decision.policies));
         info!(
             action = outcome.and_then(|outcome| Some(outcome.route.as_ref()?.action.to_string())),
             reason = of_served.code(),

@@ -23,6 +23,8 @@ pub struct PolicyIndex {
     policies: Table,
     index: Table,
     parsed: Arc<Cache<u32, Arc<Parsed>>>,
+    /// Slices as Cedar takes them: callers of the same groups have the same.
+    sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
 }
 
 /// A row of the table of policies.
@@ -71,21 +73,22 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub(crate) fn open(policies: &[u8], index: &[u8]) -> Result<Self, Unreadable> {
         let (policies, index) = (Table::open(policies)?, Table::open(index)?);
-        Ok(Self { policies, index, parsed: Arc::new(Cache::new(CAPACITY)) })
+        let (parsed, sets) = (Arc::new(Cache::new(CAPACITY)), Arc::new(Cache::new(SETS)));
+        Ok(Self { policies, index, parsed, sets })
     }
 
     /// The policies whose scopes these principals (one and all that it is in) can match, by their actions.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn for_principal(&self, principals: &[EntityUid]) -> Result<ForPrincipal<'_>, Unreadable> {
+    pub fn for_principal(&self, principals: &[EntityUid]) -> Result<ForPrincipal, Unreadable> {
         let mut by_action: HashMap<u32, Vec<u32>> = HashMap::new();
         for uid in principals {
             for (action, policy) in self.filed(&entity_key(PRINCIPAL, uid))? {
                 by_action.entry(action).or_default().push(policy);
             }
         }
-        Ok(ForPrincipal { index: self, by_action })
+        Ok(ForPrincipal { by_action })
     }
 
     /// The policies at a place, each with an action that its scope names.
@@ -98,6 +101,68 @@ impl PolicyIndex {
             true => Ok(pairs.iter().map(read)),
             false => Err(Unreadable),
         }
+    }
+
+    /// The policies that may matter to a request, by their number. Both an action and a resource come with all
+    /// that they are in.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn slice(
+        &self,
+        principal: &ForPrincipal,
+        actions: &[EntityUid],
+        resources: &[EntityUid],
+    ) -> Result<Vec<u32>, Unreadable> {
+        let mut slice: Vec<u32> = self.filed(OTHERS)?.map(|(_, policy)| policy).collect();
+        let mut numbers = vec![ANY_ACTION];
+        for action in actions {
+            let place = entity_key(ACTION, action);
+            // An action that no policy names has no row.
+            if let Some(row) = self.index.position(&place) {
+                numbers.push(u32::try_from(row).map_err(|_| Unreadable)?);
+                slice.extend(self.filed(&place)?.map(|(_, policy)| policy));
+            }
+        }
+        slice.extend(numbers.iter().filter_map(|action| principal.by_action.get(action)).flatten());
+        for resource in resources {
+            let place = entity_key(RESOURCE, resource);
+            let filed = self.filed(&place)?;
+            slice.extend(filed.filter(|(action, _)| numbers.contains(action)).map(|(_, policy)| policy));
+        }
+        slice.sort_unstable();
+        slice.dedup();
+        Ok(slice)
+    }
+
+    /// Whether any policy of a slice permits. Without one nothing is allowed, whatever the conditions say.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn has_permit(&self, slice: &[u32]) -> Result<bool, Unreadable> {
+        for number in slice {
+            if self.parsed(*number)?.effect()? == Effect::Permit {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The policies of a slice as Cedar takes them.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: one is missing, and without it another decision could be made.
+    pub fn policies(&self, slice: Vec<u32>) -> Result<Arc<PolicySet>, Unreadable> {
+        if let Some(known) = self.sets.get(&slice) {
+            return Ok(known);
+        }
+        let mut set = PolicySet::new();
+        for number in &slice {
+            self.parsed(*number)?.add_to(&mut set)?;
+        }
+        let set = Arc::new(set);
+        self.sets.insert(slice, Arc::clone(&set));
+        Ok(set)
     }
 
     /// All policies, templates and links, each parsed anew.
@@ -172,66 +237,10 @@ fn parse_text(id: PolicyId, text: &str) -> Option<Parsed> {
     }
 }
 
-/// The policies that may matter to a principal.
+/// The policies that may matter to a principal, by the actions of their scopes.
 #[derive(Clone, Debug)]
-pub struct ForPrincipal<'a> {
-    index: &'a PolicyIndex,
+pub struct ForPrincipal {
     by_action: HashMap<u32, Vec<u32>>,
-}
-
-impl ForPrincipal<'_> {
-    /// The policies that may matter to a request, by their number. Both an action and a resource come with all
-    /// that they are in.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub fn slice(&self, actions: &[EntityUid], resources: &[EntityUid]) -> Result<Vec<u32>, Unreadable> {
-        let index = self.index;
-        let mut slice: Vec<u32> = index.filed(OTHERS)?.map(|(_, policy)| policy).collect();
-        let mut numbers = vec![ANY_ACTION];
-        for action in actions {
-            let place = entity_key(ACTION, action);
-            // An action that no policy names has no row.
-            if let Some(row) = index.index.position(&place) {
-                numbers.push(u32::try_from(row).map_err(|_| Unreadable)?);
-                slice.extend(index.filed(&place)?.map(|(_, policy)| policy));
-            }
-        }
-        slice.extend(numbers.iter().filter_map(|action| self.by_action.get(action)).flatten());
-        for resource in resources {
-            let place = entity_key(RESOURCE, resource);
-            let filed = index.filed(&place)?;
-            slice.extend(filed.filter(|(action, _)| numbers.contains(action)).map(|(_, policy)| policy));
-        }
-        slice.sort_unstable();
-        slice.dedup();
-        Ok(slice)
-    }
-
-    /// Whether any policy of a slice permits. Without one nothing is allowed, whatever the conditions say.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub fn has_permit(&self, slice: &[u32]) -> Result<bool, Unreadable> {
-        for number in slice {
-            if self.index.parsed(*number)?.effect()? == Effect::Permit {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The policies of a slice as Cedar takes them.
-    ///
-    /// # Errors
-    /// [`Unreadable`]: one is missing, and without it another decision could be made.
-    pub fn policies(&self, slice: &[u32]) -> Result<PolicySet, Unreadable> {
-        let mut set = PolicySet::new();
-        for number in slice {
-            self.index.parsed(*number)?.add_to(&mut set)?;
-        }
-        Ok(set)
-    }
 }
 
 /// An entity with all that it is in.
@@ -244,6 +253,9 @@ const NUMBER: usize = size_of::<u32>();
 
 /// A parsed policy takes about four kilobytes, so these take four megabytes.
 const CAPACITY: usize = 1000;
+
+/// A handful of policies each, so these take a few megabytes.
+const SETS: usize = 200;
 
 #[cfg(test)]
 mod tests;

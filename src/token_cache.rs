@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
 
-use crate::authorize::Remembered;
+use crate::remembered::Remembered;
 use crate::time::UnixTime;
 use crate::token::VerifiedToken;
 use crate::token::bearer::Bearer;
@@ -32,7 +32,7 @@ struct Entry {
 pub struct KnownToken {
     /// The token.
     pub token: Arc<VerifiedToken>,
-    /// Its grant for the whole API.
+    /// What was worked out for it.
     pub remembered: Arc<Remembered>,
 }
 

@@ -35,7 +35,7 @@ fn slice(
 ) -> Result<Vec<String>, Unreadable> {
     let index = PolicyIndex::open(policies, index)?;
     let of_principal = index.for_principal(principals)?;
-    let set = of_principal.policies(&of_principal.slice(actions, resources)?)?;
+    let set = index.policies(index.slice(&of_principal, actions, resources)?)?;
     let mut ids: Vec<String> = set.policies().map(|policy| policy.id().to_string()).collect();
     ids.sort();
     Ok(ids)

@@ -11,6 +11,7 @@ use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use crate::world::{
     EXPIRES_AT, ISSUED_AT, StoreCopy, answer, event, method_arn, root, run, sample_bundle, stdout, token,
@@ -24,7 +25,7 @@ fn bundle_of(path: &std::path::Path) -> Bundle {
 }
 
 #[track_caller]
-fn decide(bundle: &Bundle, token: &str, verb: &str, path: &str) -> Outcome {
+fn decide(bundle: &Bundle, token: &str, verb: &str, path: &str) -> Arc<Outcome> {
     let call = Call::from_event(event(token, verb, path)).unwrap();
     answer(&call, bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap()
 }
@@ -74,7 +75,7 @@ fn a_forbid_policy_that_errors_denies_and_a_permit_policy_that_errors_is_skipped
         let store = StoreCopy::new();
         store.write("store.toml", settings.as_bytes());
         store.write("policies/error.cedar", policy.as_bytes());
-        decide(&bundle_of(store.path()), &token("bob", json!({})), "GET", "/pets").decision
+        decide(&bundle_of(store.path()), &token("bob", json!({})), "GET", "/pets").decision.clone()
     };
     let forbid =
         with("@id(\"broken\") forbid (principal, action, resource) when { context.token.nothing == 1 };");

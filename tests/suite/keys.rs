@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use cedar_authorizer::authorize::authorize;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::call::Call;
+use cedar_authorizer::remembered::Remembered;
 use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::source::directory;
 use cedar_authorizer::store::{Store, StoreFiles};
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::Request;
 use crate::oracle::{NotResource, passes};
-use crate::world::{ISSUED_AT, answer_under, sample_store, token};
+use crate::world::{ISSUED_AT, sample_store, token, verified};
 
 const SCHEMA: &str = "namespace C {
     entity UserGroup; entity User in [UserGroup]; entity Application; entity Thing = { of?: String };
@@ -177,6 +179,7 @@ proptest! {
         let bundle = open(&policies);
         let cache_key: CacheKey = key.parse().unwrap();
         let mut cache: HashMap<String, Value> = HashMap::new();
+        let (known, known_alone): ([Remembered; 2], [Remembered; 2]) = Default::default();
         for (route, is_seven, query, header, is_office, caller) in requests {
             let (verb, template, has_id) = ROUTES[route];
             let id = if is_seven { "7" } else { "8" };
@@ -194,10 +197,20 @@ proptest! {
             let Some(of_request) = key_of(key, &event, caller) else { continue };
 
             let call = Call::from_event(event.clone()).unwrap();
-            let answer = |cache_key: &CacheKey| {
-                let outcome = answer_under(cache_key, &call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
-                serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap()
+            let token = verified(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+            let outcome = |cache_key: &CacheKey, remembered: &Remembered| {
+                let outcome = authorize(&call, &bundle, &token, cache_key, remembered).unwrap();
+                let response = Response::new(&outcome, 1, SimpleResponses::Disabled);
+                // What was written before is for the same answer.
+                let written = outcome.response.get_or_init(|| response.clone());
+                assert_eq!(serde_json::to_string(written).unwrap(), serde_json::to_string(&response).unwrap());
+                let route = outcome.route.as_ref().map(ToString::to_string);
+                (serde_json::to_value(response).unwrap(), outcome.decision.clone(), route, outcome.dropped)
             };
+            for (under, remembered) in [(&cache_key, &known[caller]), (&CacheKey::None, &known_alone[caller])] {
+                prop_assert_eq!(outcome(under, remembered), outcome(under, &Remembered::default()));
+            }
+            let answer = |cache_key: &CacheKey| outcome(cache_key, &Remembered::default()).0;
             let arn = event["methodArn"].as_str().unwrap();
             let alone = passes(Some(&answer(&CacheKey::None)), arn, NotResource::Honoured);
             let kept = cache.entry(of_request).or_insert_with(|| answer(&cache_key));

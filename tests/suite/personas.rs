@@ -26,8 +26,8 @@ fn every_persona_on_every_route_is_decided_as_the_table_says() {
             let path = template.replace("{petId}", "7");
             let call = Call::from_event(event(&token, &method.to_uppercase(), &path)).unwrap();
             let outcome = answer(&call, &bundle, now).unwrap();
-            assert_eq!(outcome.route.unwrap().to_string(), *route);
-            let decision = outcome.decision;
+            assert_eq!(outcome.route.as_ref().unwrap().to_string(), *route);
+            let decision = &outcome.decision;
             let policies: Vec<String> = decision.policies.iter().map(ToString::to_string).collect();
             let row =
                 format!("{persona:<8} {route:<18} {:<20} {}", decision.reason.code(), policies.join(" "));

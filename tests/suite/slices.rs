@@ -279,7 +279,7 @@ proptest! {
             let context = Context::from_pairs(x).unwrap();
             let resource = Resource { uid: uid.clone(), entity: None };
             let subject = Subject::new(&bundle, principal.clone()).unwrap();
-            let decision = subject.decide(&action, resource, context.clone()).unwrap();
+            let decision = subject.decide(&bundle, &action, resource, context.clone()).unwrap();
             prop_assert_eq!(decision, naive(&store, principal, &action, &uid, context));
         }
     }
@@ -311,7 +311,8 @@ fn decide_by_deep_policies() {
     for (x, expected) in [(1, vec!["link", "p#1", "p#2"]), (99, vec!["link", "p#2"]), (100, vec![])] {
         let context = Context::from_pairs([("x".to_owned(), RestrictedExpression::new_long(x))]).unwrap();
         let resource = Resource { uid: bundle.resource().clone(), entity: None };
-        let decision = subject.decide(&"Action::\"read\"".parse().unwrap(), resource, context).unwrap();
+        let decision =
+            subject.decide(&bundle, &"Action::\"read\"".parse().unwrap(), resource, context).unwrap();
         assert_eq!(decision.policies, expected.into_iter().map(PolicyId::new).collect::<Vec<_>>(), "{x}");
     }
 }

@@ -6,10 +6,11 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cedar_authorizer::authorize::{Outcome, Remembered, authorize};
+use cedar_authorizer::authorize::{Outcome, authorize};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::call::Call;
+use cedar_authorizer::remembered::Remembered;
 use cedar_authorizer::source::directory;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
@@ -168,7 +169,7 @@ pub fn verified(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<VerifiedT
 }
 
 /// Verifies the token of a call, signed with the development key, and decides, with no cache.
-pub fn answer(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Outcome, Unverified> {
+pub fn answer(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Arc<Outcome>, Unverified> {
     answer_under(&CacheKey::None, call, bundle, now)
 }
 
@@ -178,7 +179,7 @@ pub fn answer_under(
     call: &Call,
     bundle: &Bundle,
     now: UnixTime,
-) -> Result<Outcome, Unverified> {
+) -> Result<Arc<Outcome>, Unverified> {
     Ok(authorize(call, bundle, &verified(call, bundle, now)?, key, &Remembered::default())?)
 }
 
