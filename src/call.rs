@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::arn::{InvalidArn, MethodArn};
 use crate::reason::Reason;
+use event::AuthorizerEvent;
 pub use parameters::{Ambiguous, Values};
 
 /// A request to an API that waits for its authorization.
@@ -76,7 +77,17 @@ impl Call {
     /// # Errors
     /// [`InvalidEvent`], which says nothing of the event's values: the token is one of them.
     pub fn from_event(event: Value) -> Result<Self, InvalidEvent> {
-        event::read(event)
+        let event = serde_json::from_value::<AuthorizerEvent>(event);
+        event.map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?.try_into()
+    }
+
+    /// The same from the text of an event.
+    ///
+    /// # Errors
+    /// [`InvalidEvent`].
+    pub fn from_json(event: &str) -> Result<Self, InvalidEvent> {
+        let event = serde_json::from_str::<AuthorizerEvent>(event);
+        event.map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?.try_into()
     }
 
     /// The kind of API.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lambda_runtime::Diagnostic;
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::{error, info, warn};
 
 use crate::authorize::Outcome;
@@ -60,9 +60,9 @@ impl Function {
         &self.current
     }
 
-    /// Answers an event. It never fails: a fault is an answer too.
-    pub async fn answer(&self, event: Value, now: UnixTime) -> Answer {
-        let call = match Call::from_event(event) {
+    /// Answers an event, given as JSON. It never fails: a fault is an answer too.
+    pub async fn answer(&self, event: &str, now: UnixTime) -> Answer {
+        let call = match Call::from_json(event) {
             Ok(call) => call,
             Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string()),
         };

@@ -1,6 +1,6 @@
 //! The response: what API Gateway reads.
 //!
-//! The writer is our own. The types of `aws_lambda_events` let an effect be left out, in which
+//! The writer is our own. The types of the crate `aws_lambda_events` let an effect be left out, in which
 //! case it reads as Allow, and write `null` where API Gateway expects a value or nothing.
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
 use crate::token::{self, Unverified};
-use crate::token_cache::{KnownToken, TokenCache};
+use crate::token_cache::{KnownToken, TokenCache, TokenHash};
 
 /// A bundle in use.
 #[derive(Debug)]
@@ -47,8 +47,9 @@ impl Serving {
     async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
+        let hash = TokenHash::of(bearer);
         let mut key_sets = self.keys.snapshot(now);
-        let known = match self.tokens.get(bearer, &key_sets, leeway, now) {
+        let known = match self.tokens.get(hash, &key_sets, leeway, now) {
             Some(known) => known,
             None => {
                 let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
@@ -67,7 +68,7 @@ impl Serving {
                         }
                     }
                 })?);
-                self.tokens.insert(bearer, &known, &key_sets);
+                self.tokens.insert(hash, &known, &key_sets);
                 known
             }
         };

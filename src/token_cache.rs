@@ -18,7 +18,20 @@ use crate::token::key_set::{KeySet, KeySets};
 /// Verified tokens, by the hash of their whole text.
 #[derive(Debug)]
 pub struct TokenCache {
-    entries: Cache<[u8; 32], Entry>,
+    entries: Cache<TokenHash, Entry>,
+}
+
+/// The hash of a whole token, signature included: a part would let another token pass for this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// SHA-256.
+    pub fn of(bearer: Bearer<'_>) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, bearer.as_str().as_bytes()).as_ref());
+        Self(hash)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -50,15 +63,14 @@ impl Default for TokenCache {
 }
 
 impl TokenCache {
-    /// The token of this text, if it was verified with keys that are still in use.
+    /// The token of this hash, if it was verified with keys that are still in use.
     pub fn get(
         &self,
-        bearer: Bearer<'_>,
+        hash: TokenHash,
         key_sets: &KeySets,
         leeway_seconds: u32,
         now: UnixTime,
     ) -> Option<KnownToken> {
-        let hash = hash(bearer);
         let Entry { known, keys } = self.entries.get(&hash)?;
         let are_current = key_sets.get(known.token.keys()).is_some_and(|current| Arc::ptr_eq(current, &keys));
         if are_current && !known.token.has_expired(leeway_seconds, now) {
@@ -69,19 +81,12 @@ impl TokenCache {
     }
 
     /// Keeps a token that was verified with these keys.
-    pub fn insert(&self, bearer: Bearer<'_>, known: &KnownToken, key_sets: &KeySets) {
+    pub fn insert(&self, hash: TokenHash, known: &KnownToken, key_sets: &KeySets) {
         if let Some(keys) = key_sets.get(known.token.keys()) {
             let entry = Entry { known: known.clone(), keys: Arc::clone(keys) };
-            self.entries.insert(hash(bearer), entry);
+            self.entries.insert(hash, entry);
         }
     }
-}
-
-/// Of the whole token, signature included: a part would let another token pass for this one.
-fn hash(bearer: Bearer<'_>) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bearer.as_str().as_bytes()).as_ref());
-    hash
 }
 
 /// An instance answers one call at a time, so this is more than the callers it sees within the

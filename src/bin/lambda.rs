@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use cedar_authorizer::config::{self, Config};
 use cedar_authorizer::lambda::{Function, report_init_error};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 // One event at a time: a second thread would only cost its start.
 #[tokio::main(flavor = "current_thread")]
@@ -23,8 +23,8 @@ async fn main() -> Result<ExitCode, Error> {
         }
     };
     let function = &function;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
-        function.answer(event.payload, SystemTime::now().into()).await.into_response()
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
+        function.answer(event.payload.get(), SystemTime::now().into()).await.into_response()
     }))
     .await?;
     Ok(ExitCode::SUCCESS)

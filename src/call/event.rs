@@ -1,46 +1,42 @@
 //! The events of API Gateway.
 //!
-//! For TOKEN authorizers the type of `aws_lambda_events` holds. For the others it does not: one
-//! header that it cannot parse fails the whole event, and nulls fail some. This reader takes what
-//! it needs and is patient with the rest.
+//! The types of `aws_lambda_events` do not hold: one header that they cannot parse fails the whole event,
+//! and nulls fail some. This reader takes what it needs, in one pass, and is patient with the rest.
 
 use std::collections::BTreeMap;
 
-use aws_lambda_events::event::apigw::ApiGatewayCustomAuthorizerRequest;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::parameters::Values;
 use super::{Api, Call, InvalidEvent, Target};
 use crate::arn::{CONNECT, MethodArn};
 
-pub(super) fn read(event: Value) -> Result<Call, InvalidEvent> {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-    let api = match (text("/type"), text("/version")) {
-        _ if text("/routeArn").is_some() => Api::HttpV2,
-        (_, Some("2.0")) => Api::HttpV2,
-        _ if text("/requestContext/connectionId").is_some() => Api::WebSocket,
-        _ if text("/requestContext/eventType") == Some("CONNECT") => Api::WebSocket,
-        (Some("TOKEN"), _) => Api::RestToken,
-        (_, Some("1.0")) => Api::HttpV1,
-        (Some("REQUEST"), _) => Api::RestRequest,
-        _ => return Err(InvalidEvent::NotAnAuthorizerEvent),
-    };
-    if api == Api::RestToken {
-        return read_token_event(event);
+impl TryFrom<AuthorizerEvent> for Call {
+    type Error = InvalidEvent;
+
+    fn try_from(event: AuthorizerEvent) -> Result<Self, InvalidEvent> {
+        let context = event.request_context.as_ref();
+        let is_connect = |context: &RequestContext| {
+            context.connection_id.is_some() || context.event_type.as_deref() == Some("CONNECT")
+        };
+        let api = match (event.r#type.as_deref(), event.version.as_deref()) {
+            _ if event.route_arn.is_some() => Api::HttpV2,
+            (_, Some("2.0")) => Api::HttpV2,
+            _ if context.is_some_and(is_connect) => Api::WebSocket,
+            (Some("TOKEN"), _) => return read_token_event(event),
+            (_, Some("1.0")) => Api::HttpV1,
+            (Some("REQUEST"), _) => Api::RestRequest,
+            _ => return Err(InvalidEvent::NotAnAuthorizerEvent),
+        };
+        match event.r#type.as_deref() {
+            Some("REQUEST") => read_request_event(api, event),
+            _ => Err(InvalidEvent::NotAnAuthorizerEvent),
+        }
     }
-    let event: RequestEvent =
-        serde_json::from_value(event).map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?;
-    if event.r#type.as_deref() != Some("REQUEST") {
-        return Err(InvalidEvent::NotAnAuthorizerEvent);
-    }
-    read_request_event(api, event)
 }
 
-fn read_token_event(event: Value) -> Result<Call, InvalidEvent> {
-    let event: ApiGatewayCustomAuthorizerRequest =
-        serde_json::from_value(event).map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?;
+fn read_token_event(event: AuthorizerEvent) -> Result<Call, InvalidEvent> {
     let method_arn: MethodArn = event.method_arn.ok_or(InvalidEvent::NoMethodArn)?.parse()?;
     if method_arn.verb().is_none() {
         return Err(InvalidEvent::NoRoute);
@@ -61,9 +57,11 @@ fn read_token_event(event: Value) -> Result<Call, InvalidEvent> {
     })
 }
 
-fn read_request_event(api: Api, event: RequestEvent) -> Result<Call, InvalidEvent> {
-    let RequestEvent {
+fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidEvent> {
+    let AuthorizerEvent {
         r#type: _,
+        version: _,
+        authorization_token: _,
         method_arn,
         route_arn,
         resource,
@@ -168,11 +166,14 @@ fn raw_values(query: &str) -> Values {
     values
 }
 
-/// What REST, HTTP and WebSocket APIs send, each some of it.
+/// What API Gateway sends to authorizers of any kind, each some of it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RequestEvent {
+pub(super) struct AuthorizerEvent {
     r#type: Option<String>,
+    version: Option<String>,
+    /// To TOKEN authorizers.
+    authorization_token: Option<String>,
     method_arn: Option<String>,
     route_arn: Option<String>,
     resource: Option<String>,
@@ -192,6 +193,9 @@ struct RequestEvent {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RequestContext {
+    /// WebSocket APIs.
+    connection_id: Option<String>,
+    event_type: Option<String>,
     resource_path: Option<String>,
     http_method: Option<String>,
     route_key: Option<String>,

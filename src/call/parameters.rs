@@ -1,12 +1,13 @@
 //! Headers and query parameters: names with one value, or with several.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Values by name. Which of several values a reader takes is its own choice (API Gateway, the
 /// authorizer and the backend may choose differently), so one that is not the only one is given
 /// to nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values(BTreeMap<String, BTreeSet<String>>);
+pub struct Values(BTreeMap<String, Result<String, Ambiguous>>);
 
 /// The name has several values that differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +16,15 @@ pub struct Ambiguous;
 impl Values {
     /// Adds a value.
     pub(super) fn add(&mut self, name: String, value: String) {
-        self.0.entry(name).or_default().insert(value);
+        match self.0.entry(name) {
+            Entry::Vacant(new) => {
+                new.insert(Ok(value));
+            }
+            Entry::Occupied(mut known) if *known.get() != Ok(value) => {
+                drop(known.insert(Err(Ambiguous)));
+            }
+            Entry::Occupied(_) => {}
+        }
     }
 
     /// The value of a name, as the name is written. `None`: there is none.
@@ -23,14 +32,7 @@ impl Values {
     /// # Errors
     /// [`Ambiguous`].
     pub fn get(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
-        let Some(values) = self.0.get(name) else {
-            return Ok(None);
-        };
-        let mut values = values.iter();
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value.map(String::as_str)),
-            (_, Some(_)) => Err(Ambiguous),
-        }
+        self.0.get(name).map(|value| value.as_deref().map_err(|ambiguous| *ambiguous)).transpose()
     }
 
     /// The names.

@@ -85,7 +85,7 @@ impl InProcess {
     /// The revision that answers a call, or the reason why there is no answer.
     fn call(&self, seconds: u64) -> Result<u64, Reason> {
         let event = event(&self.token, "GET", "/pets");
-        let answer = self.runtime.block_on(self.function.answer(event, at(seconds)));
+        let answer = self.runtime.block_on(self.function.answer(&event.to_string(), at(seconds)));
         let reason = answer.reason();
         let response = answer.into_response().map_err(|_| reason)?;
         let response: Value = serde_json::to_value(response).unwrap();
@@ -326,7 +326,9 @@ fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
             s3.put(BUCKET, KEY, bundle(1 + call / 100));
         }
         s3.fault(if s3.requests() % 7 == 6 { S3Fault::Reset } else { S3Fault::None });
-        let answer = function.runtime.block_on(function.function.answer(event(&bob, "POST", "/pets"), now));
+        let answer = function
+            .runtime
+            .block_on(function.function.answer(&event(&bob, "POST", "/pets").to_string(), now));
         let reason = answer.reason();
         let response = answer.into_response().unwrap_or_else(|_| panic!("call {call}: {reason}"));
         let response = serde_json::to_value(response).unwrap();

@@ -52,7 +52,9 @@ impl InProcess {
     /// How a call ends, so many seconds after the start.
     fn reason(&self, token: &str, seconds: u64) -> Reason {
         let event = event(token, "GET", "/");
-        self.runtime.block_on(self.function.answer(event, UnixTime::from_seconds(START + seconds))).reason()
+        self.runtime
+            .block_on(self.function.answer(&event.to_string(), UnixTime::from_seconds(START + seconds)))
+            .reason()
     }
 }
 

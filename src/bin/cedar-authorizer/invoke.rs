@@ -95,7 +95,7 @@ impl Invoke {
             .map_err(Failure::could_not_run)?;
         let answer = runtime.block_on(async {
             let function = Function::init(&config, SystemTime::now().into()).await.map_err(init_failure)?;
-            Ok(function.answer(event, SystemTime::now().into()).await)
+            Ok(function.answer(&event.to_string(), SystemTime::now().into()).await)
         })?;
 
         let explanation = explanation(&answer, &self.cache_key);
