@@ -45,6 +45,7 @@ pub mod response;
 pub mod route;
 pub mod slice;
 pub mod store;
+pub mod tenant;
 pub mod time;
 pub mod token;
 pub mod token_cache;
