@@ -75,6 +75,8 @@ reasons! {
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
+    /// There is no tenant of this name, or the call does not say whose it is.
+    TenantUnknown, "tenant-unknown", Deny;
 
     /// The call carries no token.
     TokenMissing, "token-missing", Unauthorized;
@@ -111,6 +113,8 @@ reasons! {
     BundleStale, "bundle-stale", Fault;
     /// No keys of the identity source could be had, so no token of it can be verified.
     KeysUnavailable, "keys-unavailable", Fault;
+    /// The bundle of the tenant could not be had, or cannot be used.
+    TenantUnavailable, "tenant-unavailable", Fault;
 }
 
 impl fmt::Display for Reason {

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::authorize::{Breadth, Outcome};
-use crate::call::Api;
+use crate::call::{Api, Call};
 use crate::decision::list;
 use crate::grant::Grant;
-use crate::reason::Status;
+use crate::reason::{Reason, Status};
 
 /// What the function answers, in the shape that API Gateway expects.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,6 +79,25 @@ impl Response {
         response
     }
 
+    /// Denies a call of which no token was verified and on which no policy decided.
+    ///
+    /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could allow, out
+    /// of the cache too.
+    pub fn denied(call: &Call, reason: Reason, simple_responses: SimpleResponses) -> Self {
+        let own = [("decision", "deny"), ("reason", reason.code())];
+        let context = own.map(|(name, value)| (name.to_owned(), value.into())).into();
+        if (call.api(), simple_responses) == (Api::HttpV2, SimpleResponses::Enabled) {
+            return Self::Simple(SimpleResponse { is_authorized: false, context });
+        }
+        let statement = Grant::deny_api(call.method_arn());
+        Self::Policy(PolicyResponse {
+            principal_id: UNKNOWN.to_owned(),
+            policy_document: PolicyDocument { version: VERSION, statement },
+            context,
+            usage_identifier_key: None,
+        })
+    }
+
     fn with_context(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
         let context = context(outcome, revision);
         if (outcome.api, simple_responses) == (Api::HttpV2, SimpleResponses::Enabled) {
@@ -132,6 +151,9 @@ fn context(outcome: &Outcome, revision: u64) -> BTreeMap<String, Value> {
 pub const RESERVED_CONTEXT: [&str; 6] = ["action", "decision", POLICIES, "principal", "reason", "revision"];
 
 const POLICIES: &str = "policies";
+
+/// The principal of a call that says nothing of one: API Gateway takes no empty one.
+const UNKNOWN: &str = "unknown";
 
 /// The version of IAM's policy language; anything older has no policy variables.
 const VERSION: &str = "2012-10-17";
