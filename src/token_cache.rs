@@ -43,13 +43,12 @@ impl KnownToken {
     }
 }
 
-impl Default for TokenCache {
-    fn default() -> Self {
-        Self { entries: Cache::new(CAPACITY) }
-    }
-}
-
 impl TokenCache {
+    /// Room for so many tokens.
+    pub fn new(max_tokens: usize) -> Self {
+        Self { entries: Cache::new(max_tokens) }
+    }
+
     /// The token of this text, if it was verified with keys that are still in use.
     pub fn get(
         &self,
@@ -86,4 +85,4 @@ fn hash(bearer: Bearer<'_>) -> [u8; 32] {
 
 /// An instance answers one call at a time, so this is more than the callers it sees within the
 /// life of their tokens; at three kilobytes each, and a grant of up to six, it is below five megabytes.
-const CAPACITY: usize = 500;
+pub const MAX_TOKENS: usize = 500;
