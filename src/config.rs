@@ -29,7 +29,8 @@ pub struct Config {
     pub fallback_uri: Option<BundleUri>,
     /// A candidate bundle that decides as well, without effect (`SHADOW_BUNDLE_URI`). `None`: there is none.
     pub shadow_uri: Option<BundleUri>,
-    /// What there is to tenants (`TENANT_FROM`, `ROOT_BUNDLE_URI` and `MAX_TENANTS`). `None`: one bundle answers all calls.
+    /// Whose call it is, where each tenant has a bundle (`TENANT_FROM`, `ROOT_BUNDLE_URI` and `MAX_TENANTS`).
+    /// `None`: one bundle answers all calls.
     pub tenancy: Option<Tenancy>,
     /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
     /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,

@@ -81,8 +81,8 @@ impl Response {
 
     /// Denies a call of which no token was verified and on which no policy decided.
     ///
-    /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could allow, out
-    /// of the cache too.
+    /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could
+    /// allow, out of the cache too.
     pub fn denied(call: &Call, reason: Reason, simple_responses: SimpleResponses) -> Self {
         let own = [("decision", "deny"), ("reason", reason.code())];
         let context = own.map(|(name, value)| (name.to_owned(), value.into())).into();

@@ -1,8 +1,8 @@
 //! Tenants: whose API it is that is called, where each has a bundle of its own.
 //!
 //! The name of a tenant becomes part of the key or path of its bundle, so it is text of a few harmless
-//! characters, and comes from what API Gateway says of a call or from a claim that was verified, never from what
-//! the caller wrote: no header, query parameter or path has a say in it.
+//! characters, and comes from what API Gateway says of a call or from a claim that was verified, never
+//! from what the caller wrote: no header, query parameter or path has a say in it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,8 +28,8 @@ impl Tenant {
 impl FromStr for Tenant {
     type Err = InvalidTenant;
 
-    /// Up to 64 letters and digits of ASCII, and `.`, `_` and `-` behind the first, but no `..`: nothing that leads out
-    /// of a folder, or that S3, a file system or a log reads as more than itself.
+    /// Up to 64 letters and digits of ASCII, and `.`, `_` and `-` behind the first, but no `..`: nothing
+    /// that leads out of a folder, or that S3, a file system or a log reads as more than itself.
     fn from_str(text: &str) -> Result<Self, InvalidTenant> {
         let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -99,9 +99,9 @@ impl CallPart {
 
     /// Whether all requests that API Gateway applies one answer to are of one tenant.
     ///
-    /// An authorizer, and with it its cache, is of one API. Its answers are kept for each stage by itself (API
-    /// references of `FlushStageAuthorizersCache` and `ResetAuthorizersCache`), and a policy names the stage in
-    /// every statement all the same; a boolean does not. Several domains may lead to one stage.
+    /// An authorizer, and with it its cache, is of one API. Its answers are kept for each stage by itself
+    /// (API references of `FlushStageAuthorizersCache` and `ResetAuthorizersCache`), and a policy names the
+    /// stage in every statement all the same; a boolean does not. Several domains may lead to one stage.
     pub fn is_settled_by(self, key: &CacheKey, simple_responses: SimpleResponses) -> bool {
         match self {
             Self::ApiId => true,

@@ -6,8 +6,8 @@
 //!                 else: opened, once however many calls wait, and the one not used for longest is closed
 //! ```
 //!
-//! Nothing of one tenant counts for another: a bundle in use has its own keys, verified tokens, schedule and
-//! failures, and to open one holds up those alone that wait for it.
+//! Nothing of one tenant counts for another: a bundle in use has its own keys, verified tokens, schedule
+//! and failures, and to open one holds up those alone that wait for it.
 
 mod known;
 mod recent;
@@ -71,7 +71,7 @@ impl From<Reason> for Unserved {
 }
 
 impl Tenants {
-    /// Gets ready, and loads the bundle for all tenants where a claim names them. `fetcher` reads at the URI for
+    /// Gets ready, and loads the bundle for all tenants where a claim names them. `fetcher` has the URI for
     /// the bundles of tenants.
     ///
     /// # Errors
@@ -101,8 +101,8 @@ impl Tenants {
     /// Whose call it is, and the bundle for it.
     ///
     /// # Errors
-    /// [`Unserved`]: [`Reason::TenantUnknown`], [`Reason::TenantUnavailable`], [`Reason::BundleStale`], or what is
-    /// wrong with the token that names the tenant.
+    /// [`Unserved`]: [`Reason::TenantUnknown`], [`Reason::TenantUnavailable`], [`Reason::BundleStale`], or
+    /// what is wrong with the token that names the tenant.
     pub async fn get(
         self: &Arc<Self>,
         call: &Call,
@@ -141,11 +141,9 @@ impl Tenants {
             // The next call asks as if it had never been open: the tenant may be gone.
             self.known().close(tenant, &current);
         })?;
-        // The token that is judged must be the one that names the tenant, and the one that API Gateway has in its key.
+        // The token that is judged must be the one that names the tenant, and that API Gateway's key has.
         if root.is_some_and(|root| root.bundle.token_location() != serving.bundle.token_location()) {
-            error!(
-                "the bundle has the token in another place than the one of ROOT_BUNDLE_URI; nothing is decided"
-            );
+            error!("the bundle has the token in another place than the one of ROOT_BUNDLE_URI");
             return Err(Reason::TenantUnavailable);
         }
         Ok(serving)

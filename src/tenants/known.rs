@@ -133,8 +133,9 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How soon a bundle that could not be had or used is asked for again.
 const MIN_WAIT: Duration = Duration::from_secs(5);
 
-/// How many names may be asked for in vain within [`MAX_WAIT`]. Behind a wildcard domain name anybody can make
-/// names up; a thousand functions, Lambda's quota, then ask 3,333 times a second, and S3 answers 5,500 for a prefix.
+/// How many names may be asked for in vain within [`MAX_WAIT`]. Behind a wildcard domain name anybody can
+/// make names up; a thousand functions at once, Lambda's quota, then ask 3,333 times a second, and S3
+/// answers 5,500 under one prefix (Amazon S3 User Guide, "Optimizing performance").
 const MAX_SETBACKS: usize = 200;
 
 /// More tenants than one function meets in its life, in about a megabyte.
