@@ -71,12 +71,12 @@ reasons! {
     MethodOverridden, "method-overridden", Deny;
     /// The schema does not let this action apply to this principal and resource.
     RequestInvalid, "request-invalid", Deny;
+    /// There is no tenant of this name, or the call does not say whose it is.
+    TenantUnknown, "tenant-unknown", Deny;
     /// The answer would not be right for all that API Gateway's cache applies it to; see `CACHE_KEY`.
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
-    /// There is no tenant of this name, or the call does not say whose it is.
-    TenantUnknown, "tenant-unknown", Deny;
 
     /// The call carries no token.
     TokenMissing, "token-missing", Unauthorized;
