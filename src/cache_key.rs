@@ -159,7 +159,8 @@ impl CacheKey {
         matches!(self, Self::Sources(sources) if sources.iter().any(is_it))
     }
 
-    fn has_context(&self, name: &str) -> bool {
+    /// Whether it has a variable of `$context`.
+    pub(crate) fn has_context(&self, name: &str) -> bool {
         self.has(|source| matches!(source, IdentitySourceExpression::Context(known) if known == name))
     }
 }

@@ -1,5 +1,7 @@
 //! The configuration of the function. Nothing else reads the environment.
 
+mod tenancy;
+
 use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Display;
@@ -15,17 +17,21 @@ use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
 use crate::source::current::Conditions;
+use crate::tenant::Tenancy;
 
 /// How the function is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the bundle is (`BUNDLE_URI`).
+    /// Where the bundle is (`BUNDLE_URI`), or with `{tenant}` in it those of all tenants.
     pub bundle_uri: BundleUri,
     /// The bundle that serves if that cannot be loaded at the start, a file of the package
     /// (`BUNDLE_FALLBACK_URI`). `None`: then the function does not start.
     pub fallback_uri: Option<BundleUri>,
     /// A candidate bundle that decides as well, without effect (`SHADOW_BUNDLE_URI`). `None`: there is none.
     pub shadow_uri: Option<BundleUri>,
+    /// Whose call it is, where each tenant has a bundle (`TENANT_FROM`, `ROOT_BUNDLE_URI` and `MAX_TENANTS`).
+    /// `None`: one bundle answers all calls.
+    pub tenancy: Option<Tenancy>,
     /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
     /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,
     /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
@@ -123,6 +129,8 @@ impl Config {
         });
         let shadow_uri =
             lookup("SHADOW_BUNDLE_URI").and_then(|value| problems.parse("SHADOW_BUNDLE_URI", &value));
+        let tenancy =
+            tenancy::read(&lookup, &mut problems, bundle_uri.as_ref(), cache_key.as_ref(), simple_responses);
         let public_keys: Option<PublicKeys> =
             lookup("BUNDLE_PUBLIC_KEYS").and_then(|value| problems.parse("BUNDLE_PUBLIC_KEYS", &value));
         let min_revision = problems.number("BUNDLE_MIN_REVISION", &lookup, 0);
@@ -139,6 +147,7 @@ impl Config {
                 bundle_uri,
                 fallback_uri,
                 shadow_uri,
+                tenancy,
                 conditions: Conditions {
                     development_keys,
                     public_keys,
@@ -269,7 +278,7 @@ const MAX_SECONDS: u64 = 365 * 24 * 3600;
 mod tests {
     use super::*;
 
-    fn config(variables: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
+    pub(super) fn config(variables: &[(&str, &str)]) -> Result<Config, InvalidConfig> {
         let runtime = REQUIRED_BY_RUNTIME.map(|(name, _)| (name, "1"));
         let all = [&runtime, variables].concat();
         Config::from_lookup(|name| {

@@ -60,6 +60,12 @@ impl Grant {
         Self { statements: vec![Statement::on(Effect::Deny, vec![deniable(arn.as_str())])] }
     }
 
+    /// Denies all of the API at its stage.
+    pub fn deny_api(arn: &MethodArn) -> Self {
+        let all = format!("{}*", arn.api_prefix());
+        Self { statements: vec![Statement::on(Effect::Deny, vec![deniable(&all)])] }
+    }
+
     /// Allows what is selected of an API, and denies all else of it. `api` is the ARN of the API up
     /// to the slash behind the stage.
     pub fn of_api(api: &str, selection: &Selection) -> Self {

@@ -7,30 +7,39 @@ use serde_json::json;
 use tracing::{error, info, warn};
 
 use crate::authorize::Outcome;
-use crate::bundle::Bundle;
-use crate::cache_key::{CacheKey, Span};
+use crate::cache_key::CacheKey;
 use crate::call::Call;
 use crate::config::Config;
 use crate::decision::list;
 use crate::jwks::KeyClient;
 use crate::reason::{Reason, Status};
 use crate::response::{Response, SimpleResponses};
+use crate::serving::Serving;
 use crate::shadow::Shadow;
 use crate::source::current::Current;
 use crate::source::{Fetcher, LoadFailure};
+use crate::tenant::Tenant;
+use crate::tenants::{Tenants, Unserved};
 use crate::time::UnixTime;
+use crate::token_cache::MAX_TOKENS;
 
 /// The function, ready for events.
 #[derive(Debug)]
 pub struct Function {
-    current: Arc<Current>,
-    shadow: Option<Shadow>,
+    bundles: Bundles,
     cache_key: CacheKey,
     simple_responses: SimpleResponses,
 }
 
+/// Which bundles answer.
+#[derive(Debug)]
+enum Bundles {
+    One { current: Arc<Current>, shadow: Option<Shadow> },
+    PerTenant(Arc<Tenants>),
+}
+
 impl Function {
-    /// Loads the bundle and the keys.
+    /// Loads the bundle and the keys; those of tenants only when they are first needed.
     ///
     /// # Errors
     /// [`LoadFailure`]: without a bundle nothing can be answered.
@@ -45,33 +54,46 @@ impl Function {
     pub async fn with_fetcher(fetcher: Fetcher, config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
         let client = KeyClient::new(config.jwks_proxy.clone());
         let (fallback, conditions) = (config.fallback_uri.clone(), config.conditions.clone());
-        let current = Current::load(fetcher, fallback, conditions.clone(), client.clone(), now).await?;
-        let shadow = match config.shadow_uri.clone() {
-            Some(uri) => Shadow::load(Fetcher::of(uri).await, conditions, client, now).await,
-            None => None,
+        let cache_key = conditions.cache_key.clone();
+        let bundles = if let Some(tenancy) = &config.tenancy {
+            Bundles::PerTenant(Tenants::load(fetcher, tenancy, conditions, client, now).await?)
+        } else {
+            let current =
+                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now).await?;
+            let shadow = match config.shadow_uri.clone() {
+                Some(uri) => Shadow::load(Fetcher::of(uri).await, conditions, client, now).await,
+                None => None,
+            };
+            current.serving().report_uncacheable(&cache_key);
+            Bundles::One { current, shadow }
         };
-        let cache_key = config.conditions.cache_key.clone();
-        report_uncacheable(&current.serving().bundle, &cache_key);
-        Ok(Self { current, shadow, cache_key, simple_responses: config.simple_responses })
+        Ok(Self { bundles, cache_key, simple_responses: config.simple_responses })
     }
 
-    /// The bundle in use.
-    pub fn current(&self) -> &Current {
-        &self.current
+    /// The bundle in use. `None`: each tenant has one of its own.
+    pub fn current(&self) -> Option<&Current> {
+        match &self.bundles {
+            Bundles::One { current, .. } => Some(current),
+            Bundles::PerTenant(_) => None,
+        }
     }
 
     /// Answers an event, given as JSON. It never fails: a fault is an answer too.
     pub async fn answer(&self, event: &str, now: UnixTime) -> Answer {
         let call = match Call::from_json(event) {
             Ok(call) => call,
-            Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string()),
+            Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string(), None),
         };
-        let serving = match self.current.get(now).await {
-            Ok(serving) => serving,
-            Err(reason) => return Answer::refused(reason, ""),
+        let (tenant, serving) = match self.serving(&call, now).await {
+            Ok(found) => found,
+            Err(Unserved { reason, tenant }) if reason.status() == Status::Deny => {
+                let response = Response::denied(&call, reason, self.simple_responses);
+                return Answer::denied(reason, response, tenant.as_ref());
+            }
+            Err(Unserved { reason, tenant }) => return Answer::refused(reason, "", tenant.as_ref()),
         };
         let decided = serving.decide(&call, &self.cache_key, now).await;
-        if let Some(shadow) = &self.shadow {
+        if let Bundles::One { shadow: Some(shadow), .. } = &self.bundles {
             shadow.compare(&call, &decided, &self.cache_key, now).await;
         }
         match decided {
@@ -79,9 +101,20 @@ impl Function {
                 let revision = serving.bundle.revision();
                 let write = || Response::new(&outcome, revision, self.simple_responses);
                 let response = outcome.response.get_or_init(write).clone();
-                Answer::decided(outcome, response, revision)
+                Answer::decided(outcome, response, revision, tenant.as_ref())
             }
-            Err(reason) => Answer::refused(reason, ""),
+            Err(reason) => Answer::refused(reason, "", tenant.as_ref()),
+        }
+    }
+
+    /// The bundle for a call, and the tenant whose it is.
+    async fn serving(&self, call: &Call, now: UnixTime) -> Result<(Option<Tenant>, Arc<Serving>), Unserved> {
+        match &self.bundles {
+            Bundles::One { current, .. } => Ok((None, current.get(now).await?)),
+            Bundles::PerTenant(tenants) => {
+                let (tenant, serving) = tenants.get(call, now).await?;
+                Ok((Some(tenant), serving))
+            }
         }
     }
 }
@@ -91,6 +124,8 @@ impl Function {
 pub enum Answer {
     /// A decision.
     Decided(Arc<Outcome>, Response),
+    /// None, since there is no tenant to decide for: 403.
+    Denied(Reason, Response),
     /// None: 401 or 500.
     Refused(Reason),
 }
@@ -100,7 +135,7 @@ impl Answer {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Decided(outcome, _) => outcome.decision.reason,
-            Self::Refused(reason) => *reason,
+            Self::Denied(reason, _) | Self::Refused(reason) => *reason,
         }
     }
 
@@ -113,7 +148,7 @@ impl Answer {
     pub fn into_response(self) -> Result<Response, Diagnostic> {
         let reason = self.reason();
         match self {
-            Self::Decided(_, response) => Ok(response),
+            Self::Decided(_, response) | Self::Denied(_, response) => Ok(response),
             Self::Refused(_) if reason.status() == Status::Unauthorized => Err(Diagnostic {
                 error_type: UNAUTHORIZED.to_owned(),
                 error_message: UNAUTHORIZED.to_owned(),
@@ -125,10 +160,11 @@ impl Answer {
         }
     }
 
-    fn decided(outcome: Arc<Outcome>, response: Response, revision: u64) -> Self {
+    fn decided(outcome: Arc<Outcome>, response: Response, revision: u64, tenant: Option<&Tenant>) -> Self {
         let Outcome { decision, principal, route, resource, dropped, .. } = &*outcome;
         info!(
             reason = decision.reason.code(),
+            tenant = tenant.map(Tenant::as_str),
             %principal,
             action = route.as_ref().map(|route| route.action.to_string()),
             policies = list(&decision.policies),
@@ -141,29 +177,19 @@ impl Answer {
         Self::Decided(outcome, response)
     }
 
+    fn denied(reason: Reason, response: Response, tenant: Option<&Tenant>) -> Self {
+        warn!(reason = reason.code(), tenant = tenant.map(Tenant::as_str), "denied");
+        Self::Denied(reason, response)
+    }
+
     /// `detail` is for the log; like the reason it must say nothing of the token.
-    fn refused(reason: Reason, detail: &str) -> Self {
+    fn refused(reason: Reason, detail: &str, tenant: Option<&Tenant>) -> Self {
+        let tenant = tenant.map(Tenant::as_str);
         match reason.status() {
-            Status::Fault => error!(reason = reason.code(), detail, "fault"),
-            _ => warn!(reason = reason.code(), detail, "refused"),
+            Status::Fault => error!(reason = reason.code(), tenant, detail, "fault"),
+            _ => warn!(reason = reason.code(), tenant, detail, "refused"),
         }
         Self::Refused(reason)
-    }
-}
-
-/// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
-/// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
-fn report_uncacheable(bundle: &Bundle, cache_key: &CacheKey) {
-    for (index, route) in bundle.routes().routes().iter().enumerate() {
-        let reads = bundle.reads(index).into_iter().flatten();
-        let beyond: Vec<String> = cache_key.lacking(reads, route).map(ToString::to_string).collect();
-        if !beyond.is_empty() {
-            let reason = Reason::NotCacheable.code();
-            warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
-        }
-    }
-    if bundle.separation().is_none() && cache_key.span() != Span::Method {
-        warn!(%cache_key, "the routes cannot be told apart: each answer allows one method and path alone");
     }
 }
 

@@ -20,7 +20,8 @@
 //! [`token::verify`] is step 2 and [`authorize`](authorize::authorize) steps 3 to 6, as functions of
 //! their arguments; clock, keys and bundle are given to them. A [`cache_key`] says what API Gateway keeps the answer under, and
 //! so for what it has to be right. [`source`] gives the bundle in use and replaces it under the running function;
-//! [`serving`] is a bundle with what was gathered for it, and [`shadow`] one that is only compared. [`reason`] has the closed set of codes that say how any request ended.
+//! [`serving`] is a bundle with what was gathered for it, and [`shadow`] one that is only compared. Where each
+//! [`tenant`] has a bundle of its own, [`tenants`] gives that of the call. [`reason`] has the closed set of codes that say how any request ended.
 //!
 //! # Words
 //! *Principal*, *action*, *resource* and *context* are Cedar's: who, does what, to what, and under
@@ -46,6 +47,7 @@ pub mod response;
 pub mod route;
 pub mod slice;
 pub mod store;
+pub mod tenant;
 pub mod time;
 pub mod token;
 pub mod token_cache;
@@ -58,3 +60,4 @@ pub mod lambda;
 pub mod serving;
 pub mod shadow;
 pub mod source;
+pub mod tenants;

@@ -71,6 +71,8 @@ reasons! {
     MethodOverridden, "method-overridden", Deny;
     /// The schema does not let this action apply to this principal and resource.
     RequestInvalid, "request-invalid", Deny;
+    /// There is no tenant of this name, or the call does not say whose it is.
+    TenantUnknown, "tenant-unknown", Deny;
     /// The answer would not be right for all that API Gateway's cache applies it to; see `CACHE_KEY`.
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
@@ -113,6 +115,8 @@ reasons! {
     BundleStale, "bundle-stale", Fault;
     /// No keys of the identity source could be had, so no token of it can be verified.
     KeysUnavailable, "keys-unavailable", Fault;
+    /// The bundle of the tenant could not be had, or cannot be used.
+    TenantUnavailable, "tenant-unavailable", Fault;
 }
 
 impl fmt::Display for Reason {

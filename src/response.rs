@@ -11,10 +11,10 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authorize::{Breadth, Outcome};
-use crate::call::Api;
+use crate::call::{Api, Call};
 use crate::decision::list;
 use crate::grant::Grant;
-use crate::reason::Status;
+use crate::reason::{Reason, Status};
 
 /// What the function answers, as JSON in the shape that API Gateway expects: an IAM policy, which every kind
 /// of API takes, or a boolean for HTTP APIs with payload format 2.0 and simple responses enabled.
@@ -77,6 +77,27 @@ impl Response {
             return Self(text.into());
         }
     }
+
+    /// Denies a call of which no token was verified and on which no policy decided.
+    ///
+    /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could
+    /// allow, out of the cache too.
+    pub fn denied(call: &Call, reason: Reason, simple_responses: SimpleResponses) -> Self {
+        let context = [("decision", "deny".into()), ("reason", reason.code().into())].into();
+        let form = match is_simple(call.api(), simple_responses) {
+            true => Form::Simple { is_authorized: false, context: &context },
+            false => Form::Policy {
+                principal_id: UNKNOWN,
+                policy_document: PolicyDocument {
+                    version: VERSION,
+                    statement: &Grant::deny_api(call.method_arn()),
+                },
+                context: &context,
+                usage_identifier_key: None,
+            },
+        };
+        Self(form.text().into())
+    }
 }
 
 fn write(
@@ -85,22 +106,29 @@ fn write(
     context: &BTreeMap<&str, Value>,
     simple_responses: SimpleResponses,
 ) -> Box<RawValue> {
-    let form = match (outcome.api, simple_responses) {
-        (Api::HttpV2, SimpleResponses::Enabled) => {
-            Form::Simple { is_authorized: outcome.decision.reason.status() == Status::Allow, context }
-        }
-        (api, _) => {
-            let has_usage_plans = matches!(api, Api::RestRequest | Api::RestToken);
-            Form::Policy {
-                principal_id: principal,
-                policy_document: PolicyDocument { version: VERSION, statement: &outcome.grant },
-                context,
-                usage_identifier_key: outcome.usage_identifier_key.as_deref().filter(|_| has_usage_plans),
-            }
-        }
+    if is_simple(outcome.api, simple_responses) {
+        let is_authorized = outcome.decision.reason.status() == Status::Allow;
+        return Form::Simple { is_authorized, context }.text();
+    }
+    let has_usage_plans = matches!(outcome.api, Api::RestRequest | Api::RestToken);
+    let form = Form::Policy {
+        principal_id: principal,
+        policy_document: PolicyDocument { version: VERSION, statement: &outcome.grant },
+        context,
+        usage_identifier_key: outcome.usage_identifier_key.as_deref().filter(|_| has_usage_plans),
     };
-    // Every part of it has a form in JSON. Were it otherwise, API Gateway answers `null` with 500.
-    to_raw_value(&form).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    form.text()
+}
+
+fn is_simple(api: Api, simple_responses: SimpleResponses) -> bool {
+    (api, simple_responses) == (Api::HttpV2, SimpleResponses::Enabled)
+}
+
+impl Form<'_> {
+    fn text(&self) -> Box<RawValue> {
+        // Every part of it has a form in JSON. Were it otherwise, API Gateway answers `null` with 500.
+        to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
 }
 
 fn as_it_is<S: Serializer>(text: &Arc<RawValue>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -132,6 +160,9 @@ fn context<'a>(outcome: &'a Outcome, principal: &str, revision: u64) -> BTreeMap
 pub const RESERVED_CONTEXT: [&str; 6] = ["action", "decision", POLICIES, "principal", "reason", "revision"];
 
 const POLICIES: &str = "policies";
+
+/// The principal of a call that says nothing of one: API Gateway takes no empty one.
+const UNKNOWN: &str = "unknown";
 
 /// The version of IAM's policy language; anything older has no policy variables.
 const VERSION: &str = "2012-10-17";

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use tracing::warn;
+
 use crate::authorize::{Outcome, authorize};
 use crate::bundle::Bundle;
-use crate::cache_key::CacheKey;
+use crate::cache_key::{CacheKey, Span};
 use crate::call::Call;
 use crate::jwks::KeyCache;
 use crate::reason::Reason;
@@ -24,9 +26,9 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Puts a bundle into use.
-    pub fn new(bundle: Bundle, keys: KeyCache) -> Self {
-        Self { bundle, keys, tokens: TokenCache::default() }
+    /// Puts a bundle into use, with room for so many verified tokens.
+    pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize) -> Self {
+        Self { bundle, keys, tokens: TokenCache::new(max_tokens) }
     }
 
     /// Decides on a call, for a cache with this key.
@@ -43,8 +45,27 @@ impl Serving {
         authorize(call, &self.bundle, &token, cache_key, &remembered)
     }
 
+    /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
+    /// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
+    pub(crate) fn report_uncacheable(&self, cache_key: &CacheKey) {
+        for (index, route) in self.bundle.routes().routes().iter().enumerate() {
+            let reads = self.bundle.reads(index).into_iter().flatten();
+            let beyond: Vec<String> = cache_key.lacking(reads, route).map(ToString::to_string).collect();
+            if !beyond.is_empty() {
+                let reason = Reason::NotCacheable.code();
+                warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
+            }
+        }
+        if self.bundle.separation().is_none() && cache_key.span() != Span::Method {
+            warn!(%cache_key, "the routes cannot be told apart: each answer allows one method and path alone");
+        }
+    }
+
     /// Verifies the token of a call, if need be with keys that are fetched for it.
-    async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
+    ///
+    /// # Errors
+    /// What is wrong with the token, or that there are no keys.
+    pub(crate) async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let hash = TokenHash::of(bearer);

@@ -19,6 +19,7 @@ use crate::reason::Reason;
 use crate::source::Fetcher;
 use crate::source::current::{Conditions, Current};
 use crate::time::UnixTime;
+use crate::token_cache::MAX_TOKENS;
 
 /// A candidate bundle.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Shadow {
         let uri = fetcher.uri().clone();
         // A candidate may well be older than what is in force, or lower than what may be.
         let conditions = Conditions { min_revision: 0, ..conditions };
-        match Current::load(fetcher, None, conditions, client, now).await {
+        match Current::load(fetcher, None, conditions, MAX_TOKENS, client, now).await {
             Ok(current) => Some(Self { current, rests_until: Mutex::new(now) }),
             Err(failure) => {
                 warn!(code = failure.code(), %failure, %uri, "shadow bundle not loaded; nothing is compared");

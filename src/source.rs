@@ -5,13 +5,14 @@ pub mod directory;
 pub mod s3;
 mod schedule;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, io};
 
 use crate::bundle::{self, Bundle, CannotBuild, InvalidArchive, InvalidBundle, Trust, lines};
 use crate::store::Store;
 use crate::store::finding::{Finding, Severity};
+use crate::tenant::InvalidTenantUri;
 use directory::UnreadableDirectory;
 use s3::{Read, S3Failure};
 
@@ -65,6 +66,14 @@ impl Fetcher {
     /// Reads with this client, if it is in S3.
     pub fn with_s3(uri: BundleUri, s3: s3::Reader) -> Self {
         Self { uri, s3: Some(s3) }
+    }
+
+    /// Reads elsewhere, over the same connection if it is in S3 too.
+    pub async fn at(&self, uri: BundleUri) -> Self {
+        match (&uri, &self.s3) {
+            (BundleUri::S3 { .. }, None) => Self::of(uri).await,
+            (_, s3) => Self { uri, s3: s3.clone() },
+        }
     }
 
     /// Where it reads.
@@ -195,6 +204,9 @@ pub enum LoadFailure {
     /// S3 did not give it.
     #[error(transparent)]
     S3(#[from] S3Failure),
+    /// There is no place in the URI for the name of a tenant.
+    #[error("the URI of the bundles {0}")]
+    TenantUri(#[from] InvalidTenantUri),
     /// The file system did not give it.
     #[error(transparent)]
     Unreadable(#[from] UnreadableDirectory),
@@ -209,9 +221,23 @@ impl LoadFailure {
             Self::InvalidBundle(invalid) => invalid.code(),
             Self::RevisionTooLow { .. } => "bundle-revision-too-low",
             Self::S3(failure) => failure.code(),
+            Self::TenantUri(_) => "bundle-uri-invalid",
             Self::Unreadable(_) => "bundle-unreadable",
             Self::UntrustedIdentitySource(_) => "identity-source-untrusted",
             Self::CacheKeyWithoutToken(_) => "cache-key-without-token",
+        }
+    }
+
+    /// Whether it is certain that there is no bundle at the URI. That of a bucket that does not exist is not.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::S3(S3Failure::Refused { status: Some(404), cause, .. }) => {
+                !cause.starts_with(NO_SUCH_BUCKET)
+            }
+            Self::Unreadable(UnreadableDirectory::Io { source, .. }) => {
+                source.kind() == io::ErrorKind::NotFound
+            }
+            _ => false,
         }
     }
 }
@@ -224,6 +250,9 @@ impl From<InvalidArchive> for LoadFailure {
 
 /// How often a cold start tries to read: what Lambda gives it allows for that.
 pub(crate) const COLD_ATTEMPTS: u32 = 3;
+
+/// The setup is wrong, whatever the key (Amazon S3 API Reference, "Error responses").
+const NO_SUCH_BUCKET: &str = "NoSuchBucket";
 
 /// A directory does not change under a running function.
 const DIRECTORY_TAG: &str = "directory";

@@ -56,13 +56,12 @@ impl KnownToken {
     }
 }
 
-impl Default for TokenCache {
-    fn default() -> Self {
-        Self { entries: Cache::new(CAPACITY) }
-    }
-}
-
 impl TokenCache {
+    /// Room for so many tokens.
+    pub fn new(max_tokens: usize) -> Self {
+        Self { entries: Cache::new(max_tokens) }
+    }
+
     /// The token of this hash, if it was verified with keys that are still in use.
     pub fn get(
         &self,
@@ -91,4 +90,4 @@ impl TokenCache {
 
 /// An instance answers one call at a time, so this is more than the callers it sees within the
 /// life of their tokens; at three kilobytes each, and a grant of up to six, it is below five megabytes.
-const CAPACITY: usize = 500;
+pub const MAX_TOKENS: usize = 500;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use super::schedule::{Need, Schedule};
 use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
@@ -78,6 +78,7 @@ impl Conditions {
 pub struct Current {
     fetcher: Fetcher,
     conditions: Conditions,
+    max_tokens: usize,
     client: KeyClient,
     /// None of these is ever held across an await.
     serving: Mutex<Arc<Serving>>,
@@ -97,7 +98,7 @@ struct Seen {
 }
 
 impl Current {
-    /// Loads the bundle, or where that fails the one of the package.
+    /// Loads the bundle, or where that fails the one of the package. So many verified tokens are kept with it.
     ///
     /// # Errors
     /// Why there is none.
@@ -105,6 +106,7 @@ impl Current {
         fetcher: Fetcher,
         fallback: Option<BundleUri>,
         conditions: Conditions,
+        max_tokens: usize,
         client: KeyClient,
         now: UnixTime,
     ) -> Result<Arc<Self>, LoadFailure> {
@@ -135,8 +137,9 @@ impl Current {
         Ok(Arc::new(Self {
             fetcher,
             conditions,
+            max_tokens,
             client,
-            serving: Mutex::new(Arc::new(Serving::new(bundle, keys))),
+            serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens))),
             schedule: Mutex::new(schedule),
             seen: Mutex::new(Seen { etag, ..Seen::default() }),
             under_way: Mutex::default(),
@@ -187,7 +190,9 @@ impl Current {
                 return;
             }
             Some(look) if !look.is_finished() => look,
-            _ if lock(&self.schedule).begin(now) => tokio::spawn(Arc::clone(self).look(now)),
+            _ if lock(&self.schedule).begin(now) => {
+                tokio::spawn(Arc::clone(self).look(now).in_current_span())
+            }
             _ => return,
         };
         if timeout(budget, &mut look).await.is_err() {
@@ -228,7 +233,7 @@ impl Current {
                 let (development_keys, client) = (self.conditions.development_keys, self.client.clone());
                 let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
                 let (revision, before) = (bundle.revision(), old.bundle.revision());
-                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys));
+                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens));
                 lock(&self.schedule).confirmed(now);
                 info!(revision, before, "bundle refreshed");
             }

@@ -64,6 +64,7 @@ impl InProcess {
             bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
             fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
             shadow_uri: None,
+            tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
                 public_keys: setup.public_keys.cloned(),
@@ -120,7 +121,7 @@ fn a_new_revision_is_in_force_within_the_interval_and_one_request_is_all_it_take
     // Unchanged: a conditional request, with no body.
     function.settle(121, |_| s3.requests() == 3);
     assert_eq!((function.call(121), s3.requests()), (Ok(2), 3));
-    assert_eq!(function.function.current().last_failure(), None);
+    assert_eq!(function.function.current().unwrap().last_failure(), None);
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn whatever_is_wrong_at_a_refresh_the_last_good_bundle_serves_and_the_next_good_
         s3.put(BUCKET, KEY, bytes.unwrap_or_else(|| build(edition(revision + 1))));
         s3.fault(fault);
         now += 61;
-        function.settle(now, |function| function.function.current().last_failure() == Some(code));
+        function.settle(now, |function| function.function.current().unwrap().last_failure() == Some(code));
         requests += 1;
         assert_eq!((function.call(now), s3.requests()), (Ok(revision), requests), "{code}");
         // Tried again only after a while, and an object that is known to be bad is not read again.

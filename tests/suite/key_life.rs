@@ -32,6 +32,7 @@ impl InProcess {
             bundle_uri: store.uri().parse().unwrap(),
             fallback_uri: None,
             shadow_uri: None,
+            tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Refuse,
                 public_keys: None,

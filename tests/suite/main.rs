@@ -67,6 +67,9 @@ mod slices;
 // Broken policy stores and what is said of them.
 #[cfg(test)]
 mod stores;
+// Bundles of tenants: whose call it is, and what one tenant is to another.
+#[cfg(test)]
+mod tenants;
 // What `check` says of SAM and CloudFormation templates.
 #[cfg(test)]
 mod templates;

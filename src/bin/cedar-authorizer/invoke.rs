@@ -77,6 +77,7 @@ impl Invoke {
             bundle_uri: BundleUri::File(absolute),
             fallback_uri: None,
             shadow_uri: None,
+            tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
                 public_keys: None,

@@ -62,6 +62,7 @@ impl S3 {
         let shelf = Arc::new(Shelf {
             objects: Mutex::default(),
             fault: Mutex::new(S3Fault::None),
+            get_faults: Mutex::default(),
             put_faults: Mutex::default(),
             meeting: Mutex::default(),
             requests: AtomicUsize::new(0),
@@ -124,6 +125,11 @@ impl S3 {
         *self.shelf.fault.lock().unwrap() = fault;
     }
 
+    /// Holds for the GETs of a key from the next one on, in the place of what holds for all, until another one is set.
+    pub fn fault_get(&self, key: &str, fault: S3Fault) {
+        self.shelf.get_faults.lock().unwrap().insert(key.to_owned(), fault);
+    }
+
     /// Holds for the PUTs of a key from the next one on, until another one is set.
     pub fn fault_put(&self, key: &str, fault: S3Fault) {
         self.shelf.put_faults.lock().unwrap().insert(key.to_owned(), fault);
@@ -150,6 +156,7 @@ struct Shelf {
     /// By `bucket/key`, oldest version first, never empty.
     objects: Mutex<HashMap<String, Vec<Version>>>,
     fault: Mutex<S3Fault>,
+    get_faults: Mutex<HashMap<String, S3Fault>>,
     put_faults: Mutex<HashMap<String, S3Fault>>,
     meeting: Mutex<Option<Meeting>>,
     requests: AtomicUsize,
@@ -212,7 +219,8 @@ async fn get_object(
     if !is_signed(&headers) {
         return failure(StatusCode::FORBIDDEN, "AccessDenied");
     }
-    let fault = *shelf.fault.lock().unwrap();
+    let of_key = shelf.get_faults.lock().unwrap().get(&key).copied();
+    let fault = of_key.unwrap_or_else(|| *shelf.fault.lock().unwrap());
     match fault {
         S3Fault::None | S3Fault::Truncated | S3Fault::AnswerLost => {}
         S3Fault::Forbidden => return failure(StatusCode::FORBIDDEN, "AccessDenied"),
