@@ -10,7 +10,8 @@ pub mod publish;
 mod refusal;
 mod settings;
 mod signature;
-#[cfg(all(test, feature = "cli"))]
+#[cfg(feature = "cli")]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
