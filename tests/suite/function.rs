@@ -30,6 +30,12 @@ fn effect(answer: Answer) -> String {
     }
 }
 
+/// Cargo hands it to rustc as well as to the build of AWS-LC.
+#[test]
+fn the_function_is_built_without_the_jitter_of_the_cpu() {
+    assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see .cargo/config.toml");
+}
+
 #[test]
 fn the_bundle_comes_from_s3_with_one_request() {
     let s3 = S3::start();
