@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn an_error_has_a_code_and_a_message() {
         let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>\
-                    <Message>User: a is not\n authorized &amp;lt; &quot;b&quot;</Message><HostId>x</HostId></Error>";
+                    <Message>User: a is not\n authorized &amp;lt; &quot;b&quot; &apos;c&apos; &lt;d&gt;</Message><HostId>x</HostId></Error>";
         let error = S3Error::parse(body).unwrap();
         assert_eq!(
             (error.code.as_str(), error.message.as_str()),
-            ("AccessDenied", "User: a is not authorized &lt; \"b\"")
+            ("AccessDenied", "User: a is not authorized &lt; \"b\" 'c' <d>")
         );
     }
 
