@@ -49,7 +49,7 @@ impl Config {
     /// # Errors
     /// All that is wrong with it, at once.
     pub fn from_env() -> Result<Self, InvalidConfig> {
-        Self::from_lookup(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+        Self::from_lookup(variable)
     }
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidConfig> {
@@ -188,6 +188,11 @@ impl TrustedPool {
             && source.issuers().iter().all(|issuer| self.user_pool.issuers().contains(issuer));
         is_of_pool && covers_clients
     }
+}
+
+/// A variable of the environment.
+pub fn variable(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Where the runtime reports a failed init to; see the Lambda Runtime API.

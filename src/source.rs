@@ -10,11 +10,12 @@ use std::str::FromStr;
 use std::{fmt, io};
 
 use crate::bundle::{self, Bundle, CannotBuild, InvalidArchive, InvalidBundle, Trust, lines};
+use crate::config;
 use crate::store::Store;
 use crate::store::finding::{Finding, Severity};
 use crate::tenant::InvalidTenantUri;
 use directory::UnreadableDirectory;
-use s3::{Read, S3Failure};
+use s3::{InvalidSettings, Read, S3Failure};
 
 /// Where a bundle is: the value of `BUNDLE_URI`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +51,15 @@ impl BundleUri {
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     uri: BundleUri,
-    s3: Option<s3::Reader>,
+    /// `None`: it is a file.
+    s3: Option<Result<s3::Reader, InvalidSettings>>,
 }
 
 impl Fetcher {
-    /// Gets ready to read.
+    /// Gets ready to read, as the environment says.
     pub async fn of(uri: BundleUri) -> Self {
         let s3 = match &uri {
-            BundleUri::S3 { .. } => Some(s3::Reader::connect().await),
+            BundleUri::S3 { .. } => Some(s3::Settings::from_lookup(config::variable).map(s3::Reader::new)),
             BundleUri::File(_) => None,
         };
         Self { uri, s3 }
@@ -65,7 +67,7 @@ impl Fetcher {
 
     /// Reads with this client, if it is in S3.
     pub fn with_s3(uri: BundleUri, s3: s3::Reader) -> Self {
-        Self { uri, s3: Some(s3) }
+        Self { uri, s3: Some(Ok(s3)) }
     }
 
     /// Reads elsewhere, over the same connection if it is in S3 too.
@@ -102,7 +104,8 @@ impl Fetcher {
                 }
                 Ok(Read::New { bytes: directory::read_bundle(path)?, etag: Some(tag) })
             }
-            (BundleUri::S3 { bucket, key, version_id }, Some(s3)) => {
+            (BundleUri::S3 { .. }, Some(Err(invalid))) => Err(S3Failure::from(invalid.clone()).into()),
+            (BundleUri::S3 { bucket, key, version_id }, Some(Ok(s3))) => {
                 Ok(s3.read(bucket, key, version_id.as_deref(), etag, attempts).await?)
             }
             (BundleUri::S3 { .. }, None) => Err(LoadFailure::Unreadable(UnreadableDirectory::Changed)),
@@ -141,6 +144,11 @@ impl FromStr for BundleUri {
         };
         let is_bucket_byte =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        // A URL cannot have these, so no client could be sure of what it gets.
+        let is_dots = |segment| segment == "." || segment == "..";
+        if key.split('/').any(is_dots) {
+            return Err(InvalidBundleUri);
+        }
         if bucket.is_empty() || !bucket.bytes().all(is_bucket_byte) || key.is_empty() || key.contains('?') {
             return Err(InvalidBundleUri);
         }
@@ -286,6 +294,8 @@ mod tests {
             "s3://Bucket/key",
             "s3://bucket/key?versionId=",
             "s3://bucket/key?versionID=1",
+            "s3://bucket/a/../key",
+            "s3://bucket/.",
         ] {
             assert_eq!(text.parse::<BundleUri>(), Err(InvalidBundleUri), "{text}");
         }

@@ -197,10 +197,10 @@ impl Tenants {
 }
 
 /// How long a call waits for the bundle of its tenant. An HTTP API waits ten seconds in all.
-const BUDGET: Duration = Duration::from_secs(5);
+const BUDGET: Duration = Duration::from_secs(3);
 
 /// Shared out among the bundles that may be open: below fifty megabytes.
-const MAX_TOKENS_OF_ALL: usize = 5_000;
+const MAX_TOKENS_OF_ALL: usize = 2_000;
 
 /// Of a tenant, however many there are: a page of a web application makes several calls with one token.
 const MIN_TOKENS: usize = 10;

@@ -1,22 +1,39 @@
 //! Bundles in S3.
+//!
+//! The function needs one request of S3, a conditional GET. It is signed by the crate of the AWS SDK and
+//! sent by the HTTP client that fetches keys; the SDK itself would double the function and its cold start
+//! (`docs/decisions.md`).
 
+mod endpoint;
 #[cfg(feature = "cli")]
 pub mod publish;
+mod refusal;
+mod settings;
+mod signature;
+#[cfg(feature = "cli")]
+#[cfg(test)]
+mod tests;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use aws_config::BehaviorVersion;
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata};
-use aws_sdk_s3::primitives::ByteStreamError;
+use aws_lc_rs::rand;
+use reqwest::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
 
 use crate::bundle::MAX_BUNDLE_BYTES;
+use refusal::Refusal;
+pub use settings::{InvalidSettings, Settings};
+pub use signature::NotSigned;
 
 /// Reads bundles, over one connection as long as that lasts.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    client: Client,
+    settings: Arc<Settings>,
+    /// Set up when it is first needed, since that reads the certificates of the system.
+    client: Arc<OnceCell<Client>>,
 }
 
 /// What is there.
@@ -34,20 +51,9 @@ pub enum Read {
 }
 
 impl Reader {
-    /// With endpoint, region and credentials as every AWS SDK finds them.
-    pub async fn connect() -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
-        let config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await;
-        Self { client: Client::new(&config) }
-    }
-
-    /// With a client of one's own.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// With endpoint, region and credentials as they are set.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings), client: Arc::default() }
     }
 
     /// Reads an object, if it is not the one with this entity tag. `attempts` is how often it is tried.
@@ -63,44 +69,87 @@ impl Reader {
         attempts: u32,
     ) -> Result<Read, S3Failure> {
         let uri = || format!("s3://{bucket}/{key}");
-        let request = self.client.get_object().bucket(bucket).key(key);
-        let request =
-            request.set_version_id(version_id.map(str::to_owned)).set_if_none_match(etag.map(str::to_owned));
-        let retries = aws_sdk_s3::config::Builder::new()
-            .retry_config(aws_sdk_s3::config::retry::RetryConfig::standard().with_max_attempts(attempts));
-        let mut object = match request.customize().config_override(retries).send().await {
-            Ok(object) => object,
-            Err(error) => {
-                let status = error.raw_response().map(|response| response.status().as_u16());
-                if status == Some(304) {
-                    return Ok(Read::Unchanged);
-                }
-                return Err(S3Failure::Refused {
-                    uri: uri(),
-                    status,
-                    cause: match (error.code(), error.message()) {
-                        (Some(code), Some(message)) => format!("{code}: {message}"),
-                        _ => DisplayErrorContext(&error).to_string(),
-                    },
-                    hint: match status {
-                        // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
-                        Some(403) => "; is the bundle published, and may the function do s3:GetObject on it?",
-                        Some(404) => "; is the bundle published under this key?",
-                        _ => "",
-                    },
-                });
-            }
+        let url = self.settings.endpoint.object(bucket, key, version_id);
+        let answer = timeout(OPERATION_TIMEOUT, self.answer(&url, etag, attempts));
+        let answer = answer.await.unwrap_or(Err(Refusal::Timeout));
+        let mut response = match answer.map_err(|refusal| S3Failure::refused(uri(), refusal))? {
+            Some(response) => response,
+            None => return Ok(Read::Unchanged),
         };
-
+        let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let mut bytes = Vec::new();
-        while let Some(chunk) = object.body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|source| S3Failure::Interrupted { uri: uri(), source })?);
+        let interrupted = |source: reqwest::Error| {
+            let source = source.without_url();
+            S3Failure::Interrupted { uri: uri(), source }
+        };
+        while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
+            bytes.extend_from_slice(&chunk);
             if bytes.len() > MAX_BUNDLE_BYTES {
                 return Err(S3Failure::TooLarge { uri: uri() });
             }
         }
-        Ok(Read::New { bytes, etag: object.e_tag })
+        Ok(Read::New { bytes, etag })
     }
+
+    /// The answer to one of so many attempts, as soon as it is not worth another one. `None`: unchanged.
+    async fn answer(
+        &self,
+        url: &Url,
+        etag: Option<&str>,
+        attempts: u32,
+    ) -> Result<Option<Response>, Refusal> {
+        let mut attempt = 1;
+        loop {
+            match self.attempt(url, etag).await {
+                Err(refusal) if refusal.is_passing() && attempt < attempts => sleep(pause(attempt)).await,
+                answer => return answer,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, url: &Url, etag: Option<&str>) -> Result<Option<Response>, Refusal> {
+        let client = self.client.get_or_try_init(|| async { self.set_up() }).await?;
+        let conditions: Vec<_> = etag.map(|etag| (IF_NONE_MATCH.as_str(), etag)).into_iter().collect();
+        let signature = signature::headers_for(url, &conditions, &self.settings, SystemTime::now())?;
+        let mut request = client.get(url.clone()).header(USER_AGENT, AGENT);
+        for (name, value) in conditions {
+            request = request.header(name, value);
+        }
+        for (name, value) in signature {
+            request = request.header(name, value);
+        }
+        let response = request.send().await?;
+        match response.status() {
+            StatusCode::OK => Ok(Some(response)),
+            StatusCode::NOT_MODIFIED => Ok(None),
+            _ => Err(Refusal::read(response).await),
+        }
+    }
+
+    fn set_up(&self) -> Result<Client, Refusal> {
+        let builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT);
+        let builder = match self.settings.endpoint.has_tls() {
+            true => builder,
+            // It has no use for the certificates of the system: such an endpoint is another S3, nearby.
+            false => builder.tls_certs_only([]),
+        };
+        Ok(builder.build()?)
+    }
+}
+
+/// A random part of a second, of two and so on: those who failed together do not come again together
+/// (AWS SDKs and Tools Reference Guide, "Retry behavior").
+fn pause(attempt: u32) -> Duration {
+    let mut part = [0];
+    // Without random numbers all come at once, which is no reason not to try.
+    let _ = rand::fill(&mut part);
+    let longest = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
+    longest * u32::from(part[0]) / u32::from(u8::MAX)
 }
 
 /// Why S3 did not give a bundle.
@@ -112,7 +161,7 @@ pub enum S3Failure {
         /// The object.
         uri: String,
         /// How it broke off.
-        source: ByteStreamError,
+        source: reqwest::Error,
     },
     /// No answer, or one that says no.
     #[error("cannot read `{uri}`: {cause}{hint}")]
@@ -126,6 +175,9 @@ pub enum S3Failure {
         /// What to look at.
         hint: &'static str,
     },
+    /// The environment lacks something.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     /// More than a bundle may be.
     #[error("`{uri}` is larger than a bundle may be, {MAX_BUNDLE_BYTES} bytes")]
     TooLarge {
@@ -141,14 +193,30 @@ impl S3Failure {
             Self::Interrupted { .. } => "bundle-interrupted",
             Self::Refused { status: Some(403), .. } => "bundle-denied",
             Self::Refused { status: Some(404), .. } => "bundle-missing",
-            Self::Refused { .. } => "bundle-unreachable",
+            Self::Refused { .. } | Self::Settings(_) => "bundle-unreachable",
             Self::TooLarge { .. } => "bundle-too-large",
         }
+    }
+
+    fn refused(uri: String, refusal: Refusal) -> Self {
+        let status = refusal.status();
+        let hint = match status {
+            // S3 answers so if the bucket is in another region.
+            Some(301) => "; is the function in the region of the bucket?",
+            // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
+            Some(403) => "; is the bundle published, and may the function do s3:GetObject on it?",
+            Some(404) => "; is the bundle published under this key?",
+            _ => "",
+        };
+        Self::Refused { uri, status, cause: refusal.to_string(), hint }
     }
 }
 
 /// Lambda gives the init phase ten seconds (Lambda Developer Guide, "Lambda execution
-/// environment"); three attempts of the SDK and some room fit.
+/// environment"); three attempts and some room fit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(2500);
+/// For an answer to begin, and for each part of it to follow.
+const READ_TIMEOUT: Duration = Duration::from_millis(2500);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+const AGENT: &str = concat!("cedar-authorizer/", env!("CARGO_PKG_VERSION"));

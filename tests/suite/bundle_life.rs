@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::{Client, Config as S3Config};
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, Trust};
 use cedar_authorizer::cache_key::CacheKey;
@@ -51,15 +49,13 @@ struct Setup<'a> {
 
 impl InProcess {
     fn start(s3: &S3, setup: &Setup) -> Result<Self, LoadFailure> {
-        let client = Client::from_conf(
-            S3Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .endpoint_url(s3.endpoint())
-                .region(Region::new("us-east-1"))
-                .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-                .force_path_style(true)
-                .build(),
-        );
+        let variable = |name: &str| match name {
+            "AWS_REGION" => Some("us-east-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            "AWS_ENDPOINT_URL_S3" => Some(s3.endpoint()),
+            _ => None,
+        };
+        let settings = s3::Settings::from_lookup(variable).unwrap();
         let config = Config {
             bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
             fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
@@ -78,7 +74,7 @@ impl InProcess {
             simple_responses: SimpleResponses::Disabled,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3::Reader::new(client));
+        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3::Reader::new(settings));
         let function = runtime.block_on(Function::with_fetcher(fetcher, &config, at(0)))?;
         Ok(Self { runtime, function, token: token("alice", json!({})) })
     }

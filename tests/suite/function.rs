@@ -30,6 +30,12 @@ fn effect(answer: Answer) -> String {
     }
 }
 
+/// Cargo hands it to rustc as well as to the build of AWS-LC.
+#[test]
+fn the_function_is_built_without_the_jitter_of_the_cpu() {
+    assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see .cargo/config.toml");
+}
+
 #[test]
 fn the_bundle_comes_from_s3_with_one_request() {
     let s3 = S3::start();
@@ -61,6 +67,7 @@ fn init_fails_with_the_reason_when_s3_does_not_give_the_bundle() {
     for (fault, message) in [
         (S3Fault::Forbidden, "AccessDenied"),
         (S3Fault::NotFound, "NoSuchKey"),
+        (S3Fault::Region("eu-central-1"), "is the function in the region of the bucket?"),
         (S3Fault::InternalError, "InternalError"),
         (S3Fault::Reset, "cannot read `s3://bundles/shop/petstore.bundle`"),
         (S3Fault::Truncated, "cannot read `s3://bundles/shop/petstore.bundle` to its end"),
@@ -71,6 +78,13 @@ fn init_fails_with_the_reason_when_s3_does_not_give_the_bundle() {
         let error = start_from_s3(&s3, "").unwrap_err();
         assert!(error.contains(message), "{message}: {error}");
     }
+}
+
+#[test]
+fn init_fails_with_the_names_of_what_is_missing_for_s3() {
+    let error = start(&[("BUNDLE_URI", "s3://bundles/key"), ("AWS_ACCESS_KEY_ID", ""), ("AWS_REGION", "")]);
+    let error = error.err().unwrap();
+    assert!(error.contains("AWS_REGION is not set, AWS_ACCESS_KEY_ID is not set"), "{error}");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Bundles of tenants: whose call it is, what one tenant is to another, and what an unknown one costs.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_s3::{Client, Config as S3Config};
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
 use cedar_authorizer::bundle::{self, DevelopmentKeys, Edition};
 use cedar_authorizer::cache_key::CacheKey;
@@ -131,15 +130,13 @@ impl InProcess {
     }
 
     fn start_at(uri: &str, s3: &S3, setup: &Setup) -> Result<Self, LoadFailure> {
-        let client = Client::from_conf(
-            S3Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .endpoint_url(s3.endpoint())
-                .region(Region::new("us-east-1"))
-                .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-                .force_path_style(true)
-                .build(),
-        );
+        let variable = |name: &str| match name {
+            "AWS_REGION" => Some("us-east-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            "AWS_ENDPOINT_URL_S3" => Some(s3.endpoint()),
+            _ => None,
+        };
+        let settings = s3::Settings::from_lookup(variable).unwrap();
         let config = Config {
             bundle_uri: uri.parse().unwrap(),
             fallback_uri: None,
@@ -158,7 +155,7 @@ impl InProcess {
             simple_responses: setup.simple_responses,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3::Reader::new(client));
+        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3::Reader::new(settings));
         let function = runtime.block_on(Function::with_fetcher(fetcher, &config, at(0)))?;
         Ok(Self { runtime, function })
     }
@@ -518,12 +515,19 @@ fn a_call_does_not_wait_for_ever_and_the_opening_goes_on_in_later_ones() {
     let s3 = S3::start();
     let provider = Provider::new("a");
     s3.put(BUCKET, &key("a"), provider.bundle(1));
-    s3.fault_get(&key("a"), S3Fault::Slow(Duration::from_secs(6)));
+    // The first attempt is given up after 2.5 seconds, and the second one is answered after the 3 of a call.
+    s3.fault_get(&key("a"), S3Fault::Hang);
     let function = InProcess::start(&s3, &Setup::new(CallPart::Stage));
     let event = front_page("a", &provider.token(json!({})));
-    assert_eq!(function.call(event.clone(), 1), (Reason::TenantUnavailable, None));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(2));
+            s3.fault_get(&key("a"), S3Fault::Slow(Duration::from_millis(1_500)));
+        });
+        assert_eq!(function.call(event.clone(), 1), (Reason::TenantUnavailable, None));
+    });
     assert_eq!(function.call(event, 6), (ALLOWED, Some(1)));
-    assert_eq!(s3.requests(), 1);
+    assert_eq!(s3.requests(), 2);
 }
 
 #[test]
