@@ -1,10 +1,11 @@
 //! One request, from call to outcome.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use cedar_policy::EntityUid;
+use cedar_policy::{Context, EntityUid};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -15,6 +16,7 @@ use crate::decision::{Decision, Subject};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
+use crate::projection::Record;
 use crate::reason::{Reason, Status};
 use crate::remembered::{Remembered, Whole};
 use crate::resource::Resource;
@@ -114,7 +116,8 @@ pub fn authorize(
         let (principal, dropped) = principal::from_token(token, source, bundle.projection())?;
         Ok((Subject::new(bundle, principal)?, dropped))
     });
-    let caller = Caller { call, bundle, token, source, cache_key, remembered, subject };
+    let caller =
+        Caller { call, bundle, token, source, cache_key, remembered, subject, contexts: RefCell::default() };
 
     // 3. May they?
     let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
@@ -176,6 +179,8 @@ struct Caller<'a> {
     cache_key: &'a CacheKey,
     remembered: &'a Remembered,
     subject: &'a Result<(Subject, usize), Reason>,
+    /// Those that are the same for all routes, by their shapes.
+    contexts: RefCell<Vec<(Record, (Context, usize))>>,
 }
 
 /// A resource, and the parameters of the path that it was made from.
@@ -217,9 +222,25 @@ impl Caller<'_> {
             token: self.token,
             source: self.source,
         };
-        let (context, of_context) = context::build(inputs, self.bundle.projection())?;
+        let (context, of_context) = self.context(inputs)?;
         let decision = subject.decide(self.bundle, &route.action, resource, context)?;
         Ok((decision, of_principal + of_context))
+    }
+
+    /// The context of a request. One that is the same for all routes is made once.
+    fn context(&self, inputs: context::Inputs<'_>) -> Result<(Context, usize), Reason> {
+        let projection = self.bundle.projection();
+        let shape = projection.context(&inputs.route.action);
+        let Some(shape) = shape.filter(|shape| context::is_of_token_alone(shape)) else {
+            return context::build(inputs, projection);
+        };
+        let mut made = self.contexts.borrow_mut();
+        if let Some((_, context)) = made.iter().find(|(of_shape, _)| *of_shape == *shape) {
+            return Ok(context.clone());
+        }
+        let context = context::build(inputs, projection)?;
+        made.push((shape.into_owned(), context.clone()));
+        Ok(context)
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
@@ -295,7 +316,9 @@ impl Caller<'_> {
             if self.cache_key.lacking(reads, route).next().is_some() {
                 return None;
             }
-            let decided = self.evaluate(route, reads, some_resource(route, self.bundle));
+            let known = self.remembered.with_api(self.call, |of_api| of_api.decisions.get(&index).cloned());
+            let decide = || self.evaluate(route, reads, some_resource(route, self.bundle));
+            let decided = known.map_or_else(decide, Ok);
             decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow).then_some(index)
         };
         let allowed = routes.iter().enumerate().filter_map(is_allowed);

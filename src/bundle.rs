@@ -7,7 +7,7 @@ pub mod signature;
 #[cfg(feature = "cli")]
 mod survey;
 pub(crate) mod table;
-mod text;
+pub(crate) mod text;
 
 use std::collections::{BTreeSet, HashMap};
 

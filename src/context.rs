@@ -64,6 +64,12 @@ pub(crate) fn keep_what_is_read(shape: &mut Record, reads: &BTreeSet<&Input>) {
     }
 }
 
+/// Whether a context of this shape has the token alone in it, so that it is the same for every route and call.
+pub fn is_of_token_alone(shape: &Record) -> bool {
+    let is_empty = |name: &str| shape.record(name).is_some_and(|record| record.attributes().next().is_none());
+    shape.attributes().all(|(name, _)| name == TOKEN || (name == HTTP && is_empty(name)))
+}
+
 type Values = HashMap<String, RestrictedExpression>;
 
 /// Makes the context of a request. The count is that of values which were of another type than

@@ -15,6 +15,7 @@ use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, PolicySet, Slo
 use quick_cache::sync::Cache;
 
 use crate::bundle::table::{Table, Unreadable, entity_key};
+use crate::bundle::text::uid;
 use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
 
 /// All policies of a bundle, by their scopes.
@@ -22,7 +23,11 @@ use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
 pub struct PolicyIndex {
     policies: Table,
     index: Table,
+    /// Where the policies are filed that name nothing.
+    others: Option<usize>,
     parsed: Arc<Cache<u32, Arc<Parsed>>>,
+    /// Where the policies of an action or a resource are filed. `None`: no policy names it.
+    places: Arc<Cache<(&'static str, EntityUid), Option<u32>>>,
     /// Slices as Cedar takes them: callers of the same groups have the same.
     sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
 }
@@ -74,7 +79,8 @@ impl PolicyIndex {
     pub(crate) fn open(policies: &[u8], index: &[u8]) -> Result<Self, Unreadable> {
         let (policies, index) = (Table::open(policies)?, Table::open(index)?);
         let (parsed, sets) = (Arc::new(Cache::new(CAPACITY)), Arc::new(Cache::new(SETS)));
-        Ok(Self { policies, index, parsed, sets })
+        let others = index.position(OTHERS);
+        Ok(Self { policies, index, others, parsed, places: Arc::new(Cache::new(CAPACITY)), sets })
     }
 
     /// The policies whose scopes these principals (one and all that it is in) can match, by their actions.
@@ -84,16 +90,30 @@ impl PolicyIndex {
     pub fn for_principal(&self, principals: &[EntityUid]) -> Result<ForPrincipal, Unreadable> {
         let mut by_action: HashMap<u32, Vec<u32>> = HashMap::new();
         for uid in principals {
-            for (action, policy) in self.filed(&entity_key(PRINCIPAL, uid))? {
-                by_action.entry(action).or_default().push(policy);
+            if let Some(row) = self.index.position(&entity_key(PRINCIPAL, uid)) {
+                for (action, policy) in self.filed(row)? {
+                    by_action.entry(action).or_default().push(policy);
+                }
             }
         }
         Ok(ForPrincipal { by_action })
     }
 
-    /// The policies at a place, each with an action that its scope names.
-    fn filed(&self, place: &[u8]) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
-        let (numbers, rest) = self.index.get(place).unwrap_or_default().as_chunks::<NUMBER>();
+    fn place(&self, prefix: &'static str, uid: &EntityUid) -> Result<Option<u32>, Unreadable> {
+        let key = (prefix, uid.clone());
+        if let Some(known) = self.places.get(&key) {
+            return Ok(known);
+        }
+        let row = self.index.position(&entity_key(prefix, uid));
+        let row = row.map(u32::try_from).transpose().map_err(|_| Unreadable)?;
+        self.places.insert(key, row);
+        Ok(row)
+    }
+
+    /// The policies at a place, given by its row, each with an action that its scope names.
+    fn filed(&self, row: usize) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
+        let (_, filed) = self.index.row(row).ok_or(Unreadable)?;
+        let (numbers, rest) = filed.as_chunks::<NUMBER>();
         let (pairs, odd) = numbers.as_chunks::<2>();
         let read =
             |[action, policy]: &[[u8; NUMBER]; 2]| (u32::from_le_bytes(*action), u32::from_le_bytes(*policy));
@@ -114,21 +134,24 @@ impl PolicyIndex {
         actions: &[EntityUid],
         resources: &[EntityUid],
     ) -> Result<Vec<u32>, Unreadable> {
-        let mut slice: Vec<u32> = self.filed(OTHERS)?.map(|(_, policy)| policy).collect();
+        let mut slice: Vec<u32> = Vec::new();
+        if let Some(row) = self.others {
+            slice.extend(self.filed(row)?.map(|(_, policy)| policy));
+        }
         let mut numbers = vec![ANY_ACTION];
         for action in actions {
-            let place = entity_key(ACTION, action);
             // An action that no policy names has no row.
-            if let Some(row) = self.index.position(&place) {
-                numbers.push(u32::try_from(row).map_err(|_| Unreadable)?);
-                slice.extend(self.filed(&place)?.map(|(_, policy)| policy));
+            if let Some(row) = self.place(ACTION, action)? {
+                numbers.push(row);
+                slice.extend(self.filed(row as usize)?.map(|(_, policy)| policy));
             }
         }
         slice.extend(numbers.iter().filter_map(|action| principal.by_action.get(action)).flatten());
         for resource in resources {
-            let place = entity_key(RESOURCE, resource);
-            let filed = self.filed(&place)?;
-            slice.extend(filed.filter(|(action, _)| numbers.contains(action)).map(|(_, policy)| policy));
+            if let Some(row) = self.place(RESOURCE, resource)? {
+                let filed = self.filed(row as usize)?;
+                slice.extend(filed.filter(|(action, _)| numbers.contains(action)).map(|(_, policy)| policy));
+            }
         }
         slice.sort_unstable();
         slice.dedup();
@@ -196,13 +219,13 @@ impl PolicyIndex {
         let (id, text) = self.policies.row(usize::try_from(number).ok()?)?;
         let (id, text) = (PolicyId::new(str::from_utf8(id).ok()?), str::from_utf8(text).ok()?);
         if text.starts_with('[') {
-            let (template, principal, resource): (String, Option<String>, Option<String>) =
+            let (template, principal, resource): (String, Option<uid::Pair>, Option<uid::Pair>) =
                 serde_json::from_str(text).ok()?;
             let template = self.policies.position(template.as_bytes())?;
             let mut values = HashMap::new();
             for (slot, uid) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
                 if let Some(uid) = uid {
-                    values.insert(slot, uid.parse().ok()?);
+                    values.insert(slot, uid::of_pair(&uid)?);
                 }
             }
             // A link leads to a template, never to another link, which could go on forever.

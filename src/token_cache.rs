@@ -88,6 +88,6 @@ impl TokenCache {
     }
 }
 
-/// An instance answers one call at a time, so this is more than the callers it sees within the
-/// life of their tokens; at three kilobytes each, and a grant of up to six, it is below five megabytes.
-pub const MAX_TOKENS: usize = 500;
+/// An instance answers one call at a time, and API Gateway's cache most of them, so this is more than the callers it
+/// sees within minutes; at up to twenty kilobytes each, with all that is remembered, it is below four megabytes.
+pub const MAX_TOKENS: usize = 200;

@@ -50,7 +50,7 @@ pub(super) fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 4], Can
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Outline {
     /// The resource of every route that does not make its own.
-    #[serde(with = "text")]
+    #[serde(with = "text::uid")]
     pub(super) resource: EntityUid,
     pub(super) token_type: Option<TokenType>,
     pub(super) token_location: TokenLocation,
@@ -58,7 +58,7 @@ pub(super) struct Outline {
     pub(super) backend_claims: Vec<String>,
     pub(super) usage_identifier_claim: Option<String>,
     /// The entities of the store that policies name in their conditions.
-    #[serde(with = "text::list")]
+    #[serde(with = "text::uid::list")]
     pub(super) named_entities: Vec<EntityUid>,
     /// Whether there is a schema, which says what is read of a token and of a call.
     has_schema: bool,
@@ -74,7 +74,7 @@ pub(super) struct Outline {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ActionOutline {
-    #[serde(with = "text")]
+    #[serde(with = "text::uid")]
     action: EntityUid,
     /// What of its context is read.
     context: Option<Record>,

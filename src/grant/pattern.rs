@@ -6,6 +6,7 @@
 //! as many slashes, it cannot have one. What it matches beyond that are *deeper* paths alone.
 
 use std::fmt;
+use std::str::Chars;
 
 /// A pattern of paths, between slashes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,30 +97,31 @@ impl fmt::Display for Pattern {
 
 /// Whether an IAM pattern matches a text.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
     // The one place to come back to: a later `*` makes an earlier one irrelevant.
-    let (mut at, mut matched, mut star): (usize, usize, Option<(usize, usize)>) = (0, 0, None);
-    while let Some(character) = text.get(matched) {
-        match pattern.get(at) {
+    let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let (mut pattern_rest, mut text_rest) = (pattern.clone(), text.clone());
+        let Some(character) = text_rest.next() else {
+            return pattern.all(|rest| rest == '*');
+        };
+        match pattern_rest.next() {
             Some('*') => {
-                star = Some((at + 1, matched));
-                at += 1;
+                star = Some((pattern_rest.clone(), text.clone()));
+                pattern = pattern_rest;
             }
-            Some(wanted) if *wanted == '?' || wanted == character => {
-                at += 1;
-                matched += 1;
+            Some(wanted) if wanted == '?' || wanted == character => {
+                (pattern, text) = (pattern_rest, text_rest)
             }
-            _ => match star {
+            _ => match &mut star {
                 Some((after, from)) => {
-                    star = Some((after, from + 1));
-                    at = after;
-                    matched = from + 1;
+                    from.next();
+                    (pattern, text) = (after.clone(), from.clone());
                 }
                 None => return false,
             },
         }
     }
-    pattern.iter().skip(at).all(|rest| *rest == '*')
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! {"effect":"permit", ...}                        a policy or template in Cedar's JSON form
-//! ["template", "T::\"principal\"", null]          a template link with the entities of its two slots
+//! ["template", ["T", "principal"], null]          a template link with the entities of its two slots
 //! permit (principal, action, resource) ...        Cedar's own syntax, where JSON would lose something
 //! ```
 //!
@@ -33,6 +33,7 @@ use cedar_policy::{
 use serde_json::{Value, json};
 
 use crate::bundle::table::{Table, entity_key};
+use crate::bundle::text::uid;
 use crate::bundle::{CannotBuild, InvalidArchive};
 
 /// Of a policy whose scope names no action.
@@ -119,7 +120,7 @@ fn key(id: &PolicyId) -> Vec<u8> {
 
 fn written(policy: &Policy) -> Option<String> {
     if let (Some(template), Some(values)) = (policy.template_id(), policy.template_links()) {
-        let value = |slot: SlotId| values.get(&slot).map(EntityUid::to_string);
+        let value = |slot: SlotId| values.get(&slot).map(uid::pair);
         let template: &str = template.as_ref();
         return Some(json!([template, value(SlotId::principal()), value(SlotId::resource())]).to_string());
     }
