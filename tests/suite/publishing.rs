@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cedar_authorizer::bundle::signature::PrivateKey;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use serde_json::{Value, json};
 
@@ -181,6 +182,21 @@ fn what_has_not_changed_is_published_only_by_force() {
     assert!(stdout(&publish(&s3, &[])).starts_with("unchanged: petstore revision 1, "));
     assert_eq!(s3.puts(), 2);
     assert_eq!(published(&s3, &["--force"])["revision"], 2);
+
+    // The same policies for a longer time, or vouched for by another key, are something else.
+    assert_eq!(published(&s3, &["--expires-in", "30"])["revision"], 3);
+    assert_eq!(published(&s3, &[])["revision"], 4);
+    let folder = tempfile::tempdir().unwrap();
+    let [a, b] = ["a", "b"].map(|name| {
+        let key = folder.path().join(name);
+        fs::write(&key, PrivateKey::generate().unwrap().to_pem().unwrap().as_bytes()).unwrap();
+        key.to_str().unwrap().to_owned()
+    });
+    for (key, revision) in [(&a, 5), (&b, 6)] {
+        assert_eq!(published(&s3, &["--sign-key", key])["revision"], revision);
+        assert_eq!(published(&s3, &["--sign-key", key])["status"], "unchanged");
+    }
+    assert_eq!(published(&s3, &["--sign-key", &a, "--sign-key", &b])["revision"], 7);
 }
 
 #[test]

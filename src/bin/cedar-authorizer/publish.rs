@@ -1,5 +1,6 @@
 //! `publish`: a new revision of the bundle in S3.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +118,10 @@ impl Publish {
         let changes = Changes::between(old, &bundle).map_err(Failure::invalid)?;
         let report = Report { args: &self, shelf: &shelf, previous, bundle: &bundle, old, changes };
 
-        if old.is_some() && report.changes.is_empty() && !self.force {
+        let is_same = report.changes.is_empty()
+            && old.is_some_and(|old| old.manifest().not_after == bundle.manifest().not_after)
+            && object.as_ref().is_some_and(|object| signers(&object.bytes) == signers(&bytes));
+        if is_same && !self.force {
             report.print(previous.unwrap_or_default(), Outcome::Unchanged)?;
         } else if self.dry_run {
             report.print(revision, Outcome::WouldPublish)?;
@@ -191,6 +195,16 @@ fn from_history(runtime: &Runtime, shelf: &Shelf, revision: u64) -> Result<(Stor
     let files = bundle::unpack(&object.bytes).map_err(|error| invalid(&error))?;
     let store = Store::open(&files).map_err(|_| invalid(&"the policy store in the bundle is invalid"))?;
     Ok((store, files))
+}
+
+/// The ids of the keys that a bundle says it is signed with.
+fn signers(bytes: &[u8]) -> BTreeSet<String> {
+    let signatures = bundle::survey(bytes).signatures;
+    signatures
+        .iter()
+        .flat_map(|signatures| signatures.unverified_key_ids())
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// What came of it.
