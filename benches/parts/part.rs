@@ -161,8 +161,7 @@ fn answer(is_seen: bool) -> Box<dyn FnMut()> {
     let function = runtime.block_on(Function::init(&config, now())).unwrap();
     let mut tokens = tokens();
     if is_seen {
-        let seen = tokens.pop().unwrap();
-        tokens.fill(seen);
+        tokens.fill(some_token());
     }
     let mut events = tokens.into_iter().map(|token| events::token(&token, ROUTE).into_bytes());
     Box::new(move || {
