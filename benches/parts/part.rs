@@ -1,0 +1,232 @@
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cedar_authorizer::authorize::{Outcome, Remembered, authorize};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use cedar_authorizer::cache_key::CacheKey;
+use cedar_authorizer::call::Call;
+use cedar_authorizer::config::Config;
+use cedar_authorizer::lambda::Function;
+use cedar_authorizer::response::{Response, SimpleResponses};
+use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::bearer::Bearer;
+use cedar_authorizer::token::key_set::{KeySet, KeySets};
+use cedar_authorizer::token::{self, VerifiedToken};
+use cedar_authorizer::token_cache::{KnownToken, TokenCache};
+use serde_json::{Value, json};
+use tokio::runtime;
+
+use crate::callgrind::counted_by_callgrind;
+use crate::world::store::Shape;
+use crate::world::{ISSUED_AT, bundle_file, events, root, target, tokens};
+
+/// What is counted.
+pub struct Part {
+    pub name: &'static str,
+    /// How many calls are counted: the more, the less it matters how the hash maps of this run lie.
+    pub calls: u64,
+    shape: Shape,
+    cache_key: &'static str,
+    /// Makes ready for calls, and gives one that can be made again and again.
+    ready: fn() -> Box<dyn FnMut()>,
+}
+
+pub const PARTS: [Part; 19] = [
+    Part::new("event-token", FEW, || of_event(&events::token(&some_token(), ROUTE))),
+    Part::new("event-rest", FEW, || of_event(&sample("rest-get-pets-allow.json"))),
+    Part::new("event-http2", FEW, || of_event(&sample("http2-get-pet-allow.json"))),
+    Part::new("token-rs256", FEW, || {
+        let (bundle, keys, token) = (bundle(), keys(), some_token());
+        Box::new(move || drop(black_box(verify(&token, &bundle, &keys))))
+    }),
+    Part::new("token-es256", FEW, || {
+        let (bundle, keys, token) = (bundle(), keys(), es256()["token"].as_str().unwrap().to_owned());
+        Box::new(move || drop(black_box(verify(&token, &bundle, &keys))))
+    }),
+    Part::new("token-seen", FEW, seen_token),
+    Part::new("decision-12-policies", FEW, || decision("none", ROUTE)),
+    Part::new("decision-10000-policies", MANY, || decision("none", ROUTE)),
+    Part::new("decision-10000-entities", Shape::of_entities(10_000), || decision("none", "/items/i7")),
+    Part::new("grant-100-routes", Shape::of_routes(100), || decision("token", ROUTE)).heavy(),
+    Part::new("grant-1000-routes", Shape::of_routes(1000), || decision("token", ROUTE)).heavy(),
+    Part::new("response", FEW, response),
+    Part::new("bundle-12-policies", FEW, open),
+    Part::new("bundle-10000-policies", MANY, open).heavy(),
+    Part::new("answer-new-token", FEW, || answer(NEW)),
+    Part::new("answer-seen-token", FEW, || answer(SEEN)),
+    Part::new("answer-new-token-no-cache", FEW, || answer(NEW)).under("none"),
+    Part::new("answer-seen-token-no-cache", FEW, || answer(SEEN)).under("none"),
+    Part::new("answer-10000-policies", MANY, || answer(NEW)),
+];
+
+const FEW: Shape = Shape::of_policies(12);
+const MANY: Shape = Shape::of_policies(10_000);
+
+impl Part {
+    const fn new(name: &'static str, shape: Shape, ready: fn() -> Box<dyn FnMut()>) -> Self {
+        Self { name, calls: 50, shape, cache_key: "token", ready }
+    }
+
+    /// One that takes long: few calls will do.
+    const fn heavy(self) -> Self {
+        Self { calls: 5, ..self }
+    }
+
+    /// Under this `CACHE_KEY`.
+    const fn under(self, cache_key: &'static str) -> Self {
+        Self { cache_key, ..self }
+    }
+
+    /// Makes the files that the part needs, and says where they are in environment variables.
+    pub fn prepare(&self) -> Vec<(&'static str, String)> {
+        let signed = tokens::sign(0..usize::try_from(WARM_UP + self.calls).unwrap());
+        fs::create_dir_all(tokens_file().parent().unwrap()).unwrap();
+        fs::write(tokens_file(), signed.join("\n")).unwrap();
+        vec![
+            ("ALLOW_DEVELOPMENT_KEYS", "true".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "cedar-authorizer".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON".to_owned()),
+            ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9".to_owned()),
+            ("BUNDLE_URI", format!("file://{}", bundle_file(&self.shape).display())),
+            ("CACHE_KEY", self.cache_key.to_owned()),
+        ]
+    }
+
+    /// Makes the calls that are counted.
+    pub fn run(&self) {
+        token::install_crypto_provider();
+        let mut call = (self.ready)();
+        (0..WARM_UP).for_each(|_| call());
+        (0..self.calls).for_each(|_| counted_by_callgrind(&mut call));
+    }
+}
+
+fn of_event(text: &str) -> Box<dyn FnMut()> {
+    let bytes = text.as_bytes().to_vec();
+    Box::new(move || {
+        let event: Value = serde_json::from_slice(black_box(&bytes)).unwrap();
+        drop(black_box(Call::from_event(event).unwrap()));
+    })
+}
+
+fn seen_token() -> Box<dyn FnMut()> {
+    let (bundle, keys, token) = (bundle(), keys(), some_token());
+    let cache = TokenCache::default();
+    let known = KnownToken::new(verify(&token, &bundle, &keys));
+    cache.insert(Bearer::parse(&token).unwrap(), &known, &keys);
+    Box::new(move || {
+        let bearer = Bearer::parse(black_box(&token)).unwrap();
+        drop(black_box(cache.get(bearer, &keys, bundle.leeway_seconds(), now()).unwrap()));
+    })
+}
+
+/// The first call of a token, after its verification.
+fn decision(cache_key: &str, path: &str) -> Box<dyn FnMut()> {
+    let (bundle, token) = (bundle(), some_token());
+    let verified = verify(&token, &bundle, &keys());
+    let (call, cache_key) = (call(&token, path), cache_key.parse().unwrap());
+    Box::new(move || drop(black_box(decide(&call, &bundle, &verified, &cache_key))))
+}
+
+fn decide(call: &Call, bundle: &Bundle, token: &VerifiedToken, cache_key: &CacheKey) -> Outcome {
+    let outcome = authorize(call, bundle, token, cache_key, &Remembered::default()).unwrap();
+    assert_eq!(outcome.decision.reason.code(), "allowed-by-policy");
+    outcome
+}
+
+fn response() -> Box<dyn FnMut()> {
+    let (bundle, token) = (bundle(), some_token());
+    let verified = verify(&token, &bundle, &keys());
+    let outcome = decide(&call(&token, ROUTE), &bundle, &verified, &CacheKey::Token);
+    Box::new(move || {
+        let response = Response::new(black_box(&outcome), bundle.revision(), SimpleResponses::Disabled);
+        drop(black_box(serde_json::to_vec(&response).unwrap()));
+    })
+}
+
+fn open() -> Box<dyn FnMut()> {
+    let bytes = fs::read(bundle_path()).unwrap();
+    Box::new(move || drop(black_box(Bundle::open(&bytes, DevelopmentKeys::Allow).unwrap())))
+}
+
+/// All that the function does but for HTTP: the text of an event in, that of a response out, and a line in the log.
+fn answer(is_seen: bool) -> Box<dyn FnMut()> {
+    lambda_runtime::tracing::init_default_subscriber();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let config = Config::from_env().unwrap();
+    let function = runtime.block_on(Function::init(&config, now())).unwrap();
+    let mut tokens = tokens();
+    if is_seen {
+        tokens.fill(some_token());
+    }
+    let mut events = tokens.into_iter().map(|token| events::token(&token, ROUTE).into_bytes());
+    Box::new(move || {
+        let event: Value = serde_json::from_slice(&events.next().unwrap()).unwrap();
+        let response = runtime.block_on(function.answer(event, now())).into_response().unwrap();
+        drop(black_box(serde_json::to_vec(&response).unwrap()));
+    })
+}
+
+fn verify(token: &str, bundle: &Bundle, keys: &KeySets) -> VerifiedToken {
+    let bearer = Bearer::parse(black_box(token)).unwrap();
+    token::verify(bearer, bundle.identity_sources(), keys, bundle.leeway_seconds(), now()).unwrap()
+}
+
+/// The development key and one for ES256.
+fn keys() -> KeySets {
+    let text = fs::read(root().join("policies/jwks/cognito.json")).unwrap();
+    let development: Value = serde_json::from_slice(&text).unwrap();
+    let keys = json!({"keys": [development["keys"][0], es256()["jwk"]]});
+    KeySets::new(vec![vec![Arc::new(KeySet::parse(keys.to_string().as_bytes()).unwrap())]])
+}
+
+/// A token, and the public half of the key that signed it. The other half is nowhere.
+fn es256() -> Value {
+    serde_json::from_str(include_str!("../data/es256.json")).unwrap()
+}
+
+fn sample(event: &str) -> String {
+    fs::read_to_string(root().join("events").join(event)).unwrap()
+}
+
+fn call(token: &str, path: &str) -> Call {
+    Call::from_event(serde_json::from_str(&events::token(token, path)).unwrap()).unwrap()
+}
+
+fn bundle() -> Bundle {
+    Bundle::open(&fs::read(bundle_path()).unwrap(), DevelopmentKeys::Allow).unwrap()
+}
+
+fn bundle_path() -> PathBuf {
+    let uri = std::env::var("BUNDLE_URI").unwrap();
+    Path::new(uri.strip_prefix("file://").unwrap()).to_owned()
+}
+
+fn tokens() -> Vec<String> {
+    fs::read_to_string(tokens_file()).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn some_token() -> String {
+    tokens().pop().unwrap()
+}
+
+fn tokens_file() -> PathBuf {
+    target().join("benches/tokens.txt")
+}
+
+fn now() -> UnixTime {
+    UnixTime::from_seconds(ISSUED_AT + 1)
+}
+
+/// One that the caller may take.
+const ROUTE: &str = "/r0";
+
+const NEW: bool = false;
+const SEEN: bool = true;
+
+/// Enough for what is parsed once and kept.
+const WARM_UP: u64 = 3;
