@@ -33,7 +33,6 @@ use std::env;
 use std::fs;
 use std::process::{Command, ExitCode};
 
-use cedar_authorizer::token;
 use options::Options;
 use process::{Calls, Life};
 use subject::Executables;
@@ -50,7 +49,6 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    token::install_crypto_provider();
     if env::var_os(PREPARED).is_none() {
         Executables::build();
         subject::shapes(&options).iter().for_each(|shape| drop(world::bundle_file(shape)));

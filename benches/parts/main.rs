@@ -30,7 +30,6 @@ mod world;
 use std::process::ExitCode;
 
 use baseline::Baseline;
-use cedar_authorizer::token;
 use part::{PARTS, Part};
 
 fn main() -> ExitCode {
@@ -48,7 +47,6 @@ fn main() -> ExitCode {
         eprintln!("valgrind is not installed; it counts the instructions (https://valgrind.org)");
         return ExitCode::FAILURE;
     }
-    token::install_crypto_provider();
     let is_meant = |part: &&Part| {
         arguments.is_empty() || arguments.iter().any(|argument| part.name.contains(argument.as_str()))
     };

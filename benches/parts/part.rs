@@ -3,18 +3,20 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cedar_authorizer::authorize::{Outcome, Remembered, authorize};
+use cedar_authorizer::authorize::{Outcome, authorize};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::call::Call;
 use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
+use cedar_authorizer::remembered::Remembered;
 use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
 use cedar_authorizer::token::{self, VerifiedToken};
-use cedar_authorizer::token_cache::{KnownToken, TokenCache};
+use cedar_authorizer::token_cache::{KnownToken, MAX_TOKENS, TokenCache, TokenHash};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::runtime;
 
@@ -98,7 +100,6 @@ impl Part {
 
     /// Makes the calls that are counted.
     pub fn run(&self) {
-        token::install_crypto_provider();
         let mut call = (self.ready)();
         (0..WARM_UP).for_each(|_| call());
         (0..self.calls).for_each(|_| counted_by_callgrind(&mut call));
@@ -106,21 +107,19 @@ impl Part {
 }
 
 fn of_event(text: &str) -> Box<dyn FnMut()> {
-    let bytes = text.as_bytes().to_vec();
-    Box::new(move || {
-        let event: Value = serde_json::from_slice(black_box(&bytes)).unwrap();
-        drop(black_box(Call::from_event(event).unwrap()));
-    })
+    let text = text.to_owned();
+    Box::new(move || drop(black_box(Call::from_json(black_box(&text)).unwrap())))
 }
 
 fn seen_token() -> Box<dyn FnMut()> {
     let (bundle, keys, token) = (bundle(), keys(), some_token());
-    let cache = TokenCache::default();
+    let cache = TokenCache::new(MAX_TOKENS);
     let known = KnownToken::new(verify(&token, &bundle, &keys));
-    cache.insert(Bearer::parse(&token).unwrap(), &known, &keys);
+    cache.insert(TokenHash::of(Bearer::parse(&token).unwrap()), &known, &keys);
     Box::new(move || {
         let bearer = Bearer::parse(black_box(&token)).unwrap();
-        drop(black_box(cache.get(bearer, &keys, bundle.leeway_seconds(), now()).unwrap()));
+        let hash = TokenHash::of(bearer);
+        drop(black_box(cache.get(hash, &keys, bundle.leeway_seconds(), now()).unwrap()));
     })
 }
 
@@ -132,7 +131,7 @@ fn decision(cache_key: &str, path: &str) -> Box<dyn FnMut()> {
     Box::new(move || drop(black_box(decide(&call, &bundle, &verified, &cache_key))))
 }
 
-fn decide(call: &Call, bundle: &Bundle, token: &VerifiedToken, cache_key: &CacheKey) -> Outcome {
+fn decide(call: &Call, bundle: &Bundle, token: &VerifiedToken, cache_key: &CacheKey) -> Arc<Outcome> {
     let outcome = authorize(call, bundle, token, cache_key, &Remembered::default()).unwrap();
     assert_eq!(outcome.decision.reason.code(), "allowed-by-policy");
     outcome
@@ -163,10 +162,10 @@ fn answer(is_seen: bool) -> Box<dyn FnMut()> {
     if is_seen {
         tokens.fill(some_token());
     }
-    let mut events = tokens.into_iter().map(|token| events::token(&token, ROUTE).into_bytes());
+    let mut events = tokens.into_iter().map(|token| events::token(&token, ROUTE));
     Box::new(move || {
-        let event: Value = serde_json::from_slice(&events.next().unwrap()).unwrap();
-        let response = runtime.block_on(function.answer(event, now())).into_response().unwrap();
+        let event: Box<RawValue> = serde_json::from_str(&events.next().unwrap()).unwrap();
+        let response = runtime.block_on(function.answer(event.get(), now())).into_response().unwrap();
         drop(black_box(serde_json::to_vec(&response).unwrap()));
     })
 }

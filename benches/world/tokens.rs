@@ -1,8 +1,9 @@
 //! Access tokens of one caller, signed with the development key.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::store::POOL;
@@ -12,11 +13,16 @@ use super::{EXPIRES_AT, ISSUED_AT};
 pub fn sign(numbers: impl Iterator<Item = usize>) -> Vec<String> {
     let lines = DEVELOPMENT_KEY.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
     let body: String = lines.take_while(|line| !line.starts_with("-----END")).collect();
-    let key = EncodingKey::from_rsa_der(&STANDARD.decode(body).unwrap());
-    let mut header = Header::new(Algorithm::RS256);
-    header.typ = None;
-    header.kid = Some(DEVELOPMENT_KEY_ID.to_owned());
-    numbers.map(|number| jsonwebtoken::encode(&header, &claims(number), &key).unwrap()).collect()
+    let key = RsaKeyPair::from_der(&STANDARD.decode(body).unwrap()).unwrap();
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let header = encode(&json!({"alg": "RS256", "kid": DEVELOPMENT_KEY_ID}));
+    let sign = |number: usize| {
+        let signing_input = format!("{header}.{}", encode(&claims(number)));
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signing_input.as_bytes(), &mut signature).unwrap();
+        format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    };
+    numbers.map(sign).collect()
 }
 
 /// As Cognito has them. Of the groups, four are in policies.
