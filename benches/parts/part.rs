@@ -163,9 +163,10 @@ fn answer(is_seen: bool) -> Box<dyn FnMut()> {
     if is_seen {
         tokens.fill(some_token());
     }
-    let mut events = tokens.into_iter().map(|token| events::token(&token, ROUTE).into_bytes());
+    let events: Vec<String> = tokens.iter().map(|token| events::token(token, ROUTE)).collect();
+    let mut events = events.into_iter();
     Box::new(move || {
-        let event: Value = serde_json::from_slice(&events.next().unwrap()).unwrap();
+        let event: Value = serde_json::from_str(&events.next().unwrap()).unwrap();
         let response = runtime.block_on(function.answer(event, now())).into_response().unwrap();
         drop(black_box(serde_json::to_vec(&response).unwrap()));
     })
