@@ -1,3 +1,5 @@
+use std::fs;
+
 use crate::options::Options;
 use crate::process::Life;
 use crate::subject::{Kind, Subject};
@@ -7,7 +9,8 @@ pub type Lives = Vec<Life>;
 
 /// Prints what was measured: medians over the rounds, and ratios within each round.
 pub fn print(subjects: &[Subject], lives: &[Lives], options: &Options) {
-    println!("Measured {}, {} rounds.\n", std::env::var(crate::PREPARED).unwrap_or_default(), options.rounds);
+    let pinned = std::env::var(crate::PREPARED).unwrap_or_default();
+    println!("Measured {pinned} of {}, {} rounds.\n", machine(), options.rounds);
     let header = [
         "",
         "cold start, ms",
@@ -43,6 +46,13 @@ pub fn print(subjects: &[Subject], lives: &[Lives], options: &Options) {
         ]);
     }
     table(&rows, options);
+}
+
+/// The CPUs of this machine.
+fn machine() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or("an unknown machine", |(_, model)| model).to_owned()
 }
 
 /// The median of what one takes compared with the other, in the same round.

@@ -162,7 +162,8 @@ fn answer(is_seen: bool) -> Box<dyn FnMut()> {
     if is_seen {
         tokens.fill(some_token());
     }
-    let mut events = tokens.into_iter().map(|token| events::token(&token, ROUTE));
+    let events: Vec<String> = tokens.iter().map(|token| events::token(token, ROUTE)).collect();
+    let mut events = events.into_iter();
     Box::new(move || {
         let event: Box<RawValue> = serde_json::from_str(&events.next().unwrap()).unwrap();
         let response = runtime.block_on(function.answer(event.get(), now())).into_response().unwrap();
