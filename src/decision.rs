@@ -96,9 +96,11 @@ impl Subject {
             return invalid;
         }
         let is_of_api = entity.is_none() && resource == *bundle.resource();
-        let actions = bundle.entities().with_ancestors(action)?;
+        let stored = bundle.entities().get(action)?;
+        let groups = stored.iter().flat_map(|stored| &stored.ancestors);
+        let actions: Vec<EntityUid> = iter::once(action).chain(groups).cloned().collect();
         // Without a schema an action may have attributes, which a policy may ask for.
-        let is_bare = bundle.entities().get(action)?.is_none_or(|action| action.is_bare());
+        let is_bare = stored.is_none_or(|action| action.is_bare());
         // Without them nobody knows what the principal is in, and so which policies are about it.
         let Some(of_principal) = &self.entities else {
             return invalid;

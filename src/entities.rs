@@ -181,8 +181,9 @@ fn exact_json(entity: &Entity) -> Option<String> {
     (json_of(&Entity::from_json_str(&text, None).ok()?)? == json).then_some(text)
 }
 
-/// One takes some kilobytes with its attributes, so these take a few megabytes.
-const CAPACITY: usize = 1000;
+/// One takes some kilobytes with its attributes; most are actions, which have none. A grant for a thousand routes
+/// needs as many.
+const CAPACITY: usize = 2500;
 
 #[cfg(test)]
 mod tests {

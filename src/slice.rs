@@ -274,11 +274,12 @@ pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
 
 const NUMBER: usize = size_of::<u32>();
 
-/// A parsed policy takes about four kilobytes, so these take four megabytes.
-const CAPACITY: usize = 1000;
+/// A parsed policy takes about four kilobytes, so these take ten megabytes if that many are needed. A grant for a
+/// thousand routes needs as many.
+const CAPACITY: usize = 2500;
 
-/// A handful of policies each, so these take a few megabytes.
-const SETS: usize = 200;
+/// A handful of policies each, which they have copies of.
+const SETS: usize = 1250;
 
 #[cfg(test)]
 mod tests;
