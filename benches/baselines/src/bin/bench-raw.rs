@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut connection = BufReader::new(TcpStream::connect(&host)?);
     connection.get_ref().set_nodelay(true)?;
     loop {
-        let (id, event) = exchange(&mut connection, &format!("GET {API}/next HTTP/1.1\r\nHost: {host}\r\n\r\n"))?;
+        let (id, event) =
+            exchange(&mut connection, &format!("GET {API}/next HTTP/1.1\r\nHost: {host}\r\n\r\n"))?;
         let event: Value = serde_json::from_slice(&event)?;
         let bearer = event.get("authorizationToken").and_then(Value::as_str).ok_or("no token")?;
         let token = bearer.strip_prefix("Bearer ").ok_or("no scheme")?;
@@ -30,13 +31,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         key.verify_sig(input.as_bytes(), &URL_SAFE_NO_PAD.decode(signature)?)?;
         let answer = r#"{"isAuthorized":true}"#;
         let length = answer.len();
-        let head = format!("POST {API}/{id}/response HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST {API}/{id}/response HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n");
         exchange(&mut connection, &(head + answer))?;
     }
 }
 
 /// Sends a request; gives the id of an invocation and the body.
-fn exchange(connection: &mut BufReader<TcpStream>, request: &str) -> Result<(String, Vec<u8>), Box<dyn Error>> {
+fn exchange(
+    connection: &mut BufReader<TcpStream>,
+    request: &str,
+) -> Result<(String, Vec<u8>), Box<dyn Error>> {
     connection.get_mut().write_all(request.as_bytes())?;
     let (mut id, mut length) = (String::new(), 0);
     loop {
@@ -45,7 +50,9 @@ fn exchange(connection: &mut BufReader<TcpStream>, request: &str) -> Result<(Str
             return Err("the runtime API is gone".into());
         }
         match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("lambda-runtime-aws-request-id") => value.clone_into(&mut id),
+            Some((name, value)) if name.eq_ignore_ascii_case("lambda-runtime-aws-request-id") => {
+                value.clone_into(&mut id)
+            }
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse()?,
             None if line == "\r\n" => break,
             _ => {}
