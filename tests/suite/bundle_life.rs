@@ -27,7 +27,8 @@ fn at(seconds: u64) -> UnixTime {
     UnixTime::from_seconds(START + seconds)
 }
 
-fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
+/// The sample store.
+pub fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
     let files = directory::read(&sample_store()).unwrap();
     let (store, _) = Store::check(&files);
     bundle::build(&store.unwrap(), &files, edition).unwrap()
@@ -134,8 +135,8 @@ fn a_slow_s3_costs_a_call_no_more_than_its_budget() {
     assert_eq!(s3.requests(), 2);
 }
 
-/// Every way in which a bundle can be unusable, with its code.
-fn faults(signer: &PrivateKey) -> Vec<(&'static str, Vec<u8>)> {
+/// Every way in which a bundle can be unusable, with its code. `ended` is a time in the past.
+pub fn faults(signer: &PrivateKey, ended: UnixTime) -> Vec<(&'static str, Vec<u8>)> {
     let stranger = PrivateKey::generate().unwrap();
     let signed = |edition: Edition| build(edition);
     let good = || {
@@ -168,7 +169,7 @@ fn faults(signer: &PrivateKey) -> Vec<(&'static str, Vec<u8>)> {
             "bundle-expired",
             signed(Edition {
                 revision: 1000,
-                not_after: Some(at(0)),
+                not_after: Some(ended),
                 signing_keys: std::slice::from_ref(signer),
                 ..Edition::default()
             }),
@@ -181,7 +182,7 @@ fn faults(signer: &PrivateKey) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// What S3 can do, with the code, and how many requests a cold start makes of it.
-const FAULTS_OF_S3: [(S3Fault, &str, usize); 5] = [
+pub const FAULTS_OF_S3: [(S3Fault, &str, usize); 5] = [
     (S3Fault::Forbidden, "bundle-denied", 1),
     (S3Fault::NotFound, "bundle-missing", 1),
     (S3Fault::InternalError, "bundle-unreachable", 3),
@@ -201,7 +202,7 @@ fn whatever_is_wrong_at_a_refresh_the_last_good_bundle_serves_and_the_next_good_
     let function = InProcess::start(&s3, &setup).unwrap();
     let (mut now, mut revision, mut requests) = (0, 2, 1);
 
-    let bundles = faults(&signer).into_iter().map(|(code, bytes)| (S3Fault::None, code, Some(bytes)));
+    let bundles = faults(&signer, at(0)).into_iter().map(|(code, bytes)| (S3Fault::None, code, Some(bytes)));
     let of_s3 = FAULTS_OF_S3.into_iter().map(|(fault, code, _)| (fault, code, None));
     for (fault, code, bytes) in bundles.chain(of_s3) {
         s3.put(BUCKET, KEY, bytes.unwrap_or_else(|| build(edition(revision + 1))));
@@ -236,7 +237,8 @@ fn whatever_is_wrong_at_a_cold_start_has_a_code_and_the_fallback_serves_if_there
     let file = folder.path().join("fallback.bundle");
     std::fs::write(&file, build(edition(5))).unwrap();
 
-    let bundles = faults(&signer).into_iter().map(|(code, bytes)| (S3Fault::None, code, 1, Some(bytes)));
+    let bundles =
+        faults(&signer, at(0)).into_iter().map(|(code, bytes)| (S3Fault::None, code, 1, Some(bytes)));
     let of_s3 = FAULTS_OF_S3.into_iter().map(|(fault, code, requests)| (fault, code, requests, None));
     for (fault, code, requests, bytes) in bundles.chain(of_s3) {
         let s3 = S3::start();
