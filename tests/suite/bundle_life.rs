@@ -322,6 +322,8 @@ fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
     for call in 1..=calls {
         let now = at(call * 6);
         if call.is_multiple_of(100) {
+            // The loopback S3 is in this process as well, and keeps every version of an object.
+            s3.remove(BUCKET, KEY);
             s3.put(BUCKET, KEY, bundle(1 + call / 100));
         }
         s3.fault(if s3.requests() % 7 == 6 { S3Fault::Reset } else { S3Fault::None });
@@ -344,7 +346,7 @@ fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
     assert!(seen >= calls / 100 - 1, "{seen}");
     if calls >= 100_000 {
         let grown = resident_kb().unwrap() - resident.unwrap();
-        assert!(grown < 4096, "{grown} kB in the second half");
+        assert!(grown < 1024, "{grown} kB in the second half");
     }
 }
 
