@@ -78,7 +78,8 @@ pub enum Breadth {
 /// Gateway keeps the answer under; `remembered` belongs to this token and bundle.
 ///
 /// # Errors
-/// A reason only where the token is of another bundle. Every other doubt is a denial.
+/// A reason only where the token is of another bundle, or a part of the bundle that the decision needs cannot be
+/// read ([`Reason::BundleUnreadable`]). Every other doubt is a denial.
 pub fn authorize(
     call: &Call,
     bundle: &Bundle,

@@ -11,7 +11,7 @@ use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
 use cedar_authorizer::source::current::Conditions;
-use cedar_authorizer::source::{Fetcher, LoadFailure, directory, s3};
+use cedar_authorizer::source::{Fetcher, LoadFailure, directory};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
@@ -50,13 +50,6 @@ struct Setup<'a> {
 
 impl InProcess {
     fn start(s3: &S3, setup: &Setup) -> Result<Self, LoadFailure> {
-        let variable = |name: &str| match name {
-            "AWS_REGION" => Some("us-east-1".to_owned()),
-            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
-            "AWS_ENDPOINT_URL_S3" => Some(s3.endpoint()),
-            _ => None,
-        };
-        let settings = s3::Settings::from_lookup(variable).unwrap();
         let config = Config {
             bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
             fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
@@ -75,7 +68,7 @@ impl InProcess {
             simple_responses: SimpleResponses::Disabled,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3::Reader::new(settings));
+        let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3.reader());
         let function = runtime.block_on(Function::with_fetcher(fetcher, &config, at(0)))?;
         Ok(Self { runtime, function, token: token("alice", json!({})) })
     }

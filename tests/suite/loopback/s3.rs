@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use cedar_authorizer::source::s3::{Reader, Settings};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Barrier;
 
@@ -88,6 +89,17 @@ impl S3 {
         let id = version.id.clone();
         versions.push(version);
         id
+    }
+
+    /// Reads from it, as the function does.
+    pub fn reader(&self) -> Reader {
+        let variable = |name: &str| match name {
+            "AWS_REGION" => Some("us-east-1".to_owned()),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => Some("test".to_owned()),
+            "AWS_ENDPOINT_URL_S3" => Some(self.endpoint()),
+            _ => None,
+        };
+        Reader::new(Settings::from_lookup(variable).unwrap())
     }
 
     /// The current version of an object: its bytes, and the headers that came with its PUT.
