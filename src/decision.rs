@@ -1,6 +1,7 @@
 //! The decision: what the policies say about a request.
 
 use std::iter;
+use std::sync::OnceLock;
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
@@ -11,7 +12,7 @@ use crate::bundle::{Bundle, Unreadable};
 use crate::entities::reachable;
 use crate::reason::Reason;
 use crate::resource::Resource;
-use crate::slice::{ForPrincipal, with_ancestors};
+use crate::slice::{ForPrincipal, Slice};
 
 /// What the policies say, and which of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +37,11 @@ impl Decision {
 pub struct Subject {
     principal: Entity,
     policies: ForPrincipal,
-    /// The entities of a request for an action without groups on the resource of the API.
-    entities: Option<Entities>,
+    /// Whether it is in itself, by way of what it is in. Cedar takes no such entities.
+    is_circular: bool,
+    /// The entities of a request for an action without groups on the resource of the API, once a condition could
+    /// ask for them. `None`: Cedar does not take them.
+    entities: OnceLock<Result<Option<Entities>, Unreadable>>,
 }
 
 impl Subject {
@@ -46,17 +50,19 @@ impl Subject {
     /// # Errors
     /// [`Unreadable`].
     pub fn new(bundle: &Bundle, principal: Entity) -> Result<Self, Unreadable> {
-        let roots = bundle.named_entities().iter().chain([bundle.resource()]).cloned();
-        let found = reachable(bundle.entities(), vec![principal.clone()], roots)?;
-        // The store's entities were checked against the schema when it was opened.
-        let entities = Entities::from_entities(found, None).ok();
-        let uid = principal.uid();
-        let principals = match &entities {
-            Some(entities) => with_ancestors(entities, &uid),
-            None => vec![uid],
-        };
-        let policies = bundle.policy_index().for_principal(&principals)?;
-        Ok(Self { principal, policies, entities })
+        let (uid, _, parents) = principal.clone().into_inner();
+        let mut ancestors: Vec<EntityUid> = Vec::new();
+        for parent in parents {
+            for uid in bundle.entities().with_ancestors(&parent)? {
+                if !ancestors.contains(&uid) {
+                    ancestors.push(uid);
+                }
+            }
+        }
+        let is_circular = ancestors.contains(&uid);
+        let all: Vec<EntityUid> = iter::once(uid).chain(ancestors).collect();
+        let policies = bundle.policy_index().for_principal(&all)?;
+        Ok(Self { principal, policies, is_circular, entities: OnceLock::new() })
     }
 
     /// Whether any policy could allow an action on a resource: a quick no for most routes of an API. The bundle is
@@ -70,9 +76,8 @@ impl Subject {
         action: &EntityUid,
         resource: &EntityUid,
     ) -> Result<bool, Unreadable> {
-        let (entities, index) = (bundle.entities(), bundle.policy_index());
-        let (actions, resources) = (entities.with_ancestors(action)?, entities.with_ancestors(resource)?);
-        index.has_permit(&index.slice(&self.policies, &actions, &resources)?)
+        let slice = bundle.policy_index().slice(&self.policies, action, resource, bundle.entities())?;
+        Ok(slice.may_be_allowed())
     }
 
     /// Evaluates the policies of the bundle, which is that of [`Subject::new`].
@@ -92,82 +97,107 @@ impl Subject {
     ) -> Result<Decision, Unreadable> {
         let invalid = Ok(Decision::deny(Reason::RequestInvalid));
         let Resource { uid: resource, entity } = resource;
-        if !bundle.may_request(self.principal.uid().type_name(), action, resource.type_name()) {
+        let principal = self.principal.uid();
+        if self.is_circular || !bundle.may_request(principal.type_name(), action, resource.type_name()) {
             return invalid;
         }
-        let is_of_api = entity.is_none() && resource == *bundle.resource();
-        let stored = bundle.entities().get(action)?;
-        let groups = stored.iter().flat_map(|stored| &stored.ancestors);
-        let actions: Vec<EntityUid> = iter::once(action).chain(groups).cloned().collect();
-        // Without a schema an action may have attributes, which a policy may ask for.
-        let is_bare = stored.is_none_or(|action| action.is_bare());
-        // Without them nobody knows what the principal is in, and so which policies are about it.
-        let Some(of_principal) = &self.entities else {
-            return invalid;
-        };
+        let index = bundle.policy_index();
+        let Slice { permits, forbids, conditional, .. } =
+            index.slice(&self.policies, action, &resource, bundle.entities())?;
+        let mut applying = Applying { permits, forbids, ..Applying::default() };
+        if conditional.is_empty() {
+            return Ok(applying.decide());
+        }
+        let named = bundle.named_entities();
         let own;
-        let entities = match is_of_api && is_bare {
-            true => of_principal,
+        let entities = match entity.is_none() && resource == *bundle.resource() && is_bare(action, bundle)? {
+            true => {
+                let roots = || named.iter().chain([&resource]);
+                let gathered = self.entities.get_or_init(|| self.gather(bundle, None, roots()));
+                gathered.as_ref().map_err(|unreadable| *unreadable)?
+            }
             false => {
-                let roots = [action, &resource].into_iter().chain(bundle.named_entities()).cloned();
-                let given = iter::once(self.principal.clone()).chain(entity).collect();
-                let found = reachable(bundle.entities(), given, roots)?;
-                let Ok(found) = Entities::from_entities(found, None) else {
-                    return invalid;
-                };
-                own = found;
+                own = self.gather(bundle, entity, named.iter().chain([action, &resource]))?;
                 &own
             }
         };
-        // What the schema says of it was looked at above, and the context was made by it.
-        let Ok(request) = Request::new(self.principal.uid(), action.clone(), resource.clone(), context, None)
-        else {
+        let Some(entities) = entities else {
             return invalid;
         };
-        let index = bundle.policy_index();
-        let slice = index.slice(&self.policies, &actions, &with_ancestors(entities, &resource))?;
-        Ok(evaluate(&request, &*index.policies(slice)?, entities))
+        // What the schema says of it was looked at above, and the context was made by it.
+        let Ok(request) = Request::new(principal, action.clone(), resource, context, None) else {
+            return invalid;
+        };
+        applying.evaluate(&request, &*index.policies(conditional)?, entities);
+        Ok(applying.decide())
+    }
+
+    /// The entities of a request: the principal, the resource if it is given, and what of the store can be reached
+    /// from them and these. `None`: Cedar does not take them.
+    fn gather<'a>(
+        &self,
+        bundle: &Bundle,
+        resource: Option<Entity>,
+        roots: impl Iterator<Item = &'a EntityUid>,
+    ) -> Result<Option<Entities>, Unreadable> {
+        let given = iter::once(self.principal.clone()).chain(resource).collect();
+        let found = reachable(bundle.entities(), given, roots.cloned())?;
+        // The store's entities were checked against the schema when the bundle was built.
+        Ok(Entities::from_entities(found, None).ok())
     }
 }
 
-fn evaluate(request: &Request, policies: &PolicySet, entities: &Entities) -> Decision {
-    let response = Authorizer::new().is_authorized(request, policies, entities);
+/// Without a schema an action may have attributes, which a policy may ask for.
+fn is_bare(action: &EntityUid, bundle: &Bundle) -> Result<bool, Unreadable> {
+    Ok(bundle.entities().get(action)?.is_none_or(|action| action.is_bare()))
+}
 
-    let diagnostics = response.diagnostics();
-    let errors = sorted(diagnostics.errors().map(|error| match error {
-        AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
-    }));
-    let determining = sorted(diagnostics.reason());
-    let forbids = |id: &PolicyId| effect(policies, id) != Some(Effect::Permit);
-    let failed_forbids: Vec<PolicyId> = errors.iter().filter(|id| forbids(id)).cloned().collect();
+/// The policies that apply to a request.
+#[derive(Debug, Default)]
+struct Applying {
+    permits: Vec<PolicyId>,
+    forbids: Vec<PolicyId>,
+    /// Those that could not be evaluated.
+    errors: Vec<PolicyId>,
+    /// The forbids among them.
+    failed_forbids: Vec<PolicyId>,
+}
 
-    match response.decision() {
-        cedar_policy::Decision::Deny if determining.iter().any(forbids) => {
-            Decision { reason: Reason::ForbiddenByPolicy, policies: determining, errors }
+impl Applying {
+    /// Adds those of these whose conditions hold.
+    fn evaluate(&mut self, request: &Request, policies: &PolicySet, entities: &Entities) {
+        let response = Authorizer::new().is_authorized(request, policies, entities);
+        let diagnostics = response.diagnostics();
+        self.errors.extend(diagnostics.errors().map(|error| match error {
+            AuthorizationError::PolicyEvaluationError(error) => error.policy_id().clone(),
+        }));
+        let is_permit =
+            |id: &&PolicyId| policies.policy(id).map(cedar_policy::Policy::effect) == Some(Effect::Permit);
+        self.failed_forbids = self.errors.iter().filter(|id| !is_permit(id)).cloned().collect();
+        // Cedar names the forbids if there are any, and the permits if not.
+        for id in diagnostics.reason() {
+            match is_permit(&id) {
+                true => self.permits.push(id.clone()),
+                false => self.forbids.push(id.clone()),
+            }
         }
-        _ if !failed_forbids.is_empty() => {
-            Decision { reason: Reason::ForbidError, policies: failed_forbids, errors }
-        }
-        cedar_policy::Decision::Allow => {
-            Decision { reason: Reason::AllowedByPolicy, policies: determining, errors }
-        }
-        cedar_policy::Decision::Deny => {
-            Decision { reason: Reason::NoMatchingPermit, policies: determining, errors }
-        }
+    }
+
+    fn decide(self) -> Decision {
+        let Self { permits, forbids, mut errors, failed_forbids } = self;
+        let (reason, mut policies) = match () {
+            () if !forbids.is_empty() => (Reason::ForbiddenByPolicy, forbids),
+            () if !failed_forbids.is_empty() => (Reason::ForbidError, failed_forbids),
+            () if !permits.is_empty() => (Reason::AllowedByPolicy, permits),
+            () => (Reason::NoMatchingPermit, Vec::new()),
+        };
+        policies.sort();
+        errors.sort();
+        Decision { reason, policies, errors }
     }
 }
 
 /// The ids of policies as one text, separated by commas.
 pub fn list(policies: &[PolicyId]) -> String {
     policies.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-fn effect(policies: &PolicySet, id: &PolicyId) -> Option<Effect> {
-    policies.policy(id).map(cedar_policy::Policy::effect)
-}
-
-fn sorted<'a>(ids: impl Iterator<Item = &'a PolicyId>) -> Vec<PolicyId> {
-    let mut ids: Vec<PolicyId> = ids.cloned().collect();
-    ids.sort();
-    ids
 }

@@ -43,7 +43,7 @@ impl StoredEntities {
         for entity in entities.iter() {
             let uid = entity.uid();
             let json = exact_json(entity).ok_or_else(|| CannotBuild::Entity(Box::new(uid.clone())))?;
-            rows.insert(entity_key("", &uid), json.into_bytes());
+            rows.insert(entity_key(&uid).into_string().into_bytes(), json.into_bytes());
         }
         Ok(Table::write(&rows)?)
     }
@@ -80,7 +80,7 @@ impl StoredEntities {
         if let Some(parsed) = self.parsed.get(uid) {
             return Ok(Some(parsed));
         }
-        let Some(json) = self.table.get(&entity_key("", uid)) else {
+        let Some(json) = self.table.get(entity_key(uid).as_bytes()) else {
             return Ok(None);
         };
         let json = str::from_utf8(json).map_err(|_| Unreadable)?;
@@ -246,7 +246,7 @@ mod tests {
         for text in
             ["", "{}", "[]", "{\"uid\": {\"type\": \"T\", \"id\": \"b\"}, \"attrs\": {}, \"parents\": []}"]
         {
-            let rows = [(entity_key("", &uid), text.as_bytes().to_vec())].into();
+            let rows = [(entity_key(&uid).into_string().into_bytes(), text.as_bytes().to_vec())].into();
             let stored = StoredEntities::open(&Table::write(&rows).unwrap()).unwrap();
             assert_eq!(stored.get(&uid).map(|_| ()), Err(Unreadable), "{text}");
         }

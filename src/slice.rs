@@ -3,20 +3,24 @@
 //! Cedar evaluates every policy it is given, one after the other. A policy whose scope does not match
 //! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy
 //! evaluation"), so it can be left out. Each policy is filed under one entity of its scope: the principal
-//! if there is one (`==` or `in`), else the resource, else the actions; see `slice/filing.rs`. What is in no slice
-//! is never parsed.
+//! if there is one (`==` or `in`), else the resource, else the actions; see `slice/filing.rs`. What is found there is
+//! compared with the rest of its scope, see `slice/scope.rs`: without conditions that decides already, and the
+//! others alone are left to Cedar. What is in no slice is never read.
 
 pub(crate) mod filing;
+mod scope;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
 use quick_cache::sync::Cache;
 
 use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::bundle::text::uid;
+use crate::entities::StoredEntities;
 use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
+use scope::Scope;
 
 /// All policies of a bundle, by their scopes.
 #[derive(Clone, Debug)]
@@ -25,50 +29,67 @@ pub struct PolicyIndex {
     index: Table,
     /// Where the policies are filed that name nothing.
     others: Option<usize>,
-    parsed: Arc<Cache<u32, Arc<Parsed>>>,
-    /// Where the policies of an action or a resource are filed. `None`: no policy names it.
-    places: Arc<Cache<(&'static str, EntityUid), Option<u32>>>,
-    /// Slices as Cedar takes them: callers of the same groups have the same.
+    rows: Arc<Cache<u32, Arc<Row>>>,
+    places: Arc<Cache<(Role, EntityUid), Arc<Place>>>,
+    /// Policies as Cedar takes them: callers of the same groups have the same.
     sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
 }
 
 /// A row of the table of policies.
 #[derive(Debug)]
+struct Row {
+    id: PolicyId,
+    scope: Scope,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// A policy or a template; Cedar parses it when there are conditions to evaluate.
+    Text(OnceLock<Result<Box<Parsed>, Unreadable>>),
+    /// A link of a template, given by its row, with the entities of its slots.
+    Link { template: u32, principal: Option<uid::Pair>, resource: Option<uid::Pair> },
+}
+
+#[derive(Clone, Debug)]
 enum Parsed {
     Policy(Policy),
     Template(Template),
-    Link { template: Arc<Parsed>, id: PolicyId, values: HashMap<SlotId, EntityUid> },
 }
 
-impl Parsed {
-    /// Adds a policy, or a link with its template; a template alone decides nothing.
-    fn add_to(&self, set: &mut PolicySet) -> Result<(), Unreadable> {
-        match self {
-            Self::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
-            Self::Link { template, id, values } => {
-                let Self::Template(template) = &**template else {
-                    return Err(Unreadable);
-                };
-                if set.template(template.id()).is_none() {
-                    set.add_template(template.clone()).map_err(|_| Unreadable)?;
-                }
-                let linked = set.link(template.id().clone(), id.clone(), values.clone());
-                linked.map_err(|_| Unreadable)
-            }
-            Self::Template(_) => Err(Unreadable),
-        }
-    }
+/// As what an entity takes part in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Action,
+    Resource,
+}
 
-    fn effect(&self) -> Result<Effect, Unreadable> {
-        match self {
-            Self::Policy(policy) => Ok(policy.effect()),
-            Self::Template(template) => Ok(template.effect()),
-            Self::Link { template, .. } => match &**template {
-                Self::Template(template) => Ok(template.effect()),
-                Self::Policy(_) | Self::Link { .. } => Err(Unreadable),
-            },
-        }
-    }
+/// An action or a resource, and where the policies are filed that name it or what it is in.
+#[derive(Clone, Debug)]
+struct Place {
+    keys: Vec<Box<str>>,
+    rows: Vec<u32>,
+}
+
+/// A principal, and the policies that name it or what it is in.
+#[derive(Clone, Debug)]
+pub struct ForPrincipal {
+    keys: Vec<Box<str>>,
+    /// With an action of their scopes each, in the order of the actions.
+    filed: Vec<(u32, u32)>,
+}
+
+/// The policies whose scopes match a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Permits without conditions.
+    pub permits: Vec<PolicyId>,
+    /// Forbids without conditions.
+    pub forbids: Vec<PolicyId>,
+    /// Those with conditions, by their numbers.
+    pub conditional: Vec<u32>,
+    /// Whether one of those with conditions permits.
+    pub may_permit: bool,
 }
 
 impl PolicyIndex {
@@ -78,36 +99,192 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub(crate) fn open(policies: &[u8], index: &[u8]) -> Result<Self, Unreadable> {
         let (policies, index) = (Table::open(policies)?, Table::open(index)?);
-        let (parsed, sets) = (Arc::new(Cache::new(CAPACITY)), Arc::new(Cache::new(SETS)));
+        let (rows, places, sets) = (Cache::new(CAPACITY), Cache::new(CAPACITY), Cache::new(SETS));
         let others = index.position(OTHERS);
-        Ok(Self { policies, index, others, parsed, places: Arc::new(Cache::new(CAPACITY)), sets })
+        Ok(Self { policies, index, others, rows: rows.into(), places: places.into(), sets: sets.into() })
     }
 
-    /// The policies whose scopes these principals (one and all that it is in) can match, by their actions.
+    /// The policies that name these principals (one, and all that it is in).
     ///
     /// # Errors
     /// [`Unreadable`].
     pub fn for_principal(&self, principals: &[EntityUid]) -> Result<ForPrincipal, Unreadable> {
-        let mut by_action: HashMap<u32, Vec<u32>> = HashMap::new();
-        for uid in principals {
-            if let Some(row) = self.index.position(&entity_key(PRINCIPAL, uid)) {
-                for (action, policy) in self.filed(row)? {
-                    by_action.entry(action).or_default().push(policy);
+        let keys: Vec<Box<str>> = principals.iter().map(entity_key).collect();
+        let mut filed = Vec::new();
+        for key in &keys {
+            if let Some(row) = self.index.position(filing::place(PRINCIPAL, key).as_bytes()) {
+                filed.extend(self.filed(row)?);
+            }
+        }
+        filed.sort_unstable();
+        Ok(ForPrincipal { keys, filed })
+    }
+
+    /// The policies whose scopes match a request.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn slice(
+        &self,
+        principal: &ForPrincipal,
+        action: &EntityUid,
+        resource: &EntityUid,
+        entities: &StoredEntities,
+    ) -> Result<Slice, Unreadable> {
+        let action = self.place(Role::Action, action, principal, entities)?;
+        let resource = self.place(Role::Resource, resource, principal, entities)?;
+
+        let mut found: Vec<u32> = Vec::new();
+        if let Some(row) = self.others {
+            found.extend(self.filed(row)?.map(|(_, policy)| policy));
+        }
+        for row in &action.rows {
+            found.extend(self.filed(*row as usize)?.map(|(_, policy)| policy));
+        }
+        let is_about = |number: u32| number == ANY_ACTION || action.rows.contains(&number);
+        for row in &resource.rows {
+            let filed = self.filed(*row as usize)?.filter(|(action, _)| is_about(*action));
+            found.extend(filed.map(|(_, policy)| policy));
+        }
+        for number in action.rows.iter().chain([&ANY_ACTION]) {
+            found.extend(principal.about(*number));
+        }
+        found.sort_unstable();
+        found.dedup();
+
+        let mut slice = Slice::default();
+        for number in found {
+            let row = self.row(number)?;
+            if row.scope.is_open() {
+                return Err(Unreadable);
+            }
+            if !row.scope.matches(&principal.keys, &action.keys, &resource.keys) {
+                continue;
+            }
+            match (row.scope.has_conditions, row.scope.effect) {
+                (false, Effect::Permit) => slice.permits.push(row.id.clone()),
+                (false, Effect::Forbid) => slice.forbids.push(row.id.clone()),
+                (true, effect) => {
+                    slice.conditional.push(number);
+                    slice.may_permit |= effect == Effect::Permit;
                 }
             }
         }
-        Ok(ForPrincipal { by_action })
+        Ok(slice)
     }
 
-    fn place(&self, prefix: &'static str, uid: &EntityUid) -> Result<Option<u32>, Unreadable> {
-        let key = (prefix, uid.clone());
-        if let Some(known) = self.places.get(&key) {
+    /// Policies as Cedar takes them, given by their numbers.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: one is missing, and without it another decision could be made.
+    pub fn policies(&self, numbers: Vec<u32>) -> Result<Arc<PolicySet>, Unreadable> {
+        if let Some(known) = self.sets.get(&numbers) {
             return Ok(known);
         }
-        let row = self.index.position(&entity_key(prefix, uid));
-        let row = row.map(u32::try_from).transpose().map_err(|_| Unreadable)?;
-        self.places.insert(key, row);
-        Ok(row)
+        let mut set = PolicySet::new();
+        for number in &numbers {
+            self.add(*number, &mut set)?;
+        }
+        let set = Arc::new(set);
+        self.sets.insert(numbers, Arc::clone(&set));
+        Ok(set)
+    }
+
+    /// All policies, templates and links.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    #[cfg(feature = "cli")]
+    pub fn all(&self) -> Result<PolicySet, Unreadable> {
+        let mut set = PolicySet::new();
+        for number in 0..u32::try_from(self.policies.len()).map_err(|_| Unreadable)? {
+            let row = self.row(number)?;
+            match &row.form {
+                Form::Text(parsed) => match self.parsed(number, parsed)? {
+                    Parsed::Template(template) if set.template(template.id()).is_some() => {}
+                    Parsed::Template(template) => {
+                        set.add_template(template.clone()).map_err(|_| Unreadable)?;
+                    }
+                    Parsed::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable)?,
+                },
+                Form::Link { .. } => self.add(number, &mut set)?,
+            }
+        }
+        Ok(set)
+    }
+
+    /// Adds a policy, or a link with its template; a template alone decides nothing.
+    fn add(&self, number: u32, set: &mut PolicySet) -> Result<(), Unreadable> {
+        let row = self.row(number)?;
+        let (template, principal, resource) = match &row.form {
+            Form::Text(parsed) => {
+                return match self.parsed(number, parsed)? {
+                    Parsed::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
+                    Parsed::Template(_) => Err(Unreadable),
+                };
+            }
+            Form::Link { template, principal, resource } => (*template, principal, resource),
+        };
+        let template_row = self.row(template)?;
+        let Form::Text(parsed) = &template_row.form else {
+            return Err(Unreadable);
+        };
+        let Parsed::Template(template) = self.parsed(template, parsed)? else {
+            return Err(Unreadable);
+        };
+        if set.template(template.id()).is_none() {
+            set.add_template(template.clone()).map_err(|_| Unreadable)?;
+        }
+        let mut values = HashMap::new();
+        for (slot, pair) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
+            if let Some(pair) = pair {
+                values.insert(slot, uid::of_pair(pair).ok_or(Unreadable)?);
+            }
+        }
+        set.link(template.id().clone(), row.id.clone(), values).map_err(|_| Unreadable)
+    }
+
+    fn place(
+        &self,
+        role: Role,
+        uid: &EntityUid,
+        principal: &ForPrincipal,
+        entities: &StoredEntities,
+    ) -> Result<Arc<Place>, Unreadable> {
+        let at = (role, uid.clone());
+        let known = self.places.get(&at);
+        let place = match known {
+            Some(known) => known,
+            None => {
+                let all = entities.with_ancestors(uid)?;
+                let place = Arc::new(self.place_of(role, all.iter().map(entity_key).collect())?);
+                self.places.insert(at, Arc::clone(&place));
+                place
+            }
+        };
+        // What the principal is in, the token says, which the store does not know.
+        match principal.keys.split_first() {
+            Some((itself, _)) if place.keys.first() == Some(itself) => {
+                Ok(Arc::new(self.place_of(role, principal.keys.clone())?))
+            }
+            Some((itself, others)) if place.keys.contains(itself) => {
+                let mut keys = place.keys.clone();
+                keys.extend(others.iter().filter(|key| !place.keys.contains(key)).cloned());
+                Ok(Arc::new(self.place_of(role, keys)?))
+            }
+            _ => Ok(place),
+        }
+    }
+
+    fn place_of(&self, role: Role, keys: Vec<Box<str>>) -> Result<Place, Unreadable> {
+        let prefix = match role {
+            Role::Action => ACTION,
+            Role::Resource => RESOURCE,
+        };
+        // An entity that no policy names has no row.
+        let rows = keys.iter().filter_map(|key| self.index.position(filing::place(prefix, key).as_bytes()));
+        let rows: Result<_, _> = rows.map(u32::try_from).collect();
+        Ok(Place { rows: rows.map_err(|_| Unreadable)?, keys })
     }
 
     /// The policies at a place, given by its row, each with an action that its scope names.
@@ -123,124 +300,85 @@ impl PolicyIndex {
         }
     }
 
-    /// The policies that may matter to a request, by their number. Both an action and a resource come with all
-    /// that they are in.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub fn slice(
-        &self,
-        principal: &ForPrincipal,
-        actions: &[EntityUid],
-        resources: &[EntityUid],
-    ) -> Result<Vec<u32>, Unreadable> {
-        let mut slice: Vec<u32> = Vec::new();
-        if let Some(row) = self.others {
-            slice.extend(self.filed(row)?.map(|(_, policy)| policy));
+    fn row(&self, number: u32) -> Result<Arc<Row>, Unreadable> {
+        if let Some(row) = self.rows.get(&number) {
+            return Ok(row);
         }
-        let mut numbers = vec![ANY_ACTION];
-        for action in actions {
-            // An action that no policy names has no row.
-            if let Some(row) = self.place(ACTION, action)? {
-                numbers.push(row);
-                slice.extend(self.filed(row as usize)?.map(|(_, policy)| policy));
-            }
-        }
-        slice.extend(numbers.iter().filter_map(|action| principal.by_action.get(action)).flatten());
-        for resource in resources {
-            if let Some(row) = self.place(RESOURCE, resource)? {
-                let filed = self.filed(row as usize)?;
-                slice.extend(filed.filter(|(action, _)| numbers.contains(action)).map(|(_, policy)| policy));
-            }
-        }
-        slice.sort_unstable();
-        slice.dedup();
-        Ok(slice)
+        let row = Arc::new(self.read(number).ok_or(Unreadable)?);
+        self.rows.insert(number, Arc::clone(&row));
+        Ok(row)
     }
 
-    /// Whether any policy of a slice permits. Without one nothing is allowed, whatever the conditions say.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub fn has_permit(&self, slice: &[u32]) -> Result<bool, Unreadable> {
-        for number in slice {
-            if self.parsed(*number)?.effect()? == Effect::Permit {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The policies of a slice as Cedar takes them.
-    ///
-    /// # Errors
-    /// [`Unreadable`]: one is missing, and without it another decision could be made.
-    pub fn policies(&self, slice: Vec<u32>) -> Result<Arc<PolicySet>, Unreadable> {
-        if let Some(known) = self.sets.get(&slice) {
-            return Ok(known);
-        }
-        let mut set = PolicySet::new();
-        for number in &slice {
-            self.parsed(*number)?.add_to(&mut set)?;
-        }
-        let set = Arc::new(set);
-        self.sets.insert(slice, Arc::clone(&set));
-        Ok(set)
-    }
-
-    /// All policies, templates and links, each parsed anew.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    #[cfg(feature = "cli")]
-    pub fn all(&self) -> Result<PolicySet, Unreadable> {
-        let mut set = PolicySet::new();
-        let numbers = 0..u32::try_from(self.policies.len()).map_err(|_| Unreadable)?;
-        for number in numbers {
-            match self.parse(number).ok_or(Unreadable)? {
-                Parsed::Template(template) if set.template(template.id()).is_some() => {}
-                Parsed::Template(template) => set.add_template(template).map_err(|_| Unreadable)?,
-                parsed => parsed.add_to(&mut set)?,
-            }
-        }
-        Ok(set)
-    }
-
-    fn parsed(&self, number: u32) -> Result<Arc<Parsed>, Unreadable> {
-        if let Some(parsed) = self.parsed.get(&number) {
-            return Ok(parsed);
-        }
-        let parsed = Arc::new(self.parse(number).ok_or(Unreadable)?);
-        self.parsed.insert(number, Arc::clone(&parsed));
-        Ok(parsed)
-    }
-
-    fn parse(&self, number: u32) -> Option<Parsed> {
-        let (id, text) = self.policies.row(usize::try_from(number).ok()?)?;
-        let (id, text) = (PolicyId::new(str::from_utf8(id).ok()?), str::from_utf8(text).ok()?);
+    fn read(&self, number: u32) -> Option<Row> {
+        let (id, text) = self.cells(number)?;
+        let id = PolicyId::new(id);
         if text.starts_with('[') {
             let (template, principal, resource): (String, Option<uid::Pair>, Option<uid::Pair>) =
                 serde_json::from_str(text).ok()?;
-            let template = self.policies.position(template.as_bytes())?;
-            let mut values = HashMap::new();
-            for (slot, uid) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
-                if let Some(uid) = uid {
-                    values.insert(slot, uid::of_pair(&uid)?);
-                }
-            }
-            // A link leads to a template, never to another link, which could go on forever.
-            if self.policies.row(template)?.1.starts_with(b"[") {
+            let template = u32::try_from(self.policies.position(template.as_bytes())?).ok()?;
+            let (_, text) = self.cells(template)?;
+            // A link leads to a template, never to another link, which could go on for ever.
+            if text.starts_with('[') {
                 return None;
             }
-            let template = self.parsed(u32::try_from(template).ok()?).ok()?;
-            return Some(Parsed::Link { template, id, values });
+            let key = |pair: &Option<uid::Pair>| pair.as_ref().map(|(of, id)| format!("{of}\0{id}"));
+            let (of_principal, of_resource) = (key(&principal), key(&resource));
+            let scope = scope_of(text)?.linked(of_principal.as_deref(), of_resource.as_deref())?;
+            return Some(Row { id, scope, form: Form::Link { template, principal, resource } });
         }
-        parse_text(id, text)
+        Some(Row { id, scope: scope_of(text)?, form: Form::Text(OnceLock::new()) })
+    }
+
+    /// What Cedar makes of a row.
+    fn parsed<'a>(
+        &self,
+        number: u32,
+        known: &'a OnceLock<Result<Box<Parsed>, Unreadable>>,
+    ) -> Result<&'a Parsed, Unreadable> {
+        let parse = || {
+            let (id, text) = self.cells(number).ok_or(Unreadable)?;
+            parse(PolicyId::new(id), text).map(Box::new).ok_or(Unreadable)
+        };
+        known.get_or_init(parse).as_deref().map_err(|unreadable| *unreadable)
+    }
+
+    fn cells(&self, number: u32) -> Option<(&str, &str)> {
+        let (id, text) = self.policies.row(usize::try_from(number).ok()?)?;
+        Some((str::from_utf8(id).ok()?, str::from_utf8(text).ok()?))
     }
 }
 
+impl ForPrincipal {
+    /// Those whose scopes name an action, given by its number.
+    fn about(&self, action: u32) -> impl Iterator<Item = u32> {
+        let (_, from) = self.filed.split_at(self.filed.partition_point(|(of, _)| *of < action));
+        from.iter().take_while(move |(of, _)| *of == action).map(|(_, policy)| *policy)
+    }
+}
+
+impl Slice {
+    /// Whether the conditions could still lead to an Allow.
+    pub fn may_be_allowed(&self) -> bool {
+        self.forbids.is_empty() && (self.may_permit || !self.permits.is_empty())
+    }
+}
+
+/// The scope of a policy or template.
+fn scope_of(text: &str) -> Option<Scope> {
+    if text.starts_with('{')
+        && let Some(scope) = Scope::read(text)
+    {
+        return Some(scope);
+    }
+    // Cedar's own syntax, or a form of JSON that is not known here.
+    Some(Scope::unknown(match parse(PolicyId::new(""), text)? {
+        Parsed::Policy(policy) => policy.effect(),
+        Parsed::Template(template) => template.effect(),
+    }))
+}
+
 /// Reads a policy or a template.
-fn parse_text(id: PolicyId, text: &str) -> Option<Parsed> {
+fn parse(id: PolicyId, text: &str) -> Option<Parsed> {
     if !text.starts_with('{') {
         return match Policy::parse(Some(id.clone()), text) {
             Ok(policy) => Some(Parsed::Policy(policy)),
@@ -260,12 +398,6 @@ fn parse_text(id: PolicyId, text: &str) -> Option<Parsed> {
     }
 }
 
-/// The policies that may matter to a principal, by the actions of their scopes.
-#[derive(Clone, Debug)]
-pub struct ForPrincipal {
-    by_action: HashMap<u32, Vec<u32>>,
-}
-
 /// An entity with all that it is in.
 pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
     let ancestors = entities.ancestors(uid).into_iter().flatten().cloned();
@@ -274,8 +406,8 @@ pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
 
 const NUMBER: usize = size_of::<u32>();
 
-/// A parsed policy takes about four kilobytes, so these take ten megabytes if that many are needed. A grant for a
-/// thousand routes needs as many.
+/// A policy with conditions takes about four kilobytes when it is parsed, so these take ten megabytes if that many are
+/// needed. A grant for a thousand routes needs as many.
 const CAPACITY: usize = 2500;
 
 /// A handful of policies each, which they have copies of.

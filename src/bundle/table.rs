@@ -118,8 +118,8 @@ impl fmt::Debug for Table {
 }
 
 /// An entity as a key: its type, a zero byte, which no type has in its name, and its id.
-pub(crate) fn entity_key(prefix: &str, uid: &EntityUid) -> Vec<u8> {
-    format!("{prefix}{}\0{}", uid.type_name(), uid.id().unescaped()).into_bytes()
+pub(crate) fn entity_key(uid: &EntityUid) -> Box<str> {
+    format!("{}\0{}", uid.type_name(), uid.id().unescaped()).into()
 }
 
 /// The compiled part of a bundle is not one that was built.

@@ -44,6 +44,11 @@ pub(super) const RESOURCE: &str = "r";
 pub(super) const ACTION: &str = "a";
 pub(super) const OTHERS: &[u8] = b"*";
 
+/// Where policies are filed that name an entity, given by its key.
+pub(super) fn place(prefix: &str, key: &str) -> String {
+    format!("{prefix}{key}")
+}
+
 /// The two members, policies and index.
 ///
 /// # Errors
@@ -68,8 +73,9 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
         let Some(&number) = policies.get(key(policy.id()).as_slice()) else {
             return Err(CannotBuild::Policy(policy.id().clone()));
         };
-        let named = principal_of(policy).map(|uid| entity_key(PRINCIPAL, &uid));
-        let named = named.or_else(|| resource_of(policy).map(|uid| entity_key(RESOURCE, &uid)));
+        let named = principal_of(policy).map(|uid| place(PRINCIPAL, &entity_key(&uid)).into_bytes());
+        let named =
+            named.or_else(|| resource_of(policy).map(|uid| place(RESOURCE, &entity_key(&uid)).into_bytes()));
         let actions = match policy.action_constraint() {
             ActionConstraint::Any => {
                 let place = named.unwrap_or_else(|| OTHERS.to_vec());
@@ -79,7 +85,7 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
             ActionConstraint::Eq(action) => vec![action],
             ActionConstraint::In(actions) => actions,
         };
-        for action in actions.iter().map(|action| entity_key(ACTION, action)) {
+        for action in actions.iter().map(|action| place(ACTION, &entity_key(action)).into_bytes()) {
             places.entry(action.clone()).or_default();
             let place = named.clone().unwrap_or_else(|| action.clone());
             places.entry(place).or_default().insert(Filed { policy: number, action: Some(action) });

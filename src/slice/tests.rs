@@ -26,33 +26,57 @@ fn set() -> PolicySet {
     set
 }
 
-/// The ids of the policies of a slice.
+/// The ids of the policies of a slice: permits and forbids without conditions, and those with conditions.
+type Ids = [Vec<String>; 3];
+
 fn slice(
     (policies, index): (&[u8], &[u8]),
     principals: &[EntityUid],
-    actions: &[EntityUid],
-    resources: &[EntityUid],
-) -> Result<Vec<String>, Unreadable> {
+    action: &EntityUid,
+    resource: &EntityUid,
+) -> Result<Ids, Unreadable> {
     let index = PolicyIndex::open(policies, index)?;
+    let entities = StoredEntities::write(&Entities::empty()).unwrap();
+    let entities = StoredEntities::open(&entities)?;
     let of_principal = index.for_principal(principals)?;
-    let set = index.policies(index.slice(&of_principal, actions, resources)?)?;
-    let mut ids: Vec<String> = set.policies().map(|policy| policy.id().to_string()).collect();
-    ids.sort();
-    Ok(ids)
+    let Slice { permits, forbids, conditional, .. } =
+        index.slice(&of_principal, action, resource, &entities)?;
+    let conditional: Vec<PolicyId> =
+        index.policies(conditional)?.policies().map(|policy| policy.id().clone()).collect();
+    Ok([permits, forbids, conditional].map(|ids| {
+        let mut ids: Vec<String> = ids.iter().map(PolicyId::to_string).collect();
+        ids.sort();
+        ids
+    }))
 }
 
 #[test]
 fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
     let (policies, index) = filing::file(&set()).unwrap();
     for (principal, action, resource, expected) in [
-        ("User::\"u\"", "Action::\"read\"", "Doc::\"d\"", vec!["link", "policy0", "policy4"]),
-        ("Group::\"g\"", "Action::\"read\"", "Doc::\"d\"", vec!["policy1", "policy4"]),
-        ("Group::\"g\"", "Action::\"write\"", "Doc::\"d\"", vec!["policy3", "policy4"]),
-        ("Group::\"x\"", "Action::\"write\"", "Folder::\"f\"", vec!["policy2", "policy3", "policy4"]),
-        ("Group::\"x\"", "Action::\"other\"", "Folder::\"f\"", vec!["policy4"]),
+        ("User::\"u\"", "Action::\"read\"", "Doc::\"d\"", [vec!["policy0", "policy4"], vec![], vec![]]),
+        (
+            "User::\"u\"",
+            "Action::\"x\"",
+            "Folder::\"f\"",
+            [vec!["link", "policy0", "policy4"], vec![], vec![]],
+        ),
+        ("Group::\"g\"", "Action::\"read\"", "Doc::\"d\"", [vec!["policy4"], vec![], vec!["policy1"]]),
+        ("Group::\"g\"", "Action::\"write\"", "Doc::\"d\"", [vec!["policy3", "policy4"], vec![], vec![]]),
+        (
+            "Group::\"x\"",
+            "Action::\"write\"",
+            "Folder::\"f\"",
+            [vec!["policy3", "policy4"], vec!["policy2"], vec![]],
+        ),
+        ("Group::\"x\"", "Action::\"other\"", "Folder::\"f\"", [vec!["policy4"], vec![], vec![]]),
     ] {
-        let found = slice((&policies, &index), &[uid(principal)], &[uid(action)], &[uid(resource)]).unwrap();
-        assert_eq!(found, expected, "{principal} {action} {resource}");
+        let found = slice((&policies, &index), &[uid(principal)], &uid(action), &uid(resource)).unwrap();
+        assert_eq!(
+            found,
+            expected.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "{principal} {action} {resource}"
+        );
     }
 }
 
@@ -60,8 +84,9 @@ fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
 /// saying so, unless the bytes are those of other policies.
 fn look((policies, index): (&[u8], &[u8])) {
     let principals = [uid("User::\"u\""), uid("Group::\"g\"")];
-    let actions = [uid("Action::\"read\""), uid("Action::\"write\"")];
-    let _ = slice((policies, index), &principals, &actions, &[uid("Folder::\"f\"")]);
+    for action in ["Action::\"read\"", "Action::\"write\""] {
+        let _ = slice((policies, index), &principals, &uid(action), &uid("Folder::\"f\""));
+    }
 }
 
 #[test]
@@ -94,7 +119,8 @@ fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
     let (_, index) = filing::file(&set()).unwrap();
     // Every policy number leads nowhere.
     let none = Table::write(&rows).unwrap();
-    let read = |policies: &[u8]| slice((policies, &index), &[], &[], &[]);
+    let (action, resource) = (uid("Action::\"read\""), uid("Doc::\"d\""));
+    let read = |policies: &[u8]| slice((policies, &index), &[], &action, &resource);
     assert_eq!(read(&none), Err(Unreadable));
     for text in ["", "{}", "[]", "[\"link\", null, null]", "[\"a\", null, null]", "permit", "\u{1}"] {
         for id in ["a", "b", "c", "d", "e", "f", "link"] {

@@ -1,0 +1,201 @@
+//! The scope of a policy, read from Cedar's JSON form without Cedar.
+//!
+//! Whether it matches follows from the ids of principal, action and resource and what they are in, so a policy
+//! without conditions needs no evaluation (Cedar Policy Language Reference, "Policy scope"; for the form "JSON
+//! policy format").
+
+use std::borrow::Cow;
+
+use cedar_policy::Effect;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// Effect and scope of a policy or a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope {
+    pub(super) effect: Effect,
+    principal: Part,
+    action: Part,
+    resource: Part,
+    /// Whether there is a `when` or `unless`, too.
+    pub(super) has_conditions: bool,
+}
+
+/// What a scope asks of principal, action or resource. Entities are named by their [keys].
+///
+/// [keys]: crate::bundle::table::entity_key
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Any,
+    Eq(Named),
+    In(Vec<Named>),
+    Is(String),
+    IsIn(String, Named),
+}
+
+/// An entity, or a slot of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Named {
+    Key(Box<str>),
+    Slot,
+}
+
+/// An entity and all that it is in, by their keys; the entity comes first.
+pub(super) type Keys = [Box<str>];
+
+impl Scope {
+    /// Of a policy or template in Cedar's JSON form. `None`: it has a part that is not known here.
+    pub(super) fn read(json: &str) -> Option<Self> {
+        let PolicyJson { effect, principal, action, resource, conditions, .. } =
+            serde_json::from_str(json).ok()?;
+        let effect = match &*effect {
+            "permit" => Effect::Permit,
+            "forbid" => Effect::Forbid,
+            _ => return None,
+        };
+        let has_conditions = !conditions.is_empty();
+        let [principal, action, resource] = [principal.read()?, action.read()?, resource.read()?];
+        Some(Self { effect, principal, action, resource, has_conditions })
+    }
+
+    /// Of a policy whose scope is not known: Cedar has to look at it.
+    pub(super) fn unknown(effect: Effect) -> Self {
+        let [principal, action, resource] = [Part::Any, Part::Any, Part::Any];
+        Self { effect, principal, action, resource, has_conditions: true }
+    }
+
+    /// With the slots of a template filled. `None`: one of them is not.
+    pub(super) fn linked(&self, principal: Option<&str>, resource: Option<&str>) -> Option<Self> {
+        Some(Self {
+            principal: self.principal.linked(principal)?,
+            resource: self.resource.linked(resource)?,
+            ..self.clone()
+        })
+    }
+
+    /// Whether a slot is not filled: a template alone decides nothing.
+    pub(super) fn is_open(&self) -> bool {
+        [&self.principal, &self.resource].into_iter().any(|part| match part {
+            Part::Any | Part::Is(_) => false,
+            Part::Eq(named) | Part::IsIn(_, named) => *named == Named::Slot,
+            Part::In(all) => all.contains(&Named::Slot),
+        })
+    }
+
+    /// Whether it matches.
+    pub(super) fn matches(&self, principal: &Keys, action: &Keys, resource: &Keys) -> bool {
+        self.principal.matches(principal) && self.action.matches(action) && self.resource.matches(resource)
+    }
+}
+
+impl Part {
+    fn linked(&self, key: Option<&str>) -> Option<Self> {
+        let filled = |named: &Named| match named {
+            Named::Key(_) => Some(named.clone()),
+            Named::Slot => key.map(|key| Named::Key(key.into())),
+        };
+        Some(match self {
+            Self::Any | Self::Is(_) => self.clone(),
+            Self::Eq(named) => Self::Eq(filled(named)?),
+            Self::In(all) => Self::In(all.iter().map(filled).collect::<Option<_>>()?),
+            Self::IsIn(entity_type, named) => Self::IsIn(entity_type.clone(), filled(named)?),
+        })
+    }
+
+    fn matches(&self, keys: &Keys) -> bool {
+        let is = |entity_type: &str| {
+            let key = keys.first().and_then(|key| key.strip_prefix(entity_type));
+            key.is_some_and(|id| id.starts_with('\0'))
+        };
+        match self {
+            Self::Any => true,
+            Self::Eq(named) => keys.first().is_some_and(|key| named.is(key)),
+            Self::In(all) => keys.iter().any(|key| all.iter().any(|named| named.is(key))),
+            Self::Is(entity_type) => is(entity_type),
+            Self::IsIn(entity_type, named) => is(entity_type) && keys.iter().any(|key| named.is(key)),
+        }
+    }
+}
+
+impl Named {
+    /// An open slot is nobody.
+    fn is(&self, key: &str) -> bool {
+        matches!(self, Self::Key(known) if **known == *key)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyJson<'a> {
+    #[serde(borrow)]
+    effect: Cow<'a, str>,
+    principal: PartJson<'a>,
+    action: PartJson<'a>,
+    resource: PartJson<'a>,
+    conditions: Vec<IgnoredAny>,
+    #[serde(default, rename = "annotations")]
+    _annotations: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartJson<'a> {
+    #[serde(borrow)]
+    op: Cow<'a, str>,
+    entity: Option<EntityJson<'a>>,
+    slot: Option<IgnoredAny>,
+    entities: Option<Vec<EntityJson<'a>>>,
+    entity_type: Option<Cow<'a, str>>,
+    r#in: Option<InJson<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InJson<'a> {
+    #[serde(borrow)]
+    entity: Option<EntityJson<'a>>,
+    slot: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntityJson<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+impl PartJson<'_> {
+    fn read(self) -> Option<Part> {
+        let Self { op, entity, slot, entities, entity_type, r#in } = self;
+        if entity.is_some() && slot.is_some() {
+            return None;
+        }
+        Some(match (&*op, one(entity, slot), entities, entity_type, r#in) {
+            ("All", None, None, None, None) => Part::Any,
+            ("==", Some(named), None, None, None) => Part::Eq(named),
+            ("in", Some(named), None, None, None) => Part::In(vec![named]),
+            ("in", None, Some(all), None, None) => Part::In(all.iter().map(EntityJson::named).collect()),
+            ("is", None, None, Some(entity_type), None) => Part::Is(entity_type.into_owned()),
+            ("is", None, None, Some(entity_type), Some(InJson { entity, slot })) => {
+                Part::IsIn(entity_type.into_owned(), one(entity, slot)?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl EntityJson<'_> {
+    fn named(&self) -> Named {
+        Named::Key(format!("{}\0{}", self.r#type, self.id).into())
+    }
+}
+
+fn one(entity: Option<EntityJson<'_>>, slot: Option<IgnoredAny>) -> Option<Named> {
+    match (entity, slot) {
+        (Some(entity), None) => Some(entity.named()),
+        (None, Some(_)) => Some(Named::Slot),
+        _ => None,
+    }
+}
