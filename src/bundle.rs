@@ -11,6 +11,7 @@ pub(crate) mod text;
 
 use std::collections::{BTreeSet, HashMap};
 
+use bytes::Bytes;
 #[cfg(feature = "cli")]
 use cedar_policy::PolicySet;
 use cedar_policy::{EntityTypeName, EntityUid, PolicyId};
@@ -54,13 +55,13 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a bundle.
+    /// Opens a bundle. Its bytes are kept, not copied.
     ///
     /// # Errors
     /// [`InvalidBundle`]: a bundle is used whole or not at all.
-    pub fn open<'a>(bytes: &[u8], trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
-        let trust = trust.into();
-        let Unpacked { manifest, signed, signatures, members } = archive::unpack(bytes)?;
+    pub fn open<'a>(bytes: impl Into<Bytes>, trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
+        let (bytes, trust) = (bytes.into(), trust.into());
+        let Unpacked { manifest, signed, signatures, members } = archive::unpack(&bytes)?;
         if let Some(trusted) = trust.public_keys {
             signatures.ok_or(InvalidBundle::Unsigned)?.verify(signed, trusted)?;
         }
@@ -68,8 +69,9 @@ impl Bundle {
         let mut outline: Outline =
             serde_json::from_slice(member(compiled::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
         let Routes { table: routes, reads, projection, requests } = outline.take_routes()?;
-        let entities = StoredEntities::open(member(compiled::ENTITIES)?)?;
-        let policy_index = PolicyIndex::open(member(compiled::POLICIES)?, member(compiled::POLICY_INDEX)?)?;
+        let table = |path| member(path).map(|content| bytes.slice_ref(content));
+        let entities = StoredEntities::open(table(compiled::ENTITIES)?)?;
+        let policy_index = PolicyIndex::open(table(compiled::POLICIES)?, table(compiled::POLICY_INDEX)?)?;
 
         let files = members.files(StoreFiles::is_of_identity_source);
         let sources =

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cedar_policy::{Entities, Entity, EntityUid, EvalResult};
 use quick_cache::sync::Cache;
 use serde_json::Value;
@@ -52,7 +53,7 @@ impl StoredEntities {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(crate) fn open(bytes: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn open(bytes: Bytes) -> Result<Self, Unreadable> {
         Ok(Self { table: Table::open(bytes)?, parsed: Arc::new(Cache::new(CAPACITY)) })
     }
 
@@ -213,7 +214,7 @@ mod tests {
             None,
         )
         .unwrap();
-        let store = StoredEntities::open(&StoredEntities::write(&store).unwrap()).unwrap();
+        let store = StoredEntities::open(StoredEntities::write(&store).unwrap().into()).unwrap();
         let uid = |id: &str| format!("T::{id:?}").parse::<EntityUid>().unwrap();
         let names = |given, roots| {
             let found = reachable(&store, given, roots).unwrap();
@@ -239,15 +240,15 @@ mod tests {
             for by in [1, 0x80, 0xff] {
                 let mut altered = bytes.clone();
                 altered[position] ^= by;
-                let _ = StoredEntities::open(&altered).map(|stored| stored.get(&uid).map(|_| ()));
+                let _ = StoredEntities::open(altered.into()).map(|stored| stored.get(&uid).map(|_| ()));
             }
-            assert!(StoredEntities::open(&bytes[..position]).is_err());
+            assert!(StoredEntities::open(bytes[..position].to_vec().into()).is_err());
         }
         for text in
             ["", "{}", "[]", "{\"uid\": {\"type\": \"T\", \"id\": \"b\"}, \"attrs\": {}, \"parents\": []}"]
         {
             let rows = [(entity_key(&uid).into_string().into_bytes(), text.as_bytes().to_vec())].into();
-            let stored = StoredEntities::open(&Table::write(&rows).unwrap()).unwrap();
+            let stored = StoredEntities::open(Table::write(&rows).unwrap().into()).unwrap();
             assert_eq!(stored.get(&uid).map(|_| ()), Err(Unreadable), "{text}");
         }
     }

@@ -57,6 +57,7 @@ pub mod authorize;
 pub mod config;
 pub mod jwks;
 pub mod lambda;
+pub mod log;
 pub mod serving;
 pub mod shadow;
 pub mod source;

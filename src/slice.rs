@@ -13,6 +13,7 @@ mod scope;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
 use quick_cache::sync::Cache;
 
@@ -97,7 +98,7 @@ impl PolicyIndex {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(crate) fn open(policies: &[u8], index: &[u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn open(policies: Bytes, index: Bytes) -> Result<Self, Unreadable> {
         let (policies, index) = (Table::open(policies)?, Table::open(index)?);
         let (rows, places, sets) = (Cache::new(CAPACITY), Cache::new(CAPACITY), Cache::new(SETS));
         let others = index.position(OTHERS);

@@ -40,7 +40,7 @@ impl BundleUri {
     /// [`LoadFailure`].
     pub async fn load<'a>(&self, trust: impl Into<Trust<'a>>) -> Result<Bundle, LoadFailure> {
         match Fetcher::of(self.clone()).await.fetch(None, COLD_ATTEMPTS).await? {
-            Read::New { bytes, .. } => Ok(Bundle::open(&bytes, trust)?),
+            Read::New { bytes, .. } => Ok(Bundle::open(bytes, trust)?),
             // Nothing was there to compare with.
             Read::Unchanged => Err(LoadFailure::Unreadable(UnreadableDirectory::Changed)),
         }
@@ -93,7 +93,7 @@ impl Fetcher {
             (BundleUri::File(path), _) if path.is_dir() => match etag {
                 None => {
                     let bytes = build_from_directory(path, DIRECTORY_REVISION)?;
-                    Ok(Read::New { bytes, etag: Some(DIRECTORY_TAG.to_owned()) })
+                    Ok(Read::New { bytes: bytes.into(), etag: Some(DIRECTORY_TAG.to_owned()) })
                 }
                 Some(_) => Ok(Read::Unchanged),
             },
@@ -102,7 +102,7 @@ impl Fetcher {
                 if etag == Some(tag.as_str()) {
                     return Ok(Read::Unchanged);
                 }
-                Ok(Read::New { bytes: directory::read_bundle(path)?, etag: Some(tag) })
+                Ok(Read::New { bytes: directory::read_bundle(path)?.into(), etag: Some(tag) })
             }
             (BundleUri::S3 { .. }, Some(Err(invalid))) => Err(S3Failure::from(invalid.clone()).into()),
             (BundleUri::S3 { bucket, key, version_id }, Some(Ok(s3))) => {

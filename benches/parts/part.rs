@@ -7,8 +7,9 @@ use cedar_authorizer::authorize::{Outcome, authorize};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::call::Call;
-use cedar_authorizer::config::Config;
+use cedar_authorizer::config::{self, Config};
 use cedar_authorizer::lambda::Function;
+use cedar_authorizer::log;
 use cedar_authorizer::remembered::Remembered;
 use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::time::UnixTime;
@@ -149,12 +150,12 @@ fn response() -> Box<dyn FnMut()> {
 
 fn open() -> Box<dyn FnMut()> {
     let bytes = fs::read(bundle_path()).unwrap();
-    Box::new(move || drop(black_box(Bundle::open(&bytes, DevelopmentKeys::Allow).unwrap())))
+    Box::new(move || drop(black_box(Bundle::open(bytes.clone(), DevelopmentKeys::Allow).unwrap())))
 }
 
 /// All that the function does but for HTTP: the text of an event in, that of a response out, and a line in the log.
 fn answer(is_seen: bool) -> Box<dyn FnMut()> {
-    lambda_runtime::tracing::init_default_subscriber();
+    log::init(config::variable).unwrap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = Config::from_env().unwrap();
     let function = runtime.block_on(Function::init(&config, now())).unwrap();
@@ -198,7 +199,7 @@ fn call(token: &str, path: &str) -> Call {
 }
 
 fn bundle() -> Bundle {
-    Bundle::open(&fs::read(bundle_path()).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(fs::read(bundle_path()).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 fn bundle_path() -> PathBuf {

@@ -7,7 +7,7 @@ use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let _ = Bundle::open(data, DevelopmentKeys::Refuse);
+    let _ = Bundle::open(data.to_vec(), DevelopmentKeys::Refuse);
     let Some((&[low, high], rest)) = data.split_first_chunk::<2>() else {
         return;
     };
@@ -26,5 +26,5 @@ fuzz_target!(|data: &[u8]| {
         members,
     ]
     .concat();
-    let _ = Bundle::open(&file, DevelopmentKeys::Refuse);
+    let _ = Bundle::open(file, DevelopmentKeys::Refuse);
 });

@@ -5,13 +5,14 @@ use std::time::SystemTime;
 
 use cedar_authorizer::config::{self, Config};
 use cedar_authorizer::lambda::{Function, report_init_error};
+use cedar_authorizer::log;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
 // One event at a time: a second thread would only cost its start.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    log::init(config::variable)?;
     let function = match init().await {
         Ok(function) => function,
         Err(error) => {

@@ -13,8 +13,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use cedar_policy::EntityUid;
 
 use super::InvalidArchive;
@@ -23,7 +23,7 @@ use crate::reason::Reason;
 /// A table.
 #[derive(Clone)]
 pub(crate) struct Table {
-    bytes: Arc<[u8]>,
+    bytes: Bytes,
     rows: usize,
 }
 
@@ -51,10 +51,10 @@ impl Table {
     ///
     /// # Errors
     /// [`Unreadable`]: it is shorter or longer than its numbers say, or they are out of order.
-    pub(crate) fn open(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let rows = number_at(bytes, 0).ok_or(Unreadable)? as usize;
-        let table = Self { bytes: bytes.into(), rows };
-        let (numbers, cells) = bytes.split_at_checked(table.start()).ok_or(Unreadable)?;
+    pub(crate) fn open(bytes: Bytes) -> Result<Self, Unreadable> {
+        let rows = number_at(&bytes, 0).ok_or(Unreadable)? as usize;
+        let table = Self { bytes, rows };
+        let (numbers, cells) = table.bytes.split_at_checked(table.start()).ok_or(Unreadable)?;
         let (_, ends) = numbers.split_at_checked(NUMBER).ok_or(Unreadable)?;
         let (ends, _) = ends.as_chunks::<NUMBER>();
         let mut ends = ends.iter().map(|end| u32::from_le_bytes(*end) as usize);
@@ -153,7 +153,7 @@ mod tests {
             ),
             other in proptest::collection::vec(0_u8..4, 0..4),
         ) {
-            let table = Table::open(&Table::write(&rows).unwrap()).unwrap();
+            let table = Table::open(Table::write(&rows).unwrap().into()).unwrap();
             prop_assert_eq!(table.len(), rows.len());
             for (row, (key, value)) in rows.iter().enumerate() {
                 prop_assert_eq!(table.row(row), Some((key.as_slice(), value.as_slice())));
@@ -166,7 +166,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60), rows in 0_u8..6) {
             let small = [&[rows, 0, 0, 0], bytes.as_slice()].concat();
-            for table in [&bytes, &small].into_iter().filter_map(|bytes| Table::open(bytes).ok()) {
+            for table in [&bytes, &small].into_iter().filter_map(|bytes| Table::open(bytes.clone().into()).ok()) {
                 for row in [0, 1, 5, usize::MAX / 2, usize::MAX] {
                     table.row(row);
                 }

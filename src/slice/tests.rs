@@ -35,9 +35,9 @@ fn slice(
     action: &EntityUid,
     resource: &EntityUid,
 ) -> Result<Ids, Unreadable> {
-    let index = PolicyIndex::open(policies, index)?;
+    let index = PolicyIndex::open(policies.to_vec().into(), index.to_vec().into())?;
     let entities = StoredEntities::write(&Entities::empty()).unwrap();
-    let entities = StoredEntities::open(&entities)?;
+    let entities = StoredEntities::open(entities.into())?;
     let of_principal = index.for_principal(principals)?;
     let Slice { permits, forbids, conditional, .. } =
         index.slice(&of_principal, action, resource, &entities)?;
@@ -106,10 +106,16 @@ fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
         }
     }
     for length in 0..policies.len() {
-        assert!(PolicyIndex::open(&policies[..length], &index).is_err(), "{length}");
+        assert!(
+            PolicyIndex::open(policies[..length].to_vec().into(), index.clone().into()).is_err(),
+            "{length}"
+        );
     }
     for length in 0..index.len() {
-        assert!(PolicyIndex::open(&policies, &index[..length]).is_err(), "{length}");
+        assert!(
+            PolicyIndex::open(policies.clone().into(), index[..length].to_vec().into()).is_err(),
+            "{length}"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{Instrument, error, info, warn};
@@ -49,7 +50,7 @@ impl Conditions {
     ///
     /// # Errors
     /// [`LoadFailure`], if it is none or must not be used.
-    fn open(&self, bytes: &[u8], least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
+    fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
         let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
         let bundle = Bundle::open(bytes, trust)?;
         let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
@@ -111,7 +112,7 @@ impl Current {
         now: UnixTime,
     ) -> Result<Arc<Self>, LoadFailure> {
         let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
-            Ok(Read::New { bytes, etag }) => conditions.open(&bytes, 0, now).map(|bundle| (bundle, etag)),
+            Ok(Read::New { bytes, etag }) => conditions.open(bytes, 0, now).map(|bundle| (bundle, etag)),
             Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(super::UnreadableDirectory::Changed)),
             Err(failure) => Err(failure),
         };
@@ -121,7 +122,7 @@ impl Current {
             (Err(failure), Some(fallback)) => {
                 error!(code = failure.code(), %failure, %fallback, "bundle not loaded; the fallback serves");
                 let bundle = match Fetcher::of(fallback.clone()).await.fetch(None, 1).await? {
-                    Read::New { bytes, .. } => conditions.open(&bytes, 0, now)?,
+                    Read::New { bytes, .. } => conditions.open(bytes, 0, now)?,
                     Read::Unchanged => return Err(failure),
                 };
                 (bundle, None, fallback)
@@ -217,7 +218,7 @@ impl Current {
                 }
             },
             Ok(Read::New { bytes, etag }) => {
-                let opened = self.conditions.open(&bytes, self.serving().bundle.revision(), now);
+                let opened = self.conditions.open(bytes, self.serving().bundle.revision(), now);
                 let refused = opened.as_ref().err().map(LoadFailure::code);
                 *lock(&self.seen) = Seen { etag, refused, failure: refused };
                 opened

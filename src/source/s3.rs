@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
+use bytes::Bytes;
 use reqwest::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use tokio::sync::OnceCell;
@@ -44,7 +45,7 @@ pub enum Read {
     /// Another one.
     New {
         /// Its content.
-        bytes: Vec<u8>,
+        bytes: Bytes,
         /// Its entity tag, to ask for changes.
         etag: Option<String>,
     },
@@ -77,7 +78,8 @@ impl Reader {
             None => return Ok(Read::Unchanged),
         };
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        let mut bytes = Vec::new();
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut bytes = Vec::with_capacity(length.unwrap_or_default().min(MAX_BUNDLE_BYTES));
         let interrupted = |source: reqwest::Error| {
             let source = source.without_url();
             S3Failure::Interrupted { uri: uri(), source }
@@ -88,7 +90,7 @@ impl Reader {
                 return Err(S3Failure::TooLarge { uri: uri() });
             }
         }
-        Ok(Read::New { bytes, etag })
+        Ok(Read::New { bytes: bytes.into(), etag })
     }
 
     /// The answer to one of so many attempts, as soon as it is not worth another one. `None`: unchanged.

@@ -21,7 +21,7 @@ fn bundle_of(path: &std::path::Path) -> Bundle {
     let files = directory::read(path).unwrap();
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    Bundle::open(&bundle::build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(bundle::build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 #[track_caller]

@@ -232,7 +232,7 @@ fn build_pins_the_keys_that_it_fetches_and_the_function_fetches_none() {
     assert!(stderr(&output).contains("fetching the keys of `cognito`"));
     assert_eq!(server.requests(), 1);
 
-    let bundle = Bundle::open(&fs::read(&target).unwrap(), DevelopmentKeys::Refuse).unwrap();
+    let bundle = Bundle::open(fs::read(&target).unwrap(), DevelopmentKeys::Refuse).unwrap();
     assert_eq!(bundle.pinned_keys()[0].as_ref().unwrap().len(), 1);
 
     fs::remove_file(&target).unwrap();

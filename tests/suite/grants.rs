@@ -319,7 +319,7 @@ fn constant_store() -> Bundle {
     }
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    Bundle::open(&build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 #[test]

@@ -282,7 +282,7 @@ fn broken() -> Vec<Broken> {
 #[test]
 fn all_that_is_wrong_is_said_and_what_can_be_read_is_shown() {
     for Broken { bytes, problems, shown: texts, states, is_whole } in broken() {
-        assert!(Bundle::open(&bytes, DevelopmentKeys::Allow).is_err(), "{problems:?}");
+        assert!(Bundle::open(bytes.clone(), DevelopmentKeys::Allow).is_err(), "{problems:?}");
         let desk = Desk::new();
         desk.put("broken.bundle", &bytes);
         let output = desk.inspect(&["broken.bundle"]);

@@ -114,7 +114,7 @@ fn open(policies: &str) -> Bundle {
     }
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{policies}\n{findings:#?}"));
-    Bundle::open(&build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 /// A request, as its parts: route, id, query, header, address, caller.

@@ -29,7 +29,7 @@ fn files(store: &str) -> StoreFiles {
 fn open(files: &StoreFiles) -> Bundle {
     let (store, findings) = Store::check(files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    Bundle::open(&bundle::build(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(bundle::build(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 fn token(user: &str, claims: Value) -> String {

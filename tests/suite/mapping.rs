@@ -33,7 +33,7 @@ impl World {
         let (store, findings) = Store::check(&files);
         let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
         let bytes = bundle::build(&store, &files, 1).unwrap();
-        Self { bundle: Bundle::open(&bytes, DevelopmentKeys::Allow).unwrap(), files }
+        Self { bundle: Bundle::open(bytes.clone(), DevelopmentKeys::Allow).unwrap(), files }
     }
 
     /// How `get /` ends for a token with these claims over the good ones.
@@ -390,7 +390,7 @@ fn album(store: &str, user: &str, action: &str, resource: &str) -> Reason {
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
     let bundle = bundle::build(&store, &files, 1).unwrap();
-    let bundle = Bundle::open(&bundle, DevelopmentKeys::Allow).unwrap();
+    let bundle = Bundle::open(bundle.clone(), DevelopmentKeys::Allow).unwrap();
     let claims = json!({
         "exp": EXPIRES_AT, "iat": ISSUED_AT, "auth_time": ISSUED_AT, "sub": user, "event_id": "e8b89c86",
         "token_use": "id", "cognito:username": "avp-user", "email": "avp@test.com",

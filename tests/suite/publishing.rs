@@ -68,7 +68,7 @@ fn refused(output: &Output, exit: i32, texts: &[&str]) {
 #[track_caller]
 fn bundle(s3: &S3, key: &str) -> Bundle {
     let (bytes, _) = s3.object(BUCKET, key).unwrap();
-    Bundle::open(&bytes, DevelopmentKeys::Allow).unwrap()
+    Bundle::open(bytes.clone(), DevelopmentKeys::Allow).unwrap()
 }
 
 #[track_caller]
@@ -291,7 +291,7 @@ fn of_two_who_saw_the_same_bundle_one_publishes() {
         let named = format!("PetStore::User::\"{}{round}\"", won[0].1);
         assert!(current.policies().unwrap().to_string().contains(&named), "{named}");
         if let Some((before, _)) = before {
-            let old = Bundle::open(&before, DevelopmentKeys::Allow).unwrap().revision();
+            let old = Bundle::open(before.clone(), DevelopmentKeys::Allow).unwrap().revision();
             assert_eq!(s3.object(BUCKET, &history(old)).unwrap().0, before);
         }
         let is_current = format!("revision {revision} is current now, and nothing was overwritten");
@@ -550,7 +550,7 @@ fn publish_pins_the_keys_that_it_fetches() {
     let store = StoreCopy::with_jwks_uri(&server.uri());
     let s3 = S3::start();
     published(&s3, &["--store", path(&store), "--pin-jwks"]);
-    let bundle = Bundle::open(&s3.object(BUCKET, KEY).unwrap().0, DevelopmentKeys::Refuse).unwrap();
+    let bundle = Bundle::open(s3.object(BUCKET, KEY).unwrap().0, DevelopmentKeys::Refuse).unwrap();
     assert_eq!(bundle.pinned_keys()[0].as_ref().unwrap().len(), 1);
     assert_eq!(server.requests(), 1);
 }

@@ -274,7 +274,7 @@ proptest! {
         let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
         let bytes = bundle::build(&store, &files, 1).unwrap();
         prop_assert_eq!(&bytes, &bundle::build(&Store::open(&files).unwrap(), &files, 1).unwrap());
-        let bundle = Bundle::open(&bytes, DevelopmentKeys::Refuse).unwrap();
+        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Refuse).unwrap();
         for (principal, action, resource, x) in requests {
             let action: EntityUid = format!("Action::{action:?}").parse().unwrap();
             let (entity_type, id) = resource.split_once(' ').unwrap();
@@ -309,7 +309,7 @@ fn decide_by_deep_policies() {
     let files = world.files();
     let store = Store::open(&files).unwrap();
     let bytes = bundle::build(&store, &files, 1).unwrap();
-    let bundle = Bundle::open(&bytes, DevelopmentKeys::Refuse).unwrap();
+    let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Refuse).unwrap();
     let principal = Entity::new_no_attrs("User::\"u0\"".parse().unwrap(), HashSet::new());
     let subject = Subject::new(&bundle, principal).unwrap();
     for (x, expected) in [(1, vec!["link", "p#1", "p#2"]), (99, vec!["link", "p#2"]), (100, vec![])] {

@@ -76,7 +76,7 @@ pub fn bundle_bytes(revision: u64) -> Vec<u8> {
 }
 
 pub fn sample_bundle() -> Bundle {
-    Bundle::open(&bundle_bytes(1), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(bundle_bytes(1), DevelopmentKeys::Allow).unwrap()
 }
 
 /// A bundle taken apart, and put together as anybody could: with lengths and hashes that are right.

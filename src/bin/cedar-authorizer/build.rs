@@ -58,7 +58,7 @@ impl Build {
         let bytes = bundle::build(&store, &files, stamp.edition(self.revision)).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(&bytes, DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
         replace(&self.output, &bytes).map_err(|error| {
             Failure::could_not_run(format!("cannot write `{}`: {error}", self.output.display()))
         })?;

@@ -110,7 +110,7 @@ impl Publish {
         let bytes = bundle::build(&store, &files, stamp.edition(revision)).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(&bytes, DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
         let old = replaced.as_ref().and_then(|replaced| replaced.bundle.as_ref());
         if let Some(old) = old {
             self.same_store(old, &bundle, &shelf)?;
@@ -144,7 +144,7 @@ impl Publish {
     /// The bundle that is to be replaced. One that cannot be opened still has a revision, in the
     /// metadata, if `publish` put it there.
     fn open_current(&self, object: &Object, shelf: &Shelf) -> Result<Replaced, Failure> {
-        match Bundle::open(&object.bytes, DevelopmentKeys::Allow) {
+        match Bundle::open(object.bytes.clone(), DevelopmentKeys::Allow) {
             Ok(bundle) => Ok(Replaced { revision: bundle.revision(), bundle: Some(bundle) }),
             Err(_) if self.force && object.revision.is_some() => {
                 Ok(Replaced { revision: object.revision.unwrap_or_default(), bundle: None })
@@ -188,7 +188,8 @@ fn from_history(runtime: &Runtime, shelf: &Shelf, revision: u64) -> Result<(Stor
             .hint(format!("`aws s3 ls {}.` has those that there are", shelf.uri()))
     })?;
     let invalid = |error: &dyn std::fmt::Display| Failure::invalid(format_args!("`{uri}`: {error}"));
-    let bundle = Bundle::open(&object.bytes, DevelopmentKeys::Allow).map_err(|error| invalid(&error))?;
+    let bundle =
+        Bundle::open(object.bytes.clone(), DevelopmentKeys::Allow).map_err(|error| invalid(&error))?;
     if bundle.revision() != revision {
         return Err(invalid(&format_args!("the bundle says that it is revision {}", bundle.revision())));
     }

@@ -66,7 +66,7 @@ impl<'a> Comparison<'a> {
 
 /// A bundle that cannot be used is not compared: what it would do is not known.
 fn open(source: &Source, bytes: &[u8]) -> Result<Bundle, Failure> {
-    Bundle::open(bytes, DevelopmentKeys::Allow).map_err(|error| {
+    Bundle::open(bytes.to_vec(), DevelopmentKeys::Allow).map_err(|error| {
         let problems = bundle::survey(bytes).problems;
         let problem = match problems.first() {
             Some(problem) => problem.to_string(),

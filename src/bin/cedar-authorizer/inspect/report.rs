@@ -46,7 +46,7 @@ impl<'a> Report<'a> {
         let survey = bundle::survey(&bytes);
         let mut problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
         // What the function would read of a policy when a call needs it is read here at once.
-        let opened = Bundle::open(&bytes, DevelopmentKeys::Allow)
+        let opened = Bundle::open(bytes.clone(), DevelopmentKeys::Allow)
             .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
         let (counts, bundle) = match opened {
             Ok(opened) => opened,

@@ -1,0 +1,362 @@
+//! The log: a line for each event, in JSON or as text, on standard output.
+//!
+//! It is written by hand since a line is written for each call, of which reading a token that is known takes less
+//! time than a general formatter takes for its line. What a line has of the call, such as its `requestId`, comes from
+//! the spans that it was written in; all fields stand side by side.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing::{Event, Metadata, Subscriber};
+
+use crate::time::iso_8601;
+
+/// Starts the log of this process, as Lambda's settings say: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; without it
+/// `RUST_LOG`, without both `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text).
+///
+/// # Errors
+/// There is one already.
+pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDefaultError> {
+    let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
+    let format = variable("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
+    set_global_default(Log {
+        level: level.as_deref().map_or(LevelFilter::INFO, level_of),
+        format: if format.eq_ignore_ascii_case("json") { Format::Json } else { Format::Text },
+        write: |line: &[u8]| {
+            // There is nowhere to complain.
+            let _ = io::stdout().write_all(line);
+        },
+        next: AtomicU64::new(1),
+        spans: Mutex::default(),
+    })
+}
+
+/// The level of this name; `INFO` for one that nobody knows.
+fn level_of(name: &str) -> LevelFilter {
+    match name.eq_ignore_ascii_case("fatal") {
+        true => LevelFilter::ERROR,
+        false => name.parse().unwrap_or(LevelFilter::INFO),
+    }
+}
+
+struct Log<W> {
+    level: LevelFilter,
+    format: Format,
+    write: W,
+    next: AtomicU64,
+    spans: Mutex<HashMap<u64, Span>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Text,
+}
+
+/// A span that is open.
+struct Span {
+    /// Its fields, as a line has them.
+    fields: String,
+    handles: usize,
+}
+
+thread_local! {
+    /// The spans that this thread is in, the innermost last.
+    static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<W> Log<W> {
+    fn spans(&self) -> MutexGuard<'_, HashMap<u64, Span>> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, event: &Event<'_>, milliseconds: u64) -> String {
+        let (level, timestamp) = (event.metadata().level(), iso_8601(milliseconds));
+        let mut fields = Fields { format: self.format, text: String::with_capacity(512) };
+        match self.format {
+            Format::Json => {
+                fields.text.push_str("{\"timestamp\":\"");
+                fields.text.push_str(&timestamp);
+                fields.text.push_str("\",\"level\":\"");
+                fields.text.push_str(level.as_str());
+                fields.text.push('"');
+            }
+            Format::Text => fields.text.push_str(level.as_str()),
+        }
+        event.record(&mut fields);
+        ENTERED.with_borrow(|entered| {
+            if entered.is_empty() {
+                return;
+            }
+            let spans = self.spans();
+            for span in entered.iter().filter_map(|id| spans.get(id)) {
+                fields.text.push_str(&span.fields);
+            }
+        });
+        fields.text.push_str(if self.format == Format::Json { "}\n" } else { "\n" });
+        fields.text
+    }
+}
+
+impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let mut fields = Fields { format: self.format, text: String::new() };
+        attributes.record(&mut fields);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.spans().insert(id, Span { fields: fields.text, handles: 1 });
+        Id::from_u64(id)
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        let mut fields = Fields { format: self.format, text: String::new() };
+        values.record(&mut fields);
+        if let Some(span) = self.spans().get_mut(&id.into_u64()) {
+            span.fields.push_str(&fields.text);
+        }
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let milliseconds = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+        (self.write)(self.line(event, milliseconds).as_bytes());
+    }
+
+    fn enter(&self, id: &Id) {
+        ENTERED.with_borrow_mut(|entered| entered.push(id.into_u64()));
+    }
+
+    fn exit(&self, id: &Id) {
+        let id = id.into_u64();
+        ENTERED.with_borrow_mut(|entered| {
+            if let Some(position) = entered.iter().rposition(|entered| *entered == id) {
+                entered.remove(position);
+            }
+        });
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if let Some(span) = self.spans().get_mut(&id.into_u64()) {
+            span.handles += 1;
+        }
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let mut spans = self.spans();
+        let Some(span) = spans.get_mut(&id.into_u64()) else {
+            return false;
+        };
+        span.handles = span.handles.saturating_sub(1);
+        let is_closed = span.handles == 0;
+        if is_closed {
+            spans.remove(&id.into_u64());
+        }
+        is_closed
+    }
+}
+
+/// Fields as they stand in a line, each after something else.
+struct Fields {
+    format: Format,
+    text: String,
+}
+
+impl Fields {
+    /// Adds a value that needs no quotes.
+    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
+        let name = field.name();
+        // Writing to a string does not fail.
+        let _ = match self.format {
+            Format::Json => write!(self.text, ",\"{name}\":{value}"),
+            Format::Text => write!(self.text, " {name}={value}"),
+        };
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if self.format == Format::Text {
+            self.text.push(' ');
+            if field.name() == MESSAGE {
+                return self.text.push_str(value);
+            }
+            let _ = write!(self.text, "{}={value:?}", field.name());
+            return;
+        }
+        self.text.push_str(",\"");
+        self.text.push_str(field.name());
+        self.text.push_str("\":");
+        quote(value, &mut self.text);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.plain(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.plain(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.plain(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+/// Adds a string of JSON. Names of fields are Rust's, they need no quoting.
+fn quote(value: &str, to: &mut String) {
+    to.push('"');
+    let mut rest = value;
+    while let Some(position) = rest.find(|char: char| char < ' ' || char == '"' || char == '\\') {
+        let (plain, tail) = rest.split_at(position);
+        to.push_str(plain);
+        let mut chars = tail.chars();
+        match chars.next() {
+            Some(char @ ('"' | '\\')) => to.extend(['\\', char]),
+            Some('\n') => to.push_str("\\n"),
+            Some(char) => {
+                let _ = write!(to, "\\u{:04x}", u32::from(char));
+            }
+            None => {}
+        }
+        rest = chars.as_str();
+    }
+    to.push_str(rest);
+    to.push('"');
+}
+
+/// The name that `tracing` gives the text of an event.
+const MESSAGE: &str = "message";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use tracing::{debug, info, info_span, warn};
+
+    use super::*;
+
+    /// What is written while something is done.
+    fn lines(format: Format, level: LevelFilter, act: impl FnOnce()) -> Vec<String> {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&written);
+        let write = move |line: &[u8]| to.lock().unwrap().extend_from_slice(line);
+        let log = Log { level, format, write, next: AtomicU64::new(1), spans: Mutex::default() };
+        tracing::subscriber::with_default(log, act);
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn json_of(line: &str) -> Value {
+        let mut json: Value = serde_json::from_str(line).unwrap();
+        let timestamp = json.as_object_mut().unwrap().remove("timestamp").unwrap();
+        assert!(timestamp.as_str().unwrap().ends_with('Z'), "{timestamp}");
+        json
+    }
+
+    #[test]
+    fn a_line_has_the_fields_of_the_event_and_of_the_spans_around_it() {
+        let written = lines(Format::Json, LevelFilter::INFO, || {
+            let outer = info_span!("call", requestId = "r-1", tenant = tracing::field::Empty);
+            outer.in_scope(|| {
+                info!(count = 3_u64, change = -1_i64, good = true, id = %"a\"b", nothing = None::<&str>, "one");
+                outer.record("tenant", "acme");
+                info_span!("inner", step = 2_u64).in_scope(|| warn!("two {}", 2));
+                info!("three");
+            });
+            drop(outer);
+            info!("four");
+        });
+        let json: Vec<Value> = written.iter().map(|line| json_of(line)).collect();
+        let one = json!({"level": "INFO", "message": "one", "count": 3, "change": -1, "good": true, "id": "a\"b",
+                         "requestId": "r-1"});
+        let two =
+            json!({"level": "WARN", "message": "two 2", "requestId": "r-1", "tenant": "acme", "step": 2});
+        let three = json!({"level": "INFO", "message": "three", "requestId": "r-1", "tenant": "acme"});
+        assert_eq!(json, [one, two, three, json!({"level": "INFO", "message": "four"})]);
+    }
+
+    #[test]
+    fn as_text_it_is_for_people() {
+        let written = lines(Format::Text, LevelFilter::INFO, || {
+            info_span!("call", requestId = "r-1").in_scope(|| info!(count = 3, id = %"a\nb", "one two"));
+        });
+        assert_eq!(written, ["INFO one two count=3 id=\"a\\nb\" requestId=\"r-1\""]);
+    }
+
+    #[test]
+    fn what_is_below_the_level_is_not_written() {
+        for (name, expected) in [
+            ("TRACE", 3),
+            ("debug", 3),
+            ("INFO", 2),
+            ("warn", 1),
+            ("ERROR", 0),
+            ("FATAL", 0),
+            ("off", 0),
+            ("nonsense", 2),
+        ] {
+            let written = lines(Format::Json, level_of(name), || {
+                debug!("a");
+                info!("b");
+                warn!("c");
+            });
+            assert_eq!(written.len(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_forgotten_when_its_last_handle_is() {
+        let write: fn(&[u8]) = |_| {};
+        let level = LevelFilter::INFO;
+        let log =
+            Log { level, format: Format::Json, write, next: AtomicU64::new(1), spans: Mutex::default() };
+        let dispatch = tracing::Dispatch::new(log);
+        let open = || dispatch.downcast_ref::<Log<fn(&[u8])>>().unwrap().spans().len();
+        tracing::dispatcher::with_default(&dispatch, || {
+            let span = info_span!("call");
+            let clone = span.clone();
+            drop(span);
+            assert_eq!(open(), 1);
+            drop(clone);
+            assert_eq!(open(), 0);
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_field_has_a_line_is_json(text in "\\PC*|[\\x00-\\x7f]*") {
+            let written = lines(Format::Json, LevelFilter::INFO, || info!(text, shown = ?text, "{text}"));
+            prop_assert_eq!(written.len(), 1);
+            let json = json_of(&written[0]);
+            prop_assert_eq!(&json["text"], &text);
+            prop_assert_eq!(&json["message"], &text);
+            prop_assert_eq!(&json["shown"], &format!("{text:?}"));
+        }
+    }
+}
