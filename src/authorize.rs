@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
 use crate::call::{Api, Call, Target};
-use crate::decision::{Decision, Subject};
+use crate::decision::{Decision, Subject, list};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
@@ -51,6 +51,36 @@ pub struct Outcome {
     pub dropped: usize,
     /// The response, once it was written. Outcomes that are told the same share it.
     pub response: Arc<OnceLock<Response>>,
+    /// See [`Outcome::texts`].
+    texts: OnceLock<Texts>,
+}
+
+/// Parts of an outcome as people read them.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// Who asks.
+    pub principal: String,
+    /// The action, if there is a route.
+    pub action: Option<String>,
+    /// What is acted on.
+    pub resource: String,
+    /// The determining policies, separated by commas.
+    pub policies: String,
+    /// Those that could not be evaluated.
+    pub errors: String,
+}
+
+impl Outcome {
+    /// Its parts as the log and the response have them, written once.
+    pub fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| Texts {
+            principal: self.principal.to_string(),
+            action: self.route.as_ref().map(|route| route.action.to_string()),
+            resource: self.resource.to_string(),
+            policies: list(&self.decision.policies),
+            errors: list(&self.decision.errors),
+        })
+    }
 }
 
 /// For how much of an API a grant speaks.
@@ -146,6 +176,7 @@ pub fn authorize(
         usage_identifier_key: usage_identifier.map(str::to_owned),
         dropped,
         response,
+        texts: OnceLock::new(),
     });
     // Such an answer is a function of token and route.
     if let Ok((index, _)) = route

@@ -15,12 +15,14 @@ use serde_json::Value;
 
 use crate::bundle::CannotBuild;
 use crate::bundle::table::{Table, Unreadable, entity_key};
+use crate::cache::bounded;
 
 /// The entities of a bundle, with the actions of its schema. Each is parsed when it is needed.
 #[derive(Clone, Debug)]
 pub struct StoredEntities {
     table: Table,
-    parsed: Arc<Cache<EntityUid, Arc<StoredEntity>>>,
+    /// `None`: the bundle does not have it.
+    parsed: Arc<Cache<EntityUid, Option<Arc<StoredEntity>>>>,
 }
 
 /// One of them.
@@ -54,7 +56,7 @@ impl StoredEntities {
     /// # Errors
     /// [`Unreadable`].
     pub(crate) fn open(bytes: Bytes) -> Result<Self, Unreadable> {
-        Ok(Self { table: Table::open(bytes)?, parsed: Arc::new(Cache::new(CAPACITY)) })
+        Ok(Self { table: Table::open(bytes)?, parsed: Arc::new(bounded(CAPACITY)) })
     }
 
     /// The type of each, as it is written.
@@ -79,19 +81,12 @@ impl StoredEntities {
     /// [`Unreadable`].
     pub fn get(&self, uid: &EntityUid) -> Result<Option<Arc<StoredEntity>>, Unreadable> {
         if let Some(parsed) = self.parsed.get(uid) {
-            return Ok(Some(parsed));
+            return Ok(parsed);
         }
-        let Some(json) = self.table.get(entity_key(uid).as_bytes()) else {
-            return Ok(None);
-        };
-        let json = str::from_utf8(json).map_err(|_| Unreadable)?;
-        let entity = Entity::from_json_str(json, None).map_err(|_| Unreadable)?;
-        if entity.uid() != *uid {
-            return Err(Unreadable);
-        }
-        let parsed = Arc::new(StoredEntity::new(entity));
-        self.parsed.insert(uid.clone(), Arc::clone(&parsed));
-        Ok(Some(parsed))
+        let json = self.table.get(entity_key(uid).as_bytes());
+        let parsed = json.map(|json| parse(uid, json).map(Arc::new)).transpose()?;
+        self.parsed.insert(uid.clone(), parsed.clone());
+        Ok(parsed)
     }
 
     /// An entity with all that it is in.
@@ -158,6 +153,15 @@ pub fn reachable(
         }
     }
     Ok(found)
+}
+
+fn parse(uid: &EntityUid, json: &[u8]) -> Result<StoredEntity, Unreadable> {
+    let json = str::from_utf8(json).map_err(|_| Unreadable)?;
+    let entity = Entity::from_json_str(json, None).map_err(|_| Unreadable)?;
+    match entity.uid() == *uid {
+        true => Ok(StoredEntity::new(entity)),
+        false => Err(Unreadable),
+    }
 }
 
 fn find_references(value: &EvalResult, to: &mut Vec<EntityUid>) {

@@ -6,11 +6,10 @@ use lambda_runtime::Diagnostic;
 use serde_json::json;
 use tracing::{error, info, warn};
 
-use crate::authorize::Outcome;
+use crate::authorize::{Outcome, Texts};
 use crate::cache_key::CacheKey;
 use crate::call::Call;
 use crate::config::Config;
-use crate::decision::list;
 use crate::jwks::KeyClient;
 use crate::reason::{Reason, Status};
 use crate::response::{Response, SimpleResponses};
@@ -161,15 +160,16 @@ impl Answer {
     }
 
     fn decided(outcome: Arc<Outcome>, response: Response, revision: u64, tenant: Option<&Tenant>) -> Self {
-        let Outcome { decision, principal, route, resource, dropped, .. } = &*outcome;
+        let Outcome { decision, dropped, .. } = &*outcome;
+        let Texts { principal, action, resource, policies, errors } = outcome.texts();
         info!(
             reason = decision.reason.code(),
             tenant = tenant.map(Tenant::as_str),
-            %principal,
-            action = route.as_ref().map(|route| route.action.to_string()),
-            policies = list(&decision.policies),
-            errors = list(&decision.errors),
-            %resource,
+            principal,
+            action = action.as_deref(),
+            policies,
+            errors,
+            resource,
             dropped,
             revision,
             "decided"

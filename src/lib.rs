@@ -30,6 +30,7 @@
 
 pub mod arn;
 pub mod bundle;
+mod cache;
 pub mod cache_key;
 pub mod call;
 pub mod context;

@@ -229,7 +229,8 @@ impl Visit for Fields {
 fn quote(value: &str, to: &mut String) {
     to.push('"');
     let mut rest = value;
-    while let Some(position) = rest.find(|char: char| char < ' ' || char == '"' || char == '\\') {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    while let Some(position) = rest.bytes().position(is_special) {
         let (plain, tail) = rest.split_at(position);
         to.push_str(plain);
         let mut chars = tail.chars();

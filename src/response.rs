@@ -12,7 +12,6 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authorize::{Breadth, Outcome};
 use crate::call::{Api, Call};
-use crate::decision::list;
 use crate::grant::Grant;
 use crate::reason::{Reason, Status};
 
@@ -63,11 +62,11 @@ impl Response {
     /// What would make the response larger than API Gateway takes is left out: the claims first,
     /// then the policies.
     pub fn new(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
-        let principal = outcome.principal.to_string();
-        let mut context = context(outcome, &principal, revision);
+        let principal = &outcome.texts().principal;
+        let mut context = context(outcome, revision);
         let mut left_out = outcome.backend_claims.keys().map(String::as_str).chain([POLICIES]);
         loop {
-            let text = write(outcome, &principal, &context, simple_responses);
+            let text = write(outcome, principal, &context, simple_responses);
             if text.get().len() > MAX_BYTES
                 && let Some(name) = left_out.next()
             {
@@ -135,7 +134,7 @@ fn as_it_is<S: Serializer>(text: &Arc<RawValue>, serializer: S) -> Result<S::Ok,
     (**text).serialize(serializer)
 }
 
-fn context<'a>(outcome: &'a Outcome, principal: &str, revision: u64) -> BTreeMap<&'a str, Value> {
+fn context(outcome: &Outcome, revision: u64) -> BTreeMap<&str, Value> {
     let Outcome { decision, route, backend_claims, .. } = outcome;
     let effect = match decision.reason.status() {
         Status::Allow => "allow",
@@ -147,9 +146,9 @@ fn context<'a>(outcome: &'a Outcome, principal: &str, revision: u64) -> BTreeMap
     let own = [
         ("decision", of_call(effect.into())),
         ("reason", of_call(decision.reason.code().into())),
-        (POLICIES, of_call(list(&decision.policies).into())),
+        (POLICIES, of_call(outcome.texts().policies.clone().into())),
         ("action", action.map(Value::from).and_then(of_call)),
-        ("principal", Some(principal.into())),
+        ("principal", Some(outcome.texts().principal.clone().into())),
         ("revision", Some(revision.into())),
     ];
     let claims = backend_claims.iter().map(|(name, claim)| (name.as_str(), claim.clone()));

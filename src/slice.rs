@@ -19,6 +19,7 @@ use quick_cache::sync::Cache;
 
 use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::bundle::text::uid;
+use crate::cache::bounded;
 use crate::entities::StoredEntities;
 use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
 use scope::Scope;
@@ -100,7 +101,7 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub(crate) fn open(policies: Bytes, index: Bytes) -> Result<Self, Unreadable> {
         let (policies, index) = (Table::open(policies)?, Table::open(index)?);
-        let (rows, places, sets) = (Cache::new(CAPACITY), Cache::new(CAPACITY), Cache::new(SETS));
+        let (rows, places, sets) = (bounded(CAPACITY), bounded(CAPACITY), bounded(SETS));
         let others = index.position(OTHERS);
         Ok(Self { policies, index, others, rows: rows.into(), places: places.into(), sets: sets.into() })
     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
 
+use crate::cache::bounded;
 use crate::remembered::Remembered;
 use crate::time::UnixTime;
 use crate::token::VerifiedToken;
@@ -59,7 +60,7 @@ impl KnownToken {
 impl TokenCache {
     /// Room for so many tokens.
     pub fn new(max_tokens: usize) -> Self {
-        Self { entries: Cache::new(max_tokens) }
+        Self { entries: bounded(max_tokens) }
     }
 
     /// The token of this hash, if it was verified with keys that are still in use.

@@ -1,0 +1,22 @@
+//! Caches of a bounded size.
+
+use std::hash::Hash;
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
+
+/// A cache for so many items, in one piece. The library's own choice is four pieces for each CPU of a machine, which a
+/// function with one call at a time does not need, and asks the system for their number, which takes it 24 calls.
+pub(crate) fn bounded<K: Eq + Hash, V: Clone>(capacity: usize) -> Cache<K, V> {
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity(capacity).weight_capacity(capacity as u64).shards(1);
+    match options.build() {
+        Ok(options) => Cache::with_options(
+            options,
+            UnitWeighter,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        Err(_) => Cache::new(capacity),
+    }
+}
