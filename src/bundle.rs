@@ -71,7 +71,11 @@ impl Bundle {
         let Routes { table: routes, reads, projection, requests } = outline.take_routes()?;
         let table = |path| member(path).map(|content| bytes.slice_ref(content));
         let entities = StoredEntities::open(table(compiled::ENTITIES)?)?;
-        let policy_index = PolicyIndex::open(table(compiled::POLICIES)?, table(compiled::POLICY_INDEX)?)?;
+        let policy_index = PolicyIndex::open(
+            table(compiled::POLICIES)?,
+            table(compiled::POLICY_PARTS)?,
+            table(compiled::POLICY_INDEX)?,
+        )?;
 
         let files = members.files(StoreFiles::is_of_identity_source);
         let sources =

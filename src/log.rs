@@ -17,6 +17,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing::{Event, Metadata, Subscriber};
+use tracing_core::span::Current;
 
 use crate::time::iso_8601;
 
@@ -64,6 +65,7 @@ enum Format {
 
 /// A span that is open.
 struct Span {
+    metadata: &'static Metadata<'static>,
     /// Its fields, as a line has them.
     fields: String,
     handles: usize,
@@ -120,7 +122,8 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
         let mut fields = Fields { format: self.format, text: String::new() };
         attributes.record(&mut fields);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.spans().insert(id, Span { fields: fields.text, handles: 1 });
+        let metadata = attributes.metadata();
+        self.spans().insert(id, Span { metadata, fields: fields.text, handles: 1 });
         Id::from_u64(id)
     }
 
@@ -151,6 +154,14 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
                 entered.remove(position);
             }
         });
+    }
+
+    fn current_span(&self) -> Current {
+        let Some(id) = ENTERED.with_borrow(|entered| entered.last().copied()) else {
+            return Current::none();
+        };
+        let metadata = self.spans().get(&id).map(|span| span.metadata);
+        metadata.map_or_else(Current::none, |metadata| Current::new(Id::from_u64(id), metadata))
     }
 
     fn clone_span(&self, id: &Id) -> Id {
@@ -290,7 +301,11 @@ mod tests {
                 info_span!("inner", step = 2_u64).in_scope(|| warn!("two {}", 2));
                 info!("three");
             });
+            // As a task takes it along.
+            let current = outer.in_scope(tracing::Span::current);
             drop(outer);
+            current.in_scope(|| info!("later"));
+            drop(current);
             info!("four");
         });
         let json: Vec<Value> = written.iter().map(|line| json_of(line)).collect();
@@ -299,7 +314,8 @@ mod tests {
         let two =
             json!({"level": "WARN", "message": "two 2", "requestId": "r-1", "tenant": "acme", "step": 2});
         let three = json!({"level": "INFO", "message": "three", "requestId": "r-1", "tenant": "acme"});
-        assert_eq!(json, [one, two, three, json!({"level": "INFO", "message": "four"})]);
+        let later = json!({"level": "INFO", "message": "later", "requestId": "r-1", "tenant": "acme"});
+        assert_eq!(json, [one, two, three, later, json!({"level": "INFO", "message": "four"})]);
     }
 
     #[test]

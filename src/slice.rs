@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
 use quick_cache::sync::Cache;
+use serde_json::{Map, Value};
 
 use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::bundle::text::uid;
@@ -28,6 +29,8 @@ use scope::Scope;
 #[derive(Clone, Debug)]
 pub struct PolicyIndex {
     policies: Table,
+    /// Texts that several policies have in common.
+    parts: Table,
     index: Table,
     /// Where the policies are filed that name nothing.
     others: Option<usize>,
@@ -99,11 +102,19 @@ impl PolicyIndex {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(crate) fn open(policies: Bytes, index: Bytes) -> Result<Self, Unreadable> {
-        let (policies, index) = (Table::open(policies)?, Table::open(index)?);
+    pub(crate) fn open(policies: Bytes, parts: Bytes, index: Bytes) -> Result<Self, Unreadable> {
+        let (policies, parts, index) = (Table::open(policies)?, Table::open(parts)?, Table::open(index)?);
         let (rows, places, sets) = (bounded(CAPACITY), bounded(CAPACITY), bounded(SETS));
         let others = index.position(OTHERS);
-        Ok(Self { policies, index, others, rows: rows.into(), places: places.into(), sets: sets.into() })
+        Ok(Self {
+            policies,
+            parts,
+            index,
+            others,
+            rows: rows.into(),
+            places: places.into(),
+            sets: sets.into(),
+        })
     }
 
     /// The policies that name these principals (one, and all that it is in).
@@ -325,10 +336,10 @@ impl PolicyIndex {
             }
             let key = |pair: &Option<uid::Pair>| pair.as_ref().map(|(of, id)| format!("{of}\0{id}"));
             let (of_principal, of_resource) = (key(&principal), key(&resource));
-            let scope = scope_of(text)?.linked(of_principal.as_deref(), of_resource.as_deref())?;
+            let scope = self.scope(text)?.linked(of_principal.as_deref(), of_resource.as_deref())?;
             return Some(Row { id, scope, form: Form::Link { template, principal, resource } });
         }
-        Some(Row { id, scope: scope_of(text)?, form: Form::Text(OnceLock::new()) })
+        Some(Row { id, scope: self.scope(text)?, form: Form::Text(OnceLock::new()) })
     }
 
     /// What Cedar makes of a row.
@@ -339,9 +350,57 @@ impl PolicyIndex {
     ) -> Result<&'a Parsed, Unreadable> {
         let parse = || {
             let (id, text) = self.cells(number).ok_or(Unreadable)?;
-            parse(PolicyId::new(id), text).map(Box::new).ok_or(Unreadable)
+            self.parse(PolicyId::new(id), text).map(Box::new).ok_or(Unreadable)
         };
         known.get_or_init(parse).as_deref().map_err(|unreadable| *unreadable)
+    }
+
+    /// The scope of a policy or template.
+    fn scope(&self, text: &str) -> Option<Scope> {
+        if text.starts_with('{')
+            && let Some(scope) = Scope::read(text, |part| self.part(part.get()))
+        {
+            return Some(scope);
+        }
+        // Cedar's own syntax, or a form of JSON that is not known here.
+        Some(Scope::unknown(match self.parse(PolicyId::new(""), text)? {
+            Parsed::Policy(policy) => policy.effect(),
+            Parsed::Template(template) => template.effect(),
+        }))
+    }
+
+    /// Reads a policy or a template.
+    fn parse(&self, id: PolicyId, text: &str) -> Option<Parsed> {
+        if !text.starts_with('{') {
+            return match Policy::parse(Some(id.clone()), text) {
+                Ok(policy) => Some(Parsed::Policy(policy)),
+                Err(_) => Template::parse(Some(id), text).map(Parsed::Template).ok(),
+            };
+        }
+        let mut json: Map<String, Value> = serde_json::from_str(text).ok()?;
+        for value in json.values_mut() {
+            if let Value::Number(number) = value {
+                *value = serde_json::from_str(self.part(&number.to_string())?).ok()?;
+            }
+        }
+        // Of the scope alone: `==`, `in` and `is in` can have one.
+        let has_slot = |part: &str| {
+            let part = json.get(part);
+            let inner = part.and_then(|part| part.get("in"));
+            [part, inner].into_iter().flatten().any(|part| part.get("slot").is_some())
+        };
+        match has_slot("principal") || has_slot("resource") {
+            true => Template::from_json(Some(id), Value::Object(json)).map(Parsed::Template).ok(),
+            false => Policy::from_json(Some(id), Value::Object(json)).map(Parsed::Policy).ok(),
+        }
+    }
+
+    /// The text of a part of a policy: itself, or what its number stands for.
+    fn part<'a>(&'a self, text: &'a str) -> Option<&'a str> {
+        match text.starts_with(|first: char| first.is_ascii_digit()) {
+            true => str::from_utf8(self.parts.row(text.parse().ok()?)?.0).ok(),
+            false => Some(text),
+        }
     }
 
     fn cells(&self, number: u32) -> Option<(&str, &str)> {
@@ -362,41 +421,6 @@ impl Slice {
     /// Whether the conditions could still lead to an Allow.
     pub fn may_be_allowed(&self) -> bool {
         self.forbids.is_empty() && (self.may_permit || !self.permits.is_empty())
-    }
-}
-
-/// The scope of a policy or template.
-fn scope_of(text: &str) -> Option<Scope> {
-    if text.starts_with('{')
-        && let Some(scope) = Scope::read(text)
-    {
-        return Some(scope);
-    }
-    // Cedar's own syntax, or a form of JSON that is not known here.
-    Some(Scope::unknown(match parse(PolicyId::new(""), text)? {
-        Parsed::Policy(policy) => policy.effect(),
-        Parsed::Template(template) => template.effect(),
-    }))
-}
-
-/// Reads a policy or a template.
-fn parse(id: PolicyId, text: &str) -> Option<Parsed> {
-    if !text.starts_with('{') {
-        return match Policy::parse(Some(id.clone()), text) {
-            Ok(policy) => Some(Parsed::Policy(policy)),
-            Err(_) => Template::parse(Some(id), text).map(Parsed::Template).ok(),
-        };
-    }
-    let json: serde_json::Value = serde_json::from_str(text).ok()?;
-    // Of the scope alone: `==`, `in` and `is in` can have one.
-    let has_slot = |part: &str| {
-        let part = json.get(part);
-        let inner = part.and_then(|part| part.get("in"));
-        [part, inner].into_iter().flatten().any(|part| part.get("slot").is_some())
-    };
-    match has_slot("principal") || has_slot("resource") {
-        true => Template::from_json(Some(id), json).map(Parsed::Template).ok(),
-        false => Policy::from_json(Some(id), json).map(Parsed::Policy).ok(),
     }
 }
 

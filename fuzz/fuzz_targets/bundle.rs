@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let (signatures, members) = rest.split_at(rest.len().min(64));
     let file = [
         b"cedar-authorizer bundle\n".as_slice(),
-        &3_u32.to_le_bytes(),
+        &4_u32.to_le_bytes(),
         &(manifest.len() as u32).to_le_bytes(),
         digest(&SHA256, manifest).as_ref(),
         &(signatures.len() as u32).to_le_bytes(),

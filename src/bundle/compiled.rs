@@ -6,6 +6,7 @@
 //! compiled/outline.json          the small rest, see `Outline`
 //! compiled/policies.table        each policy, template and link, see `slice::filing`
 //! compiled/policy-index.table    which policies name which principals, resources and actions, see there
+//! compiled/policy-parts.table    what several policies have in common, see there
 //! ```
 //!
 //! The outline is read when a bundle is opened; of the tables nothing but what a call needs, when it needs
@@ -25,7 +26,7 @@ use crate::inputs::Input;
 use crate::projection::{Projection, Record, Shapes};
 use crate::resource::{ResourceTemplate, TextTemplate};
 use crate::route::{Method, PathTemplate, Route, RouteTable};
-use crate::slice::filing;
+use crate::slice::filing::{self, Filed};
 use crate::store::Store;
 use crate::token::TokenType;
 
@@ -33,16 +34,23 @@ pub(super) const ENTITIES: &str = "compiled/entities.table";
 pub(super) const OUTLINE: &str = "compiled/outline.json";
 pub(super) const POLICIES: &str = "compiled/policies.table";
 pub(super) const POLICY_INDEX: &str = "compiled/policy-index.table";
+pub(super) const POLICY_PARTS: &str = "compiled/policy-parts.table";
 
 /// Every member of the compiled part; a bundle has them all.
-pub(super) const FILES: [&str; 4] = [ENTITIES, OUTLINE, POLICIES, POLICY_INDEX];
+pub(super) const FILES: [&str; 5] = [ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS];
 
 /// Works out the compiled part, each member with its path.
-pub(super) fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 4], CannotBuild> {
+pub(super) fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
     let entities = StoredEntities::write(&store.entities)?;
     let outline = serde_json::to_vec(&Outline::of(store)).map_err(InvalidManifest::Json)?;
-    let (policies, policy_index) = filing::file(&store.policies)?;
-    Ok([(ENTITIES, entities), (OUTLINE, outline), (POLICIES, policies), (POLICY_INDEX, policy_index)])
+    let Filed { policies, parts, index } = filing::file(&store.policies)?;
+    Ok([
+        (ENTITIES, entities),
+        (OUTLINE, outline),
+        (POLICIES, policies),
+        (POLICY_INDEX, index),
+        (POLICY_PARTS, parts),
+    ])
 }
 
 /// What a bundle has to know before the first call.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use cedar_policy::Effect;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 /// Effect and scope of a policy or a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +45,9 @@ enum Named {
 pub(super) type Keys = [Box<str>];
 
 impl Scope {
-    /// Of a policy or template in Cedar's JSON form. `None`: it has a part that is not known here.
-    pub(super) fn read(json: &str) -> Option<Self> {
+    /// Of a policy or template in Cedar's JSON form, of which a part may be a number that stands for its text. `None`:
+    /// it has a part that is not known here.
+    pub(super) fn read<'a>(json: &'a str, text: impl Fn(&'a RawValue) -> Option<&'a str>) -> Option<Self> {
         let PolicyJson { effect, principal, action, resource, conditions, .. } =
             serde_json::from_str(json).ok()?;
         let effect = match &*effect {
@@ -53,9 +55,10 @@ impl Scope {
             "forbid" => Effect::Forbid,
             _ => return None,
         };
-        let has_conditions = !conditions.is_empty();
-        let [principal, action, resource] = [principal.read()?, action.read()?, resource.read()?];
-        Some(Self { effect, principal, action, resource, has_conditions })
+        let part = |raw| serde_json::from_str::<PartJson<'_>>(text(raw)?).ok()?.read();
+        let [principal, action, resource] = [part(principal)?, part(action)?, part(resource)?];
+        let conditions: Vec<IgnoredAny> = serde_json::from_str(text(conditions)?).ok()?;
+        Some(Self { effect, principal, action, resource, has_conditions: !conditions.is_empty() })
     }
 
     /// Of a policy whose scope is not known: Cedar has to look at it.
@@ -129,10 +132,14 @@ impl Named {
 struct PolicyJson<'a> {
     #[serde(borrow)]
     effect: Cow<'a, str>,
-    principal: PartJson<'a>,
-    action: PartJson<'a>,
-    resource: PartJson<'a>,
-    conditions: Vec<IgnoredAny>,
+    #[serde(borrow)]
+    principal: &'a RawValue,
+    #[serde(borrow)]
+    action: &'a RawValue,
+    #[serde(borrow)]
+    resource: &'a RawValue,
+    #[serde(borrow)]
+    conditions: &'a RawValue,
     #[serde(default, rename = "annotations")]
     _annotations: IgnoredAny,
 }

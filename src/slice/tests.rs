@@ -2,6 +2,7 @@ use std::str::FromStr;
 
 use proptest::prelude::*;
 
+use super::filing::Filed;
 use super::*;
 
 const POLICIES: &str = r#"
@@ -30,12 +31,13 @@ fn set() -> PolicySet {
 type Ids = [Vec<String>; 3];
 
 fn slice(
-    (policies, index): (&[u8], &[u8]),
+    Filed { policies, parts, index }: &Filed,
     principals: &[EntityUid],
     action: &EntityUid,
     resource: &EntityUid,
 ) -> Result<Ids, Unreadable> {
-    let index = PolicyIndex::open(policies.to_vec().into(), index.to_vec().into())?;
+    let [policies, parts, index] = [policies, parts, index].map(|bytes| Bytes::from(bytes.clone()));
+    let index = PolicyIndex::open(policies, parts, index)?;
     let entities = StoredEntities::write(&Entities::empty()).unwrap();
     let entities = StoredEntities::open(entities.into())?;
     let of_principal = index.for_principal(principals)?;
@@ -52,7 +54,7 @@ fn slice(
 
 #[test]
 fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
-    let (policies, index) = filing::file(&set()).unwrap();
+    let filed = filing::file(&set()).unwrap();
     for (principal, action, resource, expected) in [
         ("User::\"u\"", "Action::\"read\"", "Doc::\"d\"", [vec!["policy0", "policy4"], vec![], vec![]]),
         (
@@ -71,7 +73,7 @@ fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
         ),
         ("Group::\"x\"", "Action::\"other\"", "Folder::\"f\"", [vec!["policy4"], vec![], vec![]]),
     ] {
-        let found = slice((&policies, &index), &[uid(principal)], &uid(action), &uid(resource)).unwrap();
+        let found = slice(&filed, &[uid(principal)], &uid(action), &uid(resource)).unwrap();
         assert_eq!(
             found,
             expected.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>()),
@@ -82,57 +84,72 @@ fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
 
 /// Every look at these bytes: none may panic, and none may find fewer policies than it should without
 /// saying so, unless the bytes are those of other policies.
-fn look((policies, index): (&[u8], &[u8])) {
+fn look(filed: &Filed) {
     let principals = [uid("User::\"u\""), uid("Group::\"g\"")];
     for action in ["Action::\"read\"", "Action::\"write\""] {
-        let _ = slice((policies, index), &principals, &uid(action), &uid("Folder::\"f\""));
+        let _ = slice(filed, &principals, &uid(action), &uid("Folder::\"f\""));
     }
 }
 
 #[test]
+fn what_policies_have_in_common_is_written_once() {
+    let text = r#"
+        permit (principal == User::"u", action == Action::"write", resource) when { context.x == 1 };
+        forbid (principal == User::"v", action == Action::"write", resource) when { context.x == 1 };
+    "#;
+    let filed = filing::file(&PolicySet::from_str(text).unwrap()).unwrap();
+    let found = slice(&filed, &[uid("User::\"u\"")], &uid("Action::\"write\""), &uid("Doc::\"d\"")).unwrap();
+    assert_eq!(found, [vec![], vec![], vec!["policy0".to_owned()]]);
+    let parts = Table::open(filed.parts.into()).unwrap();
+    let parts: Vec<&str> =
+        (0..parts.len()).map(|row| str::from_utf8(parts.row(row).unwrap().0).unwrap()).collect();
+    let [conditions, action] = parts.as_slice() else { panic!("{parts:?}") };
+    assert!(action.contains("write") && conditions.contains("context"), "{parts:?}");
+    let policies = String::from_utf8_lossy(&filed.policies).into_owned();
+    assert!(!policies.contains("write"), "{policies}");
+}
+
+#[test]
 fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
-    let (policies, index) = filing::file(&set()).unwrap();
-    let altered = |bytes: &[u8], position: usize, by: u8| {
-        let mut altered = bytes.to_vec();
-        altered[position] ^= by;
-        altered
-    };
-    for by in [1, 0x80, 0xff] {
-        for position in 0..policies.len() {
-            look((&altered(&policies, position, by), &index));
+    let members: [fn(&mut Filed) -> &mut Vec<u8>; 3] =
+        [|filed| &mut filed.policies, |filed| &mut filed.parts, |filed| &mut filed.index];
+    for member in members {
+        let length = member(&mut filing::file(&set()).unwrap()).len();
+        for by in [1, 0x80, 0xff] {
+            for position in 0..length {
+                let mut filed = filing::file(&set()).unwrap();
+                member(&mut filed)[position] ^= by;
+                look(&filed);
+            }
         }
-        for position in 0..index.len() {
-            look((&policies, &altered(&index, position, by)));
+        for length in 0..length {
+            let mut filed = filing::file(&set()).unwrap();
+            member(&mut filed).truncate(length);
+            let Filed { policies, parts, index } = filed;
+            assert!(PolicyIndex::open(policies.into(), parts.into(), index.into()).is_err(), "{length}");
         }
-    }
-    for length in 0..policies.len() {
-        assert!(
-            PolicyIndex::open(policies[..length].to_vec().into(), index.clone().into()).is_err(),
-            "{length}"
-        );
-    }
-    for length in 0..index.len() {
-        assert!(
-            PolicyIndex::open(policies.clone().into(), index[..length].to_vec().into()).is_err(),
-            "{length}"
-        );
     }
 }
 
 #[test]
 fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
     let mut rows = std::collections::BTreeMap::new();
-    let (_, index) = filing::file(&set()).unwrap();
-    // Every policy number leads nowhere.
-    let none = Table::write(&rows).unwrap();
     let (action, resource) = (uid("Action::\"read\""), uid("Doc::\"d\""));
-    let read = |policies: &[u8]| slice((policies, &index), &[], &action, &resource);
-    assert_eq!(read(&none), Err(Unreadable));
-    for text in ["", "{}", "[]", "[\"link\", null, null]", "[\"a\", null, null]", "permit", "\u{1}"] {
+    let read = |policies: Vec<u8>| {
+        let filed = Filed { policies, ..filing::file(&set()).unwrap() };
+        slice(&filed, &[], &action, &resource)
+    };
+    // Every policy number leads nowhere.
+    assert_eq!(read(Table::write(&rows).unwrap()), Err(Unreadable));
+    let no_such_part =
+        r#"{"effect":"permit","principal":99,"action":{"op":"All"},"resource":{"op":"All"},"conditions":[]}"#;
+    for text in
+        ["", "{}", "[]", "[\"link\", null, null]", "[\"a\", null, null]", "permit", "\u{1}", no_such_part]
+    {
         for id in ["a", "b", "c", "d", "e", "f", "link"] {
             rows.insert(id.into(), text.into());
         }
-        assert_eq!(read(&Table::write(&rows).unwrap()), Err(Unreadable), "{text}");
+        assert_eq!(read(Table::write(&rows).unwrap()), Err(Unreadable), "{text}");
     }
 }
 
@@ -148,6 +165,8 @@ proptest! {
     ) {
         let places = [b"pUser\0u".as_slice(), b"aAction\0read", b"rFolder\0f", b"*"];
         let index = places.map(|place| (place.to_vec(), cells.clone())).into();
-        look((&Table::write(&policies).unwrap(), &Table::write(&index).unwrap()));
+        let parts = [(cells, Vec::new())].into();
+        let [policies, parts, index] = [policies, parts, index].map(|rows| Table::write(&rows).unwrap());
+        look(&Filed { policies, parts, index });
     }
 }

@@ -211,10 +211,10 @@ fn broken() -> Vec<Broken> {
         Broken::new("", "the file is not a bundle").and("no bundle that can be read"),
         Broken::new("<html>", "the file is not a bundle"),
         Broken::new(flipped(&[0]), "the file is not a bundle"),
-        Broken::new(flipped(&[24]), "the bundle has format version 2, this version reads 3")
-            .and("format     2\n"),
+        Broken::new(flipped(&[24]), "the bundle has format version 5, this version reads 4")
+            .and("format     5\n"),
         Broken::new(&good[..26], truncated),
-        Broken::new(&good[..40], truncated).and("format     3\n"),
+        Broken::new(&good[..40], truncated).and("format     4\n"),
         Broken::new(&good[..manifest_end - 1], truncated),
         Broken::new(&good[..end - 1], truncated)
             .and("petstore revision 1")
@@ -324,7 +324,7 @@ fn what_a_terminal_would_obey_is_shown_as_text() {
     let desk = Desk::new();
     let mut parts = Parts::of(&bundle_bytes(1));
     parts.manifest["name"] = json!("pet\u{1b}[2Jstore\u{202e}");
-    parts.members.insert(10, ("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
+    parts.members.insert(11, ("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
     desk.put("hostile.bundle", &parts.together());
     let output = desk.inspect(&["hostile.bundle"]);
     shown(&output, 0, &["pet\\u{1b}[2Jstore\\u{202e} revision 1\n", "policies/z\\n\\u{1b}]0;x\\u{7}.cedar"]);
@@ -335,7 +335,7 @@ fn what_a_terminal_would_obey_is_shown_as_text() {
     shown(&compared, 0, &["added   policy a\\u{1b}b\n"]);
     let mut parts = Parts::of(&bundle_bytes(1));
     *parts.member("compiled/outline.json") = b"{}".to_vec();
-    parts.members.insert(10, ("policies/z\u{1b}.cedar".to_owned(), Vec::new()));
+    parts.members.insert(11, ("policies/z\u{1b}.cedar".to_owned(), Vec::new()));
     desk.put("broken.bundle", &parts.together());
     let failed = desk.inspect(&["petstore.bundle", "broken.bundle"]);
     for text in [stdout(&output), stdout(&compared), stderr(&failed)] {
