@@ -143,7 +143,8 @@ impl Subject {
         let given = iter::once(self.principal.clone()).chain(resource).collect();
         let found = reachable(bundle.entities(), given, roots.cloned())?;
         // The store's entities were checked against the schema when the bundle was built.
-        Ok(Entities::from_entities(found, None).ok())
+        // Its way to find out what each is in takes half the time of `from_entities`, and refuses circles as well.
+        Ok(Entities::empty().add_entities(found, None).ok())
     }
 }
 

@@ -184,7 +184,8 @@ pub(super) fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 pub(super) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
