@@ -3,15 +3,17 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use cedar_policy::{Context, EntityUid};
+use cedar_policy::EntityUid;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
 use crate::call::{Api, Call, Target};
+use crate::context::Prepared;
 use crate::decision::{Decision, Subject, list};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
@@ -212,7 +214,7 @@ struct Caller<'a> {
     remembered: &'a Remembered,
     subject: &'a Result<(Subject, usize), Reason>,
     /// Those that are the same for all routes, by their shapes.
-    contexts: RefCell<Vec<(Record, (Context, usize))>>,
+    contexts: RefCell<Vec<(Record, Rc<Prepared>)>>,
 }
 
 /// A resource, and the parameters of the path that it was made from.
@@ -254,24 +256,24 @@ impl Caller<'_> {
             token: self.token,
             source: self.source,
         };
-        let (context, of_context) = self.context(inputs)?;
-        let decision = subject.decide(self.bundle, &route.action, resource, context)?;
-        Ok((decision, of_principal + of_context))
+        let context = self.context(inputs)?;
+        let decision = subject.decide(self.bundle, &route.action, resource, || context.context())?;
+        Ok((decision, of_principal + context.dropped))
     }
 
     /// The context of a request. One that is the same for all routes is made once.
-    fn context(&self, inputs: context::Inputs<'_>) -> Result<(Context, usize), Reason> {
+    fn context(&self, inputs: context::Inputs<'_>) -> Result<Rc<Prepared>, Reason> {
         let projection = self.bundle.projection();
         let shape = projection.context(&inputs.route.action);
         let Some(shape) = shape.filter(|shape| context::is_of_token_alone(shape)) else {
-            return context::build(inputs, projection);
+            return context::prepare(inputs, projection).map(Rc::new);
         };
         let mut made = self.contexts.borrow_mut();
         if let Some((_, context)) = made.iter().find(|(of_shape, _)| *of_shape == *shape) {
-            return Ok(context.clone());
+            return Ok(Rc::clone(context));
         }
-        let context = context::build(inputs, projection)?;
-        made.push((shape.into_owned(), context.clone()));
+        let context = Rc::new(context::prepare(inputs, projection)?);
+        made.push((shape.into_owned(), Rc::clone(&context)));
         Ok(context)
     }
 

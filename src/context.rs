@@ -10,6 +10,7 @@
 //! Each is there only where the schema declares it for the action, with the members and types that
 //! it declares. Without a schema there are the first three, whole, as AVP has them.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cedar_policy::{Context, RestrictedExpression};
@@ -72,19 +73,33 @@ pub fn is_of_token_alone(shape: &Record) -> bool {
 
 type Values = HashMap<String, RestrictedExpression>;
 
-/// Makes the context of a request. The count is that of values which were of another type than
-/// the schema has.
+/// The context of a request, checked, for which Cedar is not needed before a condition could ask for it.
+#[derive(Debug)]
+pub struct Prepared {
+    values: Values,
+    /// How many values were dropped, being of another type than the schema has.
+    pub dropped: usize,
+    context: OnceCell<Option<Context>>,
+}
+
+impl Prepared {
+    /// The context. `None`: Cedar does not take it.
+    pub fn context(&self) -> Option<Context> {
+        self.context.get_or_init(|| Context::from_pairs(self.values.clone()).ok()).clone()
+    }
+}
+
+/// Prepares the context of a request.
 ///
 /// # Errors
 /// [`Reason::RequiredClaimMissing`] for the token, [`Reason::RequiredContextMissing`] for the rest
 /// and [`Reason::ParameterAmbiguous`].
-pub fn build(inputs: Inputs<'_>, projection: &Projection) -> Result<(Context, usize), Reason> {
+pub fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, Reason> {
     let (values, dropped) = match projection.context(&inputs.route.action) {
         Some(shape) => declared(inputs, &shape)?,
         None => everything(inputs)?,
     };
-    // The projection made sure of every value, so this does not fail; were it to, it denies.
-    Ok((Context::from_pairs(values).map_err(|_| Reason::RequestInvalid)?, dropped))
+    Ok(Prepared { values, dropped, context: OnceCell::new() })
 }
 
 fn declared(inputs: Inputs<'_>, shape: &Record) -> Result<(Values, usize), Reason> {

@@ -10,6 +10,7 @@ use cedar_policy::{
 
 use crate::bundle::{Bundle, Unreadable};
 use crate::entities::reachable;
+use crate::principal::Principal;
 use crate::reason::Reason;
 use crate::resource::Resource;
 use crate::slice::{ForPrincipal, Slice};
@@ -35,7 +36,7 @@ impl Decision {
 /// A principal, with what of one bundle concerns it whatever it does.
 #[derive(Debug)]
 pub struct Subject {
-    principal: Entity,
+    principal: Principal,
     policies: ForPrincipal,
     /// Whether it is in itself, by way of what it is in. Cedar takes no such entities.
     is_circular: bool,
@@ -49,18 +50,17 @@ impl Subject {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn new(bundle: &Bundle, principal: Entity) -> Result<Self, Unreadable> {
-        let (uid, _, parents) = principal.clone().into_inner();
+    pub fn new(bundle: &Bundle, principal: Principal) -> Result<Self, Unreadable> {
         let mut ancestors: Vec<EntityUid> = Vec::new();
-        for parent in parents {
-            for uid in bundle.entities().with_ancestors(&parent)? {
+        for parent in &principal.parents {
+            for uid in bundle.entities().with_ancestors(parent)? {
                 if !ancestors.contains(&uid) {
                     ancestors.push(uid);
                 }
             }
         }
-        let is_circular = ancestors.contains(&uid);
-        let all: Vec<EntityUid> = iter::once(uid).chain(ancestors).collect();
+        let is_circular = ancestors.contains(&principal.uid);
+        let all: Vec<EntityUid> = iter::once(principal.uid.clone()).chain(ancestors).collect();
         let policies = bundle.policy_index().for_principal(&all)?;
         Ok(Self { principal, policies, is_circular, entities: OnceLock::new() })
     }
@@ -80,7 +80,8 @@ impl Subject {
         Ok(slice.may_be_allowed())
     }
 
-    /// Evaluates the policies of the bundle, which is that of [`Subject::new`].
+    /// Evaluates the policies of the bundle, which is that of [`Subject::new`]. The context is asked for only if a
+    /// condition could read it; without one the request is invalid.
     ///
     /// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts
     /// as one that applies. Cedar skips it, as it skips a permit policy (Cedar Policy Language
@@ -93,11 +94,11 @@ impl Subject {
         bundle: &Bundle,
         action: &EntityUid,
         resource: Resource,
-        context: Context,
+        context: impl FnOnce() -> Option<Context>,
     ) -> Result<Decision, Unreadable> {
         let invalid = Ok(Decision::deny(Reason::RequestInvalid));
         let Resource { uid: resource, entity } = resource;
-        let principal = self.principal.uid();
+        let principal = self.principal.uid.clone();
         if self.is_circular || !bundle.may_request(principal.type_name(), action, resource.type_name()) {
             return invalid;
         }
@@ -125,7 +126,9 @@ impl Subject {
             return invalid;
         };
         // What the schema says of it was looked at above, and the context was made by it.
-        let Ok(request) = Request::new(principal, action.clone(), resource, context, None) else {
+        let request = context()
+            .and_then(|context| Request::new(principal, action.clone(), resource, context, None).ok());
+        let Some(request) = request else {
             return invalid;
         };
         applying.evaluate(&request, &*index.policies(conditional)?, entities);
@@ -140,7 +143,10 @@ impl Subject {
         resource: Option<Entity>,
         roots: impl Iterator<Item = &'a EntityUid>,
     ) -> Result<Option<Entities>, Unreadable> {
-        let given = iter::once(self.principal.clone()).chain(resource).collect();
+        let Some(principal) = self.principal.entity() else {
+            return Ok(None);
+        };
+        let given = iter::once(principal).chain(resource).collect();
         let found = reachable(bundle.entities(), given, roots.cloned())?;
         // The store's entities were checked against the schema when the bundle was built.
         // Its way to find out what each is in takes half the time of `from_entities`, and refuses circles as well.

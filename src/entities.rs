@@ -3,15 +3,20 @@
 //! A store may have a hundred thousand entities, of which a request concerns a handful. To hand
 //! Cedar all of them costs a merge of the whole set for each call, and to parse them all when a bundle is
 //! opened 14 microseconds for each. So a bundle has a table from the key of an entity
-//! to its JSON as Cedar has it (uid, attributes, parents, tags), the parents being all that it is in.
+//! to its JSON as Cedar has it (uid, attributes, parents, tags), the parents being all that it is in. What it is in
+//! is read without Cedar, which reads the rest when a condition could ask for it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::iter;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use cedar_policy::{Entities, Entity, EntityUid, EvalResult};
+use cedar_policy::{Entities, Entity, EntityId, EntityUid, EvalResult};
 use quick_cache::sync::Cache;
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::bundle::CannotBuild;
 use crate::bundle::table::{Table, Unreadable, entity_key};
@@ -26,13 +31,21 @@ pub struct StoredEntities {
 }
 
 /// One of them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StoredEntity {
-    /// The entity.
-    pub entity: Entity,
+    uid: EntityUid,
     /// All that it is in.
     pub ancestors: Vec<EntityUid>,
-    /// The entities that its attributes and tags name.
+    /// Its JSON, if it has attributes or tags.
+    json: Option<Bytes>,
+    /// For Cedar, once it was needed.
+    linked: OnceLock<Result<Linked, Unreadable>>,
+}
+
+/// An entity, and those that its attributes and tags name.
+#[derive(Debug)]
+struct Linked {
+    entity: Entity,
     references: Vec<EntityUid>,
 }
 
@@ -83,8 +96,8 @@ impl StoredEntities {
         if let Some(parsed) = self.parsed.get(uid) {
             return Ok(parsed);
         }
-        let json = self.table.get(entity_key(uid).as_bytes());
-        let parsed = json.map(|json| parse(uid, json).map(Arc::new)).transpose()?;
+        let json = self.table.get_shared(entity_key(uid).as_bytes());
+        let parsed = json.map(|json| StoredEntity::read(uid, json).map(Arc::new)).transpose()?;
         self.parsed.insert(uid.clone(), parsed.clone());
         Ok(parsed)
     }
@@ -103,23 +116,70 @@ impl StoredEntities {
 impl StoredEntity {
     /// Whether it is in nothing and has nothing that a policy could ask for.
     pub fn is_bare(&self) -> bool {
-        self.ancestors.is_empty()
-            && self.entity.attrs().next().is_none()
-            && self.entity.tags().next().is_none()
+        self.ancestors.is_empty() && self.json.is_none()
     }
 
-    fn new(entity: Entity) -> Self {
-        let (_, _, ancestors) = entity.clone().into_inner();
-        let attributes = entity.attrs().filter_map(|(_, value)| value.ok());
-        let tags = entity.tags().filter_map(|(_, value)| value.ok());
-        let mut references = Vec::new();
-        attributes.chain(tags).for_each(|value| find_references(&value, &mut references));
-        Self { ancestors: ancestors.into_iter().collect(), references, entity }
+    /// The entity.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn entity(&self) -> Result<&Entity, Unreadable> {
+        self.linked().map(|linked| &linked.entity)
     }
 
-    /// The entities that it leads to.
-    fn links(&self) -> impl Iterator<Item = EntityUid> {
-        self.ancestors.iter().chain(&self.references).cloned()
+    fn read(uid: &EntityUid, json: Bytes) -> Result<Self, Unreadable> {
+        let text = str::from_utf8(&json).map_err(|_| Unreadable)?;
+        let EntityJson { uid: own, attrs, parents, tags } =
+            serde_json::from_str(text).map_err(|_| Unreadable)?;
+        let ancestors = parents.iter().map(UidJson::read).collect::<Option<_>>().ok_or(Unreadable)?;
+        if own.read().as_ref() != Some(uid) {
+            return Err(Unreadable);
+        }
+        let is_plain = iter::once(attrs).chain(tags).all(|raw| raw.get() == "{}");
+        let json = (!is_plain).then_some(json);
+        Ok(Self { uid: uid.clone(), ancestors, json, linked: OnceLock::new() })
+    }
+
+    fn linked(&self) -> Result<&Linked, Unreadable> {
+        let linked = self.linked.get_or_init(|| {
+            let entity = match &self.json {
+                Some(json) => {
+                    let text = str::from_utf8(json).map_err(|_| Unreadable)?;
+                    Entity::from_json_str(text, None).map_err(|_| Unreadable)?
+                }
+                None => Entity::new_no_attrs(self.uid.clone(), self.ancestors.iter().cloned().collect()),
+            };
+            Ok(Linked { references: references(&entity), entity })
+        });
+        linked.as_ref().map_err(|unreadable| *unreadable)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntityJson<'a> {
+    #[serde(borrow)]
+    uid: UidJson<'a>,
+    #[serde(borrow)]
+    attrs: &'a RawValue,
+    #[serde(borrow)]
+    parents: Vec<UidJson<'a>>,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UidJson<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+impl UidJson<'_> {
+    fn read(&self) -> Option<EntityUid> {
+        Some(EntityUid::from_type_name_and_id(self.r#type.parse().ok()?, EntityId::new(&self.id)))
     }
 }
 
@@ -138,30 +198,32 @@ pub fn reachable(
     let mut pending: Vec<EntityUid> = roots.into_iter().collect();
     let mut found: Vec<Entity> = Vec::new();
     for entity in given {
-        seen.insert(entity.uid());
-        let given = StoredEntity::new(entity);
-        pending.extend(given.links());
-        found.push(given.entity);
+        let (uid, _, parents) = entity.clone().into_inner();
+        seen.insert(uid);
+        pending.extend(parents);
+        pending.extend(references(&entity));
+        found.push(entity);
     }
     while let Some(uid) = pending.pop() {
         if !seen.insert(uid.clone()) {
             continue;
         }
         if let Some(stored) = store.get(&uid)? {
-            pending.extend(stored.links());
-            found.push(stored.entity.clone());
+            let Linked { entity, references } = stored.linked()?;
+            pending.extend(stored.ancestors.iter().chain(references).cloned());
+            found.push(entity.clone());
         }
     }
     Ok(found)
 }
 
-fn parse(uid: &EntityUid, json: &[u8]) -> Result<StoredEntity, Unreadable> {
-    let json = str::from_utf8(json).map_err(|_| Unreadable)?;
-    let entity = Entity::from_json_str(json, None).map_err(|_| Unreadable)?;
-    match entity.uid() == *uid {
-        true => Ok(StoredEntity::new(entity)),
-        false => Err(Unreadable),
-    }
+/// The entities that the attributes and tags of an entity name.
+fn references(entity: &Entity) -> Vec<EntityUid> {
+    let attributes = entity.attrs().filter_map(|(_, value)| value.ok());
+    let tags = entity.tags().filter_map(|(_, value)| value.ok());
+    let mut references = Vec::new();
+    attributes.chain(tags).for_each(|value| find_references(&value, &mut references));
+    references
 }
 
 fn find_references(value: &EvalResult, to: &mut Vec<EntityUid>) {

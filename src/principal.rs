@@ -1,6 +1,8 @@
 //! The principal: the user that a verified token speaks of.
 
-use cedar_policy::{Entity, EntityUid};
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{Entity, EntityUid, RestrictedExpression};
 
 use crate::identity_source::IdentitySource;
 use crate::projection::{Projected, Projection};
@@ -10,6 +12,25 @@ use crate::token::{TokenType, VerifiedToken};
 /// The id of the principal: `<principal type>::"<prefix>|<id>"`.
 pub fn uid(token: &VerifiedToken, source: &IdentitySource) -> EntityUid {
     source.entity(source.principal_type(), token.principal_id())
+}
+
+/// A principal, which Cedar needs as an entity only where a condition could ask for it.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Its id.
+    pub uid: EntityUid,
+    /// What the token says that it is in.
+    pub parents: HashSet<EntityUid>,
+    /// Its attributes.
+    pub attributes: HashMap<String, RestrictedExpression>,
+}
+
+impl Principal {
+    /// The entity. `None`: Cedar does not take it. The projection made sure of every value, so that does not happen.
+    pub fn entity(&self) -> Option<Entity> {
+        let Self { uid, parents, attributes } = self.clone();
+        Entity::new(uid, attributes, parents).ok()
+    }
 }
 
 /// Makes the principal with its groups, `<group type>::"<prefix>|<group>"`, as parents. The
@@ -22,7 +43,7 @@ pub fn from_token(
     token: &VerifiedToken,
     source: &IdentitySource,
     projection: &Projection,
-) -> Result<(Entity, usize), Reason> {
+) -> Result<(Principal, usize), Reason> {
     let Projected { values, dropped } = match source.token_type() {
         Some(TokenType::Id) => projection.principal(token.claims(), source)?,
         _ => projection.principal_without_claims(source)?,
@@ -32,7 +53,5 @@ pub fn from_token(
         .group_type()
         .map(|group_type| groups.map(|group| source.entity(group_type, group)).collect())
         .unwrap_or_default();
-    // The projection made sure of every value, so this does not fail; were it to, it denies.
-    let entity = Entity::new(uid(token, source), values, parents).map_err(|_| Reason::RequestInvalid)?;
-    Ok((entity, dropped))
+    Ok((Principal { uid: uid(token, source), parents, attributes: values }, dropped))
 }

@@ -63,7 +63,7 @@ impl ResourceTemplate {
             from_path.insert(name.clone(), value);
         }
         let entity = match entities.get(&uid)? {
-            Some(known) => overlay(&known.entity, from_path),
+            Some(known) => overlay(known.entity()?, from_path),
             None => Entity::new(uid.clone(), from_path, [].into()).ok(),
         };
         Ok(Resource { uid, entity: Some(entity.ok_or(Reason::RequestInvalid)?) })

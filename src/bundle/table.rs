@@ -97,6 +97,11 @@ impl Table {
         self.row(self.position(key)?).map(|(_, value)| value)
     }
 
+    /// The same, kept with all of the table.
+    pub(crate) fn get_shared(&self, key: &[u8]) -> Option<Bytes> {
+        self.get(key).map(|value| self.bytes.slice_ref(value))
+    }
+
     fn cell(&self, cell: usize) -> Option<&[u8]> {
         // The number of rows stands first.
         let end = |cell: usize| number_at(&self.bytes, cell.checked_add(1)?.checked_mul(NUMBER)?);

@@ -356,7 +356,8 @@ fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
             token: &verified,
             source,
         };
-        let (context, _) = context::build(inputs, bundle.projection()).unwrap();
+        let prepared = context::prepare(inputs, bundle.projection()).unwrap();
+        let context = prepared.context().unwrap();
         let mut context = context.to_json_value().unwrap();
         context.as_object_mut().unwrap().remove("token");
         assert_eq!(context, expected);

@@ -1,9 +1,10 @@
 //! The slice of a bundle: whatever is left unread, the decision is that of Cedar on everything.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
 use cedar_authorizer::decision::{Decision, Subject};
+use cedar_authorizer::principal::Principal;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::resource::Resource;
 use cedar_authorizer::store::{Store, StoreFiles};
@@ -282,8 +283,10 @@ proptest! {
             let x = x.map(|x| ("x".to_owned(), RestrictedExpression::new_long(x)));
             let context = Context::from_pairs(x).unwrap();
             let resource = Resource { uid: uid.clone(), entity: None };
-            let subject = Subject::new(&bundle, principal.clone()).unwrap();
-            let decision = subject.decide(&bundle, &action, resource, context.clone()).unwrap();
+            let (uid_of_principal, attributes, parents) = principal.clone().into_inner();
+            let known = Principal { uid: uid_of_principal, parents, attributes };
+            let subject = Subject::new(&bundle, known).unwrap();
+            let decision = subject.decide(&bundle, &action, resource, || Some(context.clone())).unwrap();
             prop_assert_eq!(decision, naive(&store, principal, &action, &uid, context));
         }
     }
@@ -310,13 +313,15 @@ fn decide_by_deep_policies() {
     let store = Store::open(&files).unwrap();
     let bytes = bundle::build(&store, &files, 1).unwrap();
     let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Refuse).unwrap();
-    let principal = Entity::new_no_attrs("User::\"u0\"".parse().unwrap(), HashSet::new());
+    let uid = "User::\"u0\"".parse().unwrap();
+    let principal = Principal { uid, parents: HashSet::new(), attributes: HashMap::new() };
     let subject = Subject::new(&bundle, principal).unwrap();
     for (x, expected) in [(1, vec!["link", "p#1", "p#2"]), (99, vec!["link", "p#2"]), (100, vec![])] {
         let context = Context::from_pairs([("x".to_owned(), RestrictedExpression::new_long(x))]).unwrap();
         let resource = Resource { uid: bundle.resource().clone(), entity: None };
-        let decision =
-            subject.decide(&bundle, &"Action::\"read\"".parse().unwrap(), resource, context).unwrap();
+        let decision = subject
+            .decide(&bundle, &"Action::\"read\"".parse().unwrap(), resource, || Some(context))
+            .unwrap();
         assert_eq!(decision.policies, expected.into_iter().map(PolicyId::new).collect::<Vec<_>>(), "{x}");
     }
 }
