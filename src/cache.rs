@@ -5,8 +5,8 @@ use std::hash::Hash;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
 
-/// A cache for so many items, in one piece. The library's own choice is four pieces for each CPU of a machine, which a
-/// function with one call at a time does not need, and asks the system for their number, which takes it 24 calls.
+/// A cache for so many items, in one piece. The library's own choice is four pieces for each CPU of the machine, each
+/// with its share of the room, which a function with one call at a time has no use for.
 pub(crate) fn bounded<K: Eq + Hash, V: Clone>(capacity: usize) -> Cache<K, V> {
     let mut options = OptionsBuilder::new();
     options.estimated_items_capacity(capacity).weight_capacity(capacity as u64).shards(1);
