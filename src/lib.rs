@@ -14,7 +14,8 @@
 //! 4. [`principal`] makes `PetStore::User::"us-east-1_EXAMPLE|<sub>"` with her groups as parents,
 //!    and [`context`] puts the claims of the token into `context.token`; the [`projection`] of
 //!    the schema says which claims, and as what type.
-//! 5. [`decision`] lets Cedar evaluate the policies of the [`bundle`].
+//! 5. [`decision`] finds the policies of the [`bundle`] that may matter, by their scopes (the [`slice`](mod@slice)), and
+//!    lets Cedar evaluate their conditions.
 //! 6. [`grant`] writes the decision as IAM statements, and [`response`] as what API Gateway reads.
 //!
 //! [`token::verify`] is step 2 and [`authorize`](authorize::authorize) steps 3 to 6, as functions of
