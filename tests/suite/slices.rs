@@ -23,27 +23,30 @@ const SOURCE: &str = r#"{"principalEntityType": "User", "configuration": {"openI
     "issuer": "https://auth.example.com", "tokenSelection": {"accessTokenOnly": {"audiences": ["x"]}},
     "groupConfiguration": {"groupClaim": "groups", "groupEntityType": "Group"}}}}"#;
 
-const PRINCIPALS: [&str; 7] = [
+const PRINCIPALS: [&str; 9] = [
     "principal",
     "principal == User::\"u0\"",
     "principal in User::\"u1\"",
     "principal in Group::\"g0\"",
     "principal in Group::\"g2\"",
+    "principal == Group::\"g0\"",
+    "principal is Group in Group::\"g0\"",
     "principal is User",
     "principal is User in Group::\"g1\"",
 ];
 
-const ACTIONS: [&str; 7] = [
+const ACTIONS: [&str; 8] = [
     "action",
     "action == Action::\"read\"",
     "action == Action::\"write\"",
+    "action == Action::\"any\"",
     "action in Action::\"any\"",
     "action in Action::\"write\"",
     "action in [Action::\"read\", Action::\"other\"]",
     "action in [Action::\"any\", Action::\"write\", Action::\"some\"]",
 ];
 
-const RESOURCES: [&str; 7] = [
+const RESOURCES: [&str; 9] = [
     "resource",
     "resource == Doc::\"d0\"",
     "resource == Doc::\"d1\"",
@@ -51,6 +54,8 @@ const RESOURCES: [&str; 7] = [
     "resource in Folder::\"f1\"",
     "resource is Folder",
     "resource is Doc in Folder::\"f2\"",
+    "resource in Group::\"g0\"",
+    "resource == Folder::\"f1\"",
 ];
 
 const CONDITIONS: [&str; 14] = [
@@ -162,7 +167,7 @@ fn entities() -> impl Strategy<Value = Vec<Value>> {
         // No policy names it: what leads there are attributes and tags.
         entity("Group g3", &["Group g0"]),
         entity("Folder f0", &[]),
-        entity("Folder f1", &["Folder f0", "Group g1"]),
+        entity("Folder f1", &["Folder f0", "Folder f2", "Group g1"]),
         entity("Doc d0", &["Folder f0", "Folder f1"]),
         // What a user is in, the token says.
         entity("Doc d1", &["Folder f1", "Folder f2", "User u0"]),
@@ -255,7 +260,7 @@ fn naive(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_slice_decides_as_cedar_does_on_everything(
