@@ -8,58 +8,31 @@
 //! others alone are left to Cedar. What is in no slice is never read.
 
 pub(crate) mod filing;
+mod policies;
 mod scope;
 
-use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use cedar_policy::{Effect, Entities, EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
+use cedar_policy::{Effect, Entities, EntityUid, PolicyId, PolicySet};
 use quick_cache::sync::Cache;
-use serde_json::{Map, Value};
 
 use crate::bundle::table::{Table, Unreadable, entity_key};
-use crate::bundle::text::uid;
 use crate::cache::bounded;
 use crate::entities::StoredEntities;
 use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
-use scope::Scope;
+use policies::Policies;
 
 /// All policies of a bundle, by their scopes.
 #[derive(Clone, Debug)]
 pub struct PolicyIndex {
-    policies: Table,
-    /// Texts that several policies have in common.
-    parts: Table,
+    policies: Policies,
     index: Table,
     /// Where the policies are filed that name nothing.
     others: Option<usize>,
-    rows: Arc<Cache<u32, Arc<Row>>>,
     places: Arc<Cache<(Role, EntityUid), Arc<Place>>>,
     /// Policies as Cedar takes them: callers of the same groups have the same.
     sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
-}
-
-/// A row of the table of policies.
-#[derive(Debug)]
-struct Row {
-    id: PolicyId,
-    scope: Scope,
-    form: Form,
-}
-
-#[derive(Debug)]
-enum Form {
-    /// A policy or a template; Cedar parses it when there are conditions to evaluate.
-    Text(OnceLock<Result<Box<Parsed>, Unreadable>>),
-    /// A link of a template, given by its row, with the entities of its slots.
-    Link { template: u32, principal: Option<uid::Pair>, resource: Option<uid::Pair> },
-}
-
-#[derive(Clone, Debug)]
-enum Parsed {
-    Policy(Policy),
-    Template(Template),
 }
 
 /// As what an entity takes part in a request.
@@ -103,18 +76,10 @@ impl PolicyIndex {
     /// # Errors
     /// [`Unreadable`].
     pub(crate) fn open(policies: Bytes, parts: Bytes, index: Bytes) -> Result<Self, Unreadable> {
-        let (policies, parts, index) = (Table::open(policies)?, Table::open(parts)?, Table::open(index)?);
-        let (rows, places, sets) = (bounded(CAPACITY), bounded(CAPACITY), bounded(SETS));
+        let (policies, index) = (Policies::open(policies, parts)?, Table::open(index)?);
+        let (places, sets) = (Arc::new(bounded(CAPACITY)), Arc::new(bounded(SETS)));
         let others = index.position(OTHERS);
-        Ok(Self {
-            policies,
-            parts,
-            index,
-            others,
-            rows: rows.into(),
-            places: places.into(),
-            sets: sets.into(),
-        })
+        Ok(Self { policies, index, others, places, sets })
     }
 
     /// The policies that name these principals (one, and all that it is in).
@@ -167,7 +132,7 @@ impl PolicyIndex {
 
         let mut slice = Slice::default();
         for number in found {
-            let row = self.row(number)?;
+            let row = self.policies.row(number)?;
             if row.scope.is_open() {
                 return Err(Unreadable);
             }
@@ -196,7 +161,7 @@ impl PolicyIndex {
         }
         let mut set = PolicySet::new();
         for number in &numbers {
-            self.add(*number, &mut set)?;
+            self.policies.add(*number, &mut set)?;
         }
         let set = Arc::new(set);
         self.sets.insert(numbers, Arc::clone(&set));
@@ -209,52 +174,7 @@ impl PolicyIndex {
     /// [`Unreadable`].
     #[cfg(feature = "cli")]
     pub fn all(&self) -> Result<PolicySet, Unreadable> {
-        let mut set = PolicySet::new();
-        for number in 0..u32::try_from(self.policies.len()).map_err(|_| Unreadable)? {
-            let row = self.row(number)?;
-            match &row.form {
-                Form::Text(parsed) => match self.parsed(number, parsed)? {
-                    Parsed::Template(template) if set.template(template.id()).is_some() => {}
-                    Parsed::Template(template) => {
-                        set.add_template(template.clone()).map_err(|_| Unreadable)?;
-                    }
-                    Parsed::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable)?,
-                },
-                Form::Link { .. } => self.add(number, &mut set)?,
-            }
-        }
-        Ok(set)
-    }
-
-    /// Adds a policy, or a link with its template; a template alone decides nothing.
-    fn add(&self, number: u32, set: &mut PolicySet) -> Result<(), Unreadable> {
-        let row = self.row(number)?;
-        let (template, principal, resource) = match &row.form {
-            Form::Text(parsed) => {
-                return match self.parsed(number, parsed)? {
-                    Parsed::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
-                    Parsed::Template(_) => Err(Unreadable),
-                };
-            }
-            Form::Link { template, principal, resource } => (*template, principal, resource),
-        };
-        let template_row = self.row(template)?;
-        let Form::Text(parsed) = &template_row.form else {
-            return Err(Unreadable);
-        };
-        let Parsed::Template(template) = self.parsed(template, parsed)? else {
-            return Err(Unreadable);
-        };
-        if set.template(template.id()).is_none() {
-            set.add_template(template.clone()).map_err(|_| Unreadable)?;
-        }
-        let mut values = HashMap::new();
-        for (slot, pair) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
-            if let Some(pair) = pair {
-                values.insert(slot, uid::of_pair(pair).ok_or(Unreadable)?);
-            }
-        }
-        set.link(template.id().clone(), row.id.clone(), values).map_err(|_| Unreadable)
+        self.policies.all()
     }
 
     fn place(
@@ -311,101 +231,6 @@ impl PolicyIndex {
             true => Ok(pairs.iter().map(read)),
             false => Err(Unreadable),
         }
-    }
-
-    fn row(&self, number: u32) -> Result<Arc<Row>, Unreadable> {
-        if let Some(row) = self.rows.get(&number) {
-            return Ok(row);
-        }
-        let row = Arc::new(self.read(number).ok_or(Unreadable)?);
-        self.rows.insert(number, Arc::clone(&row));
-        Ok(row)
-    }
-
-    fn read(&self, number: u32) -> Option<Row> {
-        let (id, text) = self.cells(number)?;
-        let id = PolicyId::new(id);
-        if text.starts_with('[') {
-            let (template, principal, resource): (String, Option<uid::Pair>, Option<uid::Pair>) =
-                serde_json::from_str(text).ok()?;
-            let template = u32::try_from(self.policies.position(template.as_bytes())?).ok()?;
-            let (_, text) = self.cells(template)?;
-            // A link leads to a template, never to another link, which could go on for ever.
-            if text.starts_with('[') {
-                return None;
-            }
-            let key = |pair: &Option<uid::Pair>| pair.as_ref().map(|(of, id)| format!("{of}\0{id}"));
-            let (of_principal, of_resource) = (key(&principal), key(&resource));
-            let scope = self.scope(text)?.linked(of_principal.as_deref(), of_resource.as_deref())?;
-            return Some(Row { id, scope, form: Form::Link { template, principal, resource } });
-        }
-        Some(Row { id, scope: self.scope(text)?, form: Form::Text(OnceLock::new()) })
-    }
-
-    /// What Cedar makes of a row.
-    fn parsed<'a>(
-        &self,
-        number: u32,
-        known: &'a OnceLock<Result<Box<Parsed>, Unreadable>>,
-    ) -> Result<&'a Parsed, Unreadable> {
-        let parse = || {
-            let (id, text) = self.cells(number).ok_or(Unreadable)?;
-            self.parse(PolicyId::new(id), text).map(Box::new).ok_or(Unreadable)
-        };
-        known.get_or_init(parse).as_deref().map_err(|unreadable| *unreadable)
-    }
-
-    /// The scope of a policy or template.
-    fn scope(&self, text: &str) -> Option<Scope> {
-        if text.starts_with('{')
-            && let Some(scope) = Scope::read(text, |part| self.part(part.get()))
-        {
-            return Some(scope);
-        }
-        // Cedar's own syntax, or a form of JSON that is not known here.
-        Some(Scope::unknown(match self.parse(PolicyId::new(""), text)? {
-            Parsed::Policy(policy) => policy.effect(),
-            Parsed::Template(template) => template.effect(),
-        }))
-    }
-
-    /// Reads a policy or a template.
-    fn parse(&self, id: PolicyId, text: &str) -> Option<Parsed> {
-        if !text.starts_with('{') {
-            return match Policy::parse(Some(id.clone()), text) {
-                Ok(policy) => Some(Parsed::Policy(policy)),
-                Err(_) => Template::parse(Some(id), text).map(Parsed::Template).ok(),
-            };
-        }
-        let mut json: Map<String, Value> = serde_json::from_str(text).ok()?;
-        for value in json.values_mut() {
-            if let Value::Number(number) = value {
-                *value = serde_json::from_str(self.part(&number.to_string())?).ok()?;
-            }
-        }
-        // Of the scope alone: `==`, `in` and `is in` can have one.
-        let has_slot = |part: &str| {
-            let part = json.get(part);
-            let inner = part.and_then(|part| part.get("in"));
-            [part, inner].into_iter().flatten().any(|part| part.get("slot").is_some())
-        };
-        match has_slot("principal") || has_slot("resource") {
-            true => Template::from_json(Some(id), Value::Object(json)).map(Parsed::Template).ok(),
-            false => Policy::from_json(Some(id), Value::Object(json)).map(Parsed::Policy).ok(),
-        }
-    }
-
-    /// The text of a part of a policy: itself, or what its number stands for.
-    fn part<'a>(&'a self, text: &'a str) -> Option<&'a str> {
-        match text.starts_with(|first: char| first.is_ascii_digit()) {
-            true => str::from_utf8(self.parts.row(text.parse().ok()?)?.0).ok(),
-            false => Some(text),
-        }
-    }
-
-    fn cells(&self, number: u32) -> Option<(&str, &str)> {
-        let (id, text) = self.policies.row(usize::try_from(number).ok()?)?;
-        Some((str::from_utf8(id).ok()?, str::from_utf8(text).ok()?))
     }
 }
 

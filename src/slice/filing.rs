@@ -52,7 +52,7 @@ pub(super) fn place(prefix: &str, key: &str) -> String {
 }
 
 /// The members of a set of policies.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Filed {
     pub(crate) policies: Vec<u8>,
     pub(crate) parts: Vec<u8>,
