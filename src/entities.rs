@@ -6,13 +6,12 @@
 //! to its JSON as Cedar has it (uid, attributes, parents, tags), the parents being all that it is in. What it is in
 //! is read without Cedar, which reads the rest when a condition could ask for it.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::iter;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use cedar_policy::{Entities, Entity, EntityId, EntityUid, EvalResult};
+use cedar_policy::{Entities, Entity, EntityUid, EvalResult};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +19,7 @@ use serde_json::value::RawValue;
 
 use crate::bundle::CannotBuild;
 use crate::bundle::table::{Table, Unreadable, entity_key};
+use crate::bundle::text::uid;
 use crate::cache::bounded;
 
 /// The entities of a bundle, with the actions of its schema. Each is parsed when it is needed.
@@ -131,7 +131,7 @@ impl StoredEntity {
         let text = str::from_utf8(&json).map_err(|_| Unreadable)?;
         let EntityJson { uid: own, attrs, parents, tags } =
             serde_json::from_str(text).map_err(|_| Unreadable)?;
-        let ancestors = parents.iter().map(UidJson::read).collect::<Option<_>>().ok_or(Unreadable)?;
+        let ancestors = parents.iter().map(uid::Json::read).collect::<Option<_>>().ok_or(Unreadable)?;
         if own.read().as_ref() != Some(uid) {
             return Err(Unreadable);
         }
@@ -159,28 +159,13 @@ impl StoredEntity {
 #[serde(deny_unknown_fields)]
 struct EntityJson<'a> {
     #[serde(borrow)]
-    uid: UidJson<'a>,
+    uid: uid::Json<'a>,
     #[serde(borrow)]
     attrs: &'a RawValue,
     #[serde(borrow)]
-    parents: Vec<UidJson<'a>>,
+    parents: Vec<uid::Json<'a>>,
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UidJson<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-}
-
-impl UidJson<'_> {
-    fn read(&self) -> Option<EntityUid> {
-        Some(EntityUid::from_type_name_and_id(self.r#type.parse().ok()?, EntityId::new(&self.id)))
-    }
 }
 
 /// The entities of a request: those that are `given`, and of the store's those that can be reached

@@ -124,7 +124,12 @@ impl fmt::Debug for Table {
 
 /// An entity as a key: its type, a zero byte, which no type has in its name, and its id.
 pub(crate) fn entity_key(uid: &EntityUid) -> Box<str> {
-    format!("{}\0{}", uid.type_name(), uid.id().unescaped()).into()
+    key_of(uid.type_name(), uid.id().unescaped())
+}
+
+/// The same of a type and an id.
+pub(crate) fn key_of(entity_type: impl fmt::Display, id: &str) -> Box<str> {
+    format!("{entity_type}\0{id}").into()
 }
 
 /// The compiled part of a bundle is not one that was built.

@@ -18,6 +18,8 @@ pub(super) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D
 /// Entity uids as their type and id: Cedar's parser of its own form takes longer to get ready than all the
 /// rest of a cold start.
 pub(crate) mod uid {
+    use std::borrow::Cow;
+
     use cedar_policy::{EntityId, EntityUid};
 
     use super::*;
@@ -39,6 +41,22 @@ pub(crate) mod uid {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<EntityUid, D::Error> {
         of_pair(&Pair::deserialize(deserializer)?).ok_or_else(|| Error::custom("no entity"))
+    }
+
+    /// An entity uid as Cedar's JSON has it.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(crate) struct Json<'a> {
+        #[serde(borrow)]
+        pub(crate) r#type: Cow<'a, str>,
+        #[serde(borrow)]
+        pub(crate) id: Cow<'a, str>,
+    }
+
+    impl Json<'_> {
+        pub(crate) fn read(&self) -> Option<EntityUid> {
+            Some(EntityUid::from_type_name_and_id(self.r#type.parse().ok()?, EntityId::new(&self.id)))
+        }
     }
 
     /// Lists of them.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::CAPACITY;
 use super::scope::Scope;
-use crate::bundle::table::{Table, Unreadable};
+use crate::bundle::table::{Table, Unreadable, key_of};
 use crate::bundle::text::uid;
 use crate::cache::bounded;
 
@@ -137,7 +137,7 @@ impl Policies {
             if text.starts_with('[') {
                 return None;
             }
-            let key = |pair: &Option<uid::Pair>| pair.as_ref().map(|(of, id)| format!("{of}\0{id}"));
+            let key = |pair: &Option<uid::Pair>| pair.as_ref().map(|(of, id)| key_of(of, id));
             let (of_principal, of_resource) = (key(&principal), key(&resource));
             let scope = self.scope(text)?.linked(of_principal.as_deref(), of_resource.as_deref())?;
             return Some(Row { id, scope, form: Form::Link { template, principal, resource } });

@@ -11,6 +11,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::bundle::table::key_of;
+use crate::bundle::text::uid;
+
 /// Effect and scope of a policy or a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
@@ -149,9 +152,9 @@ struct PolicyJson<'a> {
 struct PartJson<'a> {
     #[serde(borrow)]
     op: Cow<'a, str>,
-    entity: Option<EntityJson<'a>>,
+    entity: Option<uid::Json<'a>>,
     slot: Option<IgnoredAny>,
-    entities: Option<Vec<EntityJson<'a>>>,
+    entities: Option<Vec<uid::Json<'a>>>,
     entity_type: Option<Cow<'a, str>>,
     r#in: Option<InJson<'a>>,
 }
@@ -160,17 +163,8 @@ struct PartJson<'a> {
 #[serde(deny_unknown_fields)]
 struct InJson<'a> {
     #[serde(borrow)]
-    entity: Option<EntityJson<'a>>,
+    entity: Option<uid::Json<'a>>,
     slot: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntityJson<'a> {
-    #[serde(borrow)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
 }
 
 impl PartJson<'_> {
@@ -183,7 +177,7 @@ impl PartJson<'_> {
             ("All", None, None, None, None) => Part::Any,
             ("==", Some(named), None, None, None) => Part::Eq(named),
             ("in", Some(named), None, None, None) => Part::In(vec![named]),
-            ("in", None, Some(all), None, None) => Part::In(all.iter().map(EntityJson::named).collect()),
+            ("in", None, Some(all), None, None) => Part::In(all.iter().map(named).collect()),
             ("is", None, None, Some(entity_type), None) => Part::Is(entity_type.into_owned()),
             ("is", None, None, Some(entity_type), Some(InJson { entity, slot })) => {
                 Part::IsIn(entity_type.into_owned(), one(entity, slot)?)
@@ -193,15 +187,13 @@ impl PartJson<'_> {
     }
 }
 
-impl EntityJson<'_> {
-    fn named(&self) -> Named {
-        Named::Key(format!("{}\0{}", self.r#type, self.id).into())
-    }
+fn named(entity: &uid::Json<'_>) -> Named {
+    Named::Key(key_of(&entity.r#type, &entity.id))
 }
 
-fn one(entity: Option<EntityJson<'_>>, slot: Option<IgnoredAny>) -> Option<Named> {
+fn one(entity: Option<uid::Json<'_>>, slot: Option<IgnoredAny>) -> Option<Named> {
     match (entity, slot) {
-        (Some(entity), None) => Some(entity.named()),
+        (Some(entity), None) => Some(named(&entity)),
         (None, Some(_)) => Some(Named::Slot),
         _ => None,
     }
