@@ -123,7 +123,12 @@ pub fn authorize(
     let cache_key = cache_key.of(call.api());
 
     // 1. For what?
-    let route = find_route(call, bundle);
+    let speaks_of_more = cache_key.span() != Span::Method;
+    let routes = find_routes(call, bundle, speaks_of_more);
+    let route = match &routes {
+        Ok(routes) => routes.first().copied().ok_or(Reason::RouteUnmapped),
+        Err(reason) => Err(*reason),
+    };
     // The console's test call has `*` for a stage, which in a pattern would stand for more.
     let is_for_api = *cache_key == CacheKey::Token && call.method_arn().stage() != "*";
     if let Ok((index, _)) = route
@@ -133,7 +138,6 @@ pub fn authorize(
     {
         return Ok(known);
     }
-    let speaks_of_more = cache_key.span() != Span::Method;
     let route = match (call.target(), speaks_of_more) {
         // It separates the fields of an ARN, and here the path in it is all there is to go by.
         (Target::Path, false) if call.method_arn().path().contains(':') => Err(Reason::PathUnsafe),
@@ -154,6 +158,10 @@ pub fn authorize(
 
     // 3. May they?
     let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
+    let decided = match decided {
+        Ok(_) if !caller.may_take(routes.iter().flatten().skip(1)) => Err(Reason::PathUnsafe),
+        decided => decided,
+    };
     if let Err(reason) = decided
         && reason.status() == Status::Fault
     {
@@ -238,6 +246,14 @@ impl Caller<'_> {
         let decided = self.evaluate(route, reads, made)?;
         self.remembered.with_api(self.call, |of_api| of_api.add_decision(index, decided.clone()));
         Ok(decided)
+    }
+
+    /// Whether the caller may take all of these routes, whatever their resources are.
+    fn may_take<'a>(&self, mut routes: impl Iterator<Item = &'a (usize, &'a Route)>) -> bool {
+        routes.all(|route| {
+            let decided = self.decide(*route, some_resource(route.1, self.bundle));
+            decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow)
+        })
     }
 
     fn evaluate(
@@ -373,20 +389,31 @@ fn some_resource(route: &Route, bundle: &Bundle) -> Made {
     (resource, BTreeMap::new())
 }
 
-/// The route of a call: the one that API Gateway chose, or where the event does not say which,
-/// the one that it would choose.
-fn find_route<'a>(call: &Call, bundle: &'a Bundle) -> Result<(usize, &'a Route), Reason> {
+/// The route of a call: the one that API Gateway chose, or where the event does not say which, the one that it would
+/// choose. With `speaks_of_more` nothing of the path counts but the route, and if the path can be read in several ways, the
+/// routes of all of them are there: that of the path as it stands first.
+fn find_routes<'a>(
+    call: &Call,
+    bundle: &'a Bundle,
+    speaks_of_more: bool,
+) -> Result<Vec<(usize, &'a Route)>, Reason> {
     if call.overrides_method() {
         return Err(Reason::MethodOverridden);
     }
-    let index = match call.target() {
-        Target::Route { verb, template } => bundle.routes().get(verb.as_deref(), template)?,
+    let table = bundle.routes();
+    let indices = match call.target() {
+        Target::Route { verb, template } => vec![table.get(verb.as_deref(), template)?],
         Target::Path => {
             let arn = call.method_arn();
-            bundle.routes().find(arn.verb().ok_or(Reason::RouteUnmapped)?, arn.path())?
+            let verb = arn.verb().ok_or(Reason::RouteUnmapped)?;
+            match speaks_of_more {
+                true => table.find_all(verb, arn.path())?,
+                false => vec![table.find(verb, arn.path())?],
+            }
         }
     };
-    Ok((index, bundle.routes().routes().get(index).ok_or(Reason::RouteUnmapped)?))
+    let route = |index: usize| Some((index, table.routes().get(index)?));
+    indices.into_iter().map(route).collect::<Option<_>>().ok_or(Reason::RouteUnmapped)
 }
 
 /// The resource of a call and the parameters of its path, as the backend reads them.

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! Allow  Resource     the patterns of the routes that the token may call
-//! Deny   Resource     what these patterns match beyond, as far as separation can say it,
-//!                     and spellings of paths that could be read in two ways
+//! Deny   Resource     what these patterns match beyond, as far as separation can say it
+//! Deny   Resource     spellings of paths that could be read in two ways
 //! Deny   NotResource  the patterns of the first statement: an explicit denial for all the rest
 //! ```
 //!
@@ -77,20 +77,26 @@ impl Grant {
         if allowed.is_empty() {
             return Self { statements: vec![Statement::on(Effect::Deny, vec![of_api("*")])] };
         }
-        let spellings: &[&str] = match (is_wild, is_entangled) {
-            (false, _) => &[],
-            (true, false) => &UNSAFE_SPELLINGS,
-            (true, true) => &ENTANGLED_SPELLINGS,
-        };
-        let denied = deny.iter().map(String::as_str).chain(spellings.iter().copied());
-        let denied: Vec<String> = denied.map(|pattern| deniable(&of_api(pattern))).collect();
         let mut statements = vec![Statement::on(Effect::Allow, allowed.clone())];
-        if !denied.is_empty() {
+        if !deny.is_empty() {
+            let denied = deny.iter().map(|pattern| deniable(&of_api(pattern))).collect();
             statements.push(Statement::on(Effect::Deny, denied));
+        }
+        let spellings = match (is_wild, is_entangled) {
+            (false, _) => None,
+            (true, false) => {
+                let anywhere = anywhere(api);
+                let odd = ODD_SPELLINGS.iter().map(|pattern| format!("{anywhere}{pattern}"));
+                Some(odd.collect())
+            }
+            (true, true) => Some(ENTANGLED_SPELLINGS.iter().map(|pattern| of_api(pattern)).collect()),
+        };
+        if let Some(spellings) = spellings {
+            statements.push(Statement { is_of_odd_paths: true, ..Statement::on(Effect::Deny, spellings) });
         }
         if !allow.contains("*") {
             let scope = Scope::NotResource(allowed);
-            statements.push(Statement { action: INVOKE, effect: Effect::Deny, scope });
+            statements.push(Statement { scope, ..Statement::on(Effect::Deny, Vec::new()) });
         }
         Self { statements }
     }
@@ -136,10 +142,11 @@ impl Grant {
 
     /// What IAM makes of it for a method: whether it is allowed.
     pub fn allows(&self, arn: &MethodArn) -> bool {
+        let is_odd = is_odd(arn.path());
         let applies = |effect: Effect| {
-            self.statements
-                .iter()
-                .any(|statement| statement.effect == effect && statement.applies_to(arn.as_str()))
+            let mut of_effect = self.statements.iter().filter(|statement| statement.effect == effect);
+            of_effect
+                .any(|statement| (is_odd || !statement.is_of_odd_paths) && statement.applies_to(arn.as_str()))
         };
         applies(Effect::Allow) && !applies(Effect::Deny)
     }
@@ -176,6 +183,9 @@ pub struct Statement {
     effect: Effect,
     #[serde(flatten)]
     scope: Scope,
+    /// Whether it can apply only to a path that [is odd](is_odd): few are, and others need not be compared.
+    #[serde(skip)]
+    is_of_odd_paths: bool,
 }
 
 /// What a statement is about: method ARNs that one of the patterns matches, or that none does.
@@ -188,7 +198,7 @@ pub enum Scope {
 
 impl Statement {
     fn on(effect: Effect, resource: Vec<String>) -> Self {
-        Self { action: INVOKE, effect, scope: Scope::Resource(resource) }
+        Self { action: INVOKE, effect, scope: Scope::Resource(resource), is_of_odd_paths: false }
     }
 
     /// Whether it allows or denies.
@@ -255,13 +265,49 @@ fn deniable(pattern: &str) -> String {
 /// Source: IAM User Guide, "IAM JSON policy elements: Resource".
 const WILDCARDS: [&str; 3] = ["*", "?", "${"];
 
-/// Paths whose ARN may say something else than where API Gateway routes them, which is not documented:
-/// with an empty segment or a dot segment, encoded or not.
-const UNSAFE_SPELLINGS: [&str; 6] = ["*//*", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*"];
+/// Whether a path has anything that a spelling of [`ODD_SPELLINGS`] or [`ENTANGLED_SPELLINGS`] needs.
+fn is_odd(path: &str) -> bool {
+    let mut before = 0;
+    let is_odd = |byte: u8| {
+        let is_odd = matches!(byte, b'%' | b'\\' | b'#') || (before == b'/' && matches!(byte, b'/' | b'.'));
+        before = byte;
+        is_odd
+    };
+    path.ends_with('/') || path.bytes().any(is_odd)
+}
+
+/// The beginning of a pattern for any API of the partition. A Deny may say more than it must, and this is half as long
+/// as the ARN of the API. `api` is that ARN.
+/// Source: the managed policy `AmazonAPIGatewayInvokeFullAccess`, which has `arn:aws:execute-api:*:*:*`.
+fn anywhere(api: &str) -> String {
+    let partition = api.split(':').nth(1).unwrap_or("*");
+    format!("arn:{partition}:execute-api:*:*:")
+}
+
+/// Spellings of paths that API Gateway, the backend or whatever is between them could read in another way, which is not
+/// documented. The function denies them as [`Reason::PathUnsafe`] when it is asked for one, so what it answers
+/// for others must not allow them either:
+///
+/// - empty segments and dot segments, encoded or not;
+/// - encoded slashes, question marks and number signs, backslashes, and control characters;
+/// - anything that is encoded twice;
+/// - characters in more bytes than UTF-8 allows, which [careless decoders](crate::route::RouteTable::find_all) take for a slash or a dot.
+///
+/// Each begins with a `*` that stands for API, stage and method as well.
+const ODD_SPELLINGS: [&str; 32] = [
+    "*//*", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*", // segments
+    "*%2f*", "*%2F*", "*%5c*", "*%5C*", "*\\*", // slashes
+    "*%3f*", "*%3F*", "*%23*", "*#*", // queries and fragments
+    "*%0*", "*%1*", "*%7f*", "*%7F*", // control characters
+    "*%25*", // percent signs
+    "*%c0*", "*%C0*", "*%c1*", "*%C1*", "*%e0%8*", "*%E0%8*", "*%e0%9*", "*%E0%9*", "*%f0%8*", "*%F0%8*",
+    // a percent sign that an old server reads as the beginning of a character (`%u002f`)
+    "*%u*", "*%U*",
+];
 
 /// The same where another reading of an allowed path could be a denied route: any encoded character
-/// could be a letter of a static segment, or a slash, and one slash at the end could be none.
-const ENTANGLED_SPELLINGS: [&str; 6] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*%*"];
+/// could be a letter of a static segment, and one slash at the end could be none.
+const ENTANGLED_SPELLINGS: [&str; 8] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*\\*", "*#*", "*%*"];
 
 /// The most that a grant may have of the 8 KB of a response (AWS service quotas, L-20859C74); the
 /// rest is for its context.
@@ -298,6 +344,7 @@ mod tests {
                 action: "execute-api:Invoke",
                 effect: Effect::Allow,
                 scope: Scope::Resource(vec![arn.to_string()]),
+                is_of_odd_paths: false,
             }]
         );
     }

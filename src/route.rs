@@ -11,12 +11,13 @@
 
 mod template;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
 use cedar_policy::EntityUid;
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
 
 use crate::arn::{CONNECT, DEFAULT};
 use crate::resource::ResourceTemplate;
@@ -187,24 +188,54 @@ impl RouteTable {
     /// The index of the route that API Gateway takes for a request.
     ///
     /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes
-    /// before it routes is not documented, so a path is matched only where every reading of it
+    /// before it routes is not documented, so a path is matched only where every reading of it is a text and
     /// leads to the same route.
     ///
     /// # Errors
     /// [`NoRoute::Unsafe`] for a path whose readings differ, [`NoRoute::Unmapped`] where no route has this method and path.
     pub fn find(&self, verb: &str, path: &str) -> Result<usize, NoRoute> {
-        let found = self.find_reading(verb, path)?;
-        let mut reading = path.to_owned();
+        let Readings { routes, are_texts } = self.readings(verb, path)?;
+        match routes.as_slice() {
+            [route] if are_texts => Ok(*route),
+            _ => Err(NoRoute::Unsafe),
+        }
+    }
+
+    /// The indices of the routes that API Gateway may take for a request, that of the path as it stands first.
+    ///
+    /// Enough where nothing is read of the path: if all of these routes are allowed, it does not matter which is taken,
+    /// nor what a parameter says.
+    ///
+    /// # Errors
+    /// [`NoRoute::Unsafe`] for a path of which some reading leads nowhere or is no path of an API,
+    /// [`NoRoute::Unmapped`] where no route has this method and path.
+    pub fn find_all(&self, verb: &str, path: &str) -> Result<Vec<usize>, NoRoute> {
+        Ok(self.readings(verb, path)?.routes)
+    }
+
+    fn readings(&self, verb: &str, path: &str) -> Result<Readings, NoRoute> {
+        let as_sent = self.find_reading(verb, path)?;
+        let mut readings = Readings { routes: as_sent.into_iter().collect(), are_texts: true };
+        let mut reading = Cow::Borrowed(path.as_bytes());
         for _ in 0..MAX_DECODINGS {
-            let decoded =
-                percent_decode_str(&reading).decode_utf8().map_err(|_| NoRoute::Unsafe)?.into_owned();
+            let decoded = Cow::from(percent_decode(&reading));
             if decoded == reading {
-                return found.ok_or(NoRoute::Unmapped);
+                return if readings.routes.is_empty() { Err(NoRoute::Unmapped) } else { Ok(readings) };
             }
-            if self.find_reading(verb, &decoded)? != found {
+            if has_overlong_form(&decoded) {
                 return Err(NoRoute::Unsafe);
             }
-            reading = decoded;
+            // All static segments are of ASCII, so bytes that are no UTF-8 only ever belong to parameters.
+            let text = String::from_utf8_lossy(&decoded);
+            let is_text = matches!(text, Cow::Borrowed(_)) && !text.chars().any(char::is_control);
+            readings.are_texts &= is_text;
+            match (as_sent, self.find_reading(verb, &text)?) {
+                (None, None) => {}
+                (Some(_), Some(route)) if readings.routes.contains(&route) => {}
+                (Some(_), Some(route)) => readings.routes.push(route),
+                _ => return Err(NoRoute::Unsafe),
+            }
+            reading = Cow::Owned(decoded.into_owned());
         }
         Err(NoRoute::Unsafe)
     }
@@ -220,11 +251,35 @@ impl RouteTable {
         if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             return Err(NoRoute::Unsafe);
         }
-        if path.contains(['\\', '?', '#']) || path.chars().any(char::is_control) {
+        if path.bytes().any(|byte| byte.is_ascii_control() || b"\\?#".contains(&byte)) {
             return Err(NoRoute::Unsafe);
         }
         Ok(self.root.find(Method::from_verb(verb), &segments))
     }
+}
+
+/// Where a path may lead, with what is encoded in it taken as it is and decoded.
+#[derive(Debug)]
+struct Readings {
+    /// Without duplicates, that of the path as it was sent first.
+    routes: Vec<usize>,
+    /// Whether all of them are UTF-8 without control characters.
+    are_texts: bool,
+}
+
+/// Whether bytes hold a character in more bytes than UTF-8 allows (RFC 3629, section 3): to a careless decoder `C0 AF`
+/// is a slash (RFC 3629, section 10).
+fn has_overlong_form(bytes: &[u8]) -> bool {
+    let mut behind = bytes.iter().skip(1);
+    bytes.iter().any(|byte| {
+        let next = behind.next();
+        match byte {
+            0xC0 | 0xC1 => true,
+            0xE0 => next.is_some_and(|next| (0x80..=0x9F).contains(next)),
+            0xF0 => next.is_some_and(|next| (0x80..=0x8F).contains(next)),
+            _ => false,
+        }
+    })
 }
 
 /// Two routes with one method on one resource.

@@ -175,7 +175,7 @@ impl Separation {
         let has_all_methods = self.is_complete || methods == METHODS;
         if has_all_methods && !self.tables.is_empty() && self.tables.iter().all(all) {
             selection.allow.insert("*".to_owned());
-            selection.is_wild = !self.is_complete;
+            selection.is_wild = true;
             return selection;
         }
         for table in &self.tables {
@@ -183,7 +183,7 @@ impl Separation {
             match all(table) {
                 true => {
                     of_table.allow.insert("*".to_owned());
-                    of_table.is_wild = !self.is_complete;
+                    of_table.is_wild = true;
                 }
                 false => table.select(&kept, self.is_complete, &mut of_table),
             }
@@ -472,8 +472,7 @@ impl Builder<'_> {
                 super::pattern::Part::Any => None,
             })
             .collect();
-        let mut leads_to: Vec<usize> = self.table.routes(&generic).into_iter().flatten().collect();
-        leads_to.dedup();
+        let leads_to = self.table.routes(&generic);
         let all = self.exclusion(pattern.clone(), usize::MAX)?;
         let mut each = Vec::new();
         if self.is_complete && leads_to.is_empty() {

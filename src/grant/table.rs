@@ -90,13 +90,36 @@ impl MethodTable {
         self.templates.get(index)
     }
 
-    /// The routes that API Gateway may take for a path: that of REST APIs and that of HTTP APIs, which
-    /// are nearly always the same. A REST API goes level by level; an HTTP API prefers any template
-    /// without `{proxy+}` (Developer Guide, "Set up a method request" and "Routing API requests").
-    pub(super) fn routes(&self, path: &[Token]) -> [Option<usize>; 2] {
-        let rest = self.root.find(path, Greedy::AsTheyCome);
-        let http = self.root.find(path, Greedy::Never).or(rest);
-        [rest, http].map(|route| route.or(self.default))
+    /// The routes that API Gateway may take for a path, which is nearly always one. A REST API goes level by
+    /// level. An HTTP API prefers any template without `{proxy+}` (Developer Guide, "Set up a method request" and
+    /// "Routing API requests"). How it chooses among several with `{proxy+}` is not documented: one whose paths
+    /// another takes as well is the more specific of the two, but of `/a/{p+}` and `/{x}/b/{p+}` either may be taken.
+    pub(super) fn routes(&self, path: &[Token]) -> Vec<usize> {
+        let mut routes: Vec<usize> = self.root.find(path, Greedy::AsTheyCome).into_iter().collect();
+        match self.root.find(path, Greedy::Never) {
+            Some(full) => routes.push(full),
+            None => routes.extend(self.greedy_routes(path)),
+        }
+        if routes.is_empty() {
+            routes.extend(self.default);
+        }
+        routes.sort_unstable();
+        routes.dedup();
+        routes
+    }
+
+    /// The routes with `{proxy+}` that take a path, without those that leave it to a more specific one.
+    fn greedy_routes(&self, path: &[Token]) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.root.greedy_routes(path, &mut found);
+        let leaves_it = |wide: &usize| {
+            let contains = |wide: usize, narrow: usize| match (self.template(wide), self.template(narrow)) {
+                (Some(wide), Some(narrow)) => wide.takes(&narrow.segments),
+                _ => false,
+            };
+            found.iter().any(|narrow| wide != narrow && contains(*wide, *narrow))
+        };
+        found.iter().copied().filter(|wide| !leaves_it(wide)).collect()
     }
 
     /// Whether every path has a route.
@@ -176,7 +199,7 @@ impl MethodTable {
             return Err(OutOfSteps);
         }
         let Some((part, rest)) = parts.split_first() else {
-            if path.len() == depth && self.routes(path).contains(&Some(index)) {
+            if path.len() == depth && self.routes(path).contains(&index) {
                 found.insert(path.clone());
             }
             return Ok(());
@@ -288,6 +311,19 @@ impl Node {
         let fixed = first.as_ref().and_then(|text| self.statics.get(text)?.find(rest, greedy));
         let found = fixed.or_else(|| self.parameter.as_ref()?.find(rest, greedy));
         found.or(self.greedy.filter(|_| greedy == Greedy::AsTheyCome))
+    }
+
+    fn greedy_routes(&self, path: &[Token], found: &mut Vec<usize>) {
+        let Some((first, rest)) = path.split_first() else {
+            return;
+        };
+        found.extend(self.greedy);
+        if let Some(node) = first.as_ref().and_then(|text| self.statics.get(text)) {
+            node.greedy_routes(rest, found);
+        }
+        if let Some(node) = &self.parameter {
+            node.greedy_routes(rest, found);
+        }
     }
 }
 

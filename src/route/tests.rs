@@ -98,6 +98,38 @@ fn a_path_that_can_be_read_in_two_ways_is_unsafe() {
 }
 
 #[test]
+fn a_path_whose_readings_all_have_routes_has_all_of_them() {
+    let table = table(&["get /pets/{petId}", "get /pets/mine"]);
+    for (path, expected) in [
+        ("/pets/mine", Ok(&["get /pets/mine"][..])),
+        ("/pets/7", Ok(&["get /pets/{petId}"])),
+        ("/pets/M%C3%BCsli", Ok(&["get /pets/{petId}"])),
+        ("/pets/%6Dine", Ok(&["get /pets/{petId}", "get /pets/mine"])),
+        ("/pets/%256Dine", Ok(&["get /pets/{petId}", "get /pets/mine"])),
+        // No text, but always the same route; and the control characters of Latin-1 are no danger to a route.
+        ("/pets/%FF", Ok(&["get /pets/{petId}"])),
+        ("/pets/%C2%85", Ok(&["get /pets/{petId}"])),
+        ("/%70ets/7", Err(NoRoute::Unsafe)),
+        ("/toys/%FF", Err(NoRoute::Unmapped)),
+        ("/pets/a%2Fb", Err(NoRoute::Unsafe)),
+        ("/pets/a%00b", Err(NoRoute::Unsafe)),
+        ("/pets/a%3Fb", Err(NoRoute::Unsafe)),
+        ("/pets/%C0%AF", Err(NoRoute::Unsafe)),
+        ("/pets/a%C1", Err(NoRoute::Unsafe)),
+        ("/pets/%E0%80%AF", Err(NoRoute::Unsafe)),
+        ("/pets/%F0%80%80%AF", Err(NoRoute::Unsafe)),
+        ("/pets/%25C0%25AF", Err(NoRoute::Unsafe)),
+        ("/pets/%2525252525", Err(NoRoute::Unsafe)),
+    ] {
+        let found = table.find_all("GET", path).map(|found| {
+            found.into_iter().map(|index| table.routes()[index].to_string()).collect::<Vec<_>>()
+        });
+        let expected = expected.map(|routes| routes.iter().map(ToString::to_string).collect());
+        assert_eq!(found, expected, "{path}");
+    }
+}
+
+#[test]
 fn what_iam_would_read_as_a_pattern_is_a_text_to_a_route() {
     let table = table(&["get /pets/{petId}"]);
     for path in ["/pets/*", "/pets/${aws:username}", "/pets/a:b"] {

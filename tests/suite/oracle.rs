@@ -2,8 +2,10 @@
 //! authorizer, fresh or kept. Written to be obviously right, never fast, and from AWS's documentation and
 //! measurements of others alone, so that the authorizer can be judged by it.
 //!
-//! Paths are compared as they are: what API Gateway makes of percent-encodings in routes and ARNs is unknown.
+//! Paths are compared as they are. What API Gateway makes of percent-encodings in routes and ARNs is unknown, so all
+//! [`readings`] of a path count.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use proptest::bool::weighted;
@@ -65,6 +67,28 @@ impl Api {
             .map(|found| found.2)
     }
 
+    /// The same if of several with a greedy variable the one with the most segments is taken, which the guide leaves
+    /// open ("match a route and method with a greedy path variable").
+    pub fn route_http_longest(&self, verb: &str, path: &str) -> Option<usize> {
+        let is_greedy = |template: &Vec<Generality>| template.last() == Some(&Generality::Greedy);
+        let candidates = self.candidates(verb, path).into_iter();
+        candidates
+            .min_by_key(|(template, is_any, _)| match is_greedy(template) {
+                false => (false, Reverse(0), template.clone(), *is_any),
+                true => (true, Reverse(template.len()), template.clone(), *is_any),
+            })
+            .map(|found| found.2)
+    }
+
+    /// All routes that a request may take: whatever a REST or an HTTP API does, with a slash at the end or without.
+    pub fn possible_routes(&self, verb: &str, path: &str) -> BTreeSet<usize> {
+        let without_slash = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+        let taken = [path, without_slash].map(|path| {
+            [self.route(verb, path), self.route_http(verb, path), self.route_http_longest(verb, path)]
+        });
+        taken.into_iter().flatten().flatten().collect()
+    }
+
     /// All routes that cover a path and take the verb: how general they are, whether by ANY, and their index.
     fn candidates(&self, verb: &str, path: &str) -> Vec<(Vec<Generality>, bool, usize)> {
         let Some(path) = segments(path) else {
@@ -85,6 +109,52 @@ impl Api {
             None | Some("" | "/") => self.route(verb, path),
             Some(path) => self.route(verb, path),
         }
+    }
+}
+
+/// What somebody on the way may take a path for: the path as it is, decoded once, and so on until nothing is left to
+/// decode. Bytes that are no UTF-8 stand for themselves, as replacement characters.
+///
+/// None where one of these is no path of an API any more: it has an empty segment, a dot segment, a backslash, a
+/// control character, or the beginning of a query or a fragment, or a decoder that takes overlong forms of UTF-8
+/// could find one of these in it.
+pub fn readings(path: &str) -> Option<Vec<String>> {
+    let mut readings = Vec::new();
+    let mut bytes = path.as_bytes().to_vec();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let without_slash =
+            text.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('/')).unwrap_or(&text);
+        let is_odd = |segment: &&str| {
+            // No client can send a question mark as a part of a path, unless it is encoded.
+            let is_query = !path.contains('?') && segment.contains('?');
+            is_query || [".", ".."].contains(segment) || segment.contains(['\\', '#'])
+        };
+        let is_overlong = |pair: &[u8]| matches!(pair, [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]);
+        if segments(without_slash)?.iter().any(is_odd)
+            || bytes.iter().any(|byte| byte.is_ascii_control() || [0xC0, 0xC1].contains(byte))
+            || bytes.windows(2).any(is_overlong)
+        {
+            return None;
+        }
+        readings.push(text);
+        let decoded = decode_once(&bytes);
+        if decoded == bytes {
+            return Some(readings);
+        }
+        bytes = decoded;
+    }
+}
+
+fn decode_once(bytes: &[u8]) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    match bytes {
+        [] => Vec::new(),
+        [b'%', high, low, rest @ ..] if digit(high).is_some() && digit(low).is_some() => {
+            let byte = digit(high).unwrap() * 16 + digit(low).unwrap();
+            [vec![u8::try_from(byte).unwrap()], decode_once(rest)].concat()
+        }
+        [first, rest @ ..] => [vec![*first], decode_once(rest)].concat(),
     }
 }
 
@@ -290,6 +360,57 @@ const FRESH: [&str; 3] = ["me", "7", "aa"];
 // What a router, a policy or an ARN could take for something other than text.
 const HOSTILE: [&str; 12] =
     ["..", ".", "%2F", "a%2Fb", "%2A", "*", "?", "a*", ":", "a:b", "$connect", "{p1}"];
+/// Texts that are not what they say.
+const SPELLINGS: [&str; 48] = [
+    "x%2f..%2f..%2fb",
+    "..%5c..",
+    "7%2fa",
+    "x%252f%252e%252e",
+    "7%00",
+    "%61",
+    "%62",
+    "a%2e",
+    "%2e%2E",
+    "%2F%62",
+    "%2fa",
+    "a%5Cb",
+    "a\\b",
+    "a%0ab",
+    "a%1F",
+    "%7f",
+    "%7F",
+    "a%3fb",
+    "%3F",
+    "a%23",
+    "a#b",
+    "%2561",
+    "%25252561",
+    "100%25",
+    "100%",
+    "%",
+    "%zz",
+    "%u002f",
+    "%c0%af",
+    "%C0%AE",
+    "%c1%9c",
+    "%e0%80%af",
+    "%E0%9f%bf",
+    "%f0%80%80%af",
+    "%F0%8f%bf%bf",
+    "%ff",
+    "%80",
+    "%c3",
+    "M%C3%BCsli",
+    "%e2%80%99",
+    "%c2%85",
+    "a%20b",
+    "%63%",
+    "..%2f",
+    "%2e",
+    ".%2e",
+    "%2e/a",
+    "a;b=%2f",
+];
 
 /// Small tables of 1 to 12 routes, up to 5 levels deep, as [`Api::new`] takes them. Their templates are made from
 /// two concrete paths, so that they cover one another.
@@ -333,6 +454,7 @@ pub fn requests(table: &[(String, String)]) -> impl Strategy<Value = Vec<(String
         6 => select(statics.clone()),
         2 => select(&FRESH[..]).prop_map(str::to_owned),
         2 => select(&HOSTILE[..]).prop_map(str::to_owned),
+        2 => select(&SPELLINGS[..]).prop_map(str::to_owned),
         // Several segments where one is expected.
         1 => vec(select(statics), 2..=3).prop_map(|words| words.join("/")),
     ];
@@ -495,6 +617,53 @@ fn empty_segments_have_no_route_but_a_trailing_slash_may() {
         [("/", Some(0)), ("/a", Some(1)), ("/a/", Some(1)), ("/b/c/", Some(2)), ("//", None), ("/a//", None)]
     {
         assert_eq!(api.route_trailing_slash("GET", path), expected, "{path}");
+    }
+}
+
+#[test]
+fn of_several_proxies_the_longest_may_be_taken() {
+    let api = api(&["ANY /{proxy+}", "ANY /a/{proxy+}", "ANY /{p1}/b/{proxy+}", "GET /{p1}/b/c"]);
+    for (request, by_level, longest) in [
+        ("POST /a/b/c", Some(1), Some(2)),
+        ("POST /a/c/c", Some(1), Some(1)),
+        ("POST /x/b/c", Some(2), Some(2)),
+        ("GET /a/b/c", Some(3), Some(3)),
+        ("GET /x", Some(0), Some(0)),
+    ] {
+        let (verb, path) = request.split_once(' ').unwrap();
+        assert_eq!(
+            (api.route_http(verb, path), api.route_http_longest(verb, path)),
+            (by_level, longest),
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn a_path_may_be_read_as_it_is_or_decoded() {
+    for (path, expected) in [
+        ("/", Some(&["/"][..])),
+        ("/a/", Some(&["/a/"])),
+        ("/%61%20b", Some(&["/%61%20b", "/a b"])),
+        ("/%2561", Some(&["/%2561", "/%61", "/a"])),
+        ("/100%", Some(&["/100%"])),
+        ("/%ff", Some(&["/%ff", "/\u{fffd}"])),
+        ("/?", Some(&["/?"])),
+        ("/%3f", None),
+        ("/a%2fb", Some(&["/a%2fb", "/a/b"])),
+        ("/a%2f%2fb", None),
+        ("/a/%2e%2e", None),
+        ("/a/..", None),
+        ("//", None),
+        ("/%5c", None),
+        ("/%00", None),
+        ("/%c0%af", None),
+        ("/%e0%9f", None),
+        ("/a#", None),
+    ] {
+        let found = readings(path);
+        let expected = expected.map(|texts| texts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(found, expected, "{path}");
     }
 }
 
