@@ -60,37 +60,32 @@ impl Api {
     /// The route that an HTTP API takes: "full match" goes before "match a route and method with a greedy path
     /// variable" (Developer Guide, "Create routes for HTTP APIs"), whatever their first segments are.
     pub fn route_http(&self, verb: &str, path: &str) -> Option<usize> {
-        let is_greedy = |template: &Vec<Generality>| template.last() == Some(&Generality::Greedy);
-        let candidates = self.candidates(verb, path).into_iter();
-        candidates
-            .min_by_key(|(template, is_any, _)| (is_greedy(template), template.clone(), *is_any))
-            .map(|found| found.2)
+        let candidates = self.candidates(verb, path);
+        candidates.iter().min_by_key(|found| by_level(found)).map(|found| found.2)
     }
 
     /// The same if of several with a greedy variable the one with the most segments is taken, which the guide leaves
     /// open ("match a route and method with a greedy path variable").
     pub fn route_http_longest(&self, verb: &str, path: &str) -> Option<usize> {
-        let is_greedy = |template: &Vec<Generality>| template.last() == Some(&Generality::Greedy);
-        let candidates = self.candidates(verb, path).into_iter();
-        candidates
-            .min_by_key(|(template, is_any, _)| match is_greedy(template) {
-                false => (false, Reverse(0), template.clone(), *is_any),
-                true => (true, Reverse(template.len()), template.clone(), *is_any),
-            })
-            .map(|found| found.2)
+        let candidates = self.candidates(verb, path);
+        candidates.iter().min_by_key(|found| by_length(found)).map(|found| found.2)
     }
 
     /// All routes that a request may take: whatever a REST or an HTTP API does, with a slash at the end or without.
     pub fn possible_routes(&self, verb: &str, path: &str) -> BTreeSet<usize> {
-        let without_slash = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
-        let taken = [path, without_slash].map(|path| {
-            [self.route(verb, path), self.route_http(verb, path), self.route_http_longest(verb, path)]
-        });
-        taken.into_iter().flatten().flatten().collect()
+        let without_slash = path.strip_suffix('/').filter(|path| !path.is_empty());
+        let mut taken = BTreeSet::new();
+        for path in [Some(path), without_slash].into_iter().flatten() {
+            let candidates = self.candidates(verb, path);
+            taken.extend(candidates.iter().min().map(|found| found.2));
+            taken.extend(candidates.iter().min_by_key(|found| by_level(found)).map(|found| found.2));
+            taken.extend(candidates.iter().min_by_key(|found| by_length(found)).map(|found| found.2));
+        }
+        taken
     }
 
     /// All routes that cover a path and take the verb: how general they are, whether by ANY, and their index.
-    fn candidates(&self, verb: &str, path: &str) -> Vec<(Vec<Generality>, bool, usize)> {
+    fn candidates(&self, verb: &str, path: &str) -> Vec<Candidate> {
         let Some(path) = segments(path) else {
             return Vec::new();
         };
@@ -158,6 +153,21 @@ fn decode_once(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
+/// How general a template is, whether it serves by ANY, and its index.
+type Candidate = (Vec<Generality>, bool, usize);
+
+/// The order of an HTTP API that goes level by level: what is not greedy comes first.
+fn by_level((template, is_any, _): &Candidate) -> (bool, Vec<Generality>, bool) {
+    (template.last() == Some(&Generality::Greedy), template.clone(), *is_any)
+}
+
+/// That of one that prefers the longest of what is greedy.
+fn by_length((template, is_any, _): &Candidate) -> (bool, Reverse<usize>, Vec<Generality>, bool) {
+    let is_greedy = template.last() == Some(&Generality::Greedy);
+    let length = if is_greedy { template.len() } else { 0 };
+    (is_greedy, Reverse(length), template.clone(), *is_any)
+}
+
 /// At each level of a template, in the order in which API Gateway prefers them.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Generality {
@@ -204,6 +214,7 @@ pub fn arn(verb: &str, path: &str) -> String {
 }
 
 const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/";
+const BEFORE_API_ID: &str = "arn:aws:execute-api:us-east-1:123456789012:";
 
 /// What a policy says of an ARN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -292,6 +303,16 @@ pub fn matches(pattern: &str, arn: &str) -> bool {
         (Some(pattern), Some(arn)) => (pattern, arn),
         _ => (pattern, arn),
     };
+    // Nor does what begins with any API of the partition, and ends with a text anywhere.
+    let (pattern, arn) =
+        match (pattern.strip_prefix("arn:aws:execute-api:*:*:"), arn.strip_prefix(BEFORE_API_ID)) {
+            (Some(pattern), Some(arn)) if pattern.starts_with('*') => (pattern, arn),
+            _ => (pattern, arn),
+        };
+    let text = pattern.strip_prefix('*').and_then(|rest| rest.strip_suffix('*'));
+    if let Some(text) = text.filter(|text| !text.contains(['*', '?'])) {
+        return arn.contains(text);
+    }
     let arn: Vec<char> = arn.chars().collect();
     // Whether the pattern so far matches the first 0, 1, 2.. characters of the ARN.
     let mut matched = vec![false; arn.len() + 1];
@@ -708,6 +729,10 @@ fn a_star_crosses_slashes_and_a_question_mark_is_one_character() {
         ("a?c", "ac", false),
         ("a?c", "abbc", false),
         ("a**b*", "ab", true),
+        ("*ab*", "xaby", true),
+        ("*ab*", "ab", true),
+        ("*ab*", "a-b", false),
+        ("**", "a", true),
         ("*a*b", "aabab", true),
         ("*a*b", "aaba", false),
         // Wildcards are in the pattern only.
