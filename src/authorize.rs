@@ -1,17 +1,16 @@
 //! One request, from call to outcome.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use crate::arn::ANY_STAGE;
 use crate::bundle::Bundle;
-use crate::cache_key::{CacheKey, Span};
+use crate::cache_key::{CacheKey, KeyOfRoute, Span};
 use crate::call::{Api, Call, Target};
 use crate::context::Prepared;
 use crate::decision::{Decision, Subject, list};
@@ -25,7 +24,7 @@ use crate::resource::Resource;
 use crate::response::Response;
 use crate::route::{NoRoute, Route};
 use crate::token::VerifiedToken;
-use crate::{context, principal};
+use crate::{context, path_parameters, principal};
 
 /// A decision, with all that explains it.
 #[derive(Clone, Debug)]
@@ -121,27 +120,30 @@ pub fn authorize(
 ) -> Result<Arc<Outcome>, Reason> {
     let source = bundle.identity_sources().get(token.source()).ok_or(Reason::IssuerUnknown)?;
     let cache_key = cache_key.of(call.api());
+    let key = cache_key.through(call.route_key());
 
     // 1. For what?
     let route = find_route(call, bundle);
-    // The console's test call has `*` for a stage, which in a pattern would stand for more.
-    let is_for_api = *cache_key == CacheKey::Token && call.method_arn().stage() != "*";
+    let is_path_safe = route.and_then(|(_, route)| path_parameters::check(call, route)).is_ok();
+    let is_for_api = *cache_key == CacheKey::Token;
     if let Ok((index, _)) = route
+        && is_path_safe
         && is_for_api
         && let Some(known) = remembered.with_api(call, |of_api| of_api.outcomes.get(&index).map(Arc::clone))
         && known.grant.allows(call.method_arn())
     {
         return Ok(known);
     }
-    let speaks_of_more = cache_key.span() != Span::Method;
+    let speaks_of_more = key.span() != Span::Method;
     let route = match (call.target(), speaks_of_more) {
         // It separates the fields of an ARN, and here the path in it is all there is to go by.
         (Target::Path, false) if call.method_arn().path().contains(':') => Err(Reason::PathUnsafe),
         _ => route,
     };
-    let resource = route.and_then(|(_, route)| match speaks_of_more {
-        true => Ok(some_resource(route, bundle)),
-        false => make_resource(call, route, bundle),
+    let resource = route.and_then(|(_, route)| match (is_path_safe, speaks_of_more) {
+        (false, _) => Err(Reason::PathUnsafe),
+        (true, true) => Ok(some_resource(route, bundle)),
+        (true, false) => make_resource(call, route, bundle),
     });
 
     // 2. Who asks?
@@ -149,8 +151,17 @@ pub fn authorize(
         let (principal, dropped) = principal::from_token(token, source, bundle.projection())?;
         Ok((Subject::new(bundle, principal)?, dropped))
     });
-    let caller =
-        Caller { call, bundle, token, source, cache_key, remembered, subject, contexts: RefCell::default() };
+    let caller = Caller {
+        call,
+        bundle,
+        token,
+        source,
+        cache_key,
+        key,
+        remembered,
+        subject,
+        contexts: RefCell::default(),
+    };
 
     // 3. May they?
     let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
@@ -211,6 +222,8 @@ struct Caller<'a> {
     token: &'a VerifiedToken,
     source: &'a IdentitySource,
     cache_key: &'a CacheKey,
+    /// The same as it is for the route of the call.
+    key: KeyOfRoute<'a>,
     remembered: &'a Remembered,
     subject: &'a Result<(Subject, usize), Reason>,
     /// Those that are the same for all routes, by their shapes.
@@ -224,7 +237,7 @@ impl Caller<'_> {
     /// Whether the caller may take a route. The count is that of dropped values.
     fn decide(&self, (index, route): (usize, &Route), made: Made) -> Result<(Decision, usize), Reason> {
         let reads = self.bundle.reads(index).ok_or(Reason::RouteUnmapped)?;
-        if self.cache_key.lacking(reads, route).next().is_some() {
+        if !self.is_cacheable(route, reads) {
             return Err(Reason::NotCacheable);
         }
         // What the token decides alone is the same for every call of the route, whatever the key.
@@ -238,6 +251,14 @@ impl Caller<'_> {
         let decided = self.evaluate(route, reads, made)?;
         self.remembered.with_api(self.call, |of_api| of_api.add_decision(index, decided.clone()));
         Ok(decided)
+    }
+
+    /// Whether requests with the key of this one get the same answer for a route.
+    fn is_cacheable(&self, route: &Route, reads: &BTreeSet<Input>) -> bool {
+        // The route itself is another one for another method.
+        let mixes_routes =
+            self.key.mixes_methods() && self.bundle.routes().tells_methods_apart(&route.template.to_string());
+        !mixes_routes && self.key.lacking(reads, route).next().is_none()
     }
 
     fn evaluate(
@@ -282,8 +303,9 @@ impl Caller<'_> {
     fn grant(&self, decision: Decision, requested: Option<usize>) -> (Decision, Told) {
         let arn = self.call.method_arn();
         let is_allowed = decision.reason.status() == Status::Allow;
-        // The console's test call has `*` for a stage, which in a pattern would stand for more.
-        if self.cache_key.span() == Span::Method || arn.stage() == "*" {
+        // It was denied, and nothing else of this API may be allowed with it.
+        let is_wild = arn.stage() == ANY_STAGE;
+        if self.key.span() == Span::Method || is_wild {
             let deny = Told::of_method(Grant::deny(arn), Breadth::Method);
             return match is_allowed.then(|| Grant::allow(arn)) {
                 Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Method)),
@@ -347,7 +369,7 @@ impl Caller<'_> {
                 return None;
             }
             let reads = self.bundle.reads(index)?;
-            if self.cache_key.lacking(reads, route).next().is_some() {
+            if !self.is_cacheable(route, reads) {
                 return None;
             }
             let known = self.remembered.with_api(self.call, |of_api| of_api.decisions.get(&index).cloned());
@@ -376,6 +398,10 @@ fn some_resource(route: &Route, bundle: &Bundle) -> Made {
 /// The route of a call: the one that API Gateway chose, or where the event does not say which,
 /// the one that it would choose.
 fn find_route<'a>(call: &Call, bundle: &'a Bundle) -> Result<(usize, &'a Route), Reason> {
+    // In an Allow it would stand for other stages, and for a piece of their paths.
+    if call.method_arn().stage() == ANY_STAGE {
+        return Err(Reason::StageWildcard);
+    }
     if call.overrides_method() {
         return Err(Reason::MethodOverridden);
     }
@@ -391,32 +417,12 @@ fn find_route<'a>(call: &Call, bundle: &'a Bundle) -> Result<(usize, &'a Route),
 
 /// The resource of a call and the parameters of its path, as the backend reads them.
 fn make_resource(call: &Call, route: &Route, bundle: &Bundle) -> Result<Made, Reason> {
-    let parameters = match call.target() {
-        Target::Path => decoded(route.template.values(call.method_arn().path()))?,
-        Target::Route { .. } if call.api() == Api::RestRequest => decoded(call.path_parameters().clone())?,
-        Target::Route { .. } => call.path_parameters().clone(),
-    };
+    let parameters = path_parameters::of_call(call, route)?;
     let resource = match &route.resource {
         Some(template) => template.fill(&parameters, bundle.entities(), bundle.projection())?,
         None => Resource { uid: bundle.resource().clone(), entity: None },
     };
     Ok((resource, parameters))
-}
-
-/// REST APIs hand parameters to the authorizer as they were sent, and to the backend decoded. One
-/// that is encoded twice may be read in two ways, so it is read in none.
-fn decoded(parameters: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Reason> {
-    let decode = |text: &str| {
-        percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| Reason::PathUnsafe)
-    };
-    let once = |(name, value): (String, String)| {
-        let once = decode(&value)?;
-        if once != value && decode(&once)? != once {
-            return Err(Reason::PathUnsafe);
-        }
-        Ok((name, once))
-    };
-    parameters.into_iter().map(once).collect()
 }
 
 impl From<NoRoute> for Reason {

@@ -13,6 +13,7 @@ use reqwest::Proxy;
 use crate::bundle::DevelopmentKeys;
 use crate::bundle::signature::PublicKeys;
 use crate::cache_key::{CacheKey, Span};
+use crate::call::RouteKey;
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
@@ -86,14 +87,16 @@ impl Config {
             true => SimpleResponses::Enabled,
             false => SimpleResponses::Disabled,
         };
-        if let Some(key) = cache_key.as_ref().filter(|key| key.span() == Span::Api)
+        if let Some(key) =
+            cache_key.as_ref().filter(|key| key.through(RouteKey::OneMethod).span() == Span::Api)
             && simple_responses == SimpleResponses::Enabled
         {
             problems.add(
                 "SIMPLE_RESPONSES",
                 format_args!(
                     "with CACHE_KEY={key} API Gateway would apply one boolean to all routes; add \
-                     `$context.routeKey` to the identity sources and to CACHE_KEY, or return IAM policies"
+                     `$context.httpMethod` and `$context.path` to the identity sources and to CACHE_KEY, or return \
+                     IAM policies"
                 ),
             );
         }
@@ -339,13 +342,18 @@ mod tests {
 
     #[test]
     fn a_boolean_cannot_be_kept_for_all_routes() {
-        let simple = |key| config(&[LEAST[0], ("CACHE_KEY", key), ("SIMPLE_RESPONSES", "true")]);
-        for key in ["token", "$request.header.Authorization,$context.path"] {
-            assert!(simple(key).unwrap_err().to_string().contains("SIMPLE_RESPONSES"), "{key}");
+        let simple = |key: &str| config(&[LEAST[0], ("CACHE_KEY", key), ("SIMPLE_RESPONSES", "true")]);
+        let with = |more: &str| format!("$request.header.Authorization{more}");
+        // HTTP APIs, which alone have booleans, know no `resourcePath`.
+        for more in [",$context.path", ",$context.httpMethod", ",context.httpMethod,context.resourcePath"] {
+            assert!(simple(&with(more)).unwrap_err().to_string().contains("SIMPLE_RESPONSES"), "{more}");
         }
-        for key in ["none", "$request.header.Authorization,$context.routeKey"] {
-            assert!(simple(key).is_ok(), "{key}");
+        let error = simple("token").unwrap_err().to_string();
+        assert!(error.contains("`$context.httpMethod` and `$context.path`") && !error.contains("routeKey"));
+        for more in [",$context.routeKey", ",$context.httpMethod,$context.path"] {
+            assert!(simple(&with(more)).is_ok(), "{more}");
         }
+        assert!(simple("none").is_ok());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::arn::MethodArn;
+use crate::arn::{ANY_STAGE, MethodArn};
 use crate::reason::Reason;
 pub use pattern::matches;
 pub use separation::{Overlap, Selection, Separation, TooEntangled};
@@ -43,8 +43,8 @@ impl Grant {
     /// # Errors
     /// [`NotGrantable`], where the ARN would allow more than itself, or could not stand whole.
     pub fn allow(arn: &MethodArn) -> Result<Self, NotGrantable> {
-        // The stage alone may be a wildcard of API Gateway's own making.
-        if WILDCARDS.iter().any(|text| arn.path().contains(text)) {
+        // All else is of names.
+        if arn.stage() == ANY_STAGE || WILDCARDS.iter().any(|text| arn.path().contains(text)) {
             return Err(NotGrantable::Pattern);
         }
         match arn.as_str().chars().count() > MAX_RESOURCE_CHARACTERS {
@@ -220,8 +220,8 @@ pub enum Effect {
 /// Why an ARN cannot be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGrantable {
-    /// Its path holds what IAM reads as a pattern or a policy variable.
-    #[error("the path of the method ARN is a pattern to IAM")]
+    /// It holds what IAM reads as a pattern or a policy variable.
+    #[error("the method ARN is a pattern to IAM")]
     Pattern,
     /// It is longer than the resource of a policy may be.
     #[error("the method ARN is longer than {MAX_RESOURCE_CHARACTERS} characters")]

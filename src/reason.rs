@@ -61,6 +61,8 @@ reasons! {
     RouteUnmapped, "route-unmapped", Deny;
     /// The path could mean another route or resource to API Gateway than it does here.
     PathUnsafe, "path-unsafe", Deny;
+    /// The stage is `*`, as in the console's test of an authorizer: an answer would count for every stage.
+    StageWildcard, "stage-wildcard", Deny;
     /// The token lacks a claim, or has one of the wrong type, that the schema requires.
     RequiredClaimMissing, "required-claim-missing", Deny;
     /// The call lacks something, or has it of the wrong type, that the schema requires in the context.

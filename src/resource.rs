@@ -1,6 +1,6 @@
 //! The resource: what a call acts on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -115,6 +115,23 @@ impl TextTemplate {
         })
     }
 
+    /// Whether different parameters can make one text. They cannot where a `/` stands between any two of them:
+    /// no value has one but that of a greedy parameter, and of those there is one at most.
+    pub fn is_ambiguous(&self, is_greedy: impl Fn(&str) -> bool) -> bool {
+        let names: BTreeSet<&str> = self.parameters().collect();
+        if names.len() < 2 {
+            return false;
+        }
+        let mut literals = self.0.iter().filter_map(|piece| match piece {
+            Piece::Literal(text) => Some(text),
+            Piece::Parameter(_) => None,
+        });
+        // There is one before each parameter, perhaps an empty one, and one behind the last.
+        let all_apart =
+            literals.by_ref().skip(1).take(self.parameters().count() - 1).all(|text| text.contains('/'));
+        !all_apart || self.parameters().filter(|name| is_greedy(name)).count() > 1
+    }
+
     fn fill(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
         self.0
             .iter()
@@ -166,6 +183,28 @@ pub struct InvalidTextTemplate;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_several_parameters_is_theirs_alone_if_a_slash_parts_them() {
+        for (text, expected) in [
+            ("{a}", false),
+            ("x-{a}-y", false),
+            ("{a}{a}", false),
+            ("{a}/{b}", false),
+            ("x{a}-/-{b}y/{c}", false),
+            ("{a}/{rest+}", false),
+            ("{rest+}/{a}", false),
+            ("{a}{b}", true),
+            ("{a}-{b}", true),
+            ("{a}|{b}/{c}", true),
+            ("{a}/{b}:{c}", true),
+            ("/{a}{b}/", true),
+            ("{rest+}/{a}/{rest+}", true),
+        ] {
+            let template: TextTemplate = text.parse().unwrap();
+            assert_eq!(template.is_ambiguous(|name| name == "rest"), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_template_takes_the_parameters_that_it_names() {

@@ -184,6 +184,13 @@ impl RouteTable {
         own.or_else(|| methods.get(&Method::Any)).copied().ok_or(NoRoute::Unmapped)
     }
 
+    /// Whether the method of a request with this template can decide which route it has here. It cannot where
+    /// `any` is the only one.
+    pub fn tells_methods_apart(&self, template: &str) -> bool {
+        let methods = self.by_template.get(template).into_iter().flat_map(BTreeMap::keys);
+        methods.into_iter().any(|method| *method != Method::Any)
+    }
+
     /// The index of the route that API Gateway takes for a request.
     ///
     /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes

@@ -238,6 +238,7 @@ impl Parts {
         let (Some(settings), Ok(schema)) = (&self.settings, &self.schema) else {
             return;
         };
+        settings.check_resources(findings);
         match (settings.validation, schema) {
             (Validation::Strict, Some(schema)) => self.policies.validate(files, schema, findings),
             _ => {

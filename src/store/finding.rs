@@ -181,6 +181,8 @@ codes! {
     RouteConflict, "route-conflict", Error;
     /// The resource of the API is not an entity of the schema.
     ResourceInvalid, "resource-invalid", Error;
+    /// A resource is made of several parameters with no `/` between them, so two requests could be for one resource.
+    ResourceAmbiguous, "resource-ambiguous", Warning;
     /// A policy or template cannot be read, or stands in the folder of the other.
     PolicyInvalid, "policy-invalid", Error;
     /// Two policies, templates or links have one id.

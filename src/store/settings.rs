@@ -48,6 +48,24 @@ impl Settings {
         qualified(&self.namespace, "Action")
     }
 
+    /// Finds resources that two different sets of parameters make.
+    pub(super) fn check_resources(&self, findings: &mut Vec<Finding>) {
+        for RouteSetting { template, resource, position, .. } in &self.routes {
+            let Some(made) = resource else {
+                continue;
+            };
+            let is_greedy = |name: &str| template.is_greedy(name);
+            for text in iter::once(&made.id).chain(made.attributes.values()) {
+                if text.is_ambiguous(is_greedy) {
+                    let message = format!("different parameters can make the same `{text}`");
+                    let finding = Finding::new(Code::ResourceAmbiguous, position.clone(), message);
+                    findings
+                        .push(finding.hint("put a `/` between the parameters, which no value of theirs has"));
+                }
+            }
+        }
+    }
+
     /// Where a route comes from: this file, else the schema.
     pub(super) fn position_of(&self, route: &Route, schema: Option<&StoreSchema>) -> Position {
         let is_it =
@@ -333,6 +351,24 @@ mod tests {
         let findings = parse(text).unwrap_err();
         let lines: Vec<&str> = findings.iter().map(|finding| finding.split(':').nth(1).unwrap()).collect();
         assert_eq!(lines, ["2", "6", "3", "11"], "{findings:#?}");
+    }
+
+    #[test]
+    fn a_resource_that_two_requests_could_mean_is_found_where_it_stands() {
+        let route = |resource: &str, attribute: &str| {
+            let text = format!(
+                "{LEAST}[[routes]]\nmethod = 'GET'\npath = '/{{a}}/{{b}}/{{rest+}}'\naction = 'a'\n\
+                 resource = 'X::\"{resource}\"'\nattributes = {{ x = '{attribute}' }}\n"
+            );
+            let mut findings = Vec::new();
+            parse(&text).unwrap().check_resources(&mut findings);
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(route("{a}/{b}", "{a}/{rest+}"), Vec::<String>::new());
+        let expected =
+            "store.toml:9:10: warning[resource-ambiguous]: different parameters can make the same `{a}-{b}`";
+        assert_eq!(route("{a}-{b}", "{a}"), [expected]);
+        assert_eq!(route("{a}", "{a}-{b}"), [expected]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::world::{root, run, stdout};
+use crate::world::{StoreCopy, root, run, stdout};
 
 /// The codes of what `check` finds in a template, with the lines.
 #[track_caller]
@@ -151,6 +151,74 @@ fn a_route_that_reads_more_than_the_key_is_named() {
     assert_eq!(codes("", "token"), ["route-not-cacheable", "route-not-cacheable"]);
     let by_path = "$request.header.Authorization,$context.httpMethod,$context.path";
     assert_eq!(codes("Context: [httpMethod, path],", by_path), ["route-not-cacheable"]);
+}
+
+/// The findings for one authorizer of an HTTP API over a store with these routes.
+#[track_caller]
+fn codes_of_routes(actions: &[&str], key: &str, routes: &[(&str, &str, bool)], simple: bool) -> Vec<String> {
+    let store = StoreCopy::new();
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    let names: Vec<String> = actions.iter().map(|action| format!("{action:?}")).collect();
+    let more = format!(
+        "action {} appliesTo {{ principal: User, resource: Application, context: {{ token: Token }} }};\n}}",
+        names.join(", ")
+    );
+    let schema = format!("{}{more}", &schema[..schema.rfind('}').unwrap()]);
+    store.write("schema.cedarschema", schema.as_bytes());
+    let context: Vec<&str> =
+        key.split(',').skip(1).map(|name| name.trim_start_matches("$context.")).collect();
+    let authorizer = format!(
+        "AuthorizerPayloadFormatVersion: '2.0', EnableSimpleResponses: {simple}, Identity: {{Headers: [Authorization], \
+         Context: [{}], ReauthorizeEvery: 60}}",
+        context.join(", ")
+    );
+    let environment = format!("CACHE_KEY: '{key}', SIMPLE_RESPONSES: '{simple}'");
+    let found = codes(store.path().to_str().unwrap(), &http_api(&authorizer, &environment, routes));
+    found.into_iter().filter(|code| code != "route-undeployed").collect()
+}
+
+#[test]
+fn a_route_for_any_method_needs_the_method_in_the_key() {
+    let actions = ["get /toys", "delete /toys", "any /cats"];
+    let by_route = "$request.header.Authorization,$context.routeKey";
+    for simple in [true, false] {
+        let codes = |more: &str, routes: &[(&str, &str, bool)]| {
+            codes_of_routes(&actions, &format!("{by_route}{more}"), routes, simple)
+        };
+        for more in ["", ",$context.path"] {
+            assert_eq!(codes(more, &[("ANY", "/toys", true)]), ["route-not-cacheable"], "{more}");
+            assert!(codes(more, &[("ANY", "/cats", true), ("GET", "/toys", true)]).is_empty(), "{more}");
+            assert!(
+                codes(&format!(",$context.httpMethod{more}"), &[("ANY", "/toys", true)]).is_empty(),
+                "{more}"
+            );
+        }
+    }
+    assert!(
+        codes_of_routes(&actions, "$request.header.Authorization", &[("ANY", "/toys", true)], false)
+            .iter()
+            .all(|code| code == "cache-key-mismatch")
+    );
+}
+
+#[test]
+fn methods_that_the_store_leads_elsewhere_are_named() {
+    let key = "$request.header.Authorization,$context.httpMethod";
+    for (actions, routes, expected) in [
+        (vec!["get /toys", "any /{proxy+}"], vec![("ANY", "/toys", true)], vec!["route-unknown"]),
+        (vec!["get /toys/{id}", "$default"], vec![("ANY", "/toys/{id}", true)], vec!["route-unknown"]),
+        (vec!["get /toys", "any /toys", "any /{proxy+}"], vec![("ANY", "/toys", true)], vec![]),
+        (
+            vec!["get /toys", "any /{proxy+}"],
+            vec![("GET", "/toys", true), ("ANY", "/{proxy+}", true)],
+            vec![],
+        ),
+        (vec!["get /toys"], vec![("ANY", "/toys", true)], vec![]),
+    ] {
+        assert_eq!(codes_of_routes(&actions, key, &routes, false), expected, "{actions:?}");
+        let by_path = format!("{key},$context.path");
+        assert!(codes_of_routes(&actions, &by_path, &routes, false).is_empty(), "{actions:?}");
+    }
 }
 
 #[test]
