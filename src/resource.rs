@@ -122,13 +122,12 @@ impl TextTemplate {
         if names.len() < 2 {
             return false;
         }
-        let mut literals = self.0.iter().filter_map(|piece| match piece {
+        let literals = self.0.iter().filter_map(|piece| match piece {
             Piece::Literal(text) => Some(text),
             Piece::Parameter(_) => None,
         });
         // There is one before each parameter, perhaps an empty one, and one behind the last.
-        let all_apart =
-            literals.by_ref().skip(1).take(self.parameters().count() - 1).all(|text| text.contains('/'));
+        let all_apart = literals.skip(1).take(self.parameters().count() - 1).all(|text| text.contains('/'));
         !all_apart || self.parameters().filter(|name| is_greedy(name)).count() > 1
     }
 

@@ -187,8 +187,8 @@ impl RouteTable {
     /// Whether the method of a request with this template can decide which route it has here. It cannot where
     /// `any` is the only one.
     pub fn tells_methods_apart(&self, template: &str) -> bool {
-        let methods = self.by_template.get(template).into_iter().flat_map(BTreeMap::keys);
-        methods.into_iter().any(|method| *method != Method::Any)
+        let mut methods = self.by_template.get(template).into_iter().flat_map(BTreeMap::keys);
+        methods.any(|method| *method != Method::Any)
     }
 
     /// The index of the route that API Gateway takes for a request.

@@ -183,7 +183,7 @@ fn a_parameter_that_is_another_path_to_a_backend_is_denied_for_every_kind_of_eve
         ] {
             assert_eq!(reason_under_any_key(&bundle, &event), Reason::PathUnsafe, "{event:#}");
         }
-        if sent != "" {
+        if !sent.is_empty() {
             let path = format!("/tenants/a/docs/{sent}");
             let event = Request::new(&ANN, "GET", "", &path).token();
             assert_eq!(reason_under_any_key(&bundle, &event), Reason::PathUnsafe, "{path}");
