@@ -14,7 +14,7 @@ use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
 use crate::call::{Api, Call, Target};
 use crate::context::Prepared;
-use crate::decision::{Decision, Subject, list};
+use crate::decision::{Decision, Effort, InContext, Shared, Subject, TooExpensive, list};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
@@ -100,10 +100,20 @@ pub enum Breadth {
         /// from others.
         harmed: usize,
     },
-    /// For the requested method alone, though the cache key asks for more: there is no room for one
-    /// route, or the routes cannot be told apart. Safe, but other requests are denied until API
-    /// Gateway forgets it.
-    Fallback,
+    /// For the requested method alone, though the cache key asks for more. Safe, but other requests are denied until
+    /// API Gateway forgets it.
+    Fallback(Narrow),
+}
+
+/// Why a grant cannot speak for the whole API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrow {
+    /// The routes overlap in too many ways to be told apart.
+    Inseparable,
+    /// There is no room for one route.
+    TooLarge,
+    /// To decide on all routes would take too long: too many conditions have to be evaluated.
+    TooExpensive,
 }
 
 /// Decides on a call. `token` is that of the caller, verified for this bundle; `cache_key` is what API
@@ -149,8 +159,17 @@ pub fn authorize(
         let (principal, dropped) = principal::from_token(token, source, bundle.projection())?;
         Ok((Subject::new(bundle, principal)?, dropped))
     });
-    let caller =
-        Caller { call, bundle, token, source, cache_key, remembered, subject, contexts: RefCell::default() };
+    let caller = Caller {
+        call,
+        bundle,
+        token,
+        source,
+        cache_key,
+        remembered,
+        subject,
+        contexts: RefCell::default(),
+        shared: RefCell::default(),
+    };
 
     // 3. May they?
     let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
@@ -213,8 +232,37 @@ struct Caller<'a> {
     cache_key: &'a CacheKey,
     remembered: &'a Remembered,
     subject: &'a Result<(Subject, usize), Reason>,
+    contexts: RefCell<Contexts>,
+    /// What decisions on several routes have in common.
+    shared: RefCell<Shared>,
+}
+
+/// The contexts of the routes, as far as they have something in common.
+#[derive(Default)]
+struct Contexts {
     /// Those that are the same for all routes, by their shapes.
-    contexts: RefCell<Vec<(Record, Rc<Prepared>)>>,
+    of_token: Vec<(Record, Numbered)>,
+    /// The shapes of `context.token`. `None`: there is none, or it is as the token has it.
+    tokens: Vec<Option<Record>>,
+    /// How many were made.
+    made: u32,
+}
+
+/// A context, and which it is.
+#[derive(Clone)]
+struct Numbered {
+    prepared: Rc<Prepared>,
+    /// See [`InContext::token`].
+    token: u32,
+    /// See [`InContext::whole`].
+    whole: u32,
+}
+
+impl Numbered {
+    fn context(&self) -> Option<InContext> {
+        let Self { prepared, token, whole } = self;
+        prepared.context().map(|context| InContext { context, token: *token, whole: *whole })
+    }
 }
 
 /// A resource, and the parameters of the path that it was made from.
@@ -248,33 +296,45 @@ impl Caller<'_> {
     ) -> Result<(Decision, usize), Reason> {
         let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
         let (resource, path_parameters) = made;
+        let context = self.context(route, reads, &path_parameters)?;
+        let mut shared = self.shared.borrow_mut();
+        let decision =
+            subject.decide_among(self.bundle, &route.action, &resource, &mut shared, || context.context())?;
+        Ok((decision, of_principal + context.prepared.dropped))
+    }
+
+    /// The context of a request. One that is the same for all routes is made once.
+    fn context(
+        &self,
+        route: &Route,
+        reads: &BTreeSet<Input>,
+        path_parameters: &BTreeMap<String, String>,
+    ) -> Result<Numbered, Reason> {
+        let projection = self.bundle.projection();
         let inputs = context::Inputs {
             call: self.call,
             route,
             reads,
-            path_parameters: &path_parameters,
+            path_parameters,
             token: self.token,
             source: self.source,
         };
-        let context = self.context(inputs)?;
-        let decision = subject.decide(self.bundle, &route.action, resource, || context.context())?;
-        Ok((decision, of_principal + context.dropped))
-    }
-
-    /// The context of a request. One that is the same for all routes is made once.
-    fn context(&self, inputs: context::Inputs<'_>) -> Result<Rc<Prepared>, Reason> {
-        let projection = self.bundle.projection();
-        let shape = projection.context(&inputs.route.action);
-        let Some(shape) = shape.filter(|shape| context::is_of_token_alone(shape)) else {
-            return context::prepare(inputs, projection).map(Rc::new);
-        };
+        let shape = projection.context(&route.action);
+        let of_token = shape.as_ref().filter(|shape| context::is_of_token_alone(shape));
         let mut made = self.contexts.borrow_mut();
-        if let Some((_, context)) = made.iter().find(|(of_shape, _)| *of_shape == *shape) {
-            return Ok(Rc::clone(context));
+        if let Some(shape) = of_token
+            && let Some((_, known)) = made.of_token.iter().find(|(of_shape, _)| *of_shape == **shape)
+        {
+            return Ok(known.clone());
         }
-        let context = Rc::new(context::prepare(inputs, projection)?);
-        made.push((shape.into_owned(), Rc::clone(&context)));
-        Ok(context)
+        let prepared = Rc::new(context::prepare(inputs, projection)?);
+        let token = made.token(shape.as_ref().and_then(|shape| context::token_shape(shape)));
+        let numbered = Numbered { prepared, token, whole: made.made };
+        made.made = made.made.saturating_add(1);
+        if let Some(shape) = of_token {
+            made.of_token.push((Record::clone(shape), numbered.clone()));
+        }
+        Ok(numbered)
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
@@ -291,11 +351,14 @@ impl Caller<'_> {
                 None => (decision, deny),
             };
         }
-        let Some(whole) = self.whole_api(requested) else {
-            return match is_allowed.then(|| Grant::allow(arn)) {
-                Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Fallback)),
-                _ => (decision, Told::of_method(Grant::deny(arn), Breadth::Fallback)),
-            };
+        let whole = match self.whole_api(requested) {
+            Ok(whole) => whole,
+            Err(narrow) => {
+                return match is_allowed.then(|| Grant::allow(arn)) {
+                    Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Fallback(narrow))),
+                    _ => (decision, Told::of_method(Grant::deny(arn), Breadth::Fallback(narrow))),
+                };
+            }
         };
         let OfRoutes { grant, allowed, left_out, harmed } = &whole.of_routes;
         let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
@@ -307,23 +370,34 @@ impl Caller<'_> {
         (decision, Told::of_method(Grant::clone(grant).except(arn), breadth))
     }
 
-    /// The grant for all that the caller may do. `None`: not even the requested route fits into one, or the
-    /// routes cannot be told apart.
-    fn whole_api(&self, requested: Option<usize>) -> Option<Arc<Whole>> {
+    /// The grant for all that the caller may do.
+    fn whole_api(&self, requested: Option<usize>) -> Result<Arc<Whole>, Narrow> {
         // With another key it depends on the call, too.
         let is_memorable = *self.cache_key == CacheKey::Token;
-        let (known, allowed) = match is_memorable {
-            true => self.remembered.with_api(self.call, |of_api| {
-                (of_api.grant(requested), of_api.allowed.as_ref().map(Arc::clone))
-            }),
-            false => (None, None),
-        };
+        let (known, allowed, is_too_expensive) =
+            self.remembered.with_api(self.call, |of_api| match is_memorable {
+                true => (
+                    of_api.grant(requested),
+                    of_api.allowed.as_ref().map(Arc::clone),
+                    of_api.is_too_expensive,
+                ),
+                false => (None, None, of_api.is_too_expensive),
+            });
         if let Some(known) = known {
-            return Some(known);
+            return Ok(known);
         }
+        let separation = self.bundle.separation().ok_or(Narrow::Inseparable)?;
+        let allowed = match allowed {
+            Some(allowed) => allowed,
+            None if is_too_expensive => return Err(Narrow::TooExpensive),
+            None => self.allowed_routes().map(Arc::from).map_err(|TooExpensive| {
+                // Whatever else the key has, the next call of the token would take as long.
+                self.remembered.with_api(self.call, |of_api| of_api.is_too_expensive = true);
+                Narrow::TooExpensive
+            })?,
+        };
         let api = self.call.method_arn().api_prefix();
-        let allowed = allowed.unwrap_or_else(|| self.allowed_routes().into());
-        let of_routes = Grant::of_routes(api, self.bundle.separation()?, &allowed, requested)?;
+        let of_routes = Grant::of_routes(api, separation, &allowed, requested).ok_or(Narrow::TooLarge)?;
         let whole = Arc::new(Whole { requested, of_routes, response: Arc::default() });
         if is_memorable {
             self.remembered.with_api(self.call, |of_api| {
@@ -331,33 +405,58 @@ impl Caller<'_> {
                 of_api.add_grant(Arc::clone(&whole));
             });
         }
-        Some(whole)
+        Ok(whole)
     }
 
     /// The routes that the caller may take, whatever the rest of a request is.
-    fn allowed_routes(&self) -> Vec<usize> {
-        let routes = self.bundle.routes().routes();
+    fn allowed_routes(&self) -> Result<Vec<usize>, TooExpensive> {
         let Ok((subject, _)) = self.subject else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let is_allowed = |(index, route): (usize, &Route)| {
-            let (resource, _) = some_resource(route, self.bundle);
-            // What cannot be read is allowed to nobody.
-            if !subject.may_be_allowed(self.bundle, &route.action, &resource.uid).unwrap_or(false) {
-                return None;
+        let decided = |(index, (decision, _)): (&usize, &(Decision, usize))| {
+            (*index, decision.reason.status() == Status::Allow)
+        };
+        let known: BTreeMap<usize, bool> =
+            self.remembered.with_api(self.call, |of_api| of_api.decisions.iter().map(decided).collect());
+        let mut shared = self.shared.borrow_mut();
+        shared.limit(Effort::BUDGET);
+        let mut allowed = Vec::new();
+        for (index, route) in self.bundle.routes().routes().iter().enumerate() {
+            // It has an API of its own, and an ARN that names it.
+            if route.template.is_connect() {
+                continue;
             }
-            let reads = self.bundle.reads(index)?;
+            let Some(reads) = self.bundle.reads(index) else {
+                continue;
+            };
             if self.cache_key.lacking(reads, route).next().is_some() {
-                return None;
+                continue;
             }
-            let known = self.remembered.with_api(self.call, |of_api| of_api.decisions.get(&index).cloned());
-            let decide = || self.evaluate(route, reads, some_resource(route, self.bundle));
-            let decided = known.map_or_else(decide, Ok);
-            decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow).then_some(index)
-        };
-        let allowed = routes.iter().enumerate().filter_map(is_allowed);
-        // It has an API of its own, and an ARN that names it.
-        allowed.filter(|index| routes.get(*index).is_some_and(|route| !route.template.is_connect())).collect()
+            let is_allowed = match known.get(&index) {
+                Some(is_allowed) => *is_allowed,
+                None => {
+                    let (resource, parameters) = some_resource(route, self.bundle);
+                    let context = || self.context(route, reads, &parameters).map(|context| context.context());
+                    subject.is_allowed(self.bundle, &route.action, &resource, &mut shared, context)?
+                }
+            };
+            if is_allowed {
+                allowed.push(index);
+            }
+        }
+        Ok(allowed)
+    }
+}
+
+impl Contexts {
+    /// The number of a `context.token` of this shape.
+    fn token(&mut self, shape: Option<&Record>) -> u32 {
+        let known = self.tokens.iter().position(|known| known.as_ref() == shape);
+        let position = known.unwrap_or_else(|| {
+            self.tokens.push(shape.cloned());
+            self.tokens.len() - 1
+        });
+        u32::try_from(position).unwrap_or(u32::MAX)
     }
 }
 

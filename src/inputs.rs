@@ -229,8 +229,8 @@ fn entity(json: &Value) -> Option<EntityUid> {
     Some(EntityUid::from_type_name_and_id(text("type")?.parse().ok()?, EntityId::new(text("id")?)))
 }
 
-/// The entities that the conditions of a policy or template name. A policy may ask for their
-/// attributes and parents, so they belong to every request.
+/// The entities that the conditions of a policy or template name and may look into: a policy may ask for their
+/// attributes and for what they are in, so they belong to every request. One of which only the id matters is none.
 pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
     let mut found = BTreeSet::new();
     if let Some(conditions) = policy.get("conditions") {
@@ -243,9 +243,106 @@ fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
     found.extend(expression.get("__entity").and_then(entity));
     match expression {
         Value::Array(parts) => parts.iter().for_each(|part| collect_entities(part, found)),
-        Value::Object(parts) => parts.values().for_each(|part| collect_entities(part, found)),
+        Value::Object(parts) => parts.iter().for_each(|(operator, part)| {
+            // Nothing is read of what something is compared with, or may be in.
+            let by_id: &[&str] = match operator.as_str() {
+                "==" | "!=" => &["left", "right"],
+                "in" => &["right"],
+                "is" => &["in"],
+                _ => &[],
+            };
+            match part {
+                Value::Object(operands) if part.get("left").is_some() => {
+                    let read = operands
+                        .iter()
+                        .filter(|(name, operand)| !(by_id.contains(&name.as_str()) && is_entities(operand)));
+                    read.for_each(|(_, operand)| collect_entities(operand, found));
+                }
+                _ => collect_entities(part, found),
+            }
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// An entity or a list of them, written out.
+fn is_entities(expression: &Value) -> bool {
+    let is_entity = |value: &Value| value.get("__entity").is_some();
+    let is_literal = |expression: &Value| match expression.get("Value") {
+        Some(Value::Array(values)) => values.iter().all(is_entity),
+        Some(value) => is_entity(value),
+        None => false,
+    };
+    let set = expression.get("Set").and_then(Value::as_array);
+    is_literal(expression) || set.is_some_and(|elements| elements.iter().all(is_literal))
+}
+
+/// What of a request the conditions of a policy or template depend on, beside the principal and what the store says.
+/// It errs on the side of more, as [`reads`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dependence {
+    /// On the action.
+    pub action: bool,
+    /// On the resource.
+    pub resource: bool,
+    /// On `context.token`, or whether it is there.
+    pub token: bool,
+    /// On anything else of the context.
+    pub context: bool,
+}
+
+impl Dependence {
+    /// On everything.
+    pub const ALL: Self = Self { action: true, resource: true, token: true, context: true };
+
+    /// Reads a policy or template in its JSON form.
+    pub fn of(policy: &Value) -> Self {
+        let mut found = Self::default();
+        match policy.get("conditions") {
+            Some(conditions) => found.add(conditions),
+            None => found = Self::ALL,
+        }
+        found
+    }
+
+    fn add(&mut self, expression: &Value) {
+        match expression {
+            Value::Array(parts) => parts.iter().for_each(|part| self.add(part)),
+            Value::Object(parts) => {
+                for (operator, operand) in parts {
+                    match (operator.as_str(), operand) {
+                        ("Var", Value::String(variable)) => self.add_variable(variable),
+                        ("." | "has", operand) if is_of_token(operand) => self.token = true,
+                        (_, operand) => self.add(operand),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn add_variable(&mut self, variable: &str) {
+        match variable {
+            "principal" => {}
+            "action" => self.action = true,
+            "resource" => self.resource = true,
+            "context" => self.context = true,
+            _ => *self = Self::ALL,
+        }
+    }
+}
+
+/// The operands of `context.token`, and of `context has token` with or without more behind it.
+fn is_of_token(operand: &Value) -> bool {
+    let is_context = operand.get("left").is_some_and(|left| {
+        left.as_object().is_some_and(|left| left.len() == 1)
+            && left.get("Var").is_some_and(|of| of == "context")
+    });
+    let first = match operand.get("attr") {
+        Some(Value::Array(attributes)) => attributes.first(),
+        attribute => attribute,
+    };
+    is_context && first.is_some_and(|first| first == "token")
 }
 
 fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
@@ -324,6 +421,71 @@ mod tests {
         let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
         let named: Vec<String> = named_entities(&policy).iter().map(ToString::to_string).collect();
         assert_eq!(named, ["A::B::\"b\"", "X::\"a\""]);
+    }
+
+    #[test]
+    fn an_entity_of_which_only_the_id_matters_is_not_among_them() {
+        for (condition, expected) in [
+            ("principal in G::\"a\" && resource == X::\"b\" && X::\"c\" != resource", vec![]),
+            ("principal in [G::\"a\", G::\"b\"] || principal is U in G::\"c\"", vec![]),
+            ("G::\"a\" in G::\"b\"", vec!["G::\"a\""]),
+            ("G::\"a\".next in G::\"b\"", vec!["G::\"a\""]),
+            ("principal in G::\"a\".next", vec!["G::\"a\""]),
+            ("principal in [G::\"a\", G::\"b\".next]", vec!["G::\"a\"", "G::\"b\""]),
+            ("(if true then G::\"a\" else G::\"b\") in G::\"c\"", vec!["G::\"a\"", "G::\"b\""]),
+            ("(if true then G::\"a\" else resource) == resource", vec!["G::\"a\""]),
+            ("G::\"a\" has x || G::\"b\".hasTag(\"x\")", vec!["G::\"a\"", "G::\"b\""]),
+            (
+                "{\"==\": G::\"a\", left: G::\"b\", right: G::\"c\"}.left.x",
+                vec!["G::\"a\"", "G::\"b\"", "G::\"c\""],
+            ),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let named: Vec<String> = named_entities(&policy).iter().map(ToString::to_string).collect();
+            assert_eq!(named, expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_a_condition_depends_on_is_never_less_than_what_it_reads() {
+        for (condition, expected) in [
+            ("principal.x == 1 && G::\"a\".x == 1", ""),
+            (
+                "context.token.scope.contains(\"a\") && context has token.x && context[\"token\"] has y",
+                "token",
+            ),
+            ("context has token", "token"),
+            ("context.tokens.x", "context"),
+            ("context has x.token", "context"),
+            ("context == {token: 1}", "context"),
+            ("(if true then context else context).token.x", "context"),
+            ("{a: context}.a.token", "context"),
+            ("action in G::\"a\" && resource.token == 1", "action resource"),
+            ("[{\"x\": resource}].contains({\"x\": principal}) || context.token.y", "resource token"),
+            ("{\"Var\": 1}.Var == 1 && {left: 1, attr: \"token\"}.left == 1", ""),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let Dependence { action, resource, token, context } = Dependence::of(&policy);
+            let named = [(action, "action"), (resource, "resource"), (token, "token"), (context, "context")];
+            let found: Vec<&str> = named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+            assert_eq!(found.join(" "), expected, "{condition}");
+            // The other reader of conditions agrees.
+            for read in reads(&policy) {
+                assert!(
+                    match read.variable {
+                        Variable::Principal => true,
+                        Variable::Action => action,
+                        Variable::Resource => resource,
+                        Variable::Context if read.path.first().is_some_and(|name| name == "token") =>
+                            token || context,
+                        Variable::Context => context,
+                    },
+                    "{condition}: {read:?}"
+                );
+            }
+        }
     }
 
     #[test]

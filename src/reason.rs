@@ -71,6 +71,8 @@ reasons! {
     MethodOverridden, "method-overridden", Deny;
     /// The schema does not let this action apply to this principal and resource.
     RequestInvalid, "request-invalid", Deny;
+    /// The caller is the resource, and the path gives it another value for an attribute than the token.
+    ResourceConflict, "resource-conflict", Deny;
     /// There is no tenant of this name, or the call does not say whose it is.
     TenantUnknown, "tenant-unknown", Deny;
     /// The answer would not be right for all that API Gateway's cache applies it to; see `CACHE_KEY`.

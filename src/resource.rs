@@ -62,8 +62,8 @@ impl ResourceTemplate {
             let value = projection.text_attribute(&self.entity_type, name, &text).ok_or(missing)?;
             from_path.insert(name.clone(), value);
         }
-        let entity = match entities.get(&uid)? {
-            Some(known) => overlay(known.entity()?, from_path),
+        let entity = match entities.entity(&uid)? {
+            Some(known) => overlay(&known, from_path),
             None => Entity::new(uid.clone(), from_path, [].into()).ok(),
         };
         Ok(Resource { uid, entity: Some(entity.ok_or(Reason::RequestInvalid)?) })
@@ -77,6 +77,24 @@ fn overlay(known: &Entity, attributes: HashMap<String, RestrictedExpression>) ->
     let (uid, mut all, parents) = known.clone().into_inner();
     all.extend(attributes);
     Entity::new_with_tags(uid, all, parents, tags?).ok()
+}
+
+/// The caller where it is the resource as well: with the attributes of its token and those of the path. What it is in,
+/// the token says.
+///
+/// # Errors
+/// [`Reason::ResourceConflict`] for an attribute with two values.
+pub fn merged(principal: &Entity, resource: &Entity) -> Result<Entity, Reason> {
+    for (name, value) in resource.attrs() {
+        let of_path = value.map_err(|_| Reason::RequestInvalid)?;
+        if let Some(of_token) = principal.attr(name)
+            && of_token.map_err(|_| Reason::RequestInvalid)? != of_path
+        {
+            return Err(Reason::ResourceConflict);
+        }
+    }
+    let (_, of_path, _) = resource.clone().into_inner();
+    overlay(principal, of_path).ok_or(Reason::RequestInvalid)
 }
 
 fn restricted(value: &EvalResult) -> Option<RestrictedExpression> {

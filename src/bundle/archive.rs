@@ -1,4 +1,4 @@
-//! The file format of a bundle, version 4.
+//! The file format of a bundle, version 5.
 //!
 //! ```text
 //! offset  bytes
@@ -189,7 +189,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 pub(super) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
-pub(super) const FORMAT_VERSION: u32 = 4;
+pub(super) const FORMAT_VERSION: u32 = 5;
 
 /// The largest bundle: a hundred thousand policies of half a kilobyte fit, and a function of the
 /// smallest size still holds it in memory while it opens it.
@@ -269,7 +269,7 @@ mod tests {
         bundle[24] = 9;
         assert_eq!(
             unpack(&bundle).unwrap_err().to_string(),
-            "the bundle has format version 9, this version reads 4"
+            "the bundle has format version 9, this version reads 5"
         );
     }
 

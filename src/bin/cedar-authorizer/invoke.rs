@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use cedar_authorizer::authorize::Breadth;
+use cedar_authorizer::authorize::{Breadth, Narrow};
 use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::config::Config;
@@ -191,11 +191,21 @@ fn explanation(answer: &Answer, cache_key: &CacheKey) -> Value {
 fn breadth(breadth: Breadth) -> String {
     let routes = |count: usize| format!("{count} {}", if count == 1 { "route" } else { "routes" });
     match breadth {
-        Breadth::Method => "this method and path: no other request gets this answer out of the cache".to_owned(),
-        Breadth::Fallback => {
-            "this method and path, though the cache key asks for more: it does not fit, or the routes cannot be \
-             told apart; other requests are denied until API Gateway forgets it"
-                .to_owned()
+        Breadth::Method => {
+            "this method and path: no other request gets this answer out of the cache".to_owned()
+        }
+        Breadth::Fallback(narrow) => {
+            let because = match narrow {
+                Narrow::Inseparable => "the routes cannot be told apart",
+                Narrow::TooLarge => "it does not fit",
+                Narrow::TooExpensive => {
+                    "too many conditions would have to be evaluated for all routes, see `check`"
+                }
+            };
+            format!(
+                "this method and path, though the cache key asks for more: {because}; other requests are denied until \
+                 API Gateway forgets it"
+            )
         }
         Breadth::Api { allowed, left_out, harmed } => {
             let mut text = format!(
