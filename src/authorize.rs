@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
 use crate::call::{Api, Call, Target};
-use crate::context::Prepared;
 use crate::decision::{Decision, Effort, InContext, Shared, Subject, TooExpensive, list};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
@@ -241,28 +240,11 @@ struct Caller<'a> {
 #[derive(Default)]
 struct Contexts {
     /// Those that are the same for all routes, by their shapes.
-    of_token: Vec<(Record, Numbered)>,
+    of_token: Vec<(Record, InContext)>,
     /// The shapes of `context.token`. `None`: there is none, or it is as the token has it.
     tokens: Vec<Option<Record>>,
     /// How many were made.
     made: u32,
-}
-
-/// A context, and which it is.
-#[derive(Clone)]
-struct Numbered {
-    prepared: Rc<Prepared>,
-    /// See [`InContext::token`].
-    token: u32,
-    /// See [`InContext::whole`].
-    whole: u32,
-}
-
-impl Numbered {
-    fn context(&self) -> Option<InContext> {
-        let Self { prepared, token, whole } = self;
-        prepared.context().map(|context| InContext { context, token: *token, whole: *whole })
-    }
 }
 
 /// A resource, and the parameters of the path that it was made from.
@@ -297,10 +279,11 @@ impl Caller<'_> {
         let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
         let (resource, path_parameters) = made;
         let context = self.context(route, reads, &path_parameters)?;
+        let dropped = of_principal + context.dropped();
         let mut shared = self.shared.borrow_mut();
         let decision =
-            subject.decide_among(self.bundle, &route.action, &resource, &mut shared, || context.context())?;
-        Ok((decision, of_principal + context.prepared.dropped))
+            subject.decide_among(self.bundle, &route.action, &resource, &mut shared, || Some(context))?;
+        Ok((decision, dropped))
     }
 
     /// The context of a request. One that is the same for all routes is made once.
@@ -309,7 +292,7 @@ impl Caller<'_> {
         route: &Route,
         reads: &BTreeSet<Input>,
         path_parameters: &BTreeMap<String, String>,
-    ) -> Result<Numbered, Reason> {
+    ) -> Result<InContext, Reason> {
         let projection = self.bundle.projection();
         let inputs = context::Inputs {
             call: self.call,
@@ -329,12 +312,12 @@ impl Caller<'_> {
         }
         let prepared = Rc::new(context::prepare(inputs, projection)?);
         let token = made.token(shape.as_ref().and_then(|shape| context::token_shape(shape)));
-        let numbered = Numbered { prepared, token, whole: made.made };
+        let context = InContext::new(prepared, token, made.made);
         made.made = made.made.saturating_add(1);
         if let Some(shape) = of_token {
-            made.of_token.push((Record::clone(shape), numbered.clone()));
+            made.of_token.push((Record::clone(shape), context.clone()));
         }
-        Ok(numbered)
+        Ok(context)
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
@@ -436,7 +419,7 @@ impl Caller<'_> {
                 Some(is_allowed) => *is_allowed,
                 None => {
                     let (resource, parameters) = some_resource(route, self.bundle);
-                    let context = || self.context(route, reads, &parameters).map(|context| context.context());
+                    let context = || self.context(route, reads, &parameters);
                     subject.is_allowed(self.bundle, &route.action, &resource, &mut shared, context)?
                 }
             };

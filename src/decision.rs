@@ -77,8 +77,8 @@ impl Subject {
         resource: Resource,
         context: impl FnOnce() -> Option<Context>,
     ) -> Result<Decision, Unreadable> {
-        let in_context = || context().map(|context| InContext { context, token: 0, whole: 0 });
-        self.decide_among(bundle, action, &resource, &mut Shared::default(), in_context)
+        let context = || context().map(InContext::from);
+        self.decide_among(bundle, action, &resource, &mut Shared::default(), context)
     }
 
     /// The same for one of several requests, which leaves what the others can use.

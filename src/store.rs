@@ -296,12 +296,12 @@ impl Parts {
             Some(StoreSchema { schema, shapes, .. }) => (Some(schema), Projection::Schema(shapes)),
             None => (None, Projection::Schemaless),
         };
-        let (identity_sources, pinned_keys) = identity_sources.into_iter().unzip();
+        let (identity_sources, pinned_keys): (Vec<_>, Vec<_>) = identity_sources.into_iter().unzip();
         let entities = entities?;
         let mut named_entities = policies.named_entities();
         named_entities.retain(|uid| entities.get(uid).is_some());
         let settings = settings?;
-        let reads = policies.reads(routes.routes(), &entities, &settings, &projection);
+        let reads = policies.reads(routes.routes(), &entities, &settings, &projection, &identity_sources);
         Some(Store {
             settings,
             reads,

@@ -225,6 +225,8 @@ codes! {
     GrantInexact, "grant-inexact", Warning;
     /// A grant for all that a caller may do can be larger than a response.
     GrantTooLarge, "grant-too-large", Warning;
+    /// A grant for all that a caller may do can need more evaluations of conditions than one answer may take, and is then for one method.
+    GrantExpensive, "grant-expensive", Warning;
     /// The template cannot be read.
     TemplateInvalid, "template-invalid", Error;
     /// Something in the template cannot be known from its text, so it was not checked.

@@ -7,7 +7,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use cedar_policy::{
-    Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator,
+    Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode,
+    Validator,
 };
 use miette::Diagnostic;
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use super::StoreFiles;
 use super::finding::{Code, Finding, Position, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
 use super::settings::Settings;
+use crate::identity_source::IdentitySource;
 use crate::inputs::{self, Input, PolicyInputs};
 use crate::projection::Projection;
 use crate::route::Route;
@@ -90,9 +92,15 @@ impl Policies {
         entities: &Entities,
         settings: &Settings,
         projection: &Projection,
+        sources: &[IdentitySource],
     ) -> Vec<BTreeSet<Input>> {
         let policies: Vec<PolicyInputs> =
             self.as_json().filter_map(|(_, json)| PolicyInputs::of(&json)).collect();
+        let mut named_types: BTreeSet<EntityTypeName> =
+            self.named_entities().iter().map(|uid| uid.type_name().clone()).collect();
+        if !named_types.is_empty() {
+            named_types.extend(entities.iter().map(|entity| entity.uid().type_name().clone()));
+        }
         let of_route = |route: &Route| {
             let made = route.resource.as_ref();
             let resource_type = made.map_or(settings.resource.type_name(), |made| &made.entity_type);
@@ -106,6 +114,15 @@ impl Policies {
             };
             if made.is_some_and(|made| !made.attributes.keys().all(takes_any_text)) {
                 reads.insert(Input::PathParameters);
+            }
+            // What the path says of a resource is seen without asking for it, if the resource is the caller, or may be
+            // what a condition names or comes to from there.
+            let is_seen = |entity_type: &EntityTypeName| {
+                sources.iter().any(|source| source.principal_type() == entity_type)
+                    || named_types.contains(entity_type)
+            };
+            if made.is_some_and(|made| !made.attributes.is_empty() && is_seen(&made.entity_type)) {
+                reads.insert(Input::Resource);
             }
             reads
         };

@@ -76,6 +76,9 @@ mod templates;
 // Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;
+// Answers for the whole API: exact, and within bounds.
+#[cfg(test)]
+mod whole_api;
 // What several of the above need.
 #[cfg(test)]
 mod world;
