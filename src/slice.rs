@@ -216,7 +216,10 @@ impl PolicyIndex {
             lists.push(List { at, action: None, is_own: false });
         }
         for row in &action.rows {
-            lists.push(List { at: At::Elsewhere(*row), action: Some(*row), is_own: own(*row) });
+            // Each action that a policy names has a row, mostly for those that are filed elsewhere.
+            if self.filed(*row as usize)?.next().is_some() {
+                lists.push(List { at: At::Elsewhere(*row), action: Some(*row), is_own: own(*row) });
+            }
         }
         for named in actions() {
             let is_own = named.is_some_and(own);
