@@ -211,10 +211,10 @@ fn broken() -> Vec<Broken> {
         Broken::new("", "the file is not a bundle").and("no bundle that can be read"),
         Broken::new("<html>", "the file is not a bundle"),
         Broken::new(flipped(&[0]), "the file is not a bundle"),
-        Broken::new(flipped(&[24]), "the bundle has format version 5, this version reads 4")
-            .and("format     5\n"),
+        Broken::new(flipped(&[24]), "the bundle has format version 4, this version reads 5")
+            .and("format     4\n"),
         Broken::new(&good[..26], truncated),
-        Broken::new(&good[..40], truncated).and("format     4\n"),
+        Broken::new(&good[..40], truncated).and("format     5\n"),
         Broken::new(&good[..manifest_end - 1], truncated),
         Broken::new(&good[..end - 1], truncated)
             .and("petstore revision 1")
