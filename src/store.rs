@@ -299,9 +299,16 @@ impl Parts {
         let (identity_sources, pinned_keys): (Vec<_>, Vec<_>) = identity_sources.into_iter().unzip();
         let entities = entities?;
         let mut named_entities = policies.named_entities();
-        named_entities.retain(|uid| entities.get(uid).is_some());
         let settings = settings?;
-        let reads = policies.reads(routes.routes(), &entities, &settings, &projection, &identity_sources);
+        let reads = policies.reads(
+            routes.routes(),
+            &entities,
+            &settings,
+            &projection,
+            &identity_sources,
+            &named_entities,
+        );
+        named_entities.retain(|uid| entities.get(uid).is_some());
         Some(Store {
             settings,
             reads,

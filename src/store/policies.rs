@@ -85,7 +85,8 @@ impl Policies {
         named.into_iter().collect()
     }
 
-    /// For each route, what the policies that may matter to it read of a call.
+    /// For each route, what the policies that may matter to it read of a call. `named_entities` are those of
+    /// [`Policies::named_entities`].
     pub(super) fn reads(
         &self,
         routes: &[Route],
@@ -93,11 +94,12 @@ impl Policies {
         settings: &Settings,
         projection: &Projection,
         sources: &[IdentitySource],
+        named_entities: &[EntityUid],
     ) -> Vec<BTreeSet<Input>> {
         let policies: Vec<PolicyInputs> =
             self.as_json().filter_map(|(_, json)| PolicyInputs::of(&json)).collect();
         let mut named_types: BTreeSet<EntityTypeName> =
-            self.named_entities().iter().map(|uid| uid.type_name().clone()).collect();
+            named_entities.iter().map(|uid| uid.type_name().clone()).collect();
         if !named_types.is_empty() {
             named_types.extend(entities.iter().map(|entity| entity.uid().type_name().clone()));
         }
