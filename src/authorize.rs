@@ -22,7 +22,7 @@ use crate::projection::Record;
 use crate::reason::{Reason, Status};
 use crate::remembered::{Remembered, Whole};
 use crate::resource::Resource;
-use crate::response::Response;
+use crate::response::{Response, room_for_grant};
 use crate::route::{NoRoute, Route};
 use crate::token::VerifiedToken;
 use crate::{context, principal};
@@ -73,6 +73,27 @@ pub struct Texts {
 }
 
 impl Outcome {
+    /// The reason of a response that has no room for the whole outcome, and so denies.
+    pub(crate) fn reason_if_shortened(&self) -> Reason {
+        match self.decision.reason.status() {
+            Status::Allow => Reason::ResponseTooLarge,
+            Status::Deny | Status::Unauthorized | Status::Fault => self.decision.reason,
+        }
+    }
+
+    /// What becomes of it with [such a response](Response::is_shortened).
+    pub(crate) fn shortened(&self) -> Self {
+        let mut shortened = self.clone();
+        let reason = self.reason_if_shortened();
+        if reason != self.decision.reason {
+            shortened.decision = Decision::deny(reason);
+            shortened.texts = OnceLock::new();
+        }
+        shortened.grant = Arc::new(Grant::deny_all());
+        shortened.breadth = Breadth::Fallback;
+        shortened
+    }
+
     /// Its parts as the log and the response have them, written once.
     pub fn texts(&self) -> &Texts {
         self.texts.get_or_init(|| Texts {
@@ -162,19 +183,22 @@ pub fn authorize(
     let (decision, dropped) = decided.unwrap_or_else(|reason| (Decision::deny(reason), 0));
 
     // 4. What is API Gateway told?
-    let (decision, Told { grant, breadth, response }) =
-        caller.grant(decision, route.ok().map(|(index, _)| index));
+    let (principal, backend_claims) =
+        (principal::uid(token, source), backend_claims(token, bundle.backend_claims()));
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
+    let room = || room_for_grant(&principal, &backend_claims, usage_identifier);
+    let (decision, Told { grant, breadth, response }) =
+        caller.grant(decision, route.ok().map(|(index, _)| index), room);
     let outcome = Arc::new(Outcome {
         decision,
-        principal: principal::uid(token, source),
+        principal,
         route: route.ok().map(|(_, route)| route.clone()),
         resource: resource.map_or_else(|_| bundle.resource().clone(), |(resource, _)| resource.uid),
         grant,
         breadth,
         api: call.api(),
-        backend_claims: backend_claims(token, bundle.backend_claims()),
+        backend_claims,
         usage_identifier_key: usage_identifier.map(str::to_owned),
         dropped,
         response,
@@ -278,8 +302,13 @@ impl Caller<'_> {
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
-    /// where it cannot be granted.
-    fn grant(&self, decision: Decision, requested: Option<usize>) -> (Decision, Told) {
+    /// where it cannot be granted. `room` says how long a grant for the whole API may be.
+    fn grant(
+        &self,
+        decision: Decision,
+        requested: Option<usize>,
+        room: impl FnOnce() -> usize,
+    ) -> (Decision, Told) {
         let arn = self.call.method_arn();
         let is_allowed = decision.reason.status() == Status::Allow;
         // The console's test call has `*` for a stage, which in a pattern would stand for more.
@@ -291,7 +320,7 @@ impl Caller<'_> {
                 None => (decision, deny),
             };
         }
-        let Some(whole) = self.whole_api(requested) else {
+        let Some(whole) = self.whole_api(requested, room) else {
             return match is_allowed.then(|| Grant::allow(arn)) {
                 Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Fallback)),
                 _ => (decision, Told::of_method(Grant::deny(arn), Breadth::Fallback)),
@@ -309,7 +338,7 @@ impl Caller<'_> {
 
     /// The grant for all that the caller may do. `None`: not even the requested route fits into one, or the
     /// routes cannot be told apart.
-    fn whole_api(&self, requested: Option<usize>) -> Option<Arc<Whole>> {
+    fn whole_api(&self, requested: Option<usize>, room: impl FnOnce() -> usize) -> Option<Arc<Whole>> {
         // With another key it depends on the call, too.
         let is_memorable = *self.cache_key == CacheKey::Token;
         let (known, allowed) = match is_memorable {
@@ -323,7 +352,8 @@ impl Caller<'_> {
         }
         let api = self.call.method_arn().api_prefix();
         let allowed = allowed.unwrap_or_else(|| self.allowed_routes().into());
-        let of_routes = Grant::of_routes(api, self.bundle.separation()?, &allowed, requested)?;
+        let separation = self.bundle.separation()?;
+        let of_routes = Grant::of_routes_within(room(), api, separation, &allowed, requested)?;
         let whole = Arc::new(Whole { requested, of_routes, response: Arc::default() });
         if is_memorable {
             self.remembered.with_api(self.call, |of_api| {

@@ -66,6 +66,11 @@ impl Grant {
         Self { statements: vec![Statement::on(Effect::Deny, vec![deniable(&all)])] }
     }
 
+    /// Denies everything: it goes with an answer that is for one API anyhow.
+    pub fn deny_all() -> Self {
+        Self { statements: vec![Statement::on(Effect::Deny, vec!["*".to_owned()])] }
+    }
+
     /// Allows what is selected of an API, and denies all else of it. `api` is the ARN of the API up
     /// to the slash behind the stage.
     pub fn of_api(api: &str, selection: &Selection) -> Self {
@@ -96,9 +101,20 @@ impl Grant {
     }
 
     /// Allows the routes that a token may call, given by their index, and denies all else of the API.
-    /// If that is longer than a response may be, only some of them, `requested` above all: in
+    /// If that is longer than [`MAX_BYTES`], only some of them, `requested` above all: in
     /// their order, as many of them as one half, a quarter and so on of all. `None`: not even one.
     pub fn of_routes(
+        api: &str,
+        separation: &Separation,
+        routes: &[usize],
+        requested: Option<usize>,
+    ) -> Option<OfRoutes> {
+        Self::of_routes_within(MAX_BYTES, api, separation, routes, requested)
+    }
+
+    /// The same with this many bytes for the limit.
+    pub fn of_routes_within(
+        room: usize,
         api: &str,
         separation: &Separation,
         routes: &[usize],
@@ -114,7 +130,7 @@ impl Grant {
             let kept: BTreeSet<usize> = routes.iter().copied().collect();
             let selection = separation.select(|route| kept.contains(&route));
             let grant = Self::of_api(api, &selection);
-            if grant.size() <= MAX_BYTES {
+            if grant.size() <= room {
                 let (grant, allowed, left_out) = (Arc::new(grant), routes.len(), all - routes.len());
                 return Some(OfRoutes { grant, allowed, left_out, harmed: selection.harmed });
             }

@@ -57,12 +57,15 @@ impl Function {
         let bundles = if let Some(tenancy) = &config.tenancy {
             Bundles::PerTenant(Tenants::load(fetcher, tenancy, conditions, client, now).await?)
         } else {
-            let current =
-                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now).await?;
-            let shadow = match config.shadow_uri.clone() {
-                Some(uri) => Shadow::load(Fetcher::of(uri).await, conditions, client, now).await,
-                None => None,
+            let shadow = async {
+                let uri = config.shadow_uri.clone()?;
+                Shadow::load(Fetcher::of(uri).await, conditions.clone(), client.clone(), now).await
             };
+            let current =
+                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now);
+            // Both at once: the shadow must not cost the init phase the time of the bundle that serves.
+            let (current, shadow) = tokio::join!(current, shadow);
+            let current = current?;
             current.serving().report_uncacheable(&cache_key);
             Bundles::One { current, shadow }
         };
@@ -100,6 +103,8 @@ impl Function {
                 let revision = serving.bundle.revision();
                 let write = || Response::new(&outcome, revision, self.simple_responses);
                 let response = outcome.response.get_or_init(write).clone();
+                // What is logged must be what API Gateway is told.
+                let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
                 Answer::decided(outcome, response, revision, tenant.as_ref())
             }
             Err(reason) => Answer::refused(reason, "", tenant.as_ref()),

@@ -64,3 +64,4 @@ pub mod serving;
 pub mod shadow;
 pub mod source;
 pub mod tenants;
+mod under_way;

@@ -77,6 +77,8 @@ reasons! {
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
+    /// The answer with principal and claims would be longer than API Gateway takes, 8 KB.
+    ResponseTooLarge, "response-too-large", Deny;
 
     /// The call carries no token.
     TokenMissing, "token-missing", Unauthorized;

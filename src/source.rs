@@ -236,12 +236,10 @@ impl LoadFailure {
         }
     }
 
-    /// Whether it is certain that there is no bundle at the URI. That of a bucket that does not exist is not.
+    /// Whether it is certain that there is no bundle at the URI.
     pub fn is_missing(&self) -> bool {
         match self {
-            Self::S3(S3Failure::Refused { status: Some(404), cause, .. }) => {
-                !cause.starts_with(NO_SUCH_BUCKET)
-            }
+            Self::S3(failure) => failure.is_missing(),
             Self::Unreadable(UnreadableDirectory::Io { source, .. }) => {
                 source.kind() == io::ErrorKind::NotFound
             }
@@ -258,9 +256,6 @@ impl From<InvalidArchive> for LoadFailure {
 
 /// How often a cold start tries to read: what Lambda gives it allows for that.
 pub(crate) const COLD_ATTEMPTS: u32 = 3;
-
-/// The setup is wrong, whatever the key (Amazon S3 API Reference, "Error responses").
-const NO_SUCH_BUCKET: &str = "NoSuchBucket";
 
 /// A directory does not change under a running function.
 const DIRECTORY_TAG: &str = "directory";

@@ -5,7 +5,7 @@
 //! from what the caller wrote: no header, query parameter or path has a say in it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::cache_key::CacheKey;
@@ -147,6 +147,17 @@ impl TenantUri {
                 BundleUri::S3 { bucket: bucket.clone(), key: named(key), version_id: version_id.clone() }
             }
         }
+    }
+
+    /// Whether the folder is there that all tenants are in. A file system that is not mounted must not make every tenant
+    /// an unknown one. S3 has no folders, and says more than that something is not there.
+    pub fn has_home(&self) -> bool {
+        let BundleUri::File(path) = &self.0 else {
+            return true;
+        };
+        let path = path.to_string_lossy();
+        let home = path.split_once(PLACEHOLDER).and_then(|(before, _)| before.rsplit_once('/'));
+        home.is_some_and(|(home, _)| Path::new(&format!("{home}/")).is_dir())
     }
 }
 

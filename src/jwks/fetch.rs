@@ -7,6 +7,7 @@ use reqwest::header::{CACHE_CONTROL, HeaderMap};
 use reqwest::{Client, Proxy, StatusCode, redirect};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::bundle::DevelopmentKeys;
 use crate::identity_source::{KeyLocation, KeyUri};
@@ -56,11 +57,15 @@ impl KeyClient {
         Ok(Fetched { keys: read(&text, development_keys)?, max_age })
     }
 
+    /// Gets the text of a key set, within one deadline for discovery and all attempts.
     async fn get_keys(&self, location: &KeyLocation) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
-        match location {
-            KeyLocation::Url(url) => self.get(url).await,
-            KeyLocation::Discovery { issuer } => self.get(self.discover(issuer).await?.as_str()).await,
-        }
+        let get = async {
+            match location {
+                KeyLocation::Url(url) => self.get(url).await,
+                KeyLocation::Discovery { issuer } => self.get(self.discover(issuer).await?.as_str()).await,
+            }
+        };
+        timeout(DEADLINE, get).await.unwrap_or(Err(FetchFailure::Timeout))
     }
 
     /// OpenID Connect Discovery 4.1 and 4.3: the document stands below the issuer, without a
@@ -180,6 +185,10 @@ impl FetchFailure {
     }
 }
 
-/// A call waits for a fetch at the worst: with one more attempt this stays below three seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For one request, from its connection to the last byte of its body.
 const TOTAL_TIMEOUT: Duration = Duration::from_millis(1400);
+
+/// For a fetch in whole, which a call waits for at the worst: two requests that take the longest they may.
+const DEADLINE: Duration = Duration::from_millis(2800);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::source::directory;
@@ -558,6 +559,8 @@ fn what_s3_does_not_give_is_said_with_advice() {
         refused(&inspect_in_s3(&s3, &[URI]), 1, &texts);
         refused(&inspect_in_s3(&s3, &["petstore.bundle", URI]), 1, &texts);
     }
+    s3.fault(S3Fault::Drips(Duration::from_millis(100)));
+    refused(&inspect_in_s3(&s3, &[URI]), 1, &["the answer did not end within", "is the network up?"]);
     s3.fault(S3Fault::None);
     s3.put(BUCKET, KEY, vec![0; 64 * 1024 * 1024 + 1]);
     refused(&inspect_in_s3(&s3, &[URI]), 3, &["larger than a bundle may be"]);

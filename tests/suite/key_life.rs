@@ -2,7 +2,7 @@
 //!
 //! The function runs in this process, so that a test can choose the time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::cache_key::CacheKey;
@@ -185,6 +185,55 @@ fn a_slow_key_server_does_not_hold_up_calls_that_can_do_without() {
         assert_eq!(function.reason(&token, second), Reason::AllowedByPolicy);
     }
     assert_eq!(server.requests(), 2);
+}
+
+#[test]
+fn keys_that_drip_are_given_up_and_fetched_again_when_the_server_has_recovered() {
+    let key = SigningKey::p256();
+    let pause = Duration::from_millis(50);
+    let token_of = |server: &KeyServer| {
+        let claims = json!({
+            "iss": server.issuer(), "aud": "api", "sub": "u1", "client_id": "app", "exp": START + 90_000
+        });
+        key.token(&json!({"alg": "ES256", "kid": "k"}), &claims)
+    };
+    // The key set at the start, the discovery document at the start, and the key set when none is left that may serve.
+    for (drips_keys, at_start) in [(true, true), (false, true), (true, false)] {
+        let server = KeyServer::start(key_set(&[(&key, "k")]));
+        let drip = || match drips_keys {
+            true => server.fault(KeyServerFault::Drips(pause)),
+            false => server.drip_discovery(Some(pause)),
+        };
+        if at_start {
+            drip();
+        }
+        let started = Instant::now();
+        let function = InProcess::start(&oidc_store(&server.issuer()));
+        let token = token_of(&server);
+        let begin = if at_start { 0 } else { 86_400 };
+        drip();
+        assert_eq!(function.reason(&token, begin + 1), Reason::KeysUnavailable);
+        // To the end of either it would take more than ten.
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        server.fault(KeyServerFault::None);
+        server.drip_discovery(None);
+        assert_eq!(function.reason(&token, begin + 11), Reason::AllowedByPolicy);
+    }
+}
+
+#[test]
+fn a_fetch_that_a_freeze_cut_off_is_begun_again_at_once() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    server.fault(KeyServerFault::Slow(Duration::from_secs(1)));
+    assert_eq!(function.reason(&token, 3600), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+    // It was under way for 150 ms on the clock of timers, and for four seconds on the wall.
+    server.fault(KeyServerFault::None);
+    assert_eq!(function.reason(&token, 3604), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 3);
 }
 
 #[test]

@@ -58,6 +58,9 @@ mod providers;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;
+// The limit of responses, whatever is in a token or a store.
+#[cfg(test)]
+mod responses;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;

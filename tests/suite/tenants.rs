@@ -610,7 +610,34 @@ fn a_tenant_whose_bundle_is_deleted_is_served_until_that_is_too_stale_and_then_u
 }
 
 #[test]
-fn names_that_are_made_up_do_not_cost_a_request_each_nor_the_tenants_that_were_open() {
+fn names_that_are_made_up_stand_in_nobodys_way() {
+    let s3 = S3::start();
+    let provider = Provider::new("a");
+    let real = |number: u64| format!("real{number}.example.com");
+    for number in 0..60 {
+        s3.put(BUCKET, &key(&real(number)), provider.bundle(1));
+    }
+    let function = InProcess::start(&s3, &Setup { max_open: 10, ..Setup::new(CallPart::DomainName) });
+    let token = provider.token(json!({}));
+    let call = |name: &str, seconds| function.call(at_domain(name, &token), seconds);
+    // Ten thousand names in a minute, and each second a tenant that was not open yet.
+    for number in 0..10_000 {
+        let seconds = number * 60 / 10_000;
+        if number % 166 == 0 && number / 166 < 60 {
+            assert_eq!(call(&real(number / 166), seconds), (ALLOWED, Some(1)), "{number}");
+        }
+        let name = format!("x{number}.example.com");
+        assert_eq!(call(&name, seconds), (Reason::TenantUnknown, None), "{number}");
+    }
+    assert_eq!(s3.requests(), 60 + 10_000);
+    // A name that was asked for within the minute costs no request, and a tenant that was closed is opened again.
+    assert_eq!(call("x9999.example.com", 59), (Reason::TenantUnknown, None));
+    assert_eq!(s3.requests(), 60 + 10_000);
+    assert_eq!(call(&real(0), 59), (ALLOWED, Some(1)));
+}
+
+#[test]
+fn look_ups_are_limited_and_that_ends_with_the_second() {
     let s3 = S3::start();
     let provider = Provider::new("a");
     for name in ["first", "second", "new"] {
@@ -621,16 +648,104 @@ fn names_that_are_made_up_do_not_cost_a_request_each_nor_the_tenants_that_were_o
     let call = |name: &str, seconds| function.call(at_domain(name, &token), seconds);
     assert_eq!(call("first", 0), (ALLOWED, Some(1)));
     assert_eq!(call("second", 0), (ALLOWED, Some(1)));
+    // More within one second than S3 could answer one after the other.
     for number in 0..1_000 {
-        let expected = if number < 200 { Reason::TenantUnknown } else { Reason::TenantUnavailable };
+        let expected = if number < 400 - 2 { Reason::TenantUnknown } else { Reason::TenantUnavailable };
         assert_eq!(call(&format!("x{number}.example.com"), 0), (expected, None), "{number}");
     }
-    assert_eq!(s3.requests(), 2 + 200);
-    // One of them was closed, and is opened all the same; one that was never open waits.
-    assert_eq!(call("second", 30), (ALLOWED, Some(1)));
-    assert_eq!(call("first", 30), (ALLOWED, Some(1)));
-    assert_eq!(call("new", 59), (Reason::TenantUnavailable, None));
-    assert_eq!(call("new", 60), (ALLOWED, Some(1)));
+    assert_eq!(s3.requests(), 400);
+    // A fault, which nobody caches; what is known already is answered, and who was open before is opened.
+    assert_eq!(call("new", 0), (Reason::TenantUnavailable, None));
+    assert_eq!(call("x0.example.com", 0), (Reason::TenantUnknown, None));
+    assert_eq!(call("first", 0), (ALLOWED, Some(1)));
+    assert_eq!(call("second", 0), (ALLOWED, Some(1)));
+    assert_eq!(call("new", 1), (ALLOWED, Some(1)));
+}
+
+#[test]
+fn a_tenant_is_unknown_only_if_s3_says_that_there_is_no_such_key() {
+    const NO_SUCH_KEY: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code>\
+        <Message>The specified key does not exist.</Message><Key>tenants/a.bundle</Key></Error>";
+    let unknown = Reason::TenantUnknown;
+    let fault = Reason::TenantUnavailable;
+    for (status, body, expected) in [
+        (404, NO_SUCH_KEY, unknown),
+        (404, "<Error><Code>NoSuchKey</Code></Error>", unknown),
+        (404, "", fault),
+        (404, "NoSuchKey", fault),
+        (404, "NoSuchKey: The specified key does not exist.", fault),
+        (404, "<html><head><title>404 Not Found</title></head><body>nginx</body></html>", fault),
+        (404, "{\"code\": \"NoSuchKey\"}", fault),
+        (404, "<Error><Code>NoSuchKey</Code><Message>The specified", fault),
+        (404, "<Error><Code>NoSuchKey</Code><Message>m</Message>", fault),
+        (404, "<Error><Code>NoSuchBucket</Code><Message>NoSuchKey</Message></Error>", fault),
+        (404, "<Error><Code>NoSuchVersion</Code><Message>m</Message></Error>", fault),
+        (404, "<Error><Code>NoSuchKeyPair</Code><Message>m</Message></Error>", fault),
+        (404, "<Error><Message>&lt;Code&gt;NoSuchKey&lt;/Code&gt;</Message></Error>", fault),
+        (404, "<html><Error><Code>NoSuchKey</Code></Error></html>", fault),
+        (403, NO_SUCH_KEY, fault),
+        (410, NO_SUCH_KEY, fault),
+        (400, NO_SUCH_KEY, fault),
+        (204, NO_SUCH_KEY, fault),
+        (200, NO_SUCH_KEY, fault),
+        (304, "", fault),
+    ] {
+        let s3 = S3::start();
+        s3.fault(S3Fault::Answer(status, body));
+        let provider = Provider::new("a");
+        let function = InProcess::start(&s3, &Setup::new(CallPart::Stage));
+        let event = front_page("a", &provider.token(json!({})));
+        assert_eq!(function.call(event, 1), (expected, None), "{status} {body}");
+    }
+}
+
+#[test]
+fn an_opening_that_drips_is_given_up_and_the_next_one_follows() {
+    let s3 = S3::start();
+    let provider = Provider::new("a");
+    s3.put(BUCKET, &key("a"), provider.bundle(1));
+    s3.put(BUCKET, &key("b"), provider.bundle(1));
+    s3.fault_get(&key("a"), S3Fault::Drips(Duration::from_millis(100)));
+    let function = InProcess::start(&s3, &Setup::new(CallPart::Stage));
+    let event = |name: &str| front_page(name, &provider.token(json!({})));
+    assert_eq!(function.call(event("a"), 1), (Reason::TenantUnavailable, None));
+    s3.fault_get(&key("a"), S3Fault::None);
+    assert_eq!(function.call(event("b"), 2), (ALLOWED, Some(1)));
+    // Three seconds on the clock of timers, and eleven on the wall: there was a freeze.
+    assert_eq!(function.call(event("a"), 12), (ALLOWED, Some(1)));
+    assert_eq!(s3.requests(), 3);
+}
+
+#[test]
+fn the_bundle_that_vouches_for_claims_is_not_held_up_by_a_look_that_drips() {
+    let s3 = S3::start();
+    let root = Provider::new("root");
+    s3.put(BUCKET, "root.bundle", root.bundle(1));
+    s3.put(BUCKET, &key("acme"), root.bundle(7));
+    let function = InProcess::start(&s3, &Setup::claim());
+    let event = front_page("s", &root.token(json!({"tenant": "acme"})));
+    assert_eq!(function.call(event.clone(), 1), (ALLOWED, Some(7)));
+    s3.put(BUCKET, "root.bundle", root.bundle(2));
+    s3.fault_get("root.bundle", S3Fault::Drips(Duration::from_millis(100)));
+    assert_eq!(function.call(event.clone(), 3700), (Reason::BundleStale, None));
+    s3.fault_get("root.bundle", S3Fault::None);
+    assert_eq!(function.call(event, 3711), (ALLOWED, Some(7)));
+}
+
+#[test]
+fn without_the_folder_of_all_tenants_none_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Provider::new("a");
+    let event = |name: &str| front_page(name, &provider.token(json!({})));
+    for ending in ["{tenant}", "{tenant}.d", "{tenant}/store.bundle", "a-{tenant}"] {
+        let path = folder.path().join("mount");
+        let uri = format!("file://{}/{ending}", path.display());
+        let function = InProcess::start_at(&uri, &S3::start(), &Setup::new(CallPart::Stage)).unwrap();
+        assert_eq!(function.call(event("x"), 1), (Reason::TenantUnavailable, None), "{ending}");
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(function.call(event("x"), 10), (Reason::TenantUnknown, None), "{ending}");
+        std::fs::remove_dir(&path).unwrap();
+    }
 }
 
 #[test]

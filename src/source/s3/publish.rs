@@ -30,6 +30,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::bundle::{CannotBuild, MAX_BUNDLE_BYTES};
 use failure::Cause;
@@ -183,13 +184,21 @@ impl Shelf {
             Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) => return Ok(None),
             Err(error) => return Err(failure(Cause::of(&error))),
         };
+        let length =
+            object.content_length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
         let mut bytes = Vec::new();
-        while let Some(chunk) = object.body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|source| failure(Cause::Interrupted(source)))?);
-            if bytes.len() > MAX_BUNDLE_BYTES {
-                return Err(failure(Cause::TooLarge));
+        let body = async {
+            while let Some(chunk) = object.body.next().await {
+                bytes.extend_from_slice(&chunk.map_err(Cause::Interrupted)?);
+                if bytes.len() > MAX_BUNDLE_BYTES {
+                    return Err(Cause::TooLarge);
+                }
             }
-        }
+            Ok(())
+        };
+        // The SDK has a deadline for the answer to begin, and lets a body take as long as it comes at all.
+        let deadline = BODY_TIMEOUT + at_slowest(length.min(MAX_BUNDLE_BYTES));
+        timeout(deadline, body).await.unwrap_or(Err(Cause::TooSlow(deadline))).map_err(failure)?;
         let note = |name: &str| object.metadata.as_ref().and_then(|all| all.get(name)).cloned();
         Ok(Some(Object {
             bytes: Bytes::from(bytes),
@@ -227,9 +236,8 @@ impl Shelf {
             Condition::Absent => request.if_none_match("*"),
             Condition::Unchanged(etag) => request.if_match(etag),
         };
-        let at_slowest = Duration::from_secs(bytes.len() as u64 / SLOWEST_BYTES_PER_SECOND);
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(ANSWER_TIMEOUT + at_slowest).build();
+        let deadline = ANSWER_TIMEOUT + at_slowest(bytes.len());
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(deadline).build();
         let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
         match request.customize().config_override(config).send().await {
             Ok(stored) => Ok(Put::Done { version_id: stored.version_id }),
@@ -312,6 +320,11 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
+/// What so many bytes take at the slowest.
+fn at_slowest(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -329,6 +342,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From a request to its answer, apart from the time that the body takes at the slowest.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
+
+/// From the begin of an answer to its end, apart from the same.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each taken number is somebody who was interrupted or came second; a hundred in a row are not.
 const MAX_TAKEN: u64 = 100;

@@ -18,7 +18,7 @@ use cedar_authorizer::source::s3::{Reader, Settings};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Barrier;
 
-use super::{Server, close_connection, exchange};
+use super::{Server, close_connection, dripping, exchange};
 
 /// `GetObject` and `PutObject` for any number of buckets, all versioned, in path style: the SDK's
 /// choice when the endpoint is an IP address.
@@ -45,10 +45,14 @@ pub enum S3Fault {
     Slow(Duration),
     /// The `Content-Length` of the whole object, half of its bytes, and the end of the connection.
     Truncated,
+    /// The right answer, its body one byte at a time, each after this time. A body that has begun goes on so.
+    Drips(Duration),
     /// The end of the connection, with no answer. Nothing was stored.
     Reset,
     /// An error of this status and code.
     Error(u16, &'static str),
+    /// This status and this body, whatever it is.
+    Answer(u16, &'static str),
     /// A redirect to another region, which the SDK does not follow.
     Region(&'static str),
     /// Of a PUT: it was done, and the connection ends with no answer.
@@ -234,7 +238,7 @@ async fn get_object(
     let of_key = shelf.get_faults.lock().unwrap().get(&key).copied();
     let fault = of_key.unwrap_or_else(|| *shelf.fault.lock().unwrap());
     match fault {
-        S3Fault::None | S3Fault::Truncated | S3Fault::AnswerLost => {}
+        S3Fault::None | S3Fault::Truncated | S3Fault::Drips(_) | S3Fault::AnswerLost => {}
         S3Fault::Forbidden => return failure(StatusCode::FORBIDDEN, "AccessDenied"),
         S3Fault::NotFound => return failure(StatusCode::NOT_FOUND, "NoSuchKey"),
         S3Fault::InternalError => {
@@ -243,6 +247,9 @@ async fn get_object(
         S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
         S3Fault::Reset => close_connection(),
         S3Fault::Error(status, code) => return error(status, code),
+        S3Fault::Answer(status, body) => {
+            return (StatusCode::from_u16(status).unwrap(), body).into_response();
+        }
         S3Fault::Region(region) => return redirect(region),
         S3Fault::Hang => std::future::pending().await,
     }
@@ -259,6 +266,7 @@ async fn get_object(
     let length = version.bytes.len();
     let body = match fault {
         S3Fault::Truncated => body_cut_after(version.bytes.slice(..length / 2)),
+        S3Fault::Drips(pause) => dripping(version.bytes.clone(), pause),
         _ => Body::from(version.bytes.clone()),
     };
     let mut kept = version.kept.clone();
@@ -285,8 +293,11 @@ async fn put_object(
             return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
         }
         S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
-        S3Fault::Truncated | S3Fault::Reset => close_connection(),
+        S3Fault::Truncated | S3Fault::Drips(_) | S3Fault::Reset => close_connection(),
         S3Fault::Error(status, code) => return error(status, code),
+        S3Fault::Answer(status, body) => {
+            return (StatusCode::from_u16(status).unwrap(), body).into_response();
+        }
         S3Fault::Region(region) => return redirect(region),
         S3Fault::Hang => std::future::pending().await,
     }
