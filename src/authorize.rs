@@ -321,9 +321,11 @@ impl Caller<'_> {
             };
         }
         let Some(whole) = self.whole_api(requested, room) else {
+            let deny = Told::of_method(Grant::deny(arn), Breadth::Fallback);
             return match is_allowed.then(|| Grant::allow(arn)) {
                 Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Fallback)),
-                _ => (decision, Told::of_method(Grant::deny(arn), Breadth::Fallback)),
+                Some(Err(reason)) => (Decision::deny(reason.into()), deny),
+                None => (decision, deny),
             };
         };
         let OfRoutes { grant, allowed, left_out, harmed } = &whole.of_routes;
