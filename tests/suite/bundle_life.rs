@@ -336,7 +336,7 @@ fn a_look_that_drips_holds_up_no_call_that_can_do_without_and_the_next_one_follo
     assert_eq!(s3.requests(), 2);
     s3.fault(S3Fault::None);
     // The clock of timers hardly moved, as if the function had been frozen. The wall clock says that it took too long.
-    function.settle(71, |function| function.call(71) == Ok(2));
+    function.settle(130, |function| function.call(130) == Ok(2));
     assert_eq!(s3.requests(), 3);
 }
 
@@ -414,7 +414,7 @@ fn a_bundle_is_not_taken_for_the_one_in_use_because_its_look_was_given_up() {
     function.settle(61, |_| server.requests() == 1);
     assert_eq!(function.call(62), Ok(1));
     server.fault(KeyServerFault::None);
-    function.settle(80, |function| function.call(80) == Ok(2));
+    function.settle(130, |function| function.call(130) == Ok(2));
 }
 
 #[test]

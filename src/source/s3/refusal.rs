@@ -254,7 +254,8 @@ mod tests {
         let whole = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>m</Message></Error>";
         assert!(S3Error::parse(whole).is_some());
         for length in 0..whole.len() {
-            assert_eq!(S3Error::parse(&whole[..length]), None, "{}", &whole[..length]);
+            let part = whole.get(..length).unwrap();
+            assert_eq!(S3Error::parse(part), None, "{part}");
         }
         for body in [
             "<html>Not Found</html>",
