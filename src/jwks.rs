@@ -156,7 +156,7 @@ impl CachedKeys {
                 Progress::Ended => {}
                 Progress::Overdue => {
                     fetch.give_up();
-                    self.lock().freshness.given_up();
+                    self.lock().freshness.failed();
                 }
             }
         }

@@ -61,12 +61,6 @@ impl Freshness {
     pub(super) fn failed(&mut self) {
         self.failures = self.failures.saturating_add(1);
     }
-
-    /// A fetch was under way when the function was frozen. That is no failure of the issuer, so the next one may
-    /// begin at once.
-    pub(super) fn given_up(&mut self) {
-        self.last_attempt = None;
-    }
 }
 
 /// API Gateway's own JWT authorizer of REST APIs keeps keys for an hour at most.
@@ -141,10 +135,5 @@ mod tests {
         }
         freshness.succeeded(at(now), None);
         assert!(freshness.try_now(at(now + 10)));
-        // One that a freeze cut off does not count.
-        assert!(!freshness.try_now(at(now + 11)));
-        freshness.given_up();
-        assert!(freshness.try_now(at(now + 11)));
-        assert!(!freshness.try_now(at(now + 12)));
     }
 }
