@@ -87,7 +87,10 @@ impl KeyCache {
         };
         let pinned = bundle.pinned_keys().iter();
         let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| match pinned {
-            Some(keys) => vec![cached(source.name(), None, false, keys.clone())],
+            Some(keys) => {
+                report_weak(source.name(), keys);
+                vec![cached(source.name(), None, false, keys.clone())]
+            }
             None => {
                 let locations = source.key_locations().into_iter().enumerate();
                 let cached =
@@ -164,6 +167,7 @@ impl CachedKeys {
             Ok(Fetched { keys, max_age }) => {
                 let mut state = self.lock();
                 info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
+                report_weak(&self.source, &keys);
                 // Keys that are no longer published are gone from here on.
                 state.keys = Arc::new(keys);
                 state.freshness.succeeded(now, max_age);
@@ -176,6 +180,17 @@ impl CachedKeys {
                 self.lock().freshness.failed();
             }
         }
+    }
+}
+
+/// Says of weak keys, which are skipped, that their issuer should replace them.
+fn report_weak(source: &str, keys: &KeySet) {
+    if keys.weak() > 0 {
+        warn!(
+            source,
+            weak = keys.weak(),
+            "the key set has weak keys, which are not used; others could sign with them"
+        );
     }
 }
 

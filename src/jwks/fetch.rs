@@ -133,7 +133,7 @@ fn read(text: &[u8], development_keys: DevelopmentKeys) -> Result<KeySet, FetchF
     };
     // A good set is not replaced by one that would refuse every token.
     match keys.is_empty() {
-        true => Err(FetchFailure::NoUsableKey),
+        true => Err(FetchFailure::NoUsableKey { weak: keys.weak() }),
         false => Ok(keys),
     }
 }
@@ -160,8 +160,13 @@ pub enum FetchFailure {
     #[error("the discovery document is that of another issuer")]
     IssuerMismatch,
     /// A key set of which nothing is left.
-    #[error("no key of the set can be used")]
-    NoUsableKey,
+    #[error(
+        "no key of the set can be used, {weak} of them since others than their owner could sign with them"
+    )]
+    NoUsableKey {
+        /// How many are weak.
+        weak: usize,
+    },
     /// Any status but 200; redirects are not followed.
     #[error("the key server answered {0}")]
     Status(u16),

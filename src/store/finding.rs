@@ -217,6 +217,8 @@ codes! {
     KeySetInvalid, "key-set-invalid", Error;
     /// A key set has keys that cannot be used.
     KeySkipped, "key-skipped", Warning;
+    /// A key set has keys with which others than their owner could sign.
+    KeyWeak, "key-weak", Warning;
     /// A key set belongs to no identity source.
     KeySetUnused, "key-set-unused", Warning;
     /// A key set has the development key, whose private half everybody has.

@@ -182,9 +182,15 @@ fn read_keys(
     };
     if keys.is_empty() {
         findings.push(Finding::new(Code::KeySetInvalid, at.clone(), "no key of the set can be used"));
-    } else if keys.skipped() > 0 {
-        let message = format!("{} of the keys cannot be used and are skipped", keys.skipped());
+    } else if keys.skipped() > keys.weak() {
+        let message = format!("{} of the keys cannot be used and are skipped", keys.skipped() - keys.weak());
         findings.push(Finding::new(Code::KeySkipped, at.clone(), message));
+    }
+    if keys.weak() > 0 {
+        let message =
+            format!("{} of the keys are weak and are skipped: others could sign with them", keys.weak());
+        let finding = Finding::new(Code::KeyWeak, at.clone(), message);
+        findings.push(finding.hint("the issuer has to make new keys"));
     }
     if keys.holds_development_key() {
         let finding = Finding::new(

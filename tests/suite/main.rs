@@ -76,6 +76,9 @@ mod templates;
 // Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;
+// Keys for which somebody other than their owner could sign.
+#[cfg(test)]
+mod weak_keys;
 // What several of the above need.
 #[cfg(test)]
 mod world;
