@@ -14,6 +14,7 @@ use crate::bundle::DevelopmentKeys;
 use crate::bundle::signature::PublicKeys;
 use crate::cache_key::{CacheKey, Span};
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
+use crate::jwks::RuntimeApi;
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
 use crate::source::current::Conditions;
@@ -111,6 +112,10 @@ impl Config {
             problems.add("USER_POOL_CLIENT_IDS", "set without USER_POOL_ARN, the pool of these clients");
         }
         let jwks_proxy = lookup("JWKS_PROXY").and_then(|value| {
+            let runtime_api = lookup(RUNTIME_API).as_deref().and_then(RuntimeApi::parse);
+            if runtime_api.is_some() && RuntimeApi::parse(&value) == runtime_api {
+                problems.add("JWKS_PROXY", "the address of the Lambda Runtime API, which is no proxy");
+            }
             let proxy = Proxy::all(&value).ok();
             if proxy.is_none() {
                 problems.add("JWKS_PROXY", "not the URL of a proxy, such as http://proxy.example.com:3128");
@@ -197,14 +202,18 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// Where the runtime reports a failed init to; see the Lambda Runtime API.
 pub fn runtime_api() -> Option<String> {
-    env::var("AWS_LAMBDA_RUNTIME_API").ok()
+    variable(RUNTIME_API)
 }
 
-/// All that is wrong with the environment.
+/// All that is wrong with the environment. Says nothing of the values that are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration is invalid:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
 pub struct InvalidConfig(Vec<String>);
 
+/// What is wrong, by the name of the variable and the form that it should have.
+///
+/// A value that is wrong is never repeated: what stands in the wrong variable may be a private key or a password, and the
+/// message goes to the log and to whoever called the function.
 struct Problems(Vec<String>);
 
 impl Problems {
@@ -217,8 +226,8 @@ impl Problems {
         match lookup(name).as_deref() {
             None | Some("false") => false,
             Some("true") => true,
-            Some(value) => {
-                self.add(name, format_args!("`{value}` is neither `true` nor `false`"));
+            Some(_) => {
+                self.add(name, "neither `true` nor `false`");
                 false
             }
         }
@@ -246,19 +255,13 @@ impl Problems {
     }
 
     fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
-        match value.parse() {
-            Ok(parsed) => Some(parsed),
-            Err(error) => {
-                self.add(name, format_args!("`{value}` is {error}"));
-                None
-            }
-        }
+        value.parse().map_err(|error| self.add(name, error)).ok()
     }
 }
 
 /// Without these the runtime of `lambda_runtime` would panic.
 const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
-    ("AWS_LAMBDA_RUNTIME_API", "the function runs in Lambda or under `cargo lambda watch`"),
+    (RUNTIME_API, "the function runs in Lambda or under `cargo lambda watch`"),
     ("AWS_LAMBDA_FUNCTION_NAME", "Lambda sets it"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "Lambda sets it"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "Lambda sets it"),
@@ -271,6 +274,9 @@ const NOT_YET: [(&str, &str); 3] = [
     ("DECISION_LOG_FORMAT", "the decision log"),
     ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
 ];
+
+/// Host and port, or a URL (Lambda Developer Guide, "Runtime API").
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 const DEFAULT_REFRESH: u64 = 60;
 
@@ -346,6 +352,62 @@ mod tests {
         for key in ["none", "$request.header.Authorization,$context.routeKey"] {
             assert!(simple(key).is_ok(), "{key}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_value() {
+        let names = [
+            "BUNDLE_URI",
+            "BUNDLE_FALLBACK_URI",
+            "SHADOW_BUNDLE_URI",
+            "ROOT_BUNDLE_URI",
+            "TENANT_FROM",
+            "MAX_TENANTS",
+            "CACHE_KEY",
+            "ALLOW_DEVELOPMENT_KEYS",
+            "SIMPLE_RESPONSES",
+            "USER_POOL_ARN",
+            "BUNDLE_PUBLIC_KEYS",
+            "BUNDLE_MIN_REVISION",
+            "BUNDLE_REFRESH_SECONDS",
+            "BUNDLE_MAX_STALE_SECONDS",
+        ];
+        for value in [
+            "-----BEGIN PRIVATE KEY-----\nsekrit\n-----END PRIVATE KEY-----",
+            "sekrit",
+            "c2Vrcml0c2Vrcml0",
+            "https://user:sekrit@proxy.example.com",
+            "s3://user:sekrit@bucket/key",
+            "s3://bucket/{sekrit}/../key",
+            "file://sekrit",
+            "claim:",
+            "true sekrit",
+            "-1",
+        ] {
+            for name in names {
+                let Err(error) = config(&[LEAST[0], (name, value)]) else {
+                    panic!("{name}={value}");
+                };
+                let message = error.to_string();
+                assert!(message.contains(&format!("\n  {name}: ")), "{message}");
+                for secret in ["sekrit", "c2Vrcml0", value] {
+                    assert!(!message.contains(secret) || value == "-1" || value == "claim:", "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_runtime_api_is_no_proxy() {
+        let with = |proxy| {
+            let runtime = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+            config(&[LEAST[0], runtime, ("JWKS_PROXY", proxy)]).map(|_| ())
+        };
+        for proxy in ["127.0.0.1:9001", "http://localhost:9001", "http://user:secret@[::1]:9001/"] {
+            let error = with(proxy).unwrap_err().to_string();
+            assert!(error.contains("JWKS_PROXY: the address of the Lambda Runtime API"), "{error}");
+        }
+        assert_eq!(with("http://127.0.0.1:3128"), Ok(()));
     }
 
     #[test]

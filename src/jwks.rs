@@ -7,6 +7,7 @@
 
 mod fetch;
 mod freshness;
+mod runtime_api;
 
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::token::key_set::{KeyPlace, KeySet, KeySets};
 use fetch::Fetched;
 pub use fetch::{FetchFailure, KeyClient};
 use freshness::{Freshness, Need};
+pub use runtime_api::RuntimeApi;
 
 /// The keys of every identity source of a bundle.
 #[derive(Clone, Debug)]

@@ -201,7 +201,7 @@ pub async fn report_init_error(runtime_api: &str, message: &str) {
         .post(url)
         .header("Lambda-Runtime-Function-Error-Type", INIT_ERROR)
         .body(body.to_string());
-    if let Err(error) = request.send().await {
+    if let Err(error) = request.send().await.map_err(reqwest::Error::without_url) {
         error!(%error, "the failed init cannot be reported");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use cedar_policy::EntityTypeName;
+use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
 use super::user_pool::UserPoolArn;
@@ -134,12 +135,25 @@ impl FromStr for IssuerUrl {
 
 /// A URL that keys may be fetched from: https, or plain http to this very machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyUri(String);
+pub struct KeyUri {
+    text: String,
+    url: Url,
+}
 
 impl KeyUri {
-    /// The URL.
+    /// The URL, as it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The same, read.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether what comes from there is encrypted, and the server known by its certificate.
+    pub fn has_tls(&self) -> bool {
+        self.url.scheme() == "https"
     }
 }
 
@@ -147,12 +161,12 @@ impl FromStr for KeyUri {
     type Err = InvalidKeyUri;
 
     fn from_str(text: &str) -> Result<Self, InvalidKeyUri> {
-        let url = reqwest::Url::parse(text).map_err(|_| InvalidKeyUri)?;
+        let url = Url::parse(text).map_err(|_| InvalidKeyUri)?;
         let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
         let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
         match url.scheme() {
-            "https" if is_plain => Ok(Self(text.to_owned())),
-            "http" if is_plain && is_loopback => Ok(Self(text.to_owned())),
+            "https" if is_plain => Ok(Self { text: text.to_owned(), url }),
+            "http" if is_plain && is_loopback => Ok(Self { text: text.to_owned(), url }),
             _ => Err(InvalidKeyUri),
         }
     }
@@ -203,6 +217,16 @@ mod tests {
             "http://example.com/keys",
             "http://localhost.example.com/keys",
             "http://127.0.0.1@example.com/keys",
+            // The metadata of a machine, and addresses that are not loopback but may lead there.
+            "http://169.254.169.254/latest/meta-data/",
+            "http://169.254.170.2/v2/credentials",
+            "http://[fd00:ec2::254]/latest/",
+            "http://0.0.0.0/keys",
+            "http://127.0.0.2/keys",
+            "http://[::]/keys",
+            "http://[::ffff:127.0.0.1]/keys",
+            "http://localhost./keys",
+            "http://keys.localhost/keys",
             "https://user:secret@example.com/",
             "file:///etc/passwd",
             "keys.json",

@@ -6,7 +6,7 @@ use super::StoreFiles;
 use super::finding::{Code, Finding, Position};
 use super::schema::StoreSchema;
 use super::settings;
-use crate::identity_source::{IdentitySource, Provider};
+use crate::identity_source::{IdentitySource, InvalidKeyUri, Provider};
 use crate::token::TokenType;
 use crate::token::key_set::KeySet;
 
@@ -84,6 +84,13 @@ pub(super) fn read(
             findings.push(Finding::new(Code::IdentityAmbiguous, position, message));
         }
         let keys = read_keys(files, file, text, &source, &mut used, findings);
+        let has_keys = keys.is_some() || source.jwks_file().is_some();
+        if !has_keys && source.key_locations().iter().any(|location| !location.is_allowed()) {
+            let position = Position::find(file, text, "issuer");
+            let message = format!("keys cannot be fetched from the `issuer`: {InvalidKeyUri}");
+            let finding = Finding::new(Code::IdentitySourceInvalid, position, message);
+            findings.push(finding.hint(format!("name `jwksUri`, or keep the keys in `{KEYS_FOLDER}/`")));
+        }
         sources.push((source, keys));
     }
     if count == 0 {

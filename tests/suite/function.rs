@@ -293,6 +293,33 @@ fn an_init_failure_is_reported_to_the_runtime() {
 }
 
 #[test]
+fn keys_are_never_asked_of_the_runtime_api() {
+    for host in ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433"] {
+        let api = RuntimeApi::start();
+        let (_, port) =
+            api.address().rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+        let store =
+            StoreCopy::with_jwks_uri(&format!("http://{host}:{port}/2018-06-01/runtime/invocation/next"));
+        let call = event(&token("bob", json!({})), "GET", "/pets");
+        let mut function = std::process::Command::new(FUNCTION)
+            .env_clear()
+            .envs([("AWS_LAMBDA_FUNCTION_NAME", "f"), ("AWS_LAMBDA_FUNCTION_VERSION", "1")])
+            .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"), ("CACHE_KEY", "none")])
+            .env("AWS_LAMBDA_RUNTIME_API", api.address())
+            .env("BUNDLE_URI", store.uri())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The event waits when the function starts, so whoever asks first has it.
+        let answer = std::thread::scope(|scope| scope.spawn(|| api.invoke(&call)).join());
+        function.kill().unwrap();
+        function.wait().unwrap();
+        let Ok(Answer::Error { error_type, .. }) = &answer else { panic!("{host}: {answer:?}") };
+        assert_eq!(error_type, "keys-unavailable", "{host}");
+    }
+}
+
+#[test]
 fn a_shadow_bundle_is_compared_and_changes_nothing() {
     let served = StoreCopy::new();
     let candidate = StoreCopy::new();

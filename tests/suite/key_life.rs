@@ -279,6 +279,22 @@ fn a_discovery_document_that_is_not_of_the_issuer_or_leads_astray_is_not_followe
 }
 
 #[test]
+fn a_redirect_of_a_discovery_document_is_not_followed() {
+    let key = SigningKey::ed25519();
+    let (server, elsewhere) =
+        (KeyServer::start(json!({"keys": []})), KeyServer::start(key_set(&[(&key, "k")])));
+    let issuer = server.issuer();
+    elsewhere.set_discovery(json!({"issuer": issuer, "jwks_uri": elsewhere.uri()}));
+    let document = format!("{}/.well-known/openid-configuration", elsewhere.issuer());
+    server.fault(KeyServerFault::Redirect(document));
+    let claims = json!({"iss": issuer, "aud": "api", "sub": "u1", "exp": START + 86_400});
+    let token = key.token(&json!({"alg": "EdDSA", "kid": "k"}), &claims);
+    let function = InProcess::start(&oidc_store(&issuer));
+    assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable);
+    assert_eq!((server.requests(), elsewhere.requests()), (0, 0));
+}
+
+#[test]
 fn one_provider_that_is_down_does_not_stop_the_other() {
     let key = SigningKey::p256();
     let (up, down) = (KeyServer::start(key_set(&[(&key, "k")])), KeyServer::start(json!({"keys": []})));

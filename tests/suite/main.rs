@@ -58,6 +58,9 @@ mod providers;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;
+// What is in nothing that the function writes: tokens, and secrets of its settings.
+#[cfg(test)]
+mod secrets;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use output::{Exit, Failure};
+use output::{Exit, Failure, warn};
 
 /// Make, check and try out policy stores for the API Gateway authorizer.
 #[derive(Debug, Parser)]
@@ -58,10 +58,14 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            // Help is what was asked for; clap's own 2 for the rest means "denied" here.
+            if error.use_stderr() {
+                warn(&error.render().ansi().to_string().trim_end());
+                return Exit::CouldNotRun.into();
+            }
             // Nobody can be told if this fails.
             let _ = error.print();
-            // Help is what was asked for; clap's own 2 for the rest means "denied" here.
-            return if error.use_stderr() { Exit::CouldNotRun } else { Exit::Fine }.into();
+            return Exit::Fine.into();
         }
     };
     let result = match cli.command {

@@ -107,8 +107,11 @@ impl Keys {
     }
 }
 
-async fn discovery(State(keys): State<Arc<Keys>>) -> String {
-    keys.discovery.lock().unwrap().to_string()
+async fn discovery(State(keys): State<Arc<Keys>>) -> Response {
+    if let KeyServerFault::Redirect(to) = keys.fault.lock().unwrap().clone() {
+        return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+    }
+    keys.discovery.lock().unwrap().to_string().into_response()
 }
 
 async fn key_set(State(keys): State<Arc<Keys>>) -> Response {
