@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lambda_runtime::Diagnostic;
+use reqwest::redirect::Policy;
 use serde_json::json;
 use tracing::{error, info, warn};
 
@@ -197,11 +198,16 @@ impl Answer {
 pub async fn report_init_error(runtime_api: &str, message: &str) {
     let url = format!("http://{runtime_api}/2018-06-01/runtime/init/error");
     let body = json!({"errorType": INIT_ERROR, "errorMessage": message, "stackTrace": []});
-    let request = reqwest::Client::new()
-        .post(url)
-        .header("Lambda-Runtime-Function-Error-Type", INIT_ERROR)
-        .body(body.to_string());
-    if let Err(error) = request.send().await.map_err(reqwest::Error::without_url) {
+    // It is on this machine: no proxy of the system is asked for it.
+    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).tls_certs_only([]).build();
+    let sent = match client {
+        Ok(client) => {
+            let request = client.post(url).header("Lambda-Runtime-Function-Error-Type", INIT_ERROR);
+            request.body(body.to_string()).send().await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sent.map_err(reqwest::Error::without_url) {
         error!(%error, "the failed init cannot be reported");
     }
 }

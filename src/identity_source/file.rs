@@ -1,5 +1,6 @@
 //! The file of an identity source: AVP's `CreateIdentitySource`, unchanged, and our keys beside it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
@@ -177,6 +178,15 @@ impl FromStr for KeyUri {
 #[error("not an https URL without user name, password and fragment (http only to a loopback address)")]
 pub struct InvalidKeyUri;
 
+/// A text as a message may have it: without the user name and password that a URL can have.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let parts = text.split_once("//").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    match parts {
+        Some((scheme, (_, host))) => Cow::Owned(format!("{scheme}//***@{host}")),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Parses while `serde_json` still knows the line, so that every problem has a position.
 macro_rules! deserialize_from_str {
     ($($name:ty = $parse:expr;)+) => {$(
@@ -184,7 +194,7 @@ macro_rules! deserialize_from_str {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
                 ($parse)(&text).map_err(|error| {
-                    serde::de::Error::custom(format_args!("`{text}` is {error}"))
+                    serde::de::Error::custom(format_args!("`{}` is {error}", without_password(&text)))
                 })
             }
         }
@@ -232,6 +242,15 @@ mod tests {
             "keys.json",
         ] {
             assert_eq!(uri.parse::<KeyUri>(), Err(InvalidKeyUri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_password() {
+        for uri in ["https://user:sekrit@example.com/k", "https://user:s@sekrit@example.com/k"] {
+            let error = serde_json::from_str::<KeyUri>(&serde_json::json!(uri).to_string()).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with("`https://***@example.com/k` is not an https URL"), "{error}");
         }
     }
 }

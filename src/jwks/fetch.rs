@@ -185,9 +185,7 @@ pub enum FetchFailure {
     #[error("the discovery document is that of another issuer")]
     IssuerMismatch,
     /// A key set of which nothing is left.
-    #[error(
-        "no key of the set can be used, {weak} of them since others than their owner could sign with them"
-    )]
+    #[error("no key of the set can be used{}", of_weak(.weak))]
     NoUsableKey {
         /// How many are weak.
         weak: usize,
@@ -201,6 +199,11 @@ pub enum FetchFailure {
     /// No connection, or one that broke.
     #[error("the key server cannot be reached")]
     Unreachable,
+}
+
+/// How a message goes on that speaks of unusable keys.
+fn of_weak(weak: &usize) -> &'static str {
+    if *weak > 0 { ": others than their owner could sign with some of them" } else { "" }
 }
 
 impl FetchFailure {

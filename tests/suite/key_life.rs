@@ -11,6 +11,9 @@ use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
 use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::directory;
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::finding::Code;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -276,6 +279,25 @@ fn a_discovery_document_that_is_not_of_the_issuer_or_leads_astray_is_not_followe
         assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable, "{document}");
     }
     assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn an_issuer_that_keys_may_not_be_fetched_from_is_found_before() {
+    let check = |changes: Value| {
+        let store = oidc_store("https://auth.example.com");
+        let file = store.path().join("identity-sources/provider.json");
+        let mut source: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        source.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        store.write("identity-sources/provider.json", source.to_string().as_bytes());
+        let (_, findings) = Store::check(&directory::read(store.path()).unwrap());
+        findings.iter().any(|finding| finding.code == Code::IdentitySourceInvalid)
+    };
+    for issuer in ["http://auth.example.com", "http://169.254.169.254/latest", "auth", "file:///etc/passwd"] {
+        assert!(check(json!({"issuer": issuer})), "{issuer}");
+        // What is never fetched may be any text.
+        assert!(!check(json!({"issuer": issuer, "jwksUri": "https://auth.example.com/keys"})), "{issuer}");
+    }
+    assert!(!check(json!({})) && !check(json!({"issuer": "http://localhost:4566/pool"})));
 }
 
 #[test]

@@ -3,11 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::source::directory;
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::finding::Code;
 use cedar_authorizer::token::jws::verify_jws;
 use cedar_authorizer::token::key_set::KeySet;
 use serde_json::{Value, json};
 
+use crate::loopback::{Function, KeyServer};
 use crate::signing::SigningKey;
+use crate::world::{FUNCTION, StoreCopy, development_key_set};
 
 fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -171,4 +176,37 @@ fn a_weak_key_does_not_spoil_the_set_nor_stand_for_a_good_one() {
     assert_eq!((keys.len(), keys.skipped(), keys.weak()), (1, 1, 1));
     let token = good.token(&json!({"alg": "EdDSA", "kid": "k"}), &json!({}));
     assert_eq!(verify_jws(&token, &keys), Ok(b"{}".to_vec()));
+}
+
+#[test]
+fn weak_keys_are_counted_by_check_and_in_the_log() {
+    let weak = json!({"kty": "OKP", "crv": "Ed25519", "kid": "w", "x": encode(&point(SMALL_ORDER[3], 1))});
+    let mut keys = development_key_set();
+    keys["keys"].as_array_mut().unwrap().push(weak.clone());
+
+    let store = StoreCopy::new();
+    let codes = |keys: &Value| {
+        store.write("jwks/cognito.json", keys.to_string().as_bytes());
+        let (checked, findings) = Store::check(&directory::read(store.path()).unwrap());
+        let of_keys = findings.iter().map(|finding| finding.code);
+        let of_keys =
+            of_keys.filter(|code| [Code::KeyWeak, Code::KeySkipped, Code::KeySetInvalid].contains(code));
+        (checked.is_some(), of_keys.collect::<Vec<_>>())
+    };
+    assert_eq!(codes(&json!({"keys": [weak.clone()]})), (false, vec![Code::KeySetInvalid, Code::KeyWeak]));
+    assert_eq!(codes(&keys), (true, vec![Code::KeyWeak]));
+
+    let start = |store: &StoreCopy| {
+        let uri = store.uri();
+        let environment =
+            [("BUNDLE_URI", uri.as_str()), ("CACHE_KEY", "none"), ("ALLOW_DEVELOPMENT_KEYS", "true")];
+        Function::start(FUNCTION, environment).unwrap().logs()
+    };
+    let message = "the key set has weak keys, which are not used; others could sign with them";
+    assert!(start(&store).contains(message));
+    let server = KeyServer::start(keys);
+    assert!(start(&StoreCopy::with_jwks_uri(&server.uri())).contains(message));
+    server.set(json!({"keys": [weak]}));
+    let logs = start(&StoreCopy::with_jwks_uri(&server.uri()));
+    assert!(logs.contains("no key of the set can be used: others than their owner could sign"), "{logs}");
 }
