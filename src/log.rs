@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -263,7 +265,6 @@ impl Visit for Fields {
 /// A text without what may be a token in it: a word of the characters of a token that has the beginning of a JSON object
 /// in base64url. What a client puts into a path can become the id of a resource, which is in the log.
 fn without_tokens(text: &str) -> Cow<'_, str> {
-    let has_beginning = |text: &str| BEGINNINGS.iter().any(|beginning| text.contains(beginning));
     if text.len() < SHORTEST_TOKEN || !text.as_bytes().windows(2).any(|pair| matches!(pair, b"ey" | b"ew")) {
         return Cow::Borrowed(text);
     }
@@ -272,12 +273,21 @@ fn without_tokens(text: &str) -> Cow<'_, str> {
     let words = text.split_inclusive(|char| !is_of_token(char));
     let shown = words.map(|word| {
         let inner = word.trim_end_matches(|char| !is_of_token(char));
-        match inner.len() >= SHORTEST_TOKEN && has_beginning(inner) {
-            true => word.replacen(inner, "***", 1),
-            false => word.to_owned(),
-        }
+        if has_object(inner) { word.replacen(inner, "***", 1) } else { word.to_owned() }
     });
     Cow::Owned(shown.collect())
+}
+
+/// Whether the text of a JSON object begins somewhere in a word. In a name such as `keyJobs` other bytes follow.
+fn has_object(word: &str) -> bool {
+    let begins = |(at, _): (usize, &str)| {
+        let object = word.get(at..).and_then(|rest| rest.get(..SHORTEST_TOKEN));
+        let object = object.and_then(|object| URL_SAFE_NO_PAD.decode(object).ok());
+        object.is_some_and(|object| {
+            object.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
+        })
+    };
+    BEGINNINGS.iter().any(|beginning| word.match_indices(beginning).any(begins))
 }
 
 /// Adds a string of JSON. Names of fields are Rust's, they need no quoting.
@@ -310,7 +320,7 @@ const OF_OTHERS: LevelFilter = LevelFilter::INFO;
 /// How JSON objects begin in base64url: `{"`, `{ "`, and `{` before a new line.
 const BEGINNINGS: [&str; 5] = ["eyJ", "eyAi", "ewog", "ewoJ", "ew0K"];
 
-/// Nothing shorter is a part of a token that is worth anything.
+/// Nothing shorter is a part of a token that is worth anything. These characters are nine bytes, such as `{"sub":"a`.
 const SHORTEST_TOKEN: usize = 12;
 
 /// The name that `tracing` gives the text of an event.
@@ -433,6 +443,7 @@ mod tests {
             ("eyJhbGciOiJSUzI1NiJ9".to_owned(), "***"),
             ("the view of the employee, ey".to_owned(), "the view of the employee, ey"),
             ("eyJ".to_owned(), "eyJ"),
+            ("apiKeyJobDescription, monkeyJungle-gym".to_owned(), "apiKeyJobDescription, monkeyJungle-gym"),
             (String::new(), ""),
         ] {
             assert_eq!(without_tokens(&text), expected, "{text}");
