@@ -1,4 +1,5 @@
-//! What is nobody's business: no token in anything that the compiled function writes, and no secret of its settings.
+//! What is nobody's business: nothing that the compiled function writes has a token in it, or a secret of its
+//! settings.
 
 use std::collections::HashSet;
 
@@ -123,14 +124,16 @@ fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     events.extend([report.rest(), report.http2()]);
     events.push(connect(json!({}), json!({"access_token": token})));
     events.push(connect(json!({"Sec-WebSocket-Protocol": format!("bearer, {token}")}), json!({})));
+    let arn =
+        |api: &str, verb: &str| format!("arn:aws:execute-api:us-east-1:123456789012:{api}/test/{verb}/");
     let mut hostile = vec![
         // Where a field of another type is expected, or of no type at all.
-        json!({"type": "TOKEN", "authorizationToken": [token], "methodArn": "arn:aws:execute-api:::a/s/GET/"}),
+        json!({"type": "TOKEN", "authorizationToken": [token], "methodArn": arn("api", "GET")}),
         json!({"type": "TOKEN", "authorizationToken": {"token": token}, "methodArn": token}),
         json!({"type": token, "authorizationToken": token}),
         json!({"type": "TOKEN", "authorizationToken": token, "methodArn": [token]}),
-        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": format!("arn:aws:execute-api:us-east-1:123456789012:{token}/test/GET/")}),
-        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": format!("arn:aws:execute-api:us-east-1:123456789012:api/test/{token}/")}),
+        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": arn(token, "GET")}),
+        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": arn("api", token)}),
         json!(token),
         json!([token]),
         json!({token: token}),
@@ -156,8 +159,8 @@ fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     bytes
 }
 
-/// An answer for one method and path has its ARN in it, or the beginning of a long one, which API Gateway compares with
-/// the ARN of the request: that is left out here.
+/// An answer without its method and path. One for these alone has their ARN in it, or the beginning of a long one,
+/// since API Gateway compares the two.
 fn without_arn(answer: &Answer, event: &[u8]) -> String {
     let mut response = match answer {
         Answer::Response(response) => response.clone(),

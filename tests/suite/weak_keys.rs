@@ -22,8 +22,8 @@ fn key_set(keys: &[Value]) -> KeySet {
     KeySet::parse(json!({"keys": keys}).to_string().as_bytes()).unwrap()
 }
 
-/// y of the points of order 4, 1, 2 and, twice, 8, and p and p + 1, which are 0 and 1 again: little-endian, without
-/// the sign of x.
+/// y of the points of order 4, 1, 2 and, twice, 8, and p and p + 1, which are 0 and 1 again: little-endian,
+/// without the sign of x.
 const SMALL_ORDER: [&str; 7] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -54,7 +54,7 @@ fn nobody_signs_for_an_ed25519_point_of_small_order() {
     for key in &points {
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": encode(key)});
         let keys = key_set(&[jwk]);
-        // Without a private key: R is one of the eight points and S is 0. For a message in eight or fewer, R is right.
+        // Without a private key: S is 0, and R is one of the eight points, right for one message in eight.
         for number in 0..32 {
             let header = encode(json!({"alg": "EdDSA", "kid": "k"}).to_string().as_bytes());
             let input = format!("{header}.{}", encode(json!({"jti": number}).to_string().as_bytes()));
