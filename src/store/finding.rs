@@ -219,6 +219,8 @@ codes! {
     KeySkipped, "key-skipped", Warning;
     /// A key set has keys with which others than their owner could sign.
     KeyWeak, "key-weak", Warning;
+    /// Keys may not be fetched from where the issuer has them, so no token of it is accepted.
+    KeysUnfetchable, "keys-unfetchable", Warning;
     /// A key set belongs to no identity source.
     KeySetUnused, "key-set-unused", Warning;
     /// A key set has the development key, whose private half everybody has.

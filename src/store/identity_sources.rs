@@ -88,7 +88,7 @@ pub(super) fn read(
         if !has_keys && source.key_locations().iter().any(|location| !location.is_allowed()) {
             let position = Position::find(file, text, "issuer");
             let message = format!("keys cannot be fetched from the `issuer`: {InvalidKeyUri}");
-            let finding = Finding::new(Code::IdentitySourceInvalid, position, message);
+            let finding = Finding::new(Code::KeysUnfetchable, position, message);
             findings.push(finding.hint(format!("name `jwksUri`, or keep the keys in `{KEYS_FOLDER}/`")));
         }
         sources.push((source, keys));

@@ -290,7 +290,7 @@ fn an_issuer_that_keys_may_not_be_fetched_from_is_found_before() {
         source.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         store.write("identity-sources/provider.json", source.to_string().as_bytes());
         let (_, findings) = Store::check(&directory::read(store.path()).unwrap());
-        findings.iter().any(|finding| finding.code == Code::IdentitySourceInvalid)
+        findings.iter().any(|finding| finding.code == Code::KeysUnfetchable)
     };
     for issuer in ["http://auth.example.com", "http://169.254.169.254/latest", "auth", "file:///etc/passwd"] {
         assert!(check(json!({"issuer": issuer})), "{issuer}");
