@@ -26,12 +26,13 @@ use crate::route::RouteTable;
 use crate::slice::PolicyIndex;
 use crate::store::finding::Finding;
 use crate::store::{self, Store, StoreFiles};
+use crate::tenant::Tenant;
 use crate::time::UnixTime;
 use crate::token::key_set::KeySet;
 use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
 use compiled::{Outline, RequestTypes, Routes};
-pub use manifest::{InvalidManifest, Manifest, Member};
+pub use manifest::{InvalidManifest, MAX_REVISION, Manifest, Member};
 use signature::{CannotSign, PrivateKey, PublicKeys, Untrusted};
 #[cfg(feature = "cli")]
 pub use survey::{MemberState, Survey, survey};
@@ -235,8 +236,10 @@ pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
 /// What makes one bundle of a store differ from another.
 #[derive(Clone, Debug, Default)]
 pub struct Edition<'a> {
-    /// The increasing number.
+    /// The increasing number, up to [`MAX_REVISION`].
     pub revision: u64,
+    /// The tenant that it is for.
+    pub tenant: Option<&'a Tenant>,
     /// When it is built. Left out, the same store makes the same bytes at any time.
     pub created: Option<UnixTime>,
     /// When it ends to be good.
@@ -313,7 +316,7 @@ pub enum InvalidBundle {
     )]
     DevelopmentKey,
     /// Keys are trusted, and it is not signed.
-    #[error("the bundle is not signed, and BUNDLE_PUBLIC_KEYS is set")]
+    #[error("the bundle is not signed, and only those of trusted keys are accepted (BUNDLE_PUBLIC_KEYS)")]
     Unsigned,
     /// It is not signed by a key that is trusted.
     #[error("the bundle cannot be trusted: {0}")]
@@ -335,6 +338,9 @@ impl InvalidBundle {
                 | InvalidArchive::SignaturesAltered
                 | InvalidArchive::TrailingBytes,
             ) => "bundle-altered",
+            Self::Archive(InvalidArchive::Manifest(InvalidManifest::Revision(_))) => {
+                "bundle-revision-too-high"
+            }
             Self::Unsigned => "bundle-unsigned",
             Self::Untrusted(_) => "bundle-untrusted",
             Self::DevelopmentKey => "development-key",

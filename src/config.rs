@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use reqwest::Proxy;
 
-use crate::bundle::DevelopmentKeys;
 use crate::bundle::signature::PublicKeys;
+use crate::bundle::{DevelopmentKeys, MAX_REVISION};
 use crate::cache_key::{CacheKey, Span};
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
-use crate::source::current::Conditions;
+use crate::source::current::{Audience, Conditions};
 use crate::tenant::Tenancy;
 
 /// How the function is set up.
@@ -34,7 +34,7 @@ pub struct Config {
     pub tenancy: Option<Tenancy>,
     /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
     /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,
-    /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
+    /// `BUNDLE_NAME`, `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
     pub conditions: Conditions,
     /// The proxy through which keys are fetched (`JWKS_PROXY`). `None`: none, whatever
     /// `HTTPS_PROXY` says, which may be meant for others.
@@ -133,7 +133,14 @@ impl Config {
             tenancy::read(&lookup, &mut problems, bundle_uri.as_ref(), cache_key.as_ref(), simple_responses);
         let public_keys: Option<PublicKeys> =
             lookup("BUNDLE_PUBLIC_KEYS").and_then(|value| problems.parse("BUNDLE_PUBLIC_KEYS", &value));
+        let name = lookup("BUNDLE_NAME");
+        if name.as_ref().is_some_and(String::is_empty) {
+            problems.add("BUNDLE_NAME", "empty; it is the `name` in `store.toml`");
+        }
         let min_revision = problems.number("BUNDLE_MIN_REVISION", &lookup, 0);
+        if min_revision > MAX_REVISION {
+            problems.add("BUNDLE_MIN_REVISION", format_args!("more than {MAX_REVISION}, the highest"));
+        }
         let refresh = problems.seconds("BUNDLE_REFRESH_SECONDS", &lookup, DEFAULT_REFRESH);
         let max_stale = problems.seconds("BUNDLE_MAX_STALE_SECONDS", &lookup, DEFAULT_MAX_STALE);
         if refresh.is_zero() || max_stale < refresh {
@@ -151,6 +158,8 @@ impl Config {
                 conditions: Conditions {
                     development_keys,
                     public_keys,
+                    name,
+                    audience: Audience::NoTenant,
                     min_revision,
                     trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
                     cache_key,
@@ -334,6 +343,23 @@ mod tests {
         assert_eq!(config(&LEAST).unwrap().conditions.cache_key, CacheKey::None);
         for value in ["", "None", "header.Authorization"] {
             assert!(config(&[LEAST[0], ("CACHE_KEY", value)]).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_store_is_taken_as_it_is_and_is_not_empty() {
+        let name = |value| config(&[LEAST[0], ("BUNDLE_NAME", value)]).map(|config| config.conditions.name);
+        assert_eq!(config(&LEAST).unwrap().conditions.name, None);
+        assert_eq!(name(" Pet store "), Ok(Some(" Pet store ".to_owned())));
+        assert!(name("").unwrap_err().to_string().contains("BUNDLE_NAME: empty"));
+    }
+
+    #[test]
+    fn no_bundle_has_a_revision_above_the_highest() {
+        let least = |value| config(&[LEAST[0], ("BUNDLE_MIN_REVISION", value)]);
+        assert_eq!(least("9007199254740991").unwrap().conditions.min_revision, MAX_REVISION);
+        for value in ["9007199254740992", "18446744073709551616", "-1", "1.5"] {
+            assert!(least(value).unwrap_err().to_string().contains("BUNDLE_MIN_REVISION"), "{value}");
         }
     }
 

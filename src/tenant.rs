@@ -8,6 +8,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cache_key::CacheKey;
 use crate::call::Call;
 use crate::inputs::Input;
@@ -15,7 +17,8 @@ use crate::response::SimpleResponses;
 use crate::source::BundleUri;
 
 /// The name of a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Tenant(String);
 
 impl Tenant {
@@ -38,6 +41,14 @@ impl FromStr for Tenant {
             true => Ok(Self(text.to_owned())),
             false => Err(InvalidTenant),
         }
+    }
+}
+
+impl TryFrom<String> for Tenant {
+    type Error = InvalidTenant;
+
+    fn try_from(text: String) -> Result<Self, InvalidTenant> {
+        text.parse()
     }
 }
 

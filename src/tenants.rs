@@ -23,7 +23,7 @@ use crate::call::Call;
 use crate::jwks::KeyClient;
 use crate::reason::Reason;
 use crate::serving::Serving;
-use crate::source::current::{Conditions, Current};
+use crate::source::current::{Audience, Conditions, Current};
 use crate::source::{Fetcher, LoadFailure};
 use crate::tenant::{CallPart, Tenancy, Tenant, TenantFrom, TenantUri};
 use crate::time::UnixTime;
@@ -166,8 +166,11 @@ impl Tenants {
 
     async fn open(&self, tenant: &Tenant, now: UnixTime) -> Result<Arc<Current>, Reason> {
         let least = self.known().least_revision(tenant);
-        let conditions =
-            Conditions { min_revision: self.conditions.min_revision.max(least), ..self.conditions.clone() };
+        let conditions = Conditions {
+            audience: Audience::Tenant(tenant.clone()),
+            min_revision: self.conditions.min_revision.max(least),
+            ..self.conditions.clone()
+        };
         let fetcher = self.fetcher.at(self.uri.of(tenant)).await;
         let loaded =
             Current::load(fetcher, None, conditions, self.max_tokens, self.client.clone(), now).await;

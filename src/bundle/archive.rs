@@ -8,13 +8,16 @@
 //!     32     32   SHA-256 of the manifest
 //!     64      4   length S of the signatures, little-endian; 0: the bundle is not signed
 //!     68     32   SHA-256 of the signatures
-//!    100      M   the manifest, JSON: name, revision, and path, size and SHA-256 of each member
+//!    100      M   the manifest, JSON: name, tenant, revision, and path, size and SHA-256 of each member
 //!  100+M      S   the signatures of the manifest, JSON; see `signature.rs`
 //!      -      -   the members, one after the other, as the manifest lists them
 //! ```
 //!
 //! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused.
 //! Members are not compressed, so that one can be read without the others, and none can grow.
+//!
+//! The manifest may get new optional members within one version: a reader refuses what it does not
+//! know, so an older function never takes a tenant's bundle for one that is for nobody in particular.
 
 use std::collections::BTreeMap;
 
@@ -36,8 +39,9 @@ pub(super) fn pack<'a>(
         members.push(Member { path: path.to_owned(), size: content.len() as u64, sha256 });
         contents.extend_from_slice(content);
     }
-    let manifest =
-        serde_json::to_vec(&Manifest::new(name, edition, members)).map_err(InvalidManifest::Json)?;
+    let manifest = Manifest::new(name, edition, members);
+    manifest.check_revision()?;
+    let manifest = serde_json::to_vec(&manifest).map_err(InvalidManifest::Json)?;
     let signatures = match edition.signing_keys {
         [] => String::new(),
         keys => Signatures::sign(&manifest, keys)?.to_json(),

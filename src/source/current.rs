@@ -17,13 +17,14 @@ use tracing::{Instrument, error, info, warn};
 use super::schedule::{Need, Schedule};
 use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
 use crate::bundle::signature::PublicKeys;
-use crate::bundle::{Bundle, DevelopmentKeys, Trust};
+use crate::bundle::{Bundle, DevelopmentKeys, Manifest, Trust};
 use crate::cache_key::CacheKey;
 use crate::config::TrustedPool;
 use crate::jwks::{KeyCache, KeyClient};
 use crate::reason::Reason;
 use crate::serving::Serving;
 use crate::source::s3::Read;
+use crate::tenant::Tenant;
 use crate::time::UnixTime;
 
 /// What a bundle must be to be used, and when it is looked for.
@@ -33,6 +34,10 @@ pub struct Conditions {
     pub development_keys: DevelopmentKeys,
     /// Who may sign bundles. `None`: a bundle need not be signed.
     pub public_keys: Option<PublicKeys>,
+    /// The store that it must be of (`BUNDLE_NAME`). `None`: any.
+    pub name: Option<String>,
+    /// The tenant that it must be for.
+    pub audience: Audience,
     /// The lowest revision.
     pub min_revision: u64,
     /// Whose tokens it may accept. `None`: anybody's.
@@ -53,6 +58,7 @@ impl Conditions {
     fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
         let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
         let bundle = Bundle::open(bytes, trust)?;
+        self.check_addressee(bundle.manifest())?;
         let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
         if found < least {
             return Err(LoadFailure::RevisionTooLow { found, least });
@@ -72,6 +78,37 @@ impl Conditions {
         }
         Ok(bundle)
     }
+
+    /// Whether a bundle is of the right store and for the right tenant. Otherwise whoever may write to the
+    /// bucket could exchange bundles that are all signed with one key.
+    fn check_addressee(&self, manifest: &Manifest) -> Result<(), LoadFailure> {
+        let Manifest { name: found, tenant, .. } = manifest;
+        if let Some(expected) = self.name.as_ref().filter(|expected| *expected != found) {
+            return Err(LoadFailure::NameMismatch { found: found.clone(), expected: expected.clone() });
+        }
+        let expected = match &self.audience {
+            Audience::Any => return Ok(()),
+            Audience::NoTenant => None,
+            Audience::Tenant(tenant) => Some(tenant),
+        };
+        // Whoever can exchange bundles that are not signed can write a tenant into them as well.
+        let may_lack_tenant = self.public_keys.is_none() && tenant.is_none();
+        if tenant.as_ref() == expected || may_lack_tenant {
+            return Ok(());
+        }
+        Err(LoadFailure::TenantMismatch { found: tenant.clone(), expected: expected.cloned() })
+    }
+}
+
+/// The tenant that a bundle must be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Any tenant or none.
+    Any,
+    /// No tenant in particular: one bundle answers all calls, or says who the tenant is.
+    NoTenant,
+    /// This one. A bundle may leave it out only if bundles need not be signed.
+    Tenant(Tenant),
 }
 
 /// The bundle in use.

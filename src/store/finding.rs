@@ -229,6 +229,10 @@ codes! {
     TemplateInvalid, "template-invalid", Error;
     /// Something in the template cannot be known from its text, so it was not checked.
     TemplateUnresolved, "template-unresolved", Warning;
+    /// `BUNDLE_NAME` is not set, so the function accepts the bundle of any store.
+    BundleNameMissing, "bundle-name-missing", Warning;
+    /// `BUNDLE_NAME` is the name of another store.
+    BundleNameMismatch, "bundle-name-mismatch", Error;
     /// Answers are kept under another key than `CACHE_KEY` says.
     CacheKeyMismatch, "cache-key-mismatch", Error;
     /// `CACHE_KEY` names a key, but no answers are kept.

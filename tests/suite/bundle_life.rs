@@ -10,14 +10,14 @@ use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::source::{Fetcher, LoadFailure, directory};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
 use crate::loopback::{S3, S3Fault};
-use crate::world::{event, sample_store, token};
+use crate::world::{Parts, event, sample_store, token};
 
 const BUCKET: &str = "bundles";
 const KEY: &str = "shop/petstore.bundle";
@@ -34,6 +34,19 @@ pub fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
     bundle::build(&store.unwrap(), &files, edition).unwrap()
 }
 
+/// The sample store with a file changed.
+pub fn build_changed<'a>(
+    path: &str,
+    change: impl Fn(&str) -> String,
+    edition: impl Into<Edition<'a>>,
+) -> Vec<u8> {
+    let mut files = directory::read(&sample_store()).unwrap();
+    let text = change(std::str::from_utf8(files.get(path).unwrap()).unwrap());
+    files.insert(path.to_owned(), text.into_bytes());
+    let (store, findings) = Store::check(&files);
+    bundle::build(&store.unwrap_or_else(|| panic!("{findings:?}")), &files, edition).unwrap()
+}
+
 /// A function under the test's own clock.
 struct InProcess {
     runtime: tokio::runtime::Runtime,
@@ -44,8 +57,10 @@ struct InProcess {
 #[derive(Default)]
 struct Setup<'a> {
     public_keys: Option<&'a PublicKeys>,
+    name: Option<&'a str>,
     min_revision: u64,
     fallback: Option<String>,
+    shadow: Option<String>,
 }
 
 impl InProcess {
@@ -53,11 +68,13 @@ impl InProcess {
         let config = Config {
             bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
             fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
-            shadow_uri: None,
+            shadow_uri: setup.shadow.as_ref().map(|uri| uri.parse().unwrap()),
             tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
                 public_keys: setup.public_keys.cloned(),
+                name: setup.name.map(str::to_owned),
+                audience: Audience::NoTenant,
                 min_revision: setup.min_revision,
                 trusted_pool: None,
                 cache_key: CacheKey::None,
@@ -167,6 +184,26 @@ pub fn faults(signer: &PrivateKey, ended: UnixTime) -> Vec<(&'static str, Vec<u8
                 ..Edition::default()
             }),
         ),
+        ("bundle-revision-too-high", {
+            let mut parts = Parts::of(&build(1000));
+            parts.manifest["revision"] = u64::MAX.into();
+            parts.together()
+        }),
+        ("bundle-name-mismatch", {
+            let name = |text: &str| text.replace("name = \"petstore\"", "name = \"kennel\"");
+            let edition =
+                Edition { revision: 1000, signing_keys: std::slice::from_ref(signer), ..Edition::default() };
+            build_changed("store.toml", name, edition)
+        }),
+        (
+            "bundle-tenant-mismatch",
+            signed(Edition {
+                revision: 1000,
+                tenant: Some(&"acme".parse().unwrap()),
+                signing_keys: std::slice::from_ref(signer),
+                ..Edition::default()
+            }),
+        ),
         (
             "bundle-revision-too-low",
             signed(Edition { revision: 1, signing_keys: std::slice::from_ref(signer), ..Edition::default() }),
@@ -191,7 +228,8 @@ fn whatever_is_wrong_at_a_refresh_the_last_good_bundle_serves_and_the_next_good_
         |revision| Edition { revision, signing_keys: std::slice::from_ref(&signer), ..Edition::default() };
     let s3 = S3::start();
     s3.put(BUCKET, KEY, build(edition(2)));
-    let setup = Setup { public_keys: Some(&keys), min_revision: 2, ..Setup::default() };
+    let setup =
+        Setup { public_keys: Some(&keys), name: Some("petstore"), min_revision: 2, ..Setup::default() };
     let function = InProcess::start(&s3, &setup).unwrap();
     let (mut now, mut revision, mut requests) = (0, 2, 1);
 
@@ -237,7 +275,8 @@ fn whatever_is_wrong_at_a_cold_start_has_a_code_and_the_fallback_serves_if_there
         let s3 = S3::start();
         s3.put(BUCKET, KEY, bytes.unwrap_or_else(|| build(edition(6))));
         s3.fault(fault);
-        let mut setup = Setup { public_keys: Some(&keys), min_revision: 2, fallback: None };
+        let mut setup =
+            Setup { public_keys: Some(&keys), name: Some("petstore"), min_revision: 2, ..Setup::default() };
         let failure = InProcess::start(&s3, &setup).err().unwrap_or_else(|| panic!("{code}"));
         assert_eq!((failure.code(), s3.requests()), (code, requests), "{failure}");
 
@@ -367,4 +406,42 @@ fn every_flipped_byte_of_a_signed_bundle_is_refused() {
     for length in (0..bytes.len()).step_by(101) {
         assert!(Bundle::open(bytes[..length].to_vec(), trust()).is_err(), "{length} bytes");
     }
+}
+
+#[test]
+fn a_bundle_of_another_store_is_used_nowhere() {
+    let kennel = |revision: u64| {
+        build_changed("store.toml", |text| text.replace("name = \"petstore\"", "name = \"kennel\""), revision)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.bundle");
+    std::fs::write(&file, kennel(5)).unwrap();
+    let uri = Some(format!("file://{}", file.display()));
+    let s3 = S3::start();
+    let start = |name: Option<&'static str>, fallback: &Option<String>, shadow: &Option<String>| {
+        let setup = Setup { name, fallback: fallback.clone(), shadow: shadow.clone(), ..Setup::default() };
+        InProcess::start(&s3, &setup)
+    };
+    let code = |started: Result<InProcess, LoadFailure>| started.err().map(|failure| failure.code());
+
+    s3.put(BUCKET, KEY, kennel(1));
+    assert_eq!(code(start(None, &None, &None)), None);
+    assert_eq!(code(start(Some("kennel"), &None, &None)), None);
+    for name in ["petstore", "Kennel", "kennel ", "kenne", "kennels", "*"] {
+        assert_eq!(code(start(Some(name), &None, &None)), Some("bundle-name-mismatch"), "{name}");
+    }
+    // The one of the package neither.
+    assert_eq!(code(start(Some("petstore"), &uri, &None)), Some("bundle-name-mismatch"));
+    s3.put(BUCKET, KEY, b"broken".as_slice());
+    assert_eq!(code(start(Some("petstore"), &uri, &None)), Some("bundle-name-mismatch"));
+    assert_eq!(start(Some("kennel"), &uri, &None).unwrap().call(1), Ok(5));
+    // A candidate is not worth a start.
+    s3.put(BUCKET, KEY, build(1));
+    let function = start(Some("petstore"), &None, &uri).unwrap();
+    assert_eq!(function.call(1), Ok(1));
+    // Nor at a refresh.
+    s3.put(BUCKET, KEY, kennel(2));
+    let current = function.function.current().unwrap();
+    function.settle(61, |_| current.last_failure() == Some("bundle-name-mismatch"));
+    assert_eq!(function.call(62), Ok(1));
 }

@@ -10,7 +10,7 @@ use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -36,6 +36,8 @@ impl InProcess {
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Refuse,
                 public_keys: None,
+                name: None,
+                audience: Audience::NoTenant,
                 min_revision: 0,
                 trusted_pool: None,
                 cache_key: CacheKey::None,

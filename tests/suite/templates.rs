@@ -67,8 +67,12 @@ fn what_disagrees_is_found_where_it_stands() {
     assert_eq!(found, [("cache-key-mismatch".to_owned(), at)]);
 }
 
-/// An HTTP API with one authorizer and some routes.
-fn http_api(authorizer: &str, environment: &str, routes: &[(&str, &str, bool)]) -> String {
+/// An HTTP API with one authorizer and some routes, for the store of this name.
+fn http_api_of(store: &str, authorizer: &str, environment: &str, routes: &[(&str, &str, bool)]) -> String {
+    let environment = match environment {
+        "" => format!("BUNDLE_NAME: {store}"),
+        environment => format!("BUNDLE_NAME: {store}, {environment}"),
+    };
     let routes: String = routes
         .iter()
         .enumerate()
@@ -99,6 +103,36 @@ Resources:
       Events:
 {routes}"
     )
+}
+
+fn http_api(authorizer: &str, environment: &str, routes: &[(&str, &str, bool)]) -> String {
+    http_api_of("petstore", authorizer, environment, routes)
+}
+
+#[test]
+fn a_function_without_the_name_of_its_store_is_told() {
+    let text = template();
+    let line = |text: &str, part: &str| text.lines().position(|line| line.contains(part)).unwrap() as u64 + 1;
+    let variable = "          BUNDLE_NAME: !Ref BundleName\n";
+    assert!(text.contains(variable));
+    let without = text.replace(variable, "");
+    let function = line(&without, "  AuthorizerFunction:");
+    assert_eq!(findings("policies", &without), (vec![("bundle-name-missing".to_owned(), function)], 0));
+    let other = text.replace("Default: petstore\n", "Default: kennel\n");
+    let (found, code) = findings("policies", &other);
+    assert_eq!((found[0].0.as_str(), found.len(), code), ("bundle-name-mismatch", 1, 3));
+    assert_eq!(
+        codes("policies", &text.replace("!Ref BundleName", "!ImportValue name")),
+        ["template-unresolved"]
+    );
+    // Once for a function, however many authorizers it is.
+    let two = http_api("AuthorizerPayloadFormatVersion: '2.0'", "", &[("GET", "/", true)]).replace(
+        "          Cedar: ",
+        "          Other: {FunctionArn: !GetAtt Authorizer.Arn, AuthorizerPayloadFormatVersion: '2.0'}\n          Cedar: ",
+    );
+    let two = two.replace("BUNDLE_NAME: petstore", "");
+    let found = codes("policies", &two);
+    assert_eq!(found.iter().filter(|code| *code == "bundle-name-missing").count(), 1, "{found:?}");
 }
 
 #[test]
@@ -144,7 +178,7 @@ fn a_route_that_reads_more_than_the_key_is_named() {
         );
         let found = codes(
             "tests/data/stores/kennel",
-            &http_api(&authorizer, &format!("CACHE_KEY: '{key}'"), &routes),
+            &http_api_of("kennel", &authorizer, &format!("CACHE_KEY: '{key}'"), &routes),
         );
         found.into_iter().filter(|code| code != "route-undeployed").collect::<Vec<_>>()
     };

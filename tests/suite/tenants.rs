@@ -10,10 +10,10 @@ use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::{Answer, Function};
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::source::{Fetcher, LoadFailure, directory};
 use cedar_authorizer::store::{Store, StoreFiles};
-use cedar_authorizer::tenant::{CallPart, Tenancy, TenantFrom};
+use cedar_authorizer::tenant::{CallPart, Tenancy, Tenant, TenantFrom};
 use cedar_authorizer::time::UnixTime;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -93,6 +93,7 @@ struct Setup {
     cache_key: CacheKey,
     simple_responses: SimpleResponses,
     public_keys: Option<PublicKeys>,
+    name: Option<&'static str>,
 }
 
 impl Setup {
@@ -103,6 +104,7 @@ impl Setup {
             cache_key: CacheKey::None,
             simple_responses: SimpleResponses::Disabled,
             public_keys: None,
+            name: None,
         }
     }
 
@@ -138,6 +140,8 @@ impl InProcess {
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Refuse,
                 public_keys: setup.public_keys.clone(),
+                name: setup.name.map(str::to_owned),
+                audience: Audience::NoTenant,
                 min_revision: 0,
                 trusted_pool: None,
                 cache_key: setup.cache_key.clone(),
@@ -527,9 +531,13 @@ fn a_call_does_not_wait_for_ever_and_the_opening_goes_on_in_later_ones() {
 fn what_goes_wrong_with_one_tenant_is_a_fault_of_its_own_and_not_asked_for_at_each_call() {
     let signer = PrivateKey::generate().unwrap();
     let provider = Provider::new("a");
-    let edition =
-        |revision| Edition { revision, signing_keys: std::slice::from_ref(&signer), ..Edition::default() };
-    let good = || provider.bundle(edition(1));
+    let tenants: [Tenant; 2] = ["good", "bad"].map(|name| name.parse().unwrap());
+    let [good, bad] = [0, 1].map(|index| {
+        let (signing_keys, tenant) = (std::slice::from_ref(&signer), Some(&tenants[index]));
+        let edition = Edition { revision: 1, tenant, signing_keys, ..Edition::default() };
+        provider.bundle(edition)
+    });
+    let (served, good) = (good, || bad.clone());
     let length = good().len();
     let altered = || [good(), vec![0]].concat();
     let unsigned = || provider.bundle(1);
@@ -546,7 +554,7 @@ fn what_goes_wrong_with_one_tenant_is_a_fault_of_its_own_and_not_asked_for_at_ea
     for (number, (fault, bytes, attempts)) in faults.into_iter().enumerate() {
         let s3 = S3::start();
         s3.put(BUCKET, &key("bad"), bytes);
-        s3.put(BUCKET, &key("good"), good());
+        s3.put(BUCKET, &key("good"), served.clone());
         s3.fault_get(&key("bad"), fault);
         let public_keys = Some(signer.public_key().to_string().parse().unwrap());
         let function = InProcess::start(&s3, &Setup { public_keys, ..Setup::new(CallPart::Stage) });
@@ -731,4 +739,85 @@ fn bundles_of_tenants_may_be_files_and_stores() {
     std::fs::write(folder.path().join("other.d"), acme.bundle(8)).unwrap();
     assert_eq!(function.call(front_page("other", &token), 61), (ALLOWED, Some(8)));
     assert_eq!(s3.requests(), 0);
+}
+
+/// A bundle of the sample store for a tenant, signed if there is a signer.
+fn for_tenant(
+    provider: &Provider,
+    tenant: Option<&str>,
+    signer: Option<&PrivateKey>,
+    revision: u64,
+) -> Vec<u8> {
+    let tenant: Option<Tenant> = tenant.map(|name| name.parse().unwrap());
+    let signing_keys = signer.map_or(&[][..], std::slice::from_ref);
+    provider.bundle(Edition { revision, tenant: tenant.as_ref(), signing_keys, ..Edition::default() })
+}
+
+#[test]
+fn the_signed_bundle_of_one_tenant_is_not_that_of_another() {
+    let signer = PrivateKey::generate().unwrap();
+    let provider = Provider::new("a");
+    let public_keys: Option<PublicKeys> = Some(signer.public_key().to_string().parse().unwrap());
+    let refused = (Reason::TenantUnavailable, None);
+    for (is_signed, without_tenant) in [(true, refused), (false, (ALLOWED, Some(1)))] {
+        let signer = Some(&signer).filter(|_| is_signed);
+        let setup =
+            Setup { public_keys: public_keys.clone().filter(|_| is_signed), ..Setup::new(CallPart::Stage) };
+        for (tenant, expected) in [
+            (Some("acme"), (ALLOWED, Some(1))),
+            (Some("globex"), refused),
+            (Some("Acme"), refused),
+            (Some("acme.x"), refused),
+            (None, without_tenant),
+        ] {
+            let s3 = S3::start();
+            s3.put(BUCKET, &key("acme"), for_tenant(&provider, tenant, signer, 1));
+            let function = InProcess::start(&s3, &setup);
+            let event = front_page("acme", &provider.token(json!({})));
+            assert_eq!(function.call(event, 1), expected, "{tenant:?}, signed: {is_signed}");
+        }
+        // At a refresh neither: the last good one serves.
+        let s3 = S3::start();
+        s3.put(BUCKET, &key("acme"), for_tenant(&provider, Some("acme"), signer, 1));
+        let function = InProcess::start(&s3, &setup);
+        let event = front_page("acme", &provider.token(json!({})));
+        assert_eq!(function.call(event.clone(), 1), (ALLOWED, Some(1)));
+        s3.put(BUCKET, &key("acme"), for_tenant(&provider, Some("globex"), signer, 2));
+        let before = s3.requests();
+        for seconds in [62, 63, 64] {
+            function.call(event.clone(), seconds);
+            function.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+        }
+        assert!(s3.requests() > before);
+        assert_eq!(function.call(event, 65), (ALLOWED, Some(1)));
+    }
+}
+
+#[test]
+fn the_bundle_that_vouches_for_claims_is_for_no_tenant_and_of_the_same_store() {
+    let provider = Provider::new("a");
+    for signer in [None, Some(PrivateKey::generate().unwrap())] {
+        let public_keys = signer.as_ref().map(|signer| signer.public_key().to_string().parse().unwrap());
+        let setup = Setup { public_keys, name: Some("petstore"), ..Setup::claim() };
+        let s3 = S3::start();
+        let code = |setup: &Setup| InProcess::try_start(&s3, setup).err().map(|failure| failure.code());
+        // One tenant's issuer would say who is of which tenant.
+        s3.put(BUCKET, "root.bundle", for_tenant(&provider, Some("acme"), signer.as_ref(), 1));
+        assert_eq!(code(&setup), Some("bundle-tenant-mismatch"));
+        s3.put(BUCKET, "root.bundle", for_tenant(&provider, None, signer.as_ref(), 2));
+        assert_eq!(code(&setup), None);
+        assert_eq!(code(&Setup { name: Some("kennel"), ..setup.clone() }), Some("bundle-name-mismatch"));
+
+        // And the tenants' own are of this store.
+        let mut files = provider.store("");
+        let settings = String::from_utf8(files.get("store.toml").unwrap().to_vec()).unwrap();
+        files.insert("store.toml".to_owned(), settings.replace("\"petstore\"", "\"kennel\"").into());
+        let tenant: Tenant = "acme".parse().unwrap();
+        let signing_keys = signer.as_ref().map_or(&[][..], std::slice::from_ref);
+        let edition = Edition { revision: 1, tenant: Some(&tenant), signing_keys, ..Edition::default() };
+        s3.put(BUCKET, &key("acme"), build(&files, edition));
+        let function = InProcess::start(&s3, &setup);
+        let event = front_page("s", &provider.token(json!({"tenant": "acme"})));
+        assert_eq!(function.call(event, 1), (Reason::TenantUnavailable, None));
+    }
 }

@@ -4,10 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::signature::PublicKeys;
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, MAX_REVISION, Trust};
 use cedar_authorizer::jwks::{FetchFailure, KeyClient};
 use cedar_authorizer::store::{Store, StoreFiles};
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, print, warn};
@@ -24,6 +25,7 @@ Examples:
   cedar-authorizer build --output petstore.bundle --revision 42
   cedar-authorizer build --output petstore.bundle --pin-jwks
   cedar-authorizer build --output petstore.bundle --sign-key bundle-key.pem --expires-in 30
+  cedar-authorizer build --output acme.bundle --sign-key bundle-key.pem --tenant acme
 
 Exit codes: 0 built, 1 could not read, write or fetch, 3 the store has errors")]
 pub struct Build {
@@ -35,7 +37,7 @@ pub struct Build {
     output: PathBuf,
 
     /// The increasing number of this version of the store
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(..=MAX_REVISION))]
     revision: u64,
 
     #[command(flatten)]
@@ -58,7 +60,9 @@ impl Build {
         let bytes = bundle::build(&store, &files, stamp.edition(self.revision)).map_err(Failure::invalid)?;
         // What the function could not open must not leave this machine. Whether it trusts the
         // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        let public_keys = PublicKeys::of(stamp.public_keys().cloned());
+        let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: public_keys.as_ref() };
+        let bundle = Bundle::open(bytes.clone(), trust).map_err(Failure::invalid)?;
         replace(&self.output, &bytes).map_err(|error| {
             Failure::could_not_run(format!("cannot write `{}`: {error}", self.output.display()))
         })?;

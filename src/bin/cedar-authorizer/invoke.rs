@@ -13,13 +13,14 @@ use cedar_authorizer::grant::{Grant, Scope, Statement};
 use cedar_authorizer::lambda::{Answer, Function};
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::source::{BundleUri, LoadFailure};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::output::{ERROR, Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
 use crate::store::StoreArgs;
+use crate::trust::TrustArgs;
 
 /// Run the function on an event of API Gateway
 ///
@@ -47,6 +48,9 @@ pub struct Invoke {
     #[arg(long, value_name = "FILE", conflicts_with = "store")]
     bundle: Option<PathBuf>,
 
+    #[command(flatten)]
+    trust: TrustArgs,
+
     /// Say why: the route, the principal, the policies and the reason
     #[arg(long)]
     explain: bool,
@@ -72,6 +76,14 @@ impl Invoke {
             Failure::could_not_run(format_args!("cannot read `{}`: {error}", path.display()))
                 .hint("name a policy store by --store DIR, or a bundle by --bundle FILE")
         })?;
+        let public_keys = match self.bundle {
+            Some(_) => self.trust.read()?,
+            None if self.trust.is_given() => {
+                let message = "--public-keys needs --bundle: a policy store has no signatures";
+                return Err(Failure::could_not_run(message));
+            }
+            None => None,
+        };
         let simple_responses = if self.simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled };
         let config = Config {
             bundle_uri: BundleUri::File(absolute),
@@ -80,7 +92,9 @@ impl Invoke {
             tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
-                public_keys: None,
+                public_keys,
+                name: None,
+                audience: Audience::Any,
                 min_revision: 0,
                 trusted_pool: None,
                 cache_key: self.cache_key.clone(),

@@ -12,6 +12,7 @@ mod output;
 mod publish;
 mod store;
 mod token;
+mod trust;
 
 use std::process::ExitCode;
 

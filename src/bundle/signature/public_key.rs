@@ -23,6 +23,17 @@ impl PublicKeys {
         self.0.iter()
     }
 
+    /// Keys from several places, each of them once. `None`: there is no key.
+    pub fn of(keys: impl IntoIterator<Item = PublicKey>) -> Option<Self> {
+        let mut all: Vec<PublicKey> = Vec::new();
+        for key in keys {
+            if !all.contains(&key) {
+                all.push(key);
+            }
+        }
+        (!all.is_empty()).then_some(Self(all))
+    }
+
     /// The key of an id.
     pub(super) fn find(&self, key_id: &KeyId) -> Option<&PublicKey> {
         self.0.iter().find(|key| key.key_id == *key_id)

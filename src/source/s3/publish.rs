@@ -5,8 +5,8 @@
 //! <key>.<revision>   every bundle that was ever to be current: the history
 //! ```
 //!
-//! 1. The current bundle is read, with its entity tag. If it came here otherwise (`aws s3 cp`), it
-//!    joins the history.
+//! 1. The current bundle is read, with its entity tag. If it can be used and came here otherwise
+//!    (`aws s3 cp`), it joins the history.
 //! 2. The next one is stored as `<key>.<revision>`, on the condition that nothing is there.
 //! 3. It is stored as `<key>`, on the condition that the entity tag is still that of step 1.
 //!
@@ -90,21 +90,50 @@ impl Shelf {
         self.read(&self.history_key(revision)).await
     }
 
+    /// The revisions that the history has, the newest first, whatever is stored under their names.
+    ///
+    /// # Errors
+    /// [`ShelfFailure`].
+    pub async fn revisions(&self) -> Result<Vec<u64>, ShelfFailure> {
+        let prefix = format!("{}.", self.key);
+        let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
+        let mut pages = list.into_paginator().send();
+        let mut revisions = Vec::new();
+        while let Some(page) = pages.next().await {
+            let uri = || self.uri_of(&format!("{prefix}*"));
+            let page = page.map_err(|error| ShelfFailure {
+                operation: "list",
+                uri: uri(),
+                cause: Cause::of(&error),
+            })?;
+            let keys = page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix));
+            revisions.extend(keys.filter_map(|text| {
+                let revision: u64 = text.parse().ok()?;
+                // There is one way to write a number, and so one object for each.
+                (revision.to_string() == text).then_some(revision)
+            }));
+        }
+        revisions.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(revisions)
+    }
+
     /// Publishes what `build` makes for the first free revision from `revision` on, in the place of
-    /// `replaced`, whose revision is the one before. `id` is this attempt's own, by which it knows its object again. `progress`
-    /// hears how many of how many bytes of an object are on their way.
+    /// `replaced`. That is kept as revision `kept_as`, unless it is in the history already. `id` is this attempt's
+    /// own, by which it knows its object again. `progress` hears how many of how many bytes of an object are on
+    /// their way.
     ///
     /// # Errors
     /// [`NotPublished`].
     pub async fn publish(
         &self,
         replaced: Option<&Object>,
+        kept_as: Option<u64>,
         revision: u64,
         id: &str,
         build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: Progress,
     ) -> Result<Published, NotPublished> {
-        if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, revision.checked_sub(1)) {
+        if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, kept_as) {
             let key = self.history_key(revision);
             // A number that is taken stays as it is, here too.
             self.put(&key, bytes, revision, id, Condition::Absent, &progress).await?;
@@ -123,7 +152,9 @@ impl Shelf {
             if !is_same(current.as_ref(), replaced) {
                 return match current {
                     // The answer to an earlier attempt of the SDK was lost.
-                    Some(Object { id: Some(stored), version_id, .. }) if stored == id => {
+                    Some(Object { id: Some(stored), bytes: found, version_id, .. })
+                        if stored == id && found == bytes =>
+                    {
                         Ok(Published::new(revision, bytes, version_id))
                     }
                     current => Err(self.overtaken(current)),
@@ -155,11 +186,13 @@ impl Shelf {
                 if !is_same(current.as_ref(), replaced) {
                     return Err(self.overtaken(current));
                 }
-                match self.read(&key).await? {
-                    Some(stored) if stored.bytes == bytes => return Ok((revision, bytes)),
-                    Some(_) => continue 'numbers,
+                match self.read(&key).await {
+                    Ok(Some(stored)) if stored.bytes == bytes => return Ok((revision, bytes)),
+                    Ok(Some(_)) => continue 'numbers,
                     // The conflict was with something that is gone: the number is still to be had.
-                    None => {}
+                    Ok(None) => {}
+                    Err(failure) if failure.is_too_large() => continue 'numbers,
+                    Err(failure) => return Err(failure.into()),
                 }
             }
             return Err(NotPublished::Contended { uri: self.uri_of(&key) });

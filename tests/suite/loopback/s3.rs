@@ -20,11 +20,12 @@ use tokio::sync::Barrier;
 
 use super::{Server, close_connection, exchange};
 
-/// `GetObject` and `PutObject` for any number of buckets, all versioned, in path style: the SDK's
+/// `GetObject`, `PutObject` and `ListObjectsV2` for any number of buckets, all versioned, in path style: the SDK's
 /// choice when the endpoint is an IP address.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub struct S3 {
     server: Server,
     shelf: Arc<Shelf>,
@@ -70,6 +71,8 @@ impl S3 {
             puts: AtomicUsize::new(0),
         });
         let router = Router::new()
+            .route("/{bucket}", get(list_objects))
+            .route("/{bucket}/", get(list_objects))
             .route("/{bucket}/{*key}", get(get_object).put(put_object))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shelf));
@@ -125,6 +128,13 @@ impl S3 {
         let version = version.unwrap();
         version.kept.remove(CHECKSUM);
         version.bytes = bytes.into();
+    }
+
+    /// Changes a header of the current version, and nothing else of it.
+    pub fn note(&self, bucket: &str, key: &str, name: &'static str, value: &str) {
+        let mut objects = self.shelf.objects.lock().unwrap();
+        let version = objects.get_mut(&format!("{bucket}/{key}")).and_then(|versions| versions.last_mut());
+        version.unwrap().kept.insert(name, value.parse().unwrap());
     }
 
     /// Removes an object with all its versions.
@@ -264,6 +274,39 @@ async fn get_object(
     let mut kept = version.kept.clone();
     kept.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("binary/octet-stream"));
     (version.headers(), [(header::CONTENT_LENGTH, length.to_string())], kept, body).into_response()
+}
+
+/// In pages of two, so that whoever lists has to turn them.
+async fn list_objects(
+    State(shelf): State<Arc<Shelf>>,
+    Path(bucket): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    shelf.requests.fetch_add(1, Ordering::SeqCst);
+    if !is_signed(&headers) || query.get("list-type").is_none_or(|kind| kind != "2") {
+        return failure(StatusCode::FORBIDDEN, "AccessDenied");
+    }
+    let prefix = format!("{bucket}/{}", query.get("prefix").map_or("", String::as_str));
+    let objects = shelf.objects.lock().unwrap();
+    let keys = objects.keys().filter(|path| path.starts_with(&prefix));
+    let mut keys: Vec<&str> = keys.filter_map(|path| path.split_once('/')).map(|(_, key)| key).collect();
+    keys.sort_unstable();
+    let start = query.get("continuation-token").map_or(0, |token| token.parse().unwrap());
+    let page: String =
+        keys.iter().skip(start).take(2).map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+    let rest = match keys.len() > start + 2 {
+        true => format!(
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>",
+            start + 2
+        ),
+        false => "<IsTruncated>false</IsTruncated>".to_owned(),
+    };
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{rest}{page}</ListBucketResult>"
+    );
+    ([(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
 async fn put_object(

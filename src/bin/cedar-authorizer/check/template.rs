@@ -9,8 +9,8 @@ use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::{Code, Finding, Position};
 
 use crate::deployment::{
-    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, Deployment, Place, ProblemKind, Protection,
-    Setting,
+    ApiKind, AuthorizerFunction, AuthorizerKind, DeployedApi, DeployedAuthorizer, Deployment, Place,
+    ProblemKind, Protection, Setting,
 };
 
 /// Compares a template with a store. `file` is the template as findings name it.
@@ -33,6 +33,14 @@ pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seco
             audit.authorizer(api, authorizer);
         }
         audit.routes(api);
+    }
+    let authorizers = deployment.apis.iter().flat_map(|api| &api.authorizers);
+    let mut functions: Vec<_> = authorizers.filter_map(|authorizer| authorizer.function.as_ref()).collect();
+    functions.sort_by_key(|function| function.position);
+    // Several authorizers may have one function.
+    functions.dedup_by_key(|function| function.position);
+    for function in functions {
+        audit.bundle_name(function);
     }
     audit.findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
     audit.findings
@@ -86,6 +94,25 @@ impl Audit<'_> {
             self.inputs(api, authorizer, key);
         }
         self.simple_responses(api, authorizer, key.as_ref());
+    }
+
+    /// `BUNDLE_NAME` against the name of the store.
+    fn bundle_name(&mut self, function: &AuthorizerFunction) {
+        let (name, store) = (&function.name, &self.store.settings.name);
+        match &function.bundle_name {
+            Setting::Absent => {
+                let message = format!("`{name}` has no BUNDLE_NAME: it accepts the bundle of any store");
+                let hint = format!("set BUNDLE_NAME={store}");
+                self.add(Code::BundleNameMissing, function.position, &message, &hint);
+            }
+            Setting::Given { value, place } if value != store => {
+                let message = format!(
+                    "BUNDLE_NAME of `{name}` is `{value}`, and this store is `{store}`: its bundles are refused"
+                );
+                self.add(Code::BundleNameMismatch, *place, &message, "");
+            }
+            Setting::Given { .. } | Setting::Unresolved { .. } => {}
+        }
     }
 
     /// `CACHE_KEY` against what API Gateway does.

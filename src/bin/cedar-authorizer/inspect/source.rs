@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle;
+use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::source::directory::{self, UnreadableDirectory};
 use cedar_authorizer::source::s3::publish::{Object, Shelf, ShelfFailure};
 use cedar_authorizer::source::{BundleUri, InvalidBundleUri};
@@ -37,6 +38,14 @@ impl Source {
                 error => Failure::could_not_run(error),
             }),
             BundleUri::S3 { bucket, key, version_id } => self.download(bucket, key, version_id.as_deref()),
+        }
+    }
+
+    /// The keys by which it is judged: a policy store has no signatures.
+    pub fn trusted<'a>(&self, keys: Option<&'a PublicKeys>) -> Option<&'a PublicKeys> {
+        match &self.uri {
+            BundleUri::File(path) if path.is_dir() => None,
+            _ => keys,
         }
     }
 

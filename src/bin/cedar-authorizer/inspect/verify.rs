@@ -17,10 +17,11 @@ pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Fai
     let store = Store::open(&sources).map_err(|_| {
         Failure::invalid("the policy store in the bundle is invalid without its compiled part")
     })?;
-    let Manifest { revision, created, not_after, .. } = bundle.manifest();
+    let Manifest { revision, tenant, created, not_after, .. } = bundle.manifest();
     let seconds = |seconds: &Option<u64>| seconds.map(UnixTime::from_seconds);
     let edition = Edition {
         revision: *revision,
+        tenant: tenant.as_ref(),
         created: seconds(created),
         not_after: seconds(not_after),
         signing_keys: &[],
@@ -65,10 +66,11 @@ impl Difference {
     }
 }
 
-/// What the manifest says that neither the members nor the revision say.
+/// What the manifest says that neither the members nor the edition say.
 fn of_manifest(found: &Manifest, made: &Manifest) -> Option<Difference> {
     let Manifest {
         name,
+        tenant: _,
         revision: _,
         format_version: _,
         created: _,

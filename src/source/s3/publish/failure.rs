@@ -100,6 +100,9 @@ impl ShelfFailure {
                  `<key>.*`, and both s3:ListBucket on the bucket: without that, S3 says the same of an object that \
                  does not exist"
             }
+            Cause::Forbidden(_) if *operation == "list" => {
+                "to list the revisions takes s3:ListBucket on the bucket"
+            }
             Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
             Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
             Cause::Region { bucket: None } => "set AWS_REGION to the region of the bucket",
