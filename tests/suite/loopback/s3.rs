@@ -295,12 +295,10 @@ async fn list_objects(
     let start = query.get("continuation-token").map_or(0, |token| token.parse().unwrap());
     let page: String =
         keys.iter().skip(start).take(2).map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
-    let rest = match keys.len() > start + 2 {
-        true => format!(
-            "<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>",
-            start + 2
-        ),
-        false => "<IsTruncated>false</IsTruncated>".to_owned(),
+    let rest = if keys.len() > start + 2 {
+        format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>", start + 2)
+    } else {
+        "<IsTruncated>false</IsTruncated>".to_owned()
     };
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\

@@ -212,10 +212,12 @@ impl<'a> Report<'a> {
             print(&format_args!("{}: {}", paint(ERROR, "error"), printable(problem)))?;
         }
         if self.differences.as_ref().is_some_and(Vec::is_empty) {
-            let signed = match self.signatures.iter().any(|(_, status)| *status == SignatureStatus::Valid) {
-                true => "a trusted key signed it",
-                false if self.signatures.is_empty() => "nobody signed it",
-                false => "its signatures were not checked",
+            let signed = if self.signatures.is_empty() {
+                "nobody signed it"
+            } else if self.signatures.iter().any(|(_, status)| *status == SignatureStatus::Valid) {
+                "a trusted key signed it"
+            } else {
+                "its signatures were not checked"
             };
             let verified = paint(SUCCESS, "verified");
             print(&format_args!("{verified}: the sources make every byte of it; {signed}"))?;

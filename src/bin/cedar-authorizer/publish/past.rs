@@ -86,9 +86,10 @@ impl Past<'_> {
             // That what is there cannot be opened is the news.
             Err(_) => "--force replaces it".to_owned(),
         };
-        Err(failure.hint(match is_untrusted {
-            true => format!("--public-keys, if another key of yours signed it; {hint}"),
-            false => hint,
+        Err(failure.hint(if is_untrusted {
+            format!("--public-keys, if another key of yours signed it; {hint}")
+        } else {
+            hint
         }))
     }
 
@@ -150,11 +151,13 @@ impl Past<'_> {
                 .hint(format!("`aws s3 ls {current_uri}.` has those that there are"))
         })?;
         let invalid = |error: &dyn std::fmt::Display| Failure::invalid(format_args!("`{uri}`: {error}"));
-        let bundle =
-            Bundle::open(object.bytes.clone(), self.trust).map_err(|error| match is_untrusted(&error) {
-                true => invalid(&error).hint("--public-keys, if another key of yours signed it"),
-                false => invalid(&error),
-            })?;
+        let bundle = Bundle::open(object.bytes.clone(), self.trust).map_err(|error| {
+            if is_untrusted(&error) {
+                invalid(&error).hint("--public-keys, if another key of yours signed it")
+            } else {
+                invalid(&error)
+            }
+        })?;
         if bundle.revision() != revision {
             return Err(invalid(&format_args!("the bundle says that it is revision {}", bundle.revision())));
         }
