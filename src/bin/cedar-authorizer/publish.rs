@@ -170,7 +170,8 @@ impl Publish {
         };
         if trust.public_keys.is_none() && (replaced.is_some() || self.rollback.is_some()) {
             warn(&format_args!(
-                "{} the signatures of what is in S3 were not checked; --public-keys or BUNDLE_PUBLIC_KEYS has whom to trust",
+                "{} the signatures of what is in S3 were not checked; --public-keys or BUNDLE_PUBLIC_KEYS says \
+                 whom to trust",
                 paint(HINT, "note:")
             ));
         }
@@ -201,7 +202,7 @@ impl Publish {
         Ok(Exit::Fine)
     }
 
-    /// Two stores or tenants under one key are a slip of the hand, with which one API gets the policies of another.
+    /// Two stores or tenants under one key are a slip of the hand: one API would get the policies of another.
     fn same_owner(&self, old: &Bundle, new: &Bundle, shelf: &Shelf) -> Result<(), Failure> {
         let (old, new) = (Owner::of(old.manifest()), Owner::of(new.manifest()));
         if old == new || self.force {
