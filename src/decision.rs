@@ -4,12 +4,13 @@ use std::iter;
 use std::sync::OnceLock;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
-    Request,
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, EvaluationError, PolicyId,
+    PolicySet, Request, Response,
 };
 
 use crate::bundle::{Bundle, Unreadable};
 use crate::entities::reachable;
+use crate::nesting;
 use crate::principal::Principal;
 use crate::reason::Reason;
 use crate::resource::Resource;
@@ -159,6 +160,23 @@ fn is_bare(action: &EntityUid, bundle: &Bundle) -> Result<bool, Unreadable> {
     Ok(bundle.entities().get(action)?.is_none_or(|action| action.is_bare()))
 }
 
+/// What Cedar says. It stops where the stack comes to its end, and is asked again with more of it: that is rare, and
+/// to make room for each call would cost more than the call.
+fn is_authorized(request: &Request, policies: &PolicySet, entities: &Entities) -> Response {
+    let ask = || Authorizer::new().is_authorized(request, policies, entities);
+    let response = ask();
+    let is_out_of_room = |error: &AuthorizationError| match error {
+        AuthorizationError::PolicyEvaluationError(error) => {
+            matches!(error.inner(), EvaluationError::RecursionLimit(_))
+        }
+    };
+    if response.diagnostics().errors().any(is_out_of_room) {
+        // Without room the errors stand, which deny.
+        return nesting::with_room(ask).unwrap_or(response);
+    }
+    response
+}
+
 /// The policies that apply to a request.
 #[derive(Debug, Default)]
 struct Applying {
@@ -173,7 +191,7 @@ struct Applying {
 impl Applying {
     /// Adds those of these whose conditions hold.
     fn evaluate(&mut self, request: &Request, policies: &PolicySet, entities: &Entities) {
-        let response = Authorizer::new().is_authorized(request, policies, entities);
+        let response = is_authorized(request, policies, entities);
         let diagnostics = response.diagnostics();
         self.errors.extend(diagnostics.errors().map(|error| match error {
             AuthorizationError::PolicyEvaluationError(error) => error.policy_id().clone(),

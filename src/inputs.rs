@@ -4,7 +4,7 @@
 //! (Cedar Policy Language Reference, "JSON policy format") and takes every attribute that stands
 //! in it for one that is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
@@ -208,18 +208,33 @@ impl PolicyInputs {
         };
         Some(Self { actions, resource_type, inputs })
     }
+}
 
-    /// What it reads, if its scope may match a request for this action or one of these ancestors of it,
-    /// on a resource of this type.
-    pub fn for_request<'a>(
-        &self,
-        mut action: impl Iterator<Item = &'a EntityUid>,
-        resource_type: &EntityTypeName,
-    ) -> Option<&BTreeSet<Input>> {
-        let is_of_type = self.resource_type.as_ref().is_none_or(|own| own == resource_type);
-        let is_for_action =
-            self.actions.as_ref().is_none_or(|actions| action.any(|action| actions.contains(action)));
-        (is_of_type && is_for_action).then_some(&self.inputs)
+/// What policies read, by the actions of their scopes: many policies read the same, and most routes concern few.
+#[derive(Clone, Debug, Default)]
+pub struct InputsByAction(HashMap<Option<EntityUid>, BTreeSet<(Option<EntityTypeName>, BTreeSet<Input>)>>);
+
+impl InputsByAction {
+    /// Adds a policy or template.
+    pub fn add(&mut self, policy: PolicyInputs) {
+        let PolicyInputs { actions, resource_type, inputs } = policy;
+        let mut add = |action| {
+            let read = (resource_type.clone(), inputs.clone());
+            self.0.entry(action).or_default().insert(read);
+        };
+        match actions {
+            Some(actions) => actions.into_iter().map(Some).for_each(add),
+            None => add(None),
+        }
+    }
+
+    /// What is read by the policies whose scopes may match a request for an action, given with all that it is in, on a
+    /// resource of this type.
+    pub fn for_request(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> BTreeSet<Input> {
+        let actions = action.iter().cloned().map(Some).chain([None]);
+        let reads = actions.filter_map(|action| self.0.get(&action)).flatten();
+        let of_type = reads.filter(|(of, _)| of.as_ref().is_none_or(|own| own == resource_type));
+        of_type.flat_map(|(_, inputs)| inputs).cloned().collect()
     }
 }
 
@@ -384,6 +399,13 @@ mod tests {
     #[test]
     fn the_scope_says_for_which_requests_a_policy_counts() {
         let uid = |text: &str| text.parse::<EntityUid>().unwrap();
+        let scope_only =
+            |scope: &str| Policy::parse(None, format!("permit ({scope});")).unwrap().to_json().unwrap();
+        let of_one = |policy: &PolicyInputs| {
+            let mut inputs = InputsByAction::default();
+            inputs.add(policy.clone());
+            inputs
+        };
         let (read, group, write) =
             (uid("Action::\"read\""), uid("Action::\"group\""), uid("Action::\"write\""));
         for (scope, counts_for_read, reads_resource) in [
@@ -398,20 +420,16 @@ mod tests {
             ("principal, action, resource is T in T::\"a\"", true, true),
             ("principal, action, resource is Other", false, false),
         ] {
-            let policy = Policy::parse(None, format!("permit ({scope});")).unwrap().to_json().unwrap();
-            let inputs = PolicyInputs::of(&policy).unwrap();
-            let counts = inputs.for_request([&read, &group].into_iter(), &"T".parse().unwrap());
-            assert_eq!(counts.is_some(), counts_for_read, "{scope}");
-            assert_eq!(inputs.inputs.contains(&Input::Resource), reads_resource, "{scope}");
+            let policy = scope_only(scope);
+            let policy = PolicyInputs { inputs: [Input::Time].into(), ..PolicyInputs::of(&policy).unwrap() };
+            let counts = of_one(&policy).for_request(&[read.clone(), group.clone()], &"T".parse().unwrap());
+            assert_eq!(!counts.is_empty(), counts_for_read, "{scope}");
+            let inputs = PolicyInputs::of(&scope_only(scope)).unwrap().inputs;
+            assert_eq!(inputs.contains(&Input::Resource), reads_resource, "{scope}");
         }
         let template = "permit (principal == ?principal, action, resource in ?resource);";
         let template = cedar_policy::Template::parse(None, template).unwrap().to_json().unwrap();
-        let inputs = PolicyInputs::of(&template).unwrap();
-        assert!(
-            inputs
-                .for_request([&write].into_iter(), &"T".parse().unwrap())
-                .unwrap()
-                .contains(&Input::Resource)
-        );
+        let inputs = of_one(&PolicyInputs::of(&template).unwrap());
+        assert!(inputs.for_request(&[write], &"T".parse().unwrap()).contains(&Input::Resource));
     }
 }

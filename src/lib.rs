@@ -40,6 +40,7 @@ pub mod entities;
 pub mod grant;
 pub mod identity_source;
 pub mod inputs;
+pub mod nesting;
 pub mod principal;
 pub mod projection;
 pub mod reason;

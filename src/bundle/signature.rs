@@ -277,7 +277,7 @@ const SIGNATURE_BYTES: usize = 64;
 const MAX_KEYS: usize = 8;
 
 /// An envelope with [`MAX_KEYS`] signatures has 1303.
-const MAX_BYTES: usize = 2048;
+pub(super) const MAX_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests;

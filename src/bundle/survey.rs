@@ -135,7 +135,7 @@ mod tests {
     fn packed() -> Vec<u8> {
         let files: [(&str, &[u8]); 3] =
             [("entities.json", b"[]"), ("policies/a.cedar", b""), ("store.toml", b"[store]\n")];
-        pack("petstore", &7.into(), compiled().chain(files)).unwrap()
+        pack(MAX_BYTES, "petstore", &7.into(), compiled().chain(files)).unwrap()
     }
 
     /// The two readers of the format say the same.
@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn a_member_that_does_not_belong_is_pointed_at() {
         let misplaced: (&str, &[u8]) = ("../x", b"1");
-        let survey = agrees(&pack("x", &1.into(), [misplaced].into_iter().chain(compiled())).unwrap());
+        let survey =
+            agrees(&pack(MAX_BYTES, "x", &1.into(), [misplaced].into_iter().chain(compiled())).unwrap());
         assert_eq!(survey.members.first_chunk(), Some(&[MemberState::Misplaced, MemberState::Whole]));
     }
 }

@@ -13,6 +13,7 @@ use super::scope::Scope;
 use crate::bundle::table::{Table, Unreadable, key_of};
 use crate::bundle::text::uid;
 use crate::cache::bounded;
+use crate::nesting;
 
 /// The tables of policies and of what they have in common, see `filing`.
 #[derive(Clone, Debug)]
@@ -175,10 +176,12 @@ impl Policies {
     /// Reads a policy or a template.
     fn parse(&self, id: PolicyId, text: &str) -> Option<Parsed> {
         if !text.starts_with('{') {
-            return match Policy::parse(Some(id.clone()), text) {
+            nesting::policies(text).ok()?;
+            let parse = || match Policy::parse(Some(id.clone()), text) {
                 Ok(policy) => Some(Parsed::Policy(policy)),
                 Err(_) => Template::parse(Some(id), text).map(Parsed::Template).ok(),
             };
+            return nesting::with_room(parse).ok()?;
         }
         let mut json: Map<String, Value> = serde_json::from_str(text).ok()?;
         for value in json.values_mut() {

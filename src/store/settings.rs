@@ -7,7 +7,7 @@ use cedar_policy::{EntityNamespace, EntityUid};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::finding::{Code, Finding, Position};
+use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
 use crate::call::TokenLocation;
 use crate::resource::{ResourceTemplate, TextTemplate};
@@ -92,8 +92,9 @@ pub const FILE: &str = "store.toml";
 impl Settings {
     /// Reads `store.toml`.
     pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        let places = Text::new(FILE, text);
         let problem = |offset: usize, message: &dyn std::fmt::Display| {
-            Finding::new(Code::SettingsInvalid, Position::offset(FILE, text, offset), message)
+            Finding::new(Code::SettingsInvalid, places.at(offset), message)
         };
         let file: SettingsFile = match toml::from_str(text) {
             Ok(file) => file,
@@ -167,7 +168,7 @@ impl Settings {
                 read_routes.push(RouteSetting {
                     method,
                     template,
-                    position: Position::offset(FILE, text, action.span().start),
+                    position: places.at(action.span().start),
                     action: action.into_inner(),
                     resource: resource.and_then(Result::ok),
                 });

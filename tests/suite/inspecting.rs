@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, MAX_BUNDLE_BYTES};
 use cedar_authorizer::source::directory;
 use serde_json::{Value, json};
 
@@ -315,7 +315,7 @@ fn all_that_is_wrong_is_said_and_what_can_be_read_is_shown() {
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let desk = Desk::new();
-    fs::File::create(desk.path("large.bundle")).unwrap().set_len(64 * 1024 * 1024 + 1).unwrap();
+    fs::File::create(desk.path("large.bundle")).unwrap().set_len(MAX_BUNDLE_BYTES as u64 + 1).unwrap();
     refused(&desk.inspect(&["large.bundle"]), 3, &["more than a bundle may hold"]);
 }
 
@@ -559,6 +559,6 @@ fn what_s3_does_not_give_is_said_with_advice() {
         refused(&inspect_in_s3(&s3, &["petstore.bundle", URI]), 1, &texts);
     }
     s3.fault(S3Fault::None);
-    s3.put(BUCKET, KEY, vec![0; 64 * 1024 * 1024 + 1]);
+    s3.put(BUCKET, KEY, vec![0; MAX_BUNDLE_BYTES + 1]);
     refused(&inspect_in_s3(&s3, &[URI]), 3, &["larger than a bundle may be"]);
 }

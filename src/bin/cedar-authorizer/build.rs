@@ -4,13 +4,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition};
 use cedar_authorizer::jwks::{FetchFailure, KeyClient};
 use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;
 
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, print, warn};
+use crate::progress;
 use crate::store::StoreArgs;
 
 /// Build a bundle, the one file that the function loads
@@ -55,10 +56,7 @@ impl Build {
             true => open_pinned(&self.store)?,
             false => self.store.open()?,
         };
-        let bytes = bundle::build(&store, &files, stamp.edition(self.revision)).map_err(Failure::invalid)?;
-        // What the function could not open must not leave this machine. Whether it trusts the
-        // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        let (bytes, bundle) = make(&store, &files, stamp.edition(self.revision))?;
         replace(&self.output, &bytes).map_err(|error| {
             Failure::could_not_run(format!("cannot write `{}`: {error}", self.output.display()))
         })?;
@@ -73,11 +71,21 @@ impl Build {
     }
 }
 
+/// Builds a bundle and opens it: what the function could not open must not leave this machine. Whether it trusts the
+/// development key is the function's own decision; `check` has warned of it before.
+pub fn make(store: &Store, files: &StoreFiles, edition: Edition<'_>) -> Result<(Vec<u8>, Bundle), Failure> {
+    progress::during("building the bundle", || {
+        let bytes = bundle::build(store, files, edition).map_err(Failure::invalid)?;
+        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        Ok((bytes, bundle))
+    })
+}
+
 /// Reads and checks the store, and adds the keys that it leaves to be fetched.
 pub fn open_pinned(store: &StoreArgs) -> Result<(Store, StoreFiles), Failure> {
     let (store, mut files) = store.open()?;
     pin_keys(&store, &mut files)?;
-    match Store::open(&files) {
+    match progress::during("reading the store with its keys", || Store::open(&files)) {
         Ok(store) => Ok((store, files)),
         Err(_) => Err(Failure::invalid("the fetched keys make the store invalid")),
     }
@@ -97,7 +105,9 @@ fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
         // A pool answers under one of its two issuers, or under both with the same keys.
         let mut result = Err(FetchFailure::Unreachable);
         for location in source.key_locations() {
-            result = runtime.block_on(client.fetch_keys(&location, DevelopmentKeys::Refuse));
+            result = progress::during(format!("waiting for the keys of `{}`", source.name()), || {
+                runtime.block_on(client.fetch_keys(&location, DevelopmentKeys::Refuse))
+            });
             if result.is_ok() {
                 break;
             }

@@ -19,6 +19,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::output::{ERROR, Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
+use crate::progress;
 use crate::store::StoreArgs;
 
 /// Run the function on an event of API Gateway
@@ -94,8 +95,11 @@ impl Invoke {
             .enable_all()
             .build()
             .map_err(Failure::could_not_run)?;
+        let loading = format!("loading `{}`", path.display());
+        let function =
+            progress::during(loading, || runtime.block_on(Function::init(&config, SystemTime::now().into())));
         let answer = runtime.block_on(async {
-            let function = Function::init(&config, SystemTime::now().into()).await.map_err(init_failure)?;
+            let function = function.map_err(init_failure)?;
             Ok(function.answer(&event.to_string(), SystemTime::now().into()).await)
         })?;
 

@@ -9,12 +9,14 @@ mod inspect;
 mod invoke;
 mod keygen;
 mod output;
+mod progress;
 mod publish;
 mod store;
 mod token;
 
 use std::process::ExitCode;
 
+use cedar_authorizer::nesting;
 use clap::{Parser, Subcommand};
 
 use output::{Exit, Failure};
@@ -64,7 +66,13 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::CouldNotRun } else { Exit::Fine }.into();
         }
     };
-    let result = match cli.command {
+    // Whatever is done with policies may go as deep as they do.
+    let result = nesting::with_room(|| run(cli.command)).map_err(Failure::could_not_run).flatten();
+    result.unwrap_or_else(Failure::report).into()
+}
+
+fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
@@ -72,6 +80,5 @@ fn main() -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
         Command::Inspect(inspect) => inspect.run(),
-    };
-    result.unwrap_or_else(Failure::report).into()
+    }
 }

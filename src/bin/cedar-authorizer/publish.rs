@@ -18,6 +18,7 @@ use crate::build;
 use crate::changes::Changes;
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, Format, SUCCESS, paint, print};
+use crate::progress;
 use crate::store::StoreArgs;
 
 /// Publish a new revision of the bundle to S3
@@ -96,7 +97,9 @@ impl Publish {
             .map_err(Failure::could_not_run)?;
         let Destination { bucket, key } = &self.to;
         let shelf = runtime.block_on(Shelf::open(bucket, key));
-        let object = runtime.block_on(shelf.current()).map_err(shelf_failure)?;
+        let reading = format!("reading `{}`", shelf.uri());
+        let object =
+            progress::during(reading, || runtime.block_on(shelf.current())).map_err(shelf_failure)?;
         let replaced = object.as_ref().map(|object| self.open_current(object, &shelf)).transpose()?;
         let (store, files) = match (given, self.rollback) {
             (None, Some(revision)) => from_history(&runtime, &shelf, revision)?,
@@ -107,10 +110,7 @@ impl Publish {
         let revision = previous.unwrap_or_default().checked_add(1);
         let revision =
             revision.ok_or_else(|| Failure::invalid("there is no revision after the current one"))?;
-        let bytes = bundle::build(&store, &files, stamp.edition(revision)).map_err(Failure::invalid)?;
-        // What the function could not open must not leave this machine. Whether it trusts the
-        // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        let (bytes, bundle) = build::make(&store, &files, stamp.edition(revision))?;
         let old = replaced.as_ref().and_then(|replaced| replaced.bundle.as_ref());
         if let Some(old) = old {
             self.same_store(old, &bundle, &shelf)?;

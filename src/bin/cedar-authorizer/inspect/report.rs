@@ -19,7 +19,8 @@ use super::{extract, verify};
 use crate::output::{
     ERROR, Failure, Format, HINT, SUCCESS, WARNING, many, paint, plural, print, printable, warn,
 };
-use crate::store::count;
+use crate::progress;
+use crate::store::{checking, count};
 
 /// All there is to say of one bundle.
 pub struct Report<'a> {
@@ -65,7 +66,8 @@ impl<'a> Report<'a> {
             files.retain_known();
             files
         });
-        let findings = files.as_ref().map(|files| Store::check(files).1).unwrap_or_default();
+        let check = |files: &StoreFiles| progress::during(checking(files), || Store::check(files).1);
+        let findings = files.as_ref().map(check).unwrap_or_default();
         Self {
             source,
             bytes,
