@@ -112,7 +112,7 @@ impl FromStr for MethodArn {
             return Err(InvalidArn::Shape);
         }
         // `*` is a whole stage in the guide's sample events and in the console's test call.
-        if stage != "*" && stage != DEFAULT && !is_name(stage) {
+        if stage != ANY_STAGE && stage != DEFAULT && !is_name(stage) {
             return Err(InvalidArn::Stage);
         }
         match path {
@@ -166,6 +166,9 @@ pub enum InvalidArn {
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
+
+/// The stage of the console's test of an authorizer, and of the guide's sample events.
+pub(crate) const ANY_STAGE: &str = "*";
 
 /// The stage of an HTTP API that has no name of its own, and its route that takes what no other
 /// does.

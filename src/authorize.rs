@@ -1,20 +1,18 @@
 //! One request, from call to outcome.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use crate::arn::ANY_STAGE;
 use crate::bundle::Bundle;
-use crate::cache_key::{CacheKey, Span};
+use crate::cache_key::{CacheKey, KeyOfRoute, Span};
 use crate::call::{Api, Call, Target};
-use crate::context::Prepared;
-use crate::decision::{Decision, Subject, list};
+use crate::decision::{Decision, Effort, InContext, Shared, Subject, TooExpensive, list};
 use crate::grant::{Grant, OfRoutes};
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
@@ -22,10 +20,10 @@ use crate::projection::Record;
 use crate::reason::{Reason, Status};
 use crate::remembered::{Remembered, Whole};
 use crate::resource::Resource;
-use crate::response::Response;
+use crate::response::{Response, room_for_grant};
 use crate::route::{NoRoute, Route};
 use crate::token::VerifiedToken;
-use crate::{context, principal};
+use crate::{context, path_parameters, principal};
 
 /// A decision, with all that explains it.
 #[derive(Clone, Debug)]
@@ -73,6 +71,27 @@ pub struct Texts {
 }
 
 impl Outcome {
+    /// The reason of a response that has no room for the whole outcome, and so denies.
+    pub(crate) fn reason_if_shortened(&self) -> Reason {
+        match self.decision.reason.status() {
+            Status::Allow => Reason::ResponseTooLarge,
+            Status::Deny | Status::Unauthorized | Status::Fault => self.decision.reason,
+        }
+    }
+
+    /// What becomes of it with [such a response](Response::is_shortened).
+    pub(crate) fn shortened(&self) -> Self {
+        let mut shortened = self.clone();
+        let reason = self.reason_if_shortened();
+        if reason != self.decision.reason {
+            shortened.decision = Decision::deny(reason);
+            shortened.texts = OnceLock::new();
+        }
+        shortened.grant = Arc::new(Grant::deny_all());
+        shortened.breadth = Breadth::Fallback(Narrow::TooLarge);
+        shortened
+    }
+
     /// Its parts as the log and the response have them, written once.
     pub fn texts(&self) -> &Texts {
         self.texts.get_or_init(|| Texts {
@@ -100,10 +119,20 @@ pub enum Breadth {
         /// from others.
         harmed: usize,
     },
-    /// For the requested method alone, though the cache key asks for more: there is no room for one
-    /// route, or the routes cannot be told apart. Safe, but other requests are denied until API
-    /// Gateway forgets it.
-    Fallback,
+    /// For the requested method alone, though the cache key asks for more. Safe, but other requests are denied until
+    /// API Gateway forgets it.
+    Fallback(Narrow),
+}
+
+/// Why a grant cannot speak for the whole API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrow {
+    /// The routes overlap in too many ways to be told apart.
+    Inseparable,
+    /// There is no room for one route, or for the answer at all.
+    TooLarge,
+    /// To decide on all routes would take too long: too many conditions have to be evaluated.
+    TooExpensive,
 }
 
 /// Decides on a call. `token` is that of the caller, verified for this bundle; `cache_key` is what API
@@ -121,17 +150,19 @@ pub fn authorize(
 ) -> Result<Arc<Outcome>, Reason> {
     let source = bundle.identity_sources().get(token.source()).ok_or(Reason::IssuerUnknown)?;
     let cache_key = cache_key.of(call.api());
+    let key = cache_key.through(call.route_key());
 
     // 1. For what?
-    let speaks_of_more = cache_key.span() != Span::Method;
+    let speaks_of_more = key.span() != Span::Method;
     let routes = find_routes(call, bundle, speaks_of_more);
     let route = match &routes {
         Ok(routes) => routes.first().copied().ok_or(Reason::RouteUnmapped),
         Err(reason) => Err(*reason),
     };
-    // The console's test call has `*` for a stage, which in a pattern would stand for more.
-    let is_for_api = *cache_key == CacheKey::Token && call.method_arn().stage() != "*";
+    let is_path_safe = route.and_then(|(_, route)| path_parameters::check(call, route)).is_ok();
+    let is_for_api = *cache_key == CacheKey::Token;
     if let Ok((index, _)) = route
+        && is_path_safe
         && is_for_api
         && let Some(known) = remembered.with_api(call, |of_api| of_api.outcomes.get(&index).map(Arc::clone))
         && known.grant.allows(call.method_arn())
@@ -143,9 +174,10 @@ pub fn authorize(
         (Target::Path, false) if call.method_arn().path().contains(':') => Err(Reason::PathUnsafe),
         _ => route,
     };
-    let resource = route.and_then(|(_, route)| match speaks_of_more {
-        true => Ok(some_resource(route, bundle)),
-        false => make_resource(call, route, bundle),
+    let resource = route.and_then(|(_, route)| match (is_path_safe, speaks_of_more) {
+        (false, _) => Err(Reason::PathUnsafe),
+        (true, true) => Ok(some_resource(route, bundle)),
+        (true, false) => make_resource(call, route, bundle),
     });
 
     // 2. Who asks?
@@ -153,8 +185,18 @@ pub fn authorize(
         let (principal, dropped) = principal::from_token(token, source, bundle.projection())?;
         Ok((Subject::new(bundle, principal)?, dropped))
     });
-    let caller =
-        Caller { call, bundle, token, source, cache_key, remembered, subject, contexts: RefCell::default() };
+    let caller = Caller {
+        call,
+        bundle,
+        token,
+        source,
+        cache_key,
+        key,
+        remembered,
+        subject,
+        contexts: RefCell::default(),
+        shared: RefCell::default(),
+    };
 
     // 3. May they?
     let decided = route.and_then(|route| caller.decide(route, resource.clone()?));
@@ -170,19 +212,22 @@ pub fn authorize(
     let (decision, dropped) = decided.unwrap_or_else(|reason| (Decision::deny(reason), 0));
 
     // 4. What is API Gateway told?
-    let (decision, Told { grant, breadth, response }) =
-        caller.grant(decision, route.ok().map(|(index, _)| index));
+    let (principal, backend_claims) =
+        (principal::uid(token, source), backend_claims(token, bundle.backend_claims()));
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
+    let room = || room_for_grant(&principal, &backend_claims, usage_identifier);
+    let (decision, Told { grant, breadth, response }) =
+        caller.grant(decision, route.ok().map(|(index, _)| index), room);
     let outcome = Arc::new(Outcome {
         decision,
-        principal: principal::uid(token, source),
+        principal,
         route: route.ok().map(|(_, route)| route.clone()),
         resource: resource.map_or_else(|_| bundle.resource().clone(), |(resource, _)| resource.uid),
         grant,
         breadth,
         api: call.api(),
-        backend_claims: backend_claims(token, bundle.backend_claims()),
+        backend_claims,
         usage_identifier_key: usage_identifier.map(str::to_owned),
         dropped,
         response,
@@ -219,10 +264,24 @@ struct Caller<'a> {
     token: &'a VerifiedToken,
     source: &'a IdentitySource,
     cache_key: &'a CacheKey,
+    /// The same as it is for the route of the call.
+    key: KeyOfRoute<'a>,
     remembered: &'a Remembered,
     subject: &'a Result<(Subject, usize), Reason>,
+    contexts: RefCell<Contexts>,
+    /// What decisions on several routes have in common.
+    shared: RefCell<Shared>,
+}
+
+/// The contexts of the routes, as far as they have something in common.
+#[derive(Default)]
+struct Contexts {
     /// Those that are the same for all routes, by their shapes.
-    contexts: RefCell<Vec<(Record, Rc<Prepared>)>>,
+    of_token: Vec<(Record, InContext)>,
+    /// The shapes of `context.token`. `None`: there is none, or it is as the token has it.
+    tokens: Vec<Option<Record>>,
+    /// How many were made.
+    made: u32,
 }
 
 /// A resource, and the parameters of the path that it was made from.
@@ -232,7 +291,7 @@ impl Caller<'_> {
     /// Whether the caller may take a route. The count is that of dropped values.
     fn decide(&self, (index, route): (usize, &Route), made: Made) -> Result<(Decision, usize), Reason> {
         let reads = self.bundle.reads(index).ok_or(Reason::RouteUnmapped)?;
-        if self.cache_key.lacking(reads, route).next().is_some() {
+        if !self.is_cacheable(route, reads) {
             return Err(Reason::NotCacheable);
         }
         // What the token decides alone is the same for every call of the route, whatever the key.
@@ -256,6 +315,14 @@ impl Caller<'_> {
         })
     }
 
+    /// Whether requests with the key of this one get the same answer for a route.
+    fn is_cacheable(&self, route: &Route, reads: &BTreeSet<Input>) -> bool {
+        // The route itself is another one for another method.
+        let mixes_routes =
+            self.key.mixes_methods() && self.bundle.routes().tells_methods_apart(&route.template.to_string());
+        !mixes_routes && self.key.lacking(reads, route).next().is_none()
+    }
+
     fn evaluate(
         &self,
         route: &Route,
@@ -264,42 +331,61 @@ impl Caller<'_> {
     ) -> Result<(Decision, usize), Reason> {
         let (subject, of_principal) = self.subject.as_ref().map_err(|reason| *reason)?;
         let (resource, path_parameters) = made;
+        let context = self.context(route, reads, &path_parameters)?;
+        let dropped = of_principal + context.dropped();
+        let mut shared = self.shared.borrow_mut();
+        let decision =
+            subject.decide_among(self.bundle, &route.action, &resource, &mut shared, || Some(context))?;
+        Ok((decision, dropped))
+    }
+
+    /// The context of a request. One that is the same for all routes is made once.
+    fn context(
+        &self,
+        route: &Route,
+        reads: &BTreeSet<Input>,
+        path_parameters: &BTreeMap<String, String>,
+    ) -> Result<InContext, Reason> {
+        let projection = self.bundle.projection();
         let inputs = context::Inputs {
             call: self.call,
             route,
             reads,
-            path_parameters: &path_parameters,
+            path_parameters,
             token: self.token,
             source: self.source,
         };
-        let context = self.context(inputs)?;
-        let decision = subject.decide(self.bundle, &route.action, resource, || context.context())?;
-        Ok((decision, of_principal + context.dropped))
-    }
-
-    /// The context of a request. One that is the same for all routes is made once.
-    fn context(&self, inputs: context::Inputs<'_>) -> Result<Rc<Prepared>, Reason> {
-        let projection = self.bundle.projection();
-        let shape = projection.context(&inputs.route.action);
-        let Some(shape) = shape.filter(|shape| context::is_of_token_alone(shape)) else {
-            return context::prepare(inputs, projection).map(Rc::new);
-        };
+        let shape = projection.context(&route.action);
+        let of_token = shape.as_ref().filter(|shape| context::is_of_token_alone(shape));
         let mut made = self.contexts.borrow_mut();
-        if let Some((_, context)) = made.iter().find(|(of_shape, _)| *of_shape == *shape) {
-            return Ok(Rc::clone(context));
+        if let Some(shape) = of_token
+            && let Some((_, known)) = made.of_token.iter().find(|(of_shape, _)| *of_shape == **shape)
+        {
+            return Ok(known.clone());
         }
-        let context = Rc::new(context::prepare(inputs, projection)?);
-        made.push((shape.into_owned(), Rc::clone(&context)));
+        let prepared = Rc::new(context::prepare(inputs, projection)?);
+        let token = made.token(shape.as_ref().and_then(|shape| context::token_shape(shape)));
+        let context = InContext::new(prepared, token, made.made);
+        made.made = made.made.saturating_add(1);
+        if let Some(shape) = of_token {
+            made.of_token.push((Record::clone(shape), context.clone()));
+        }
         Ok(context)
     }
 
     /// The grant for a decision on the call, and for how much it speaks. The decision is another one
-    /// where it cannot be granted.
-    fn grant(&self, decision: Decision, requested: Option<usize>) -> (Decision, Told) {
+    /// where it cannot be granted. `room` says how long a grant for the whole API may be.
+    fn grant(
+        &self,
+        decision: Decision,
+        requested: Option<usize>,
+        room: impl FnOnce() -> usize,
+    ) -> (Decision, Told) {
         let arn = self.call.method_arn();
         let is_allowed = decision.reason.status() == Status::Allow;
-        // The console's test call has `*` for a stage, which in a pattern would stand for more.
-        if self.cache_key.span() == Span::Method || arn.stage() == "*" {
+        // It was denied, and nothing else of this API may be allowed with it.
+        let is_wild = arn.stage() == ANY_STAGE;
+        if self.key.span() == Span::Method || is_wild {
             let deny = Told::of_method(Grant::deny(arn), Breadth::Method);
             return match is_allowed.then(|| Grant::allow(arn)) {
                 Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Method)),
@@ -307,11 +393,17 @@ impl Caller<'_> {
                 None => (decision, deny),
             };
         }
-        let Some(whole) = self.whole_api(requested) else {
-            return match is_allowed.then(|| Grant::allow(arn)) {
-                Some(Ok(grant)) => (decision, Told::of_method(grant, Breadth::Fallback)),
-                _ => (decision, Told::of_method(Grant::deny(arn), Breadth::Fallback)),
-            };
+        let whole = match self.whole_api(requested, room) {
+            Ok(whole) => whole,
+            Err(narrow) => {
+                let breadth = Breadth::Fallback(narrow);
+                let deny = Told::of_method(Grant::deny(arn), breadth);
+                return match is_allowed.then(|| Grant::allow(arn)) {
+                    Some(Ok(grant)) => (decision, Told::of_method(grant, breadth)),
+                    Some(Err(reason)) => (Decision::deny(reason.into()), deny),
+                    None => (decision, deny),
+                };
+            }
         };
         let OfRoutes { grant, allowed, left_out, harmed } = &whole.of_routes;
         let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
@@ -323,23 +415,39 @@ impl Caller<'_> {
         (decision, Told::of_method(Grant::clone(grant).except(arn), breadth))
     }
 
-    /// The grant for all that the caller may do. `None`: not even the requested route fits into one, or the
-    /// routes cannot be told apart.
-    fn whole_api(&self, requested: Option<usize>) -> Option<Arc<Whole>> {
+    /// The grant for all that the caller may do. `room` says how long it may be.
+    fn whole_api(
+        &self,
+        requested: Option<usize>,
+        room: impl FnOnce() -> usize,
+    ) -> Result<Arc<Whole>, Narrow> {
         // With another key it depends on the call, too.
         let is_memorable = *self.cache_key == CacheKey::Token;
-        let (known, allowed) = match is_memorable {
-            true => self.remembered.with_api(self.call, |of_api| {
-                (of_api.grant(requested), of_api.allowed.as_ref().map(Arc::clone))
-            }),
-            false => (None, None),
-        };
+        let (known, allowed, is_too_expensive) =
+            self.remembered.with_api(self.call, |of_api| match is_memorable {
+                true => (
+                    of_api.grant(requested),
+                    of_api.allowed.as_ref().map(Arc::clone),
+                    of_api.is_too_expensive,
+                ),
+                false => (None, None, of_api.is_too_expensive),
+            });
         if let Some(known) = known {
-            return Some(known);
+            return Ok(known);
         }
+        let separation = self.bundle.separation().ok_or(Narrow::Inseparable)?;
+        let allowed = match allowed {
+            Some(allowed) => allowed,
+            None if is_too_expensive => return Err(Narrow::TooExpensive),
+            None => self.allowed_routes().map(Arc::from).map_err(|TooExpensive| {
+                // Whatever else the key has, the next call of the token would take as long.
+                self.remembered.with_api(self.call, |of_api| of_api.is_too_expensive = true);
+                Narrow::TooExpensive
+            })?,
+        };
         let api = self.call.method_arn().api_prefix();
-        let allowed = allowed.unwrap_or_else(|| self.allowed_routes().into());
-        let of_routes = Grant::of_routes(api, self.bundle.separation()?, &allowed, requested)?;
+        let of_routes =
+            Grant::of_routes_within(room(), api, separation, &allowed, requested).ok_or(Narrow::TooLarge)?;
         let whole = Arc::new(Whole { requested, of_routes, response: Arc::default() });
         if is_memorable {
             self.remembered.with_api(self.call, |of_api| {
@@ -347,33 +455,58 @@ impl Caller<'_> {
                 of_api.add_grant(Arc::clone(&whole));
             });
         }
-        Some(whole)
+        Ok(whole)
     }
 
     /// The routes that the caller may take, whatever the rest of a request is.
-    fn allowed_routes(&self) -> Vec<usize> {
-        let routes = self.bundle.routes().routes();
+    fn allowed_routes(&self) -> Result<Vec<usize>, TooExpensive> {
         let Ok((subject, _)) = self.subject else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let is_allowed = |(index, route): (usize, &Route)| {
-            let (resource, _) = some_resource(route, self.bundle);
-            // What cannot be read is allowed to nobody.
-            if !subject.may_be_allowed(self.bundle, &route.action, &resource.uid).unwrap_or(false) {
-                return None;
-            }
-            let reads = self.bundle.reads(index)?;
-            if self.cache_key.lacking(reads, route).next().is_some() {
-                return None;
-            }
-            let known = self.remembered.with_api(self.call, |of_api| of_api.decisions.get(&index).cloned());
-            let decide = || self.evaluate(route, reads, some_resource(route, self.bundle));
-            let decided = known.map_or_else(decide, Ok);
-            decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow).then_some(index)
+        let decided = |(index, (decision, _)): (&usize, &(Decision, usize))| {
+            (*index, decision.reason.status() == Status::Allow)
         };
-        let allowed = routes.iter().enumerate().filter_map(is_allowed);
-        // It has an API of its own, and an ARN that names it.
-        allowed.filter(|index| routes.get(*index).is_some_and(|route| !route.template.is_connect())).collect()
+        let known: BTreeMap<usize, bool> =
+            self.remembered.with_api(self.call, |of_api| of_api.decisions.iter().map(decided).collect());
+        let mut shared = self.shared.borrow_mut();
+        shared.limit(Effort::BUDGET);
+        let mut allowed = Vec::new();
+        for (index, route) in self.bundle.routes().routes().iter().enumerate() {
+            // It has an API of its own, and an ARN that names it.
+            if route.template.is_connect() {
+                continue;
+            }
+            let Some(reads) = self.bundle.reads(index) else {
+                continue;
+            };
+            if !self.is_cacheable(route, reads) {
+                continue;
+            }
+            let is_allowed = match known.get(&index) {
+                Some(is_allowed) => *is_allowed,
+                None => {
+                    let (resource, parameters) = some_resource(route, self.bundle);
+                    let context = || self.context(route, reads, &parameters);
+                    subject.is_allowed(self.bundle, &route.action, &resource, &mut shared, context)?
+                }
+            };
+            if is_allowed {
+                allowed.push(index);
+            }
+        }
+        Ok(allowed)
+    }
+}
+
+impl Contexts {
+    /// The number of a `context.token` of this shape.
+    fn token(&mut self, shape: Option<&Record>) -> u32 {
+        let known = self.tokens.iter().position(|known| known.as_ref() == shape);
+        let position = known.unwrap_or_else(|| {
+            self.tokens.push(shape.cloned());
+            self.tokens.len() - 1
+        });
+        u32::try_from(position).unwrap_or(u32::MAX)
     }
 }
 
@@ -397,6 +530,10 @@ fn find_routes<'a>(
     bundle: &'a Bundle,
     speaks_of_more: bool,
 ) -> Result<Vec<(usize, &'a Route)>, Reason> {
+    // In an Allow it would stand for other stages, and for a piece of their paths.
+    if call.method_arn().stage() == ANY_STAGE {
+        return Err(Reason::StageWildcard);
+    }
     if call.overrides_method() {
         return Err(Reason::MethodOverridden);
     }
@@ -418,32 +555,12 @@ fn find_routes<'a>(
 
 /// The resource of a call and the parameters of its path, as the backend reads them.
 fn make_resource(call: &Call, route: &Route, bundle: &Bundle) -> Result<Made, Reason> {
-    let parameters = match call.target() {
-        Target::Path => decoded(route.template.values(call.method_arn().path()))?,
-        Target::Route { .. } if call.api() == Api::RestRequest => decoded(call.path_parameters().clone())?,
-        Target::Route { .. } => call.path_parameters().clone(),
-    };
+    let parameters = path_parameters::of_call(call, route)?;
     let resource = match &route.resource {
         Some(template) => template.fill(&parameters, bundle.entities(), bundle.projection())?,
         None => Resource { uid: bundle.resource().clone(), entity: None },
     };
     Ok((resource, parameters))
-}
-
-/// REST APIs hand parameters to the authorizer as they were sent, and to the backend decoded. One
-/// that is encoded twice may be read in two ways, so it is read in none.
-fn decoded(parameters: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Reason> {
-    let decode = |text: &str| {
-        percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| Reason::PathUnsafe)
-    };
-    let once = |(name, value): (String, String)| {
-        let once = decode(&value)?;
-        if once != value && decode(&once)? != once {
-            return Err(Reason::PathUnsafe);
-        }
-        Ok((name, once))
-    };
-    parameters.into_iter().map(once).collect()
 }
 
 impl From<NoRoute> for Reason {

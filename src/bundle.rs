@@ -10,6 +10,7 @@ pub(crate) mod table;
 pub(crate) mod text;
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 
 use bytes::Bytes;
 #[cfg(feature = "cli")]
@@ -21,17 +22,19 @@ use crate::entities::StoredEntities;
 use crate::grant::Separation;
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
+use crate::nesting;
 use crate::projection::Projection;
 use crate::route::RouteTable;
 use crate::slice::PolicyIndex;
-use crate::store::finding::Finding;
-use crate::store::{self, Store, StoreFiles};
+use crate::store::finding::{self, Code, Finding, Position};
+use crate::store::{self, Store, StoreFiles, settings};
+use crate::tenant::Tenant;
 use crate::time::UnixTime;
 use crate::token::key_set::KeySet;
 use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
 use compiled::{Outline, RequestTypes, Routes};
-pub use manifest::{InvalidManifest, Manifest, Member};
+pub use manifest::{InvalidManifest, MAX_REVISION, Manifest, Member};
 use signature::{CannotSign, PrivateKey, PublicKeys, Untrusted};
 #[cfg(feature = "cli")]
 pub use survey::{MemberState, Survey, survey};
@@ -216,12 +219,70 @@ pub fn build<'a>(
     files: &StoreFiles,
     edition: impl Into<Edition<'a>>,
 ) -> Result<Vec<u8>, CannotBuild> {
+    build_within(MAX_BUNDLE_BYTES, store, files, &edition.into())
+}
+
+/// The same with another limit.
+fn build_within(
+    max_bytes: usize,
+    store: &Store,
+    files: &StoreFiles,
+    edition: &Edition<'_>,
+) -> Result<Vec<u8>, CannotBuild> {
     let mut members = files.clone();
     members.retain_known();
-    for (path, content) in compiled::compile(store)? {
+    for (path, content) in nesting::with_room(|| compiled::compile(store)).map_err(CannotBuild::Room)?? {
         members.insert(path.to_owned(), content);
     }
-    archive::pack(&store.settings.name, &edition.into(), members.iter())
+    archive::pack(max_bytes, &store.settings.name, edition, members.iter())
+}
+
+/// Checks a policy store as [`Store::check`] does, and whether a bundle can be made of it: one is built, in memory, and
+/// opened. The store is left out if it cannot.
+pub fn check(files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
+    check_within(MAX_BUNDLE_BYTES, files)
+}
+
+fn check_within(max_bytes: usize, files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
+    let (store, mut findings) = Store::check(files);
+    let Some(store) = store else {
+        return (None, findings);
+    };
+    match try_build(max_bytes, &store, files) {
+        Ok(()) => (Some(store), findings),
+        Err(finding) => {
+            findings.push(*finding);
+            finding::sort(&mut findings);
+            (None, findings)
+        }
+    }
+}
+
+/// Of all editions, tries one that takes the most room.
+fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), Box<Finding>> {
+    let last = Some(UnixTime::from_seconds(u64::MAX));
+    let tenant = Tenant::longest();
+    let edition = Edition {
+        revision: MAX_REVISION,
+        tenant: Some(&tenant),
+        created: last,
+        not_after: last,
+        signing_keys: &[],
+    };
+    let built = build_within(max_bytes, store, files, &edition).map_err(|error| {
+        let code = match error {
+            CannotBuild::Archive(InvalidArchive::TooLarge) => Code::BundleTooLarge,
+            _ => Code::BundleImpossible,
+        };
+        let file = match error {
+            CannotBuild::Entity(_) => store::ENTITIES_FILE,
+            _ => settings::FILE,
+        };
+        Finding::new(code, Position::file(file), error)
+    })?;
+    let opened = Bundle::open(built, DevelopmentKeys::Allow);
+    opened.map_err(|error| Finding::new(Code::BundleImpossible, Position::file(settings::FILE), error))?;
+    Ok(())
 }
 
 /// All members of a bundle: the files of the policy store, and the compiled part.
@@ -235,8 +296,10 @@ pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
 /// What makes one bundle of a store differ from another.
 #[derive(Clone, Debug, Default)]
 pub struct Edition<'a> {
-    /// The increasing number.
+    /// The increasing number, up to [`MAX_REVISION`].
     pub revision: u64,
+    /// The tenant that it is for.
+    pub tenant: Option<&'a Tenant>,
     /// When it is built. Left out, the same store makes the same bytes at any time.
     pub created: Option<UnixTime>,
     /// When it ends to be good.
@@ -263,6 +326,9 @@ pub enum CannotBuild {
     /// A policy has neither an exact JSON form nor a text.
     #[error("the policy `{0}` cannot be written into a bundle")]
     Policy(PolicyId),
+    /// There is no stack that is large enough.
+    #[error("there is no room to build a bundle: {0}")]
+    Room(io::Error),
     /// It cannot be signed.
     #[error("the bundle cannot be signed: {0}")]
     Sign(#[from] CannotSign),
@@ -313,7 +379,7 @@ pub enum InvalidBundle {
     )]
     DevelopmentKey,
     /// Keys are trusted, and it is not signed.
-    #[error("the bundle is not signed, and BUNDLE_PUBLIC_KEYS is set")]
+    #[error("the bundle is not signed, and only those of trusted keys are accepted (BUNDLE_PUBLIC_KEYS)")]
     Unsigned,
     /// It is not signed by a key that is trusted.
     #[error("the bundle cannot be trusted: {0}")]
@@ -335,6 +401,9 @@ impl InvalidBundle {
                 | InvalidArchive::SignaturesAltered
                 | InvalidArchive::TrailingBytes,
             ) => "bundle-altered",
+            Self::Archive(InvalidArchive::Manifest(InvalidManifest::Revision(_))) => {
+                "bundle-revision-too-high"
+            }
             Self::Unsigned => "bundle-unsigned",
             Self::Untrusted(_) => "bundle-untrusted",
             Self::DevelopmentKey => "development-key",
@@ -351,4 +420,45 @@ impl From<Unreadable> for InvalidBundle {
 
 pub(crate) fn lines(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::directory;
+
+    #[test]
+    fn whatever_is_built_in_any_edition_passed_the_check_and_nothing_else() {
+        let files = directory::read(concat!(env!("CARGO_MANIFEST_DIR"), "/policies").as_ref()).unwrap();
+        let store = Store::open(&files).unwrap();
+        let keys = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        let last = Some(UnixTime::from_seconds(u64::MAX));
+        let tenant = Tenant::longest();
+        let editions = [
+            Edition::from(1),
+            Edition { signing_keys: &keys, ..Edition::from(7) },
+            Edition {
+                revision: MAX_REVISION,
+                tenant: Some(&tenant),
+                created: last,
+                not_after: last,
+                signing_keys: &keys,
+            },
+        ];
+        let size = build(&store, &files, 1).unwrap().len();
+        let (mut passed, mut refused) = (0, 0);
+        for max_bytes in (size - 50..size + 3000).step_by(50) {
+            let (usable, findings) = check_within(max_bytes, &files);
+            let too_large = findings.iter().any(|finding| finding.code == Code::BundleTooLarge);
+            assert_eq!(usable.is_none(), too_large);
+            for edition in &editions {
+                match build_within(max_bytes, &store, &files, edition) {
+                    Ok(bytes) => assert!(bytes.len() <= max_bytes),
+                    Err(error) => assert!(too_large, "{max_bytes}: {error}"),
+                }
+            }
+            if too_large { refused += 1 } else { passed += 1 }
+        }
+        assert!(passed > 0 && refused > 0);
+    }
 }

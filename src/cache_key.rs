@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::call::{Api, TokenLocation};
+use crate::call::{Api, RouteKey, TokenLocation};
 use crate::inputs::Input;
 use crate::route::Route;
 
@@ -36,7 +36,7 @@ pub enum IdentitySourceExpression {
 }
 
 /// For what requests an answer has to be right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Span {
     /// For those with one method and path alone.
     Method,
@@ -59,54 +59,58 @@ impl CacheKey {
         }
     }
 
-    /// For what requests an answer has to be right.
+    /// The key as it is for requests whose route key says this of their method.
+    ///
+    /// A route is a template and a method. `routeKey` has the template, and the method only if the API's own route
+    /// names one: under `ANY /pets` a GET and a DELETE have the same key. Only HTTP APIs know `routeKey`, and
+    /// only REST APIs `resourcePath` and `resourceId`, which have the template alone.
+    /// Source: API Gateway Developer Guide, "Customize HTTP API access logs" and "Variables for access logging".
+    pub fn through(&self, route_key: RouteKey) -> KeyOfRoute<'_> {
+        let has = |name: &str| self.has_context(name);
+        let (span, mixes_methods) = match self {
+            Self::None => (Span::Method, false),
+            Self::Token => (Span::Api, false),
+            Self::Sources(_) => {
+                let has_template = match route_key {
+                    RouteKey::Absent => has("resourcePath") || has("resourceId"),
+                    RouteKey::AnyMethod | RouteKey::OneMethod => has("routeKey"),
+                };
+                let names_method = route_key == RouteKey::OneMethod && has_template;
+                match (has_template, names_method || has("httpMethod")) {
+                    (_, true) if has("path") => (Span::Method, false),
+                    (true, true) => (Span::Route, false),
+                    (true, false) if route_key == RouteKey::AnyMethod => (Span::Route, true),
+                    _ => (Span::Api, false),
+                }
+            }
+        };
+        KeyOfRoute { key: self, span, mixes_methods }
+    }
+
+    /// The key where nothing is known of the API: as if each of its routes had a method of its own.
+    fn at_best(&self) -> KeyOfRoute<'_> {
+        let [rest, http] = [RouteKey::Absent, RouteKey::OneMethod].map(|route_key| self.through(route_key));
+        if rest.span < http.span { rest } else { http }
+    }
+
+    /// For what requests an answer has to be right, at best; see [`through`](Self::through).
     pub fn span(&self) -> Span {
-        let has = |names: &[&str]| names.iter().any(|name| self.has_context(name));
-        match self {
-            Self::None => Span::Method,
-            _ if has(&["httpMethod", "routeKey"]) && has(&["path"]) => Span::Method,
-            _ if has(&["routeKey"]) || (has(&["httpMethod"]) && has(&["resourcePath", "resourceId"])) => {
-                Span::Route
-            }
-            _ => Span::Api,
-        }
+        self.at_best().span
     }
 
-    /// Whether all requests with one key have the same value of an input.
+    /// Whether all requests with one key have the same value of an input, at best.
     pub fn covers(&self, input: &Input) -> bool {
-        if *self == Self::None {
-            return true;
-        }
-        match input {
-            Input::Header(name) => {
-                self.has(|source| matches!(source, IdentitySourceExpression::Header(known) if known == name))
-            }
-            Input::Query(name) => {
-                self.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name))
-            }
-            // A request that lacks an identity source is refused before the cache is asked.
-            Input::QueryPresence => self.has(|source| matches!(source, IdentitySourceExpression::Query(_))),
-            Input::Host => self.has_context("domainName"),
-            Input::Method => self.has_context("httpMethod"),
-            Input::Path | Input::PathParameters | Input::Resource => {
-                self.span() == Span::Method && self.has_context("path")
-            }
-            Input::SourceIp => self.has_context("identity.sourceIp"),
-            // Every statement names the stage.
-            Input::Stage => true,
-            Input::UserAgent => self.has_context("identity.userAgent"),
-            Input::Headers | Input::QueryParameters | Input::Time => false,
-        }
+        self.at_best().covers(input)
     }
 
-    /// What a route reads that differs between requests with one key: with any of it, an answer for
+    /// What a route reads that differs between requests with one key, at best: with any of it, an answer for
     /// one of them is not one for the others.
     pub fn lacking<'a>(
         &self,
         reads: impl IntoIterator<Item = &'a Input>,
         route: &Route,
     ) -> impl Iterator<Item = &'a Input> {
-        reads.into_iter().filter(|input| input.matters_to(route) && !self.covers(input))
+        self.at_best().lacking(reads, route)
     }
 
     /// The key that has the least in it and covers these inputs; `none` if no key does.
@@ -162,6 +166,65 @@ impl CacheKey {
     /// Whether it has a variable of `$context`.
     pub(crate) fn has_context(&self, name: &str) -> bool {
         self.has(|source| matches!(source, IdentitySourceExpression::Context(known) if known == name))
+    }
+}
+
+/// A cache key as it is for requests of one kind of route; see [`CacheKey::through`].
+#[derive(Clone, Copy, Debug)]
+pub struct KeyOfRoute<'a> {
+    key: &'a CacheKey,
+    span: Span,
+    mixes_methods: bool,
+}
+
+impl KeyOfRoute<'_> {
+    /// For what requests an answer has to be right.
+    pub fn span(self) -> Span {
+        self.span
+    }
+
+    /// Whether requests with one key have one template, but may have different methods. Where those lead to
+    /// different routes of the store, there is no one answer.
+    pub fn mixes_methods(self) -> bool {
+        self.mixes_methods
+    }
+
+    /// Whether all requests with one key have the same value of an input.
+    pub fn covers(self, input: &Input) -> bool {
+        let Self { key, span, mixes_methods: _ } = self;
+        if *key == CacheKey::None {
+            return true;
+        }
+        match input {
+            Input::Header(name) => {
+                key.has(|source| matches!(source, IdentitySourceExpression::Header(known) if known == name))
+            }
+            Input::Query(name) => {
+                key.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name))
+            }
+            // A request that lacks an identity source is refused before the cache is asked.
+            Input::QueryPresence => key.has(|source| matches!(source, IdentitySourceExpression::Query(_))),
+            Input::Host => key.has_context("domainName"),
+            Input::Method => key.has_context("httpMethod"),
+            Input::Path | Input::PathParameters | Input::Resource => {
+                span == Span::Method && key.has_context("path")
+            }
+            Input::SourceIp => key.has_context("identity.sourceIp"),
+            // Every statement names the stage.
+            Input::Stage => true,
+            Input::UserAgent => key.has_context("identity.userAgent"),
+            Input::Headers | Input::QueryParameters | Input::Time => false,
+        }
+    }
+
+    /// What a route reads that differs between requests with one key: with any of it, an answer for
+    /// one of them is not one for the others.
+    pub fn lacking<'a>(
+        self,
+        reads: impl IntoIterator<Item = &'a Input>,
+        route: &Route,
+    ) -> impl Iterator<Item = &'a Input> {
+        reads.into_iter().filter(move |input| input.matters_to(route) && !self.covers(input))
     }
 }
 
@@ -267,6 +330,43 @@ mod tests {
             assert_eq!(key(&format!("{AUTHORIZATION}{more}")).span(), span, "{more}");
         }
         assert_eq!((key("none").span(), key("token").span()), (Span::Method, Span::Api));
+    }
+
+    #[test]
+    fn a_route_key_holds_no_more_than_the_route_of_the_api_names() {
+        use RouteKey::{Absent, AnyMethod, OneMethod};
+        for (more, route_key, span, mixes_methods) in [
+            (",$context.routeKey", OneMethod, Span::Route, false),
+            (",$context.routeKey", AnyMethod, Span::Route, true),
+            (",$context.routeKey", Absent, Span::Api, false),
+            (",$context.routeKey,$context.path", OneMethod, Span::Method, false),
+            (",$context.routeKey,$context.path", AnyMethod, Span::Route, true),
+            (",$context.routeKey,$context.path", Absent, Span::Api, false),
+            (",$context.routeKey,$context.httpMethod", AnyMethod, Span::Route, false),
+            (",$context.routeKey,$context.httpMethod,$context.path", AnyMethod, Span::Method, false),
+            (",context.httpMethod,context.path", Absent, Span::Method, false),
+            (",context.httpMethod,context.path", AnyMethod, Span::Method, false),
+            (",context.httpMethod,context.resourcePath", Absent, Span::Route, false),
+            (",context.httpMethod,context.resourceId", Absent, Span::Route, false),
+            (",context.resourcePath,context.path", Absent, Span::Api, false),
+            (",context.httpMethod,context.resourcePath", OneMethod, Span::Api, false),
+            (",context.httpMethod", AnyMethod, Span::Api, false),
+            ("", OneMethod, Span::Api, false),
+        ] {
+            let key = key(&format!("{AUTHORIZATION}{more}"));
+            let of_route = key.through(route_key);
+            assert_eq!(
+                (of_route.span(), of_route.mixes_methods()),
+                (span, mixes_methods),
+                "{more} {route_key:?}"
+            );
+            assert_eq!(of_route.covers(&Input::Resource), span == Span::Method, "{more} {route_key:?}");
+            assert!(key.span() <= span, "{more} {route_key:?}");
+        }
+        for route_key in [Absent, AnyMethod, OneMethod] {
+            assert_eq!(key("none").through(route_key).span(), Span::Method);
+            assert_eq!(key("token").through(route_key).span(), Span::Api);
+        }
     }
 
     #[test]

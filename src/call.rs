@@ -20,6 +20,7 @@ pub struct Call {
     api: Api,
     method_arn: MethodArn,
     target: Target,
+    route_key: RouteKey,
     /// The token, where the event has it in a field of its own.
     token_field: Option<String>,
     headers: Values,
@@ -59,6 +60,17 @@ pub enum Target {
         /// A path template, `$default` or `$connect`.
         template: String,
     },
+}
+
+/// What the route key of an HTTP API says of the method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteKey {
+    /// There is none: it is an API of another kind.
+    Absent,
+    /// `ANY /pets` or `$default`: nothing. Other methods have the same key.
+    AnyMethod,
+    /// `GET /pets`: the method.
+    OneMethod,
 }
 
 impl Call {
@@ -103,6 +115,11 @@ impl Call {
     /// What is called.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// What its route key says of the method.
+    pub fn route_key(&self) -> RouteKey {
+        self.route_key
     }
 
     /// The value that carries the token, found where the policy store says; empty if there is none.

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use reqwest::Proxy;
 
-use crate::bundle::DevelopmentKeys;
 use crate::bundle::signature::PublicKeys;
+use crate::bundle::{DevelopmentKeys, MAX_REVISION};
 use crate::cache_key::{CacheKey, Span};
+use crate::call::RouteKey;
 use crate::identity_source::{IdentitySource, Provider, UserPoolArn};
+use crate::jwks::RuntimeApi;
 use crate::response::SimpleResponses;
 use crate::source::BundleUri;
-use crate::source::current::Conditions;
+use crate::source::current::{Audience, Conditions};
 use crate::tenant::Tenancy;
 
 /// How the function is set up.
@@ -34,7 +36,7 @@ pub struct Config {
     pub tenancy: Option<Tenancy>,
     /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
     /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,
-    /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
+    /// `BUNDLE_NAME`, `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
     pub conditions: Conditions,
     /// The proxy through which keys are fetched (`JWKS_PROXY`). `None`: none, whatever
     /// `HTTPS_PROXY` says, which may be meant for others.
@@ -86,14 +88,16 @@ impl Config {
             true => SimpleResponses::Enabled,
             false => SimpleResponses::Disabled,
         };
-        if let Some(key) = cache_key.as_ref().filter(|key| key.span() == Span::Api)
+        if let Some(key) =
+            cache_key.as_ref().filter(|key| key.through(RouteKey::OneMethod).span() == Span::Api)
             && simple_responses == SimpleResponses::Enabled
         {
             problems.add(
                 "SIMPLE_RESPONSES",
                 format_args!(
                     "with CACHE_KEY={key} API Gateway would apply one boolean to all routes; add \
-                     `$context.routeKey` to the identity sources and to CACHE_KEY, or return IAM policies"
+                     `$context.httpMethod` and `$context.path` to the identity sources and to CACHE_KEY, or return \
+                     IAM policies"
                 ),
             );
         }
@@ -111,6 +115,10 @@ impl Config {
             problems.add("USER_POOL_CLIENT_IDS", "set without USER_POOL_ARN, the pool of these clients");
         }
         let jwks_proxy = lookup("JWKS_PROXY").and_then(|value| {
+            let runtime_api = lookup(RUNTIME_API).as_deref().and_then(RuntimeApi::parse);
+            if runtime_api.is_some() && RuntimeApi::parse(&value) == runtime_api {
+                problems.add("JWKS_PROXY", "the address of the Lambda Runtime API, which is no proxy");
+            }
             let proxy = Proxy::all(&value).ok();
             if proxy.is_none() {
                 problems.add("JWKS_PROXY", "not the URL of a proxy, such as http://proxy.example.com:3128");
@@ -133,7 +141,14 @@ impl Config {
             tenancy::read(&lookup, &mut problems, bundle_uri.as_ref(), cache_key.as_ref(), simple_responses);
         let public_keys: Option<PublicKeys> =
             lookup("BUNDLE_PUBLIC_KEYS").and_then(|value| problems.parse("BUNDLE_PUBLIC_KEYS", &value));
+        let name = lookup("BUNDLE_NAME");
+        if name.as_ref().is_some_and(String::is_empty) {
+            problems.add("BUNDLE_NAME", "empty; it is the `name` in `store.toml`");
+        }
         let min_revision = problems.number("BUNDLE_MIN_REVISION", &lookup, 0);
+        if min_revision > MAX_REVISION {
+            problems.add("BUNDLE_MIN_REVISION", format_args!("more than {MAX_REVISION}, the highest"));
+        }
         let refresh = problems.seconds("BUNDLE_REFRESH_SECONDS", &lookup, DEFAULT_REFRESH);
         let max_stale = problems.seconds("BUNDLE_MAX_STALE_SECONDS", &lookup, DEFAULT_MAX_STALE);
         if refresh.is_zero() || max_stale < refresh {
@@ -151,6 +166,8 @@ impl Config {
                 conditions: Conditions {
                     development_keys,
                     public_keys,
+                    name,
+                    audience: Audience::NoTenant,
                     min_revision,
                     trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
                     cache_key,
@@ -197,14 +214,18 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// Where the runtime reports a failed init to; see the Lambda Runtime API.
 pub fn runtime_api() -> Option<String> {
-    env::var("AWS_LAMBDA_RUNTIME_API").ok()
+    variable(RUNTIME_API)
 }
 
-/// All that is wrong with the environment.
+/// All that is wrong with the environment. Says nothing of the values that are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration is invalid:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
 pub struct InvalidConfig(Vec<String>);
 
+/// What is wrong, by the name of the variable and the form that it should have.
+///
+/// A value that is wrong is never repeated: what stands in the wrong variable may be a private key or a password, and the
+/// message goes to the log and to whoever called the function.
 struct Problems(Vec<String>);
 
 impl Problems {
@@ -217,8 +238,8 @@ impl Problems {
         match lookup(name).as_deref() {
             None | Some("false") => false,
             Some("true") => true,
-            Some(value) => {
-                self.add(name, format_args!("`{value}` is neither `true` nor `false`"));
+            Some(_) => {
+                self.add(name, "neither `true` nor `false`");
                 false
             }
         }
@@ -246,19 +267,13 @@ impl Problems {
     }
 
     fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
-        match value.parse() {
-            Ok(parsed) => Some(parsed),
-            Err(error) => {
-                self.add(name, format_args!("`{value}` is {error}"));
-                None
-            }
-        }
+        value.parse().map_err(|error| self.add(name, error)).ok()
     }
 }
 
 /// Without these the runtime of `lambda_runtime` would panic.
 const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
-    ("AWS_LAMBDA_RUNTIME_API", "the function runs in Lambda or under `cargo lambda watch`"),
+    (RUNTIME_API, "the function runs in Lambda or under `cargo lambda watch`"),
     ("AWS_LAMBDA_FUNCTION_NAME", "Lambda sets it"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "Lambda sets it"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "Lambda sets it"),
@@ -271,6 +286,9 @@ const NOT_YET: [(&str, &str); 3] = [
     ("DECISION_LOG_FORMAT", "the decision log"),
     ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
 ];
+
+/// Host and port, or a URL (Lambda Developer Guide, "Runtime API").
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 const DEFAULT_REFRESH: u64 = 60;
 
@@ -338,14 +356,92 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_the_store_is_taken_as_it_is_and_is_not_empty() {
+        let name = |value| config(&[LEAST[0], ("BUNDLE_NAME", value)]).map(|config| config.conditions.name);
+        assert_eq!(config(&LEAST).unwrap().conditions.name, None);
+        assert_eq!(name(" Pet store "), Ok(Some(" Pet store ".to_owned())));
+        assert!(name("").unwrap_err().to_string().contains("BUNDLE_NAME: empty"));
+    }
+
+    #[test]
+    fn no_bundle_has_a_revision_above_the_highest() {
+        let least = |value| config(&[LEAST[0], ("BUNDLE_MIN_REVISION", value)]);
+        assert_eq!(least("9007199254740991").unwrap().conditions.min_revision, MAX_REVISION);
+        for value in ["9007199254740992", "18446744073709551616", "-1", "1.5"] {
+            assert!(least(value).unwrap_err().to_string().contains("BUNDLE_MIN_REVISION"), "{value}");
+        }
+    }
+
+    #[test]
     fn a_boolean_cannot_be_kept_for_all_routes() {
-        let simple = |key| config(&[LEAST[0], ("CACHE_KEY", key), ("SIMPLE_RESPONSES", "true")]);
-        for key in ["token", "$request.header.Authorization,$context.path"] {
-            assert!(simple(key).unwrap_err().to_string().contains("SIMPLE_RESPONSES"), "{key}");
+        let simple = |key: &str| config(&[LEAST[0], ("CACHE_KEY", key), ("SIMPLE_RESPONSES", "true")]);
+        let with = |more: &str| format!("$request.header.Authorization{more}");
+        // HTTP APIs, which alone have booleans, know no `resourcePath`.
+        for more in [",$context.path", ",$context.httpMethod", ",context.httpMethod,context.resourcePath"] {
+            assert!(simple(&with(more)).unwrap_err().to_string().contains("SIMPLE_RESPONSES"), "{more}");
         }
-        for key in ["none", "$request.header.Authorization,$context.routeKey"] {
-            assert!(simple(key).is_ok(), "{key}");
+        let error = simple("token").unwrap_err().to_string();
+        assert!(error.contains("`$context.httpMethod` and `$context.path`") && !error.contains("routeKey"));
+        for more in [",$context.routeKey", ",$context.httpMethod,$context.path"] {
+            assert!(simple(&with(more)).is_ok(), "{more}");
         }
+        assert!(simple("none").is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_value() {
+        let names = [
+            "BUNDLE_URI",
+            "BUNDLE_FALLBACK_URI",
+            "SHADOW_BUNDLE_URI",
+            "ROOT_BUNDLE_URI",
+            "TENANT_FROM",
+            "MAX_TENANTS",
+            "CACHE_KEY",
+            "ALLOW_DEVELOPMENT_KEYS",
+            "SIMPLE_RESPONSES",
+            "USER_POOL_ARN",
+            "BUNDLE_PUBLIC_KEYS",
+            "BUNDLE_MIN_REVISION",
+            "BUNDLE_REFRESH_SECONDS",
+            "BUNDLE_MAX_STALE_SECONDS",
+        ];
+        for value in [
+            "-----BEGIN PRIVATE KEY-----\nsekrit\n-----END PRIVATE KEY-----",
+            "sekrit",
+            "c2Vrcml0c2Vrcml0",
+            "https://user:sekrit@proxy.example.com",
+            "s3://user:sekrit@bucket/key",
+            "s3://bucket/{sekrit}/../key",
+            "file://sekrit",
+            "claim:",
+            "true sekrit",
+            "-1",
+        ] {
+            for name in names {
+                let Err(error) = config(&[LEAST[0], (name, value)]) else {
+                    panic!("{name}={value}");
+                };
+                let message = error.to_string();
+                assert!(message.contains(&format!("\n  {name}: ")), "{message}");
+                for secret in ["sekrit", "c2Vrcml0", value] {
+                    assert!(!message.contains(secret) || value == "-1" || value == "claim:", "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_runtime_api_is_no_proxy() {
+        let with = |proxy| {
+            let runtime = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+            config(&[LEAST[0], runtime, ("JWKS_PROXY", proxy)]).map(|_| ())
+        };
+        for proxy in ["127.0.0.1:9001", "http://localhost:9001", "http://user:secret@[::1]:9001/"] {
+            let error = with(proxy).unwrap_err().to_string();
+            assert!(error.contains("JWKS_PROXY: the address of the Lambda Runtime API"), "{error}");
+        }
+        assert_eq!(with("http://127.0.0.1:3128"), Ok(()));
     }
 
     #[test]

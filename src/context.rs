@@ -71,6 +71,11 @@ pub fn is_of_token_alone(shape: &Record) -> bool {
     shape.attributes().all(|(name, _)| name == TOKEN || (name == HTTP && is_empty(name)))
 }
 
+/// The shape of its `token`. `None`: it has none.
+pub fn token_shape(shape: &Record) -> Option<&Record> {
+    shape.record(TOKEN)
+}
+
 type Values = HashMap<String, RestrictedExpression>;
 
 /// The context of a request, checked, for which Cedar is not needed before a condition could ask for it.

@@ -1,19 +1,24 @@
 //! The decision: what the policies say about a request.
 
+mod shared;
+
 use std::iter;
 use std::sync::OnceLock;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, PolicyId, PolicySet,
-    Request,
+    AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, EvaluationError, PolicyId,
+    PolicySet, Request, Response,
 };
 
 use crate::bundle::{Bundle, Unreadable};
 use crate::entities::reachable;
+use crate::nesting;
 use crate::principal::Principal;
 use crate::reason::Reason;
-use crate::resource::Resource;
+use crate::resource::{Resource, merged};
 use crate::slice::{ForPrincipal, Slice};
+pub(crate) use shared::{Effort, InContext, Shared, TooExpensive};
+use shared::{Evaluation, NotEvaluated, Verdict};
 
 /// What the policies say, and which of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +42,8 @@ impl Decision {
 #[derive(Debug)]
 pub struct Subject {
     principal: Principal,
+    /// All that it is in.
+    ancestors: Vec<EntityUid>,
     policies: ForPrincipal,
     /// Whether it is in itself, by way of what it is in. Cedar takes no such entities.
     is_circular: bool,
@@ -51,33 +58,11 @@ impl Subject {
     /// # Errors
     /// [`Unreadable`].
     pub fn new(bundle: &Bundle, principal: Principal) -> Result<Self, Unreadable> {
-        let mut ancestors: Vec<EntityUid> = Vec::new();
-        for parent in &principal.parents {
-            for uid in bundle.entities().with_ancestors(parent)? {
-                if !ancestors.contains(&uid) {
-                    ancestors.push(uid);
-                }
-            }
-        }
+        let ancestors = bundle.entities().all_with_ancestors(&principal.parents)?;
         let is_circular = ancestors.contains(&principal.uid);
-        let all: Vec<EntityUid> = iter::once(principal.uid.clone()).chain(ancestors).collect();
-        let policies = bundle.policy_index().for_principal(&all)?;
-        Ok(Self { principal, policies, is_circular, entities: OnceLock::new() })
-    }
-
-    /// Whether any policy could allow an action on a resource: a quick no for most routes of an API. The bundle is
-    /// that of [`Subject::new`].
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub fn may_be_allowed(
-        &self,
-        bundle: &Bundle,
-        action: &EntityUid,
-        resource: &EntityUid,
-    ) -> Result<bool, Unreadable> {
-        let slice = bundle.policy_index().slice(&self.policies, action, resource, bundle.entities())?;
-        Ok(slice.may_be_allowed())
+        let all = iter::once(&principal.uid).chain(&ancestors);
+        let policies = bundle.policy_index().for_principal(all)?;
+        Ok(Self { principal, ancestors, policies, is_circular, entities: OnceLock::new() })
     }
 
     /// Evaluates the policies of the bundle, which is that of [`Subject::new`]. The context is asked for only if a
@@ -96,67 +81,127 @@ impl Subject {
         resource: Resource,
         context: impl FnOnce() -> Option<Context>,
     ) -> Result<Decision, Unreadable> {
-        let invalid = Ok(Decision::deny(Reason::RequestInvalid));
-        let Resource { uid: resource, entity } = resource;
-        let principal = self.principal.uid.clone();
-        if self.is_circular || !bundle.may_request(principal.type_name(), action, resource.type_name()) {
-            return invalid;
+        let context = || context().map(InContext::from);
+        self.decide_among(bundle, action, &resource, &mut Shared::default(), context)
+    }
+
+    /// The same for one of several requests, which leaves what the others can use.
+    pub(crate) fn decide_among(
+        &self,
+        bundle: &Bundle,
+        action: &EntityUid,
+        resource: &Resource,
+        shared: &mut Shared,
+        context: impl FnOnce() -> Option<InContext>,
+    ) -> Result<Decision, Unreadable> {
+        if !self.may_request(bundle, action, &resource.uid) {
+            return Ok(Decision::deny(Reason::RequestInvalid));
         }
+        let given = match self.given(resource) {
+            Ok(given) => given,
+            Err(reason) => return Ok(Decision::deny(reason)),
+        };
         let index = bundle.policy_index();
         let Slice { permits, forbids, conditional, .. } =
-            index.slice(&self.policies, action, &resource, bundle.entities())?;
+            index.slice(&self.policies, action, &resource.uid, bundle.entities())?;
         let mut applying = Applying { permits, forbids, ..Applying::default() };
         if conditional.is_empty() {
             return Ok(applying.decide());
         }
-        let named = bundle.named_entities();
-        let own;
-        let entities = match entity.is_none() && resource == *bundle.resource() && is_bare(action, bundle)? {
-            true => {
-                let roots = || named.iter().chain([&resource]);
-                let gathered = self.entities.get_or_init(|| self.gather(bundle, None, roots()));
-                gathered.as_ref().map_err(|unreadable| *unreadable)?
-            }
-            false => {
-                own = self.gather(bundle, entity, named.iter().chain([action, &resource]))?;
-                &own
+        let Some(context) = context() else {
+            return Ok(Decision::deny(Reason::RequestInvalid));
+        };
+        let mut evaluation = Evaluation::new(self, bundle, action, resource, given, context, shared);
+        let verdicts = match evaluation.verdicts(&conditional) {
+            Ok(verdicts) => verdicts,
+            Err(NotEvaluated::Unreadable) => return Err(Unreadable),
+            Err(NotEvaluated::Invalid | NotEvaluated::TooExpensive) => {
+                return Ok(Decision::deny(Reason::RequestInvalid));
             }
         };
-        let Some(entities) = entities else {
-            return invalid;
-        };
-        // What the schema says of it was looked at above, and the context was made by it.
-        let request = context()
-            .and_then(|context| Request::new(principal, action.clone(), resource, context, None).ok());
-        let Some(request) = request else {
-            return invalid;
-        };
-        applying.evaluate(&request, &*index.policies(conditional)?, entities);
+        for (number, verdict) in conditional.into_iter().zip(verdicts) {
+            if let Some(verdict @ (Verdict::Holds | Verdict::Fails)) = verdict {
+                let (id, effect) = index.policy(number)?;
+                applying.add(id, effect, verdict);
+            }
+        }
         Ok(applying.decide())
     }
 
-    /// The entities of a request: the principal, the resource if it is given, and what of the store can be reached
+    /// Whether Cedar takes such a request, whatever its policies say.
+    fn may_request(&self, bundle: &Bundle, action: &EntityUid, resource: &EntityUid) -> bool {
+        let principal_type = self.principal.uid.type_name();
+        !self.is_circular && bundle.may_request(principal_type, action, resource.type_name())
+    }
+
+    /// The entities that a request brings along, if it is not the store that has them: the principal as it is where
+    /// the path does not speak of it, and the resource.
+    ///
+    /// # Errors
+    /// [`Reason::ResourceConflict`].
+    fn given(&self, resource: &Resource) -> Result<Given, Reason> {
+        match &resource.entity {
+            None => Ok(Given::default()),
+            Some(entity) if resource.uid == self.principal.uid => {
+                let principal = self.principal.entity(&self.ancestors).ok_or(Reason::RequestInvalid)?;
+                Ok(Given { principal: Some(merged(&principal, entity)?), resource: None })
+            }
+            Some(entity) => Ok(Given { principal: None, resource: Some(entity.clone()) }),
+        }
+    }
+
+    /// The entities of a request: the principal, what is given, and what of the store can be reached
     /// from them and these. `None`: Cedar does not take them.
     fn gather<'a>(
         &self,
         bundle: &Bundle,
-        resource: Option<Entity>,
+        given: Given,
         roots: impl Iterator<Item = &'a EntityUid>,
     ) -> Result<Option<Entities>, Unreadable> {
-        let Some(principal) = self.principal.entity() else {
+        let Some(principal) = given.principal.or_else(|| self.principal.entity(&self.ancestors)) else {
             return Ok(None);
         };
-        let given = iter::once(principal).chain(resource).collect();
+        let given = [Some(principal), given.resource].into_iter().flatten().collect();
         let found = reachable(bundle.entities(), given, roots.cloned())?;
         // The store's entities were checked against the schema when the bundle was built.
-        // Its way to find out what each is in takes half the time of `from_entities`, and refuses circles as well.
-        Ok(Entities::empty().add_entities(found, None).ok())
+        // Both ways find out what each is in and refuse circles. For a few entities this one takes half the time, but
+        // it takes the third power of their number where each is in all before.
+        Ok(match found.len() {
+            ..=FEW_ENTITIES => Entities::empty().add_entities(found, None).ok(),
+            _ => Entities::from_entities(found, None).ok(),
+        })
     }
+}
+
+/// Entities that a request brings along.
+#[derive(Debug, Default)]
+struct Given {
+    /// The principal, where the path says something of it.
+    principal: Option<Entity>,
+    /// The resource, where the path says something of it.
+    resource: Option<Entity>,
 }
 
 /// Without a schema an action may have attributes, which a policy may ask for.
 fn is_bare(action: &EntityUid, bundle: &Bundle) -> Result<bool, Unreadable> {
     Ok(bundle.entities().get(action)?.is_none_or(|action| action.is_bare()))
+}
+
+/// What Cedar says. It stops where the stack comes to its end, and is asked again with more of it: that is rare, and
+/// to make room for each call would cost more than the call.
+fn is_authorized(request: &Request, policies: &PolicySet, entities: &Entities) -> Response {
+    let ask = || Authorizer::new().is_authorized(request, policies, entities);
+    let response = ask();
+    let is_out_of_room = |error: &AuthorizationError| match error {
+        AuthorizationError::PolicyEvaluationError(error) => {
+            matches!(error.inner(), EvaluationError::RecursionLimit(_))
+        }
+    };
+    if response.diagnostics().errors().any(is_out_of_room) {
+        // Without room the errors stand, which deny.
+        return nesting::with_room(ask).unwrap_or(response);
+    }
+    response
 }
 
 /// The policies that apply to a request.
@@ -171,21 +216,17 @@ struct Applying {
 }
 
 impl Applying {
-    /// Adds those of these whose conditions hold.
-    fn evaluate(&mut self, request: &Request, policies: &PolicySet, entities: &Entities) {
-        let response = Authorizer::new().is_authorized(request, policies, entities);
-        let diagnostics = response.diagnostics();
-        self.errors.extend(diagnostics.errors().map(|error| match error {
-            AuthorizationError::PolicyEvaluationError(error) => error.policy_id().clone(),
-        }));
-        let is_permit =
-            |id: &&PolicyId| policies.policy(id).map(cedar_policy::Policy::effect) == Some(Effect::Permit);
-        self.failed_forbids = self.errors.iter().filter(|id| !is_permit(id)).cloned().collect();
-        // Cedar names the forbids if there are any, and the permits if not.
-        for id in diagnostics.reason() {
-            match is_permit(&id) {
-                true => self.permits.push(id.clone()),
-                false => self.forbids.push(id.clone()),
+    /// Adds a policy whose condition holds or cannot be evaluated.
+    fn add(&mut self, id: PolicyId, effect: Effect, verdict: Verdict) {
+        match (effect, verdict) {
+            (Effect::Permit, Verdict::Holds) => self.permits.push(id),
+            (Effect::Forbid, Verdict::Holds) => self.forbids.push(id),
+            (_, Verdict::HoldsNot) => {}
+            (effect, Verdict::Fails) => {
+                if effect == Effect::Forbid {
+                    self.failed_forbids.push(id.clone());
+                }
+                self.errors.push(id);
             }
         }
     }
@@ -203,6 +244,9 @@ impl Applying {
         Decision { reason, policies, errors }
     }
 }
+
+/// Up to so many, one way to close entities over what they are in is the faster one; see [`Subject::gather`].
+const FEW_ENTITIES: usize = 16;
 
 /// The ids of policies as one text, separated by commas.
 pub fn list(policies: &[PolicyId]) -> String {

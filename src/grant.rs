@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::arn::MethodArn;
+use crate::arn::{ANY_STAGE, MethodArn};
 use crate::reason::Reason;
 pub use pattern::matches;
 pub use separation::{Overlap, Selection, Separation, TooEntangled};
@@ -43,8 +43,8 @@ impl Grant {
     /// # Errors
     /// [`NotGrantable`], where the ARN would allow more than itself, or could not stand whole.
     pub fn allow(arn: &MethodArn) -> Result<Self, NotGrantable> {
-        // The stage alone may be a wildcard of API Gateway's own making.
-        if WILDCARDS.iter().any(|text| arn.path().contains(text)) {
+        // All else is of names.
+        if arn.stage() == ANY_STAGE || WILDCARDS.iter().any(|text| arn.path().contains(text)) {
             return Err(NotGrantable::Pattern);
         }
         match arn.as_str().chars().count() > MAX_RESOURCE_CHARACTERS {
@@ -64,6 +64,11 @@ impl Grant {
     pub fn deny_api(arn: &MethodArn) -> Self {
         let all = format!("{}*", arn.api_prefix());
         Self { statements: vec![Statement::on(Effect::Deny, vec![deniable(&all)])] }
+    }
+
+    /// Denies everything: it goes with an answer that is for one API anyhow.
+    pub fn deny_all() -> Self {
+        Self { statements: vec![Statement::on(Effect::Deny, vec!["*".to_owned()])] }
     }
 
     /// Allows what is selected of an API, and denies all else of it. `api` is the ARN of the API up
@@ -102,9 +107,20 @@ impl Grant {
     }
 
     /// Allows the routes that a token may call, given by their index, and denies all else of the API.
-    /// If that is longer than a response may be, only some of them, `requested` above all: in
+    /// If that is longer than [`MAX_BYTES`], only some of them, `requested` above all: in
     /// their order, as many of them as one half, a quarter and so on of all. `None`: not even one.
     pub fn of_routes(
+        api: &str,
+        separation: &Separation,
+        routes: &[usize],
+        requested: Option<usize>,
+    ) -> Option<OfRoutes> {
+        Self::of_routes_within(MAX_BYTES, api, separation, routes, requested)
+    }
+
+    /// The same with this many bytes for the limit.
+    pub fn of_routes_within(
+        room: usize,
         api: &str,
         separation: &Separation,
         routes: &[usize],
@@ -120,7 +136,7 @@ impl Grant {
             let kept: BTreeSet<usize> = routes.iter().copied().collect();
             let selection = separation.select(|route| kept.contains(&route));
             let grant = Self::of_api(api, &selection);
-            if grant.size() <= MAX_BYTES {
+            if grant.size() <= room {
                 let (grant, allowed, left_out) = (Arc::new(grant), routes.len(), all - routes.len());
                 return Some(OfRoutes { grant, allowed, left_out, harmed: selection.harmed });
             }
@@ -230,8 +246,8 @@ pub enum Effect {
 /// Why an ARN cannot be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGrantable {
-    /// Its path holds what IAM reads as a pattern or a policy variable.
-    #[error("the path of the method ARN is a pattern to IAM")]
+    /// It holds what IAM reads as a pattern or a policy variable.
+    #[error("the method ARN is a pattern to IAM")]
     Pattern,
     /// It is longer than the resource of a policy may be.
     #[error("the method ARN is longer than {MAX_RESOURCE_CHARACTERS} characters")]
@@ -269,7 +285,8 @@ const WILDCARDS: [&str; 3] = ["*", "?", "${"];
 fn is_odd(path: &str) -> bool {
     let mut before = 0;
     let is_odd = |byte: u8| {
-        let is_odd = matches!(byte, b'%' | b'\\' | b'#') || (before == b'/' && matches!(byte, b'/' | b'.'));
+        let is_odd =
+            matches!(byte, b'%' | b'\\' | b'#' | b';') || (before == b'/' && matches!(byte, b'/' | b'.'));
         before = byte;
         is_odd
     };
@@ -288,26 +305,27 @@ fn anywhere(api: &str) -> String {
 /// documented. The function denies them as [`Reason::PathUnsafe`] when it is asked for one, so what it answers
 /// for others must not allow them either:
 ///
-/// - empty segments and dot segments, encoded or not;
+/// - empty segments and dot segments, encoded or not, and with what some servers take for their parameters (`..;a`);
 /// - encoded slashes, question marks and number signs, backslashes, and control characters;
 /// - anything that is encoded twice;
-/// - characters in more bytes than UTF-8 allows, which [careless decoders](crate::route::RouteTable::find_all) take for a slash or a dot.
+/// - characters in more bytes than UTF-8 allows, which careless decoders take for a slash or a dot.
 ///
 /// Each begins with a `*` that stands for API, stage and method as well.
-const ODD_SPELLINGS: [&str; 32] = [
-    "*//*", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*", // segments
-    "*%2f*", "*%2F*", "*%5c*", "*%5C*", "*\\*", // slashes
-    "*%3f*", "*%3F*", "*%23*", "*#*", // queries and fragments
-    "*%0*", "*%1*", "*%7f*", "*%7F*", // control characters
-    "*%25*", // percent signs
+#[rustfmt::skip]
+const ODD_SPELLINGS: [&str; 40] = [
+    "*//*", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*",
+    "*/;*", "*/%3b*", "*/%3B*", "*/.;*", "*/.%3b*", "*/.%3B*",
+    "*%2f*", "*%2F*", "*%5c*", "*%5C*", "*\\*",
+    "*%3f*", "*%3F*", "*%23*", "*#*",
+    "*%0*", "*%1*", "*%7f*", "*%7F*", "*%c2%8*", "*%C2%8*", "*%c2%9*", "*%C2%9*",
+    "*%25*",
     "*%c0*", "*%C0*", "*%c1*", "*%C1*", "*%e0%8*", "*%E0%8*", "*%e0%9*", "*%E0%9*", "*%f0%8*", "*%F0%8*",
-    // a percent sign that an old server reads as the beginning of a character (`%u002f`)
-    "*%u*", "*%U*",
 ];
 
 /// The same where another reading of an allowed path could be a denied route: any encoded character
 /// could be a letter of a static segment, and one slash at the end could be none.
-const ENTANGLED_SPELLINGS: [&str; 8] = ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*\\*", "*#*", "*%*"];
+const ENTANGLED_SPELLINGS: [&str; 10] =
+    ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*/;*", "*/.;*", "*\\*", "*#*", "*%*"];
 
 /// The most that a grant may have of the 8 KB of a response (AWS service quotas, L-20859C74); the
 /// rest is for its context.

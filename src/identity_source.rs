@@ -56,6 +56,14 @@ pub enum KeyLocation {
     Url(String),
 }
 
+impl KeyLocation {
+    /// Whether it is a place that keys may be fetched from: a [`KeyUri`].
+    pub fn is_allowed(&self) -> bool {
+        let (Self::Discovery { issuer: place } | Self::Url(place)) = self;
+        place.parse::<KeyUri>().is_ok()
+    }
+}
+
 impl IdentitySource {
     /// Reads an identity source file; `name` is the stem of its file name.
     ///

@@ -4,7 +4,7 @@
 //! (Cedar Policy Language Reference, "JSON policy format") and takes every attribute that stands
 //! in it for one that is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
@@ -209,17 +209,40 @@ impl PolicyInputs {
         Some(Self { actions, resource_type, inputs })
     }
 
-    /// What it reads, if its scope may match a request for this action or one of these ancestors of it,
-    /// on a resource of this type.
-    pub fn for_request<'a>(
-        &self,
-        mut action: impl Iterator<Item = &'a EntityUid>,
-        resource_type: &EntityTypeName,
-    ) -> Option<&BTreeSet<Input>> {
+    /// Whether its scope may match a request for this action, given with all that it is in, on a resource of this type.
+    pub fn may_match(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> bool {
         let is_of_type = self.resource_type.as_ref().is_none_or(|own| own == resource_type);
-        let is_for_action =
-            self.actions.as_ref().is_none_or(|actions| action.any(|action| actions.contains(action)));
-        (is_of_type && is_for_action).then_some(&self.inputs)
+        let mut action = action.iter();
+        is_of_type
+            && self.actions.as_ref().is_none_or(|actions| action.any(|action| actions.contains(action)))
+    }
+}
+
+/// What policies read, by the actions of their scopes: many policies read the same, and most routes concern few.
+#[derive(Clone, Debug, Default)]
+pub struct InputsByAction(HashMap<Option<EntityUid>, BTreeSet<(Option<EntityTypeName>, BTreeSet<Input>)>>);
+
+impl InputsByAction {
+    /// Adds a policy or template.
+    pub fn add(&mut self, policy: PolicyInputs) {
+        let PolicyInputs { actions, resource_type, inputs } = policy;
+        let mut add = |action| {
+            let read = (resource_type.clone(), inputs.clone());
+            self.0.entry(action).or_default().insert(read);
+        };
+        match actions {
+            Some(actions) => actions.into_iter().map(Some).for_each(add),
+            None => add(None),
+        }
+    }
+
+    /// What is read by the policies whose scopes may match a request for an action, given with all that it is in, on a
+    /// resource of this type.
+    pub fn for_request(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> BTreeSet<Input> {
+        let actions = action.iter().cloned().map(Some).chain([None]);
+        let reads = actions.filter_map(|action| self.0.get(&action)).flatten();
+        let of_type = reads.filter(|(of, _)| of.as_ref().is_none_or(|own| own == resource_type));
+        of_type.flat_map(|(_, inputs)| inputs).cloned().collect()
     }
 }
 
@@ -229,8 +252,8 @@ fn entity(json: &Value) -> Option<EntityUid> {
     Some(EntityUid::from_type_name_and_id(text("type")?.parse().ok()?, EntityId::new(text("id")?)))
 }
 
-/// The entities that the conditions of a policy or template name. A policy may ask for their
-/// attributes and parents, so they belong to every request.
+/// The entities that the conditions of a policy or template name and may look into: a policy may ask for their
+/// attributes and for what they are in, so they belong to every request. One of which only the id matters is none.
 pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
     let mut found = BTreeSet::new();
     if let Some(conditions) = policy.get("conditions") {
@@ -243,9 +266,106 @@ fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
     found.extend(expression.get("__entity").and_then(entity));
     match expression {
         Value::Array(parts) => parts.iter().for_each(|part| collect_entities(part, found)),
-        Value::Object(parts) => parts.values().for_each(|part| collect_entities(part, found)),
+        Value::Object(parts) => parts.iter().for_each(|(operator, part)| {
+            // Nothing is read of what something is compared with, or may be in.
+            let by_id: &[&str] = match operator.as_str() {
+                "==" | "!=" => &["left", "right"],
+                "in" => &["right"],
+                "is" => &["in"],
+                _ => &[],
+            };
+            match part {
+                Value::Object(operands) if part.get("left").is_some() => {
+                    let read = operands
+                        .iter()
+                        .filter(|(name, operand)| !(by_id.contains(&name.as_str()) && is_entities(operand)));
+                    read.for_each(|(_, operand)| collect_entities(operand, found));
+                }
+                _ => collect_entities(part, found),
+            }
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// An entity or a list of them, written out.
+fn is_entities(expression: &Value) -> bool {
+    let is_entity = |value: &Value| value.get("__entity").is_some();
+    let is_literal = |expression: &Value| match expression.get("Value") {
+        Some(Value::Array(values)) => values.iter().all(is_entity),
+        Some(value) => is_entity(value),
+        None => false,
+    };
+    let set = expression.get("Set").and_then(Value::as_array);
+    is_literal(expression) || set.is_some_and(|elements| elements.iter().all(is_literal))
+}
+
+/// What of a request the conditions of a policy or template depend on, beside the principal and what the store says.
+/// It errs on the side of more, as [`reads`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dependence {
+    /// On the action.
+    pub action: bool,
+    /// On the resource.
+    pub resource: bool,
+    /// On `context.token`, or whether it is there.
+    pub token: bool,
+    /// On anything else of the context.
+    pub context: bool,
+}
+
+impl Dependence {
+    /// On everything.
+    pub const ALL: Self = Self { action: true, resource: true, token: true, context: true };
+
+    /// Reads a policy or template in its JSON form.
+    pub fn of(policy: &Value) -> Self {
+        let mut found = Self::default();
+        match policy.get("conditions") {
+            Some(conditions) => found.add(conditions),
+            None => found = Self::ALL,
+        }
+        found
+    }
+
+    fn add(&mut self, expression: &Value) {
+        match expression {
+            Value::Array(parts) => parts.iter().for_each(|part| self.add(part)),
+            Value::Object(parts) => {
+                for (operator, operand) in parts {
+                    match (operator.as_str(), operand) {
+                        ("Var", Value::String(variable)) => self.add_variable(variable),
+                        ("." | "has", operand) if is_of_token(operand) => self.token = true,
+                        (_, operand) => self.add(operand),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn add_variable(&mut self, variable: &str) {
+        match variable {
+            "principal" => {}
+            "action" => self.action = true,
+            "resource" => self.resource = true,
+            "context" => self.context = true,
+            _ => *self = Self::ALL,
+        }
+    }
+}
+
+/// The operands of `context.token`, and of `context has token` with or without more behind it.
+fn is_of_token(operand: &Value) -> bool {
+    let is_context = operand.get("left").is_some_and(|left| {
+        left.as_object().is_some_and(|left| left.len() == 1)
+            && left.get("Var").is_some_and(|of| of == "context")
+    });
+    let first = match operand.get("attr") {
+        Some(Value::Array(attributes)) => attributes.first(),
+        attribute => attribute,
+    };
+    is_context && first.is_some_and(|first| first == "token")
 }
 
 fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
@@ -327,6 +447,71 @@ mod tests {
     }
 
     #[test]
+    fn an_entity_of_which_only_the_id_matters_is_not_among_them() {
+        for (condition, expected) in [
+            ("principal in G::\"a\" && resource == X::\"b\" && X::\"c\" != resource", vec![]),
+            ("principal in [G::\"a\", G::\"b\"] || principal is U in G::\"c\"", vec![]),
+            ("G::\"a\" in G::\"b\"", vec!["G::\"a\""]),
+            ("G::\"a\".next in G::\"b\"", vec!["G::\"a\""]),
+            ("principal in G::\"a\".next", vec!["G::\"a\""]),
+            ("principal in [G::\"a\", G::\"b\".next]", vec!["G::\"a\"", "G::\"b\""]),
+            ("(if true then G::\"a\" else G::\"b\") in G::\"c\"", vec!["G::\"a\"", "G::\"b\""]),
+            ("(if true then G::\"a\" else resource) == resource", vec!["G::\"a\""]),
+            ("G::\"a\" has x || G::\"b\".hasTag(\"x\")", vec!["G::\"a\"", "G::\"b\""]),
+            (
+                "{\"==\": G::\"a\", left: G::\"b\", right: G::\"c\"}.left.x",
+                vec!["G::\"a\"", "G::\"b\"", "G::\"c\""],
+            ),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let named: Vec<String> = named_entities(&policy).iter().map(ToString::to_string).collect();
+            assert_eq!(named, expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_a_condition_depends_on_is_never_less_than_what_it_reads() {
+        for (condition, expected) in [
+            ("principal.x == 1 && G::\"a\".x == 1", ""),
+            (
+                "context.token.scope.contains(\"a\") && context has token.x && context[\"token\"] has y",
+                "token",
+            ),
+            ("context has token", "token"),
+            ("context.tokens.x", "context"),
+            ("context has x.token", "context"),
+            ("context == {token: 1}", "context"),
+            ("(if true then context else context).token.x", "context"),
+            ("{a: context}.a.token", "context"),
+            ("action in G::\"a\" && resource.token == 1", "action resource"),
+            ("[{\"x\": resource}].contains({\"x\": principal}) || context.token.y", "resource token"),
+            ("{\"Var\": 1}.Var == 1 && {left: 1, attr: \"token\"}.left == 1", ""),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let Dependence { action, resource, token, context } = Dependence::of(&policy);
+            let named = [(action, "action"), (resource, "resource"), (token, "token"), (context, "context")];
+            let found: Vec<&str> = named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+            assert_eq!(found.join(" "), expected, "{condition}");
+            // The other reader of conditions agrees.
+            for read in reads(&policy) {
+                assert!(
+                    match read.variable {
+                        Variable::Principal => true,
+                        Variable::Action => action,
+                        Variable::Resource => resource,
+                        Variable::Context if read.path.first().is_some_and(|name| name == "token") =>
+                            token || context,
+                        Variable::Context => context,
+                    },
+                    "{condition}: {read:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn an_attribute_is_read_wherever_it_stands() {
         for (condition, expected) in [
             ("true", vec![]),
@@ -384,6 +569,13 @@ mod tests {
     #[test]
     fn the_scope_says_for_which_requests_a_policy_counts() {
         let uid = |text: &str| text.parse::<EntityUid>().unwrap();
+        let scope_only =
+            |scope: &str| Policy::parse(None, format!("permit ({scope});")).unwrap().to_json().unwrap();
+        let of_one = |policy: &PolicyInputs| {
+            let mut inputs = InputsByAction::default();
+            inputs.add(policy.clone());
+            inputs
+        };
         let (read, group, write) =
             (uid("Action::\"read\""), uid("Action::\"group\""), uid("Action::\"write\""));
         for (scope, counts_for_read, reads_resource) in [
@@ -398,20 +590,16 @@ mod tests {
             ("principal, action, resource is T in T::\"a\"", true, true),
             ("principal, action, resource is Other", false, false),
         ] {
-            let policy = Policy::parse(None, format!("permit ({scope});")).unwrap().to_json().unwrap();
-            let inputs = PolicyInputs::of(&policy).unwrap();
-            let counts = inputs.for_request([&read, &group].into_iter(), &"T".parse().unwrap());
-            assert_eq!(counts.is_some(), counts_for_read, "{scope}");
-            assert_eq!(inputs.inputs.contains(&Input::Resource), reads_resource, "{scope}");
+            let policy = scope_only(scope);
+            let policy = PolicyInputs { inputs: [Input::Time].into(), ..PolicyInputs::of(&policy).unwrap() };
+            let counts = of_one(&policy).for_request(&[read.clone(), group.clone()], &"T".parse().unwrap());
+            assert_eq!(!counts.is_empty(), counts_for_read, "{scope}");
+            let inputs = PolicyInputs::of(&scope_only(scope)).unwrap().inputs;
+            assert_eq!(inputs.contains(&Input::Resource), reads_resource, "{scope}");
         }
         let template = "permit (principal == ?principal, action, resource in ?resource);";
         let template = cedar_policy::Template::parse(None, template).unwrap().to_json().unwrap();
-        let inputs = PolicyInputs::of(&template).unwrap();
-        assert!(
-            inputs
-                .for_request([&write].into_iter(), &"T".parse().unwrap())
-                .unwrap()
-                .contains(&Input::Resource)
-        );
+        let inputs = of_one(&PolicyInputs::of(&template).unwrap());
+        assert!(inputs.for_request(&[write], &"T".parse().unwrap()).contains(&Input::Resource));
     }
 }

@@ -7,22 +7,22 @@
 
 mod fetch;
 mod freshness;
+mod runtime_api;
 
-use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
 use crate::identity_source::KeyLocation;
 use crate::time::UnixTime;
 use crate::token::key_set::{KeyPlace, KeySet, KeySets};
+use crate::under_way::{State as Progress, UnderWay};
 use fetch::Fetched;
 pub use fetch::{FetchFailure, KeyClient};
 use freshness::{Freshness, Need};
+pub use runtime_api::RuntimeApi;
 
 /// The keys of every identity source of a bundle.
 #[derive(Clone, Debug)]
@@ -42,10 +42,9 @@ struct CachedKeys {
     is_alternative: bool,
     development_keys: DevelopmentKeys,
     client: KeyClient,
-    /// Never held across an await.
-    state: SyncMutex<State>,
-    /// Held by the one fetch that is under way.
-    in_flight: Mutex<()>,
+    /// Neither is ever held across an await.
+    state: Mutex<State>,
+    under_way: Mutex<Option<Arc<UnderWay<()>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,13 +80,16 @@ impl KeyCache {
                 is_alternative,
                 development_keys,
                 client: client.clone(),
-                state: SyncMutex::new(State { keys: Arc::new(keys), freshness: Freshness::default() }),
-                in_flight: Mutex::new(()),
+                state: Mutex::new(State { keys: Arc::new(keys), freshness: Freshness::default() }),
+                under_way: Mutex::default(),
             })
         };
         let pinned = bundle.pinned_keys().iter();
         let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| match pinned {
-            Some(keys) => vec![cached(source.name(), None, false, keys.clone())],
+            Some(keys) => {
+                report_weak(source.name(), keys);
+                vec![cached(source.name(), None, false, keys.clone())]
+            }
             None => {
                 let locations = source.key_locations().into_iter().enumerate();
                 let cached =
@@ -96,13 +98,12 @@ impl KeyCache {
             }
         });
         let cache = Self { sources: sources.collect() };
-        let mut fetches = JoinSet::new();
-        for keys in cache.sources.iter().flatten() {
-            if keys.lock().freshness.need(now) == Need::Expired {
-                fetches.spawn(Arc::clone(keys).fetch(now));
-            }
+        let all = cache.sources.iter().flatten();
+        let expired = all.filter(|keys| keys.lock().freshness.need(now) == Need::Expired);
+        let fetches: Vec<_> = expired.filter_map(|keys| keys.fetch(now)).collect();
+        for fetch in fetches {
+            fetch.within(LIMIT).await;
         }
-        fetches.join_all().await;
         cache
     }
 
@@ -114,8 +115,8 @@ impl KeyCache {
 
     /// Fetches the keys of a place that a token named a key of, unless that was tried just now.
     pub async fn refresh(&self, place: KeyPlace, now: UnixTime) {
-        if let Some(keys) = self.get(place) {
-            Arc::clone(keys).fetch(now).await;
+        if let Some(fetch) = self.get(place).and_then(|keys| keys.fetch(now)) {
+            fetch.within(LIMIT).await;
         }
     }
 
@@ -124,9 +125,9 @@ impl KeyCache {
     pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
         if let Some(keys) = self.get(place)
             && keys.lock().freshness.need(now) == Need::Stale
+            && let Some(fetch) = keys.fetch(now)
         {
-            let fetch = tokio::spawn(Arc::clone(keys).fetch(now));
-            let _ = timeout(STALE_BUDGET, fetch).await;
+            fetch.within(STALE_BUDGET).await;
         }
     }
 
@@ -150,20 +151,35 @@ impl CachedKeys {
         }
     }
 
-    async fn fetch(self: Arc<Self>, now: UnixTime) {
-        let Some(location) = &self.location else {
-            return;
-        };
-        let _in_flight = self.in_flight.lock().await;
-        // Whoever waited for another fetch finds here that it has just been tried.
-        if !self.lock().freshness.try_now(now) {
-            return;
+    /// The fetch that is under way, or one that begins now. `None`: it was tried just now.
+    fn fetch(self: &Arc<Self>, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
+        let location = self.location.clone()?;
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fetch) = under_way.as_ref() {
+            match fetch.state(now) {
+                Progress::Running => return Some(Arc::clone(fetch)),
+                Progress::Ended => {}
+                Progress::Overdue => {
+                    fetch.give_up();
+                    self.lock().freshness.failed();
+                }
+            }
         }
+        if !self.lock().freshness.try_now(now) {
+            return None;
+        }
+        let fetch = UnderWay::begin(LIMIT, now, Arc::clone(self).fetch_from(location, now));
+        *under_way = Some(Arc::clone(&fetch));
+        Some(fetch)
+    }
+
+    async fn fetch_from(self: Arc<Self>, location: KeyLocation, now: UnixTime) {
         // Neither the URL nor a key id is for the log.
-        match self.client.fetch(location, self.development_keys).await {
+        match self.client.fetch(&location, self.development_keys).await {
             Ok(Fetched { keys, max_age }) => {
                 let mut state = self.lock();
                 info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
+                report_weak(&self.source, &keys);
                 // Keys that are no longer published are gone from here on.
                 state.keys = Arc::new(keys);
                 state.freshness.succeeded(now, max_age);
@@ -178,6 +194,20 @@ impl CachedKeys {
         }
     }
 }
+
+/// Says of weak keys, which are skipped, that their issuer should replace them.
+fn report_weak(source: &str, keys: &KeySet) {
+    if keys.weak() > 0 {
+        warn!(
+            source,
+            weak = keys.weak(),
+            "the key set has weak keys, which are not used; others could sign with them"
+        );
+    }
+}
+
+/// How long a fetch may take, and a call waits for one that it needs: a little more than the fetch's own deadline.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// How long a call waits for keys that it does not need: twice what a fetch takes within a region.
 const STALE_BUDGET: Duration = Duration::from_millis(150);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lambda_runtime::Diagnostic;
+use reqwest::redirect::Policy;
 use serde_json::json;
 use tracing::{error, info, warn};
 
@@ -57,12 +58,15 @@ impl Function {
         let bundles = if let Some(tenancy) = &config.tenancy {
             Bundles::PerTenant(Tenants::load(fetcher, tenancy, conditions, client, now).await?)
         } else {
-            let current =
-                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now).await?;
-            let shadow = match config.shadow_uri.clone() {
-                Some(uri) => Shadow::load(Fetcher::of(uri).await, conditions, client, now).await,
-                None => None,
+            let shadow = async {
+                let uri = config.shadow_uri.clone()?;
+                Shadow::load(Fetcher::of(uri).await, conditions.clone(), client.clone(), now).await
             };
+            let current =
+                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now);
+            // Both at once: the shadow must not cost the init phase the time of the bundle that serves.
+            let (current, shadow) = tokio::join!(current, shadow);
+            let current = current?;
             current.serving().report_uncacheable(&cache_key);
             Bundles::One { current, shadow }
         };
@@ -100,6 +104,8 @@ impl Function {
                 let revision = serving.bundle.revision();
                 let write = || Response::new(&outcome, revision, self.simple_responses);
                 let response = outcome.response.get_or_init(write).clone();
+                // What is logged must be what API Gateway is told.
+                let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
                 Answer::decided(outcome, response, revision, tenant.as_ref())
             }
             Err(reason) => Answer::refused(reason, "", tenant.as_ref()),
@@ -197,11 +203,16 @@ impl Answer {
 pub async fn report_init_error(runtime_api: &str, message: &str) {
     let url = format!("http://{runtime_api}/2018-06-01/runtime/init/error");
     let body = json!({"errorType": INIT_ERROR, "errorMessage": message, "stackTrace": []});
-    let request = reqwest::Client::new()
-        .post(url)
-        .header("Lambda-Runtime-Function-Error-Type", INIT_ERROR)
-        .body(body.to_string());
-    if let Err(error) = request.send().await {
+    // It is on this machine: no proxy of the system is asked for it.
+    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).tls_certs_only([]).build();
+    let sent = match client {
+        Ok(client) => {
+            let request = client.post(url).header("Lambda-Runtime-Function-Error-Type", INIT_ERROR);
+            request.body(body.to_string()).send().await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sent.map_err(reqwest::Error::without_url) {
         error!(%error, "the failed init cannot be reported");
     }
 }

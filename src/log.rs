@@ -1,17 +1,26 @@
 //! The log: a line for each event, in JSON or as text, on standard output.
 //!
+//! No line has a token in it, whatever is asked for. What other crates say below `INFO` is not written, since
+//! `lambda_runtime` writes the whole event at `TRACE`; and a text that looks like a token, such as a part of a path, is
+//! left out of every field.
+//!
 //! It is written by hand since a line is written for each call, of which reading a token that is known takes less
 //! time than a general formatter takes for its line. What a line has of the call, such as its `requestId`, comes from
 //! the spans that it was written in; all fields stand side by side.
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
+use std::panic::{self, Location};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -22,13 +31,17 @@ use tracing_core::span::Current;
 use crate::time::iso_8601;
 
 /// Starts the log of this process, as Lambda's settings say: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; without it
-/// `RUST_LOG`, without both `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text).
+/// `RUST_LOG`, without both `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text). A panic is reported from here on
+/// without what it quotes.
 ///
 /// # Errors
 /// There is one already.
 pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDefaultError> {
     let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     let format = variable("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
+    panic::set_hook(Box::new(|panic| {
+        let _ = io::stderr().write_all(panic_line(panic.payload(), panic.location()).as_bytes());
+    }));
     set_global_default(Log {
         level: level.as_deref().map_or(LevelFilter::INFO, level_of),
         format: if format.eq_ignore_ascii_case("json") { Format::Json } else { Format::Text },
@@ -46,6 +59,16 @@ fn level_of(name: &str) -> LevelFilter {
     match name.eq_ignore_ascii_case("fatal") {
         true => LevelFilter::ERROR,
         false => name.parse().unwrap_or(LevelFilter::INFO),
+    }
+}
+
+/// A panic with its place. Its message is there only if it is a literal: others may quote the event, as those of slices
+/// of text do.
+fn panic_line(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> String {
+    let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
+    match payload.downcast_ref::<&'static str>() {
+        Some(literal) => format!("panicked{place}: {literal}\n"),
+        None => format!("panicked{place}\n"),
     }
 }
 
@@ -111,7 +134,9 @@ impl<W> Log<W> {
 
 impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= self.level
+        // Targets are the paths of modules.
+        let is_own = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
+        *metadata.level() <= if is_own { self.level } else { self.level.min(OF_OTHERS) }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -205,6 +230,7 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
+        let value = &*without_tokens(value);
         if self.format == Format::Text {
             self.text.push(' ');
             if field.name() == MESSAGE {
@@ -236,6 +262,34 @@ impl Visit for Fields {
     }
 }
 
+/// A text without what may be a token in it: a word of the characters of a token that has the beginning of a JSON object
+/// in base64url. What a client puts into a path can become the id of a resource, which is in the log.
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    if text.len() < SHORTEST_TOKEN || !text.as_bytes().windows(2).any(|pair| matches!(pair, b"ey" | b"ew")) {
+        return Cow::Borrowed(text);
+    }
+    let is_of_token =
+        |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '%' | '=');
+    let words = text.split_inclusive(|char| !is_of_token(char));
+    let shown = words.map(|word| {
+        let inner = word.trim_end_matches(|char| !is_of_token(char));
+        if has_object(inner) { word.replacen(inner, "***", 1) } else { word.to_owned() }
+    });
+    Cow::Owned(shown.collect())
+}
+
+/// Whether the text of a JSON object begins somewhere in a word. In a name such as `keyJobs` other bytes follow.
+fn has_object(word: &str) -> bool {
+    let begins = |(at, _): (usize, &str)| {
+        let object = word.get(at..).and_then(|rest| rest.get(..SHORTEST_TOKEN));
+        let object = object.and_then(|object| URL_SAFE_NO_PAD.decode(object).ok());
+        object.is_some_and(|object| {
+            object.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
+        })
+    };
+    BEGINNINGS.iter().any(|beginning| word.match_indices(beginning).any(begins))
+}
+
 /// Adds a string of JSON. Names of fields are Rust's, they need no quoting.
 fn quote(value: &str, to: &mut String) {
     to.push('"');
@@ -258,6 +312,16 @@ fn quote(value: &str, to: &mut String) {
     to.push_str(rest);
     to.push('"');
 }
+
+/// The least level at which other crates are written. `lambda_runtime` 1.5.0 writes the event at `TRACE`, and what any of
+/// them writes below `INFO` may be another thing in its next version.
+const OF_OTHERS: LevelFilter = LevelFilter::INFO;
+
+/// How JSON objects begin in base64url: `{"`, `{ "`, and `{` before a new line.
+const BEGINNINGS: [&str; 5] = ["eyJ", "eyAi", "ewog", "ewoJ", "ew0K"];
+
+/// Nothing shorter is a part of a token that is worth anything. These characters are nine bytes, such as `{"sub":"a`.
+const SHORTEST_TOKEN: usize = 12;
 
 /// The name that `tracing` gives the text of an event.
 const MESSAGE: &str = "message";
@@ -345,6 +409,58 @@ mod tests {
             });
             assert_eq!(written.len(), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn other_crates_are_written_from_info_up() {
+        let written = lines(Format::Json, LevelFilter::TRACE, || {
+            tracing::trace!(target: "lambda_runtime::layers::api_response", body = "{}", "the event");
+            debug!(target: "hyper_util::client", "b");
+            info_span!(target: "lambda_runtime::layers::trace", "call", requestId = "r-1").in_scope(|| {
+                info!(target: "lambda_runtime", "c");
+                tracing::trace!("d");
+                tracing::trace!(target: "cedar_authorizer_lambda", "e");
+                tracing::debug_span!(target: "h2", "frame", bytes = "x").in_scope(|| debug!("f"));
+            });
+        });
+        let messages: Vec<Value> = written.iter().map(|line| json_of(line)["message"].clone()).collect();
+        assert_eq!(messages, ["c", "d", "e", "f"]);
+        assert!(written.iter().all(|line| line.contains("r-1") && !line.contains("bytes")), "{written:?}");
+        let written = lines(Format::Json, LevelFilter::ERROR, || info!(target: "lambda_runtime", "c"));
+        assert!(written.is_empty());
+    }
+
+    #[test]
+    fn what_looks_like_a_token_is_left_out_of_every_field() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1MSJ9.c2lnbmF0dXJl";
+        let pretty = "ewogImFsZyI6ICJSUzI1NiJ9.ewogInN1YiI6ICJ1MSJ9.c2lnbmF0dXJl";
+        for (text, expected) in [
+            (format!("Kennel::Pet::\"{token}\""), "Kennel::Pet::\"***\""),
+            (format!("{token} and {pretty}"), "*** and ***"),
+            (format!("a/{token}%2E{token}/b"), "a/***/b"),
+            (format!("x{token}="), "***"),
+            (format!("é{token}é"), "é***é"),
+            ("eyJhbGciOiJSUzI1NiJ9".to_owned(), "***"),
+            ("the view of the employee, ey".to_owned(), "the view of the employee, ey"),
+            ("eyJ".to_owned(), "eyJ"),
+            ("apiKeyJobDescription, monkeyJungle-gym".to_owned(), "apiKeyJobDescription, monkeyJungle-gym"),
+            (String::new(), ""),
+        ] {
+            assert_eq!(without_tokens(&text), expected, "{text}");
+        }
+        let written = lines(Format::Text, LevelFilter::INFO, || {
+            info_span!("call", path = token).in_scope(|| info!(shown = ?token, other = %token, "{token}"));
+        });
+        assert_eq!(written, ["INFO *** shown=\"\\\"***\\\"\" other=\"***\" path=\"***\""]);
+    }
+
+    #[test]
+    fn a_panic_is_reported_with_its_place_and_without_what_it_quotes() {
+        let place = Location::caller();
+        let quoting: Box<dyn Any + Send> = Box::new("byte 1 of `a token`".to_owned());
+        let literal: Box<dyn Any + Send> = Box::new("no room");
+        assert_eq!(panic_line(&*quoting, Some(place)), format!("panicked at {place}\n"));
+        assert_eq!(panic_line(&*literal, None), "panicked: no room\n");
     }
 
     #[test]

@@ -26,10 +26,10 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The entity. `None`: Cedar does not take it. The projection made sure of every value, so that does not happen.
-    pub fn entity(&self) -> Option<Entity> {
-        let Self { uid, parents, attributes } = self.clone();
-        Entity::new(uid, attributes, parents).ok()
+    /// The entity, with all that it is in for parents. `None`: Cedar does not take it. The projection made sure of
+    /// every value, so that does not happen.
+    pub fn entity(&self, ancestors: &[EntityUid]) -> Option<Entity> {
+        Entity::new(self.uid.clone(), self.attributes.clone(), ancestors.iter().cloned().collect()).ok()
     }
 }
 

@@ -61,6 +61,8 @@ reasons! {
     RouteUnmapped, "route-unmapped", Deny;
     /// The path could mean another route or resource to API Gateway than it does here.
     PathUnsafe, "path-unsafe", Deny;
+    /// The stage is `*`, as in the console's test of an authorizer: an answer would count for every stage.
+    StageWildcard, "stage-wildcard", Deny;
     /// The token lacks a claim, or has one of the wrong type, that the schema requires.
     RequiredClaimMissing, "required-claim-missing", Deny;
     /// The call lacks something, or has it of the wrong type, that the schema requires in the context.
@@ -71,12 +73,16 @@ reasons! {
     MethodOverridden, "method-overridden", Deny;
     /// The schema does not let this action apply to this principal and resource.
     RequestInvalid, "request-invalid", Deny;
+    /// The caller is the resource, and the path gives it another value for an attribute than the token.
+    ResourceConflict, "resource-conflict", Deny;
     /// There is no tenant of this name, or the call does not say whose it is.
     TenantUnknown, "tenant-unknown", Deny;
     /// The answer would not be right for all that API Gateway's cache applies it to; see `CACHE_KEY`.
     NotCacheable, "not-cacheable", Deny;
     /// The ARN of the method is longer than the resource of a policy may be.
     ResourceTooLong, "resource-too-long", Deny;
+    /// The answer with principal and claims would be longer than API Gateway takes, 8 KB.
+    ResponseTooLarge, "response-too-large", Deny;
 
     /// The call carries no token.
     TokenMissing, "token-missing", Unauthorized;

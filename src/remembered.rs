@@ -30,6 +30,8 @@ pub(crate) struct OfApi {
     pub(crate) outcomes: HashMap<usize, Arc<Outcome>>,
     /// The routes that the caller may take.
     pub(crate) allowed: Option<Arc<[usize]>>,
+    /// Whether it takes too long to find that out.
+    pub(crate) is_too_expensive: bool,
     /// Grants for them.
     grants: Vec<Arc<Whole>>,
 }

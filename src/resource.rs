@@ -1,6 +1,6 @@
 //! The resource: what a call acts on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -62,8 +62,8 @@ impl ResourceTemplate {
             let value = projection.text_attribute(&self.entity_type, name, &text).ok_or(missing)?;
             from_path.insert(name.clone(), value);
         }
-        let entity = match entities.get(&uid)? {
-            Some(known) => overlay(known.entity()?, from_path),
+        let entity = match entities.entity(&uid)? {
+            Some(known) => overlay(&known, from_path),
             None => Entity::new(uid.clone(), from_path, [].into()).ok(),
         };
         Ok(Resource { uid, entity: Some(entity.ok_or(Reason::RequestInvalid)?) })
@@ -77,6 +77,24 @@ fn overlay(known: &Entity, attributes: HashMap<String, RestrictedExpression>) ->
     let (uid, mut all, parents) = known.clone().into_inner();
     all.extend(attributes);
     Entity::new_with_tags(uid, all, parents, tags?).ok()
+}
+
+/// The caller where it is the resource as well: with the attributes of its token and those of the path. What it is in,
+/// the token says.
+///
+/// # Errors
+/// [`Reason::ResourceConflict`] for an attribute with two values.
+pub fn merged(principal: &Entity, resource: &Entity) -> Result<Entity, Reason> {
+    for (name, value) in resource.attrs() {
+        let of_path = value.map_err(|_| Reason::RequestInvalid)?;
+        if let Some(of_token) = principal.attr(name)
+            && of_token.map_err(|_| Reason::RequestInvalid)? != of_path
+        {
+            return Err(Reason::ResourceConflict);
+        }
+    }
+    let (_, of_path, _) = resource.clone().into_inner();
+    overlay(principal, of_path).ok_or(Reason::RequestInvalid)
 }
 
 fn restricted(value: &EvalResult) -> Option<RestrictedExpression> {
@@ -113,6 +131,22 @@ impl TextTemplate {
             Piece::Parameter(name) => Some(name.as_str()),
             Piece::Literal(_) => None,
         })
+    }
+
+    /// Whether different parameters can make one text. They cannot where a `/` stands between any two of them:
+    /// no value has one but that of a greedy parameter, and of those there is one at most.
+    pub fn is_ambiguous(&self, is_greedy: impl Fn(&str) -> bool) -> bool {
+        let names: BTreeSet<&str> = self.parameters().collect();
+        if names.len() < 2 {
+            return false;
+        }
+        let literals = self.0.iter().filter_map(|piece| match piece {
+            Piece::Literal(text) => Some(text),
+            Piece::Parameter(_) => None,
+        });
+        // There is one before each parameter, perhaps an empty one, and one behind the last.
+        let all_apart = literals.skip(1).take(self.parameters().count() - 1).all(|text| text.contains('/'));
+        !all_apart || self.parameters().filter(|name| is_greedy(name)).count() > 1
     }
 
     fn fill(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
@@ -166,6 +200,28 @@ pub struct InvalidTextTemplate;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_several_parameters_is_theirs_alone_if_a_slash_parts_them() {
+        for (text, expected) in [
+            ("{a}", false),
+            ("x-{a}-y", false),
+            ("{a}{a}", false),
+            ("{a}/{b}", false),
+            ("x{a}-/-{b}y/{c}", false),
+            ("{a}/{rest+}", false),
+            ("{rest+}/{a}", false),
+            ("{a}{b}", true),
+            ("{a}-{b}", true),
+            ("{a}|{b}/{c}", true),
+            ("{a}/{b}:{c}", true),
+            ("/{a}{b}/", true),
+            ("{rest+}/{a}/{rest+}", true),
+        ] {
+            let template: TextTemplate = text.parse().unwrap();
+            assert_eq!(template.is_ambiguous(|name| name == "rest"), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_template_takes_the_parameters_that_it_names() {

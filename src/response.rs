@@ -6,20 +6,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cedar_policy::EntityUid;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::authorize::{Breadth, Outcome};
 use crate::call::{Api, Call};
-use crate::grant::Grant;
+use crate::grant::{self, Grant};
 use crate::reason::{Reason, Status};
 
 /// What the function answers, as JSON in the shape that API Gateway expects: an IAM policy, which every kind
 /// of API takes, or a boolean for HTTP APIs with payload format 2.0 and simple responses enabled.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct Response(#[serde(serialize_with = "as_it_is")] Arc<RawValue>);
+pub struct Response {
+    #[serde(serialize_with = "as_it_is")]
+    text: Arc<RawValue>,
+    #[serde(skip)]
+    is_shortened: bool,
+}
 
 /// Whether HTTP APIs with payload format 2.0 get simple responses. Their authorizer is set to the
 /// one or the other, and its events do not say to which.
@@ -59,22 +65,35 @@ impl Response {
     /// `context` has flat values alone: `decision`, `reason`, `policies` (ids, separated by
     /// commas), `action`, `principal`, `revision`, and the claims that the policy store names. The first
     /// four speak of one call, so they are left out where the grant speaks of the whole API.
-    /// What would make the response larger than API Gateway takes is left out: the claims first,
-    /// then the policies.
+    ///
+    /// It is never larger than API Gateway takes. If need be, what is only for information is left out: `policies`,
+    /// then `action`. The principal and the claims are never cut or left out: a backend could take one user for
+    /// another, or a limit for none. Where they are too large, the response [denies](Self::is_shortened).
     pub fn new(outcome: &Outcome, revision: u64, simple_responses: SimpleResponses) -> Self {
         let principal = &outcome.texts().principal;
         let mut context = context(outcome, revision);
-        let mut left_out = outcome.backend_claims.keys().map(String::as_str).chain([POLICIES]);
+        let mut for_information = [POLICIES, ACTION].into_iter();
         loop {
             let text = write(outcome, principal, &context, simple_responses);
-            if text.get().len() > MAX_BYTES
-                && let Some(name) = left_out.next()
-            {
-                context.remove(name);
-                continue;
+            if text.get().len() <= MAX_BYTES {
+                return Self::of(text);
             }
-            return Self(text.into());
+            let Some(name) = for_information.next() else {
+                let (reason, grant) = (outcome.reason_if_shortened(), Grant::deny_all());
+                let text = write_denial(outcome.api, reason, &grant, simple_responses);
+                return Self { is_shortened: true, ..Self::of(text) };
+            };
+            context.remove(name);
         }
+    }
+
+    /// Whether principal and claims were too large for it, so that it denies, with a reason and nothing else.
+    pub fn is_shortened(&self) -> bool {
+        self.is_shortened
+    }
+
+    fn of(text: Box<RawValue>) -> Self {
+        Self { text: text.into(), is_shortened: false }
     }
 
     /// Denies a call of which no token was verified and on which no policy decided.
@@ -82,21 +101,38 @@ impl Response {
     /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could
     /// allow, out of the cache too.
     pub fn denied(call: &Call, reason: Reason, simple_responses: SimpleResponses) -> Self {
-        let context = [("decision", "deny".into()), ("reason", reason.code().into())].into();
-        let form = match is_simple(call.api(), simple_responses) {
-            true => Form::Simple { is_authorized: false, context: &context },
-            false => Form::Policy {
-                principal_id: UNKNOWN,
-                policy_document: PolicyDocument {
-                    version: VERSION,
-                    statement: &Grant::deny_api(call.method_arn()),
-                },
-                context: &context,
-                usage_identifier_key: None,
-            },
-        };
-        Self(form.text().into())
+        Self::of(write_denial(call.api(), reason, &Grant::deny_api(call.method_arn()), simple_responses))
     }
+}
+
+/// How many bytes of a response are left for a grant of several routes, beside what must be in it.
+pub(crate) fn room_for_grant(
+    principal: &EntityUid,
+    claims: &BTreeMap<String, Value>,
+    usage_identifier_key: Option<&str>,
+) -> usize {
+    let size = |text: &str| serde_json::to_vec(text).map_or(MAX_BYTES, |json| json.len());
+    let claim = |(name, value): (&String, &Value)| {
+        size(name) + serde_json::to_vec(value).map_or(MAX_BYTES, |json| json.len()) + ":,".len()
+    };
+    let rest = 2 * size(&principal.to_string())
+        + claims.iter().map(claim).sum::<usize>()
+        + usage_identifier_key.map_or(0, size);
+    MAX_BYTES.saturating_sub(FRAME_BYTES).saturating_sub(rest).min(grant::MAX_BYTES)
+}
+
+fn write_denial(api: Api, reason: Reason, grant: &Grant, simple_responses: SimpleResponses) -> Box<RawValue> {
+    let context = [("decision", "deny".into()), ("reason", reason.code().into())].into();
+    let form = match is_simple(api, simple_responses) {
+        true => Form::Simple { is_authorized: false, context: &context },
+        false => Form::Policy {
+            principal_id: UNKNOWN,
+            policy_document: PolicyDocument { version: VERSION, statement: grant },
+            context: &context,
+            usage_identifier_key: None,
+        },
+    };
+    form.text()
 }
 
 fn write(
@@ -147,7 +183,7 @@ fn context(outcome: &Outcome, revision: u64) -> BTreeMap<&str, Value> {
         ("decision", of_call(effect.into())),
         ("reason", of_call(decision.reason.code().into())),
         (POLICIES, of_call(outcome.texts().policies.clone().into())),
-        ("action", action.map(Value::from).and_then(of_call)),
+        (ACTION, action.map(Value::from).and_then(of_call)),
         ("principal", Some(outcome.texts().principal.clone().into())),
         ("revision", Some(revision.into())),
     ];
@@ -156,8 +192,9 @@ fn context(outcome: &Outcome, revision: u64) -> BTreeMap<&str, Value> {
 }
 
 /// The names in `context` that a policy store may not use for claims.
-pub const RESERVED_CONTEXT: [&str; 6] = ["action", "decision", POLICIES, "principal", "reason", "revision"];
+pub const RESERVED_CONTEXT: [&str; 6] = [ACTION, "decision", POLICIES, "principal", "reason", "revision"];
 
+const ACTION: &str = "action";
 const POLICIES: &str = "policies";
 
 /// The principal of a call that says nothing of one: API Gateway takes no empty one.
@@ -167,4 +204,8 @@ const UNKNOWN: &str = "unknown";
 const VERSION: &str = "2012-10-17";
 
 /// AWS service quotas, L-20859C74: the result of a Lambda authorizer.
-const MAX_BYTES: usize = 8 * 1024;
+pub const MAX_BYTES: usize = 8 * 1024;
+
+/// What a response has around principal, grant and claims, 256 bytes, and room for one more statement, which denies
+/// the method that was called.
+const FRAME_BYTES: usize = 256 + 640;

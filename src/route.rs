@@ -185,6 +185,13 @@ impl RouteTable {
         own.or_else(|| methods.get(&Method::Any)).copied().ok_or(NoRoute::Unmapped)
     }
 
+    /// Whether the method of a request with this template can decide which route it has here. It cannot where
+    /// `any` is the only one.
+    pub fn tells_methods_apart(&self, template: &str) -> bool {
+        let mut methods = self.by_template.get(template).into_iter().flat_map(BTreeMap::keys);
+        methods.any(|method| *method != Method::Any)
+    }
+
     /// The index of the route that API Gateway takes for a request.
     ///
     /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes
@@ -227,8 +234,7 @@ impl RouteTable {
             }
             // All static segments are of ASCII, so bytes that are no UTF-8 only ever belong to parameters.
             let text = String::from_utf8_lossy(&decoded);
-            let is_text = matches!(text, Cow::Borrowed(_)) && !text.chars().any(char::is_control);
-            readings.are_texts &= is_text;
+            readings.are_texts &= matches!(text, Cow::Borrowed(_));
             match (as_sent, self.find_reading(verb, &text)?) {
                 (None, None) => {}
                 (Some(_), Some(route)) if readings.routes.contains(&route) => {}
@@ -251,7 +257,7 @@ impl RouteTable {
         if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
             return Err(NoRoute::Unsafe);
         }
-        if path.bytes().any(|byte| byte.is_ascii_control() || b"\\?#".contains(&byte)) {
+        if path.contains(['\\', '?', '#']) || path.chars().any(char::is_control) {
             return Err(NoRoute::Unsafe);
         }
         Ok(self.root.find(Method::from_verb(verb), &segments))
@@ -263,13 +269,13 @@ impl RouteTable {
 struct Readings {
     /// Without duplicates, that of the path as it was sent first.
     routes: Vec<usize>,
-    /// Whether all of them are UTF-8 without control characters.
+    /// Whether all of them are UTF-8.
     are_texts: bool,
 }
 
 /// Whether bytes hold a character in more bytes than UTF-8 allows (RFC 3629, section 3): to a careless decoder `C0 AF`
 /// is a slash (RFC 3629, section 10).
-fn has_overlong_form(bytes: &[u8]) -> bool {
+pub(crate) fn has_overlong_form(bytes: &[u8]) -> bool {
     let mut behind = bytes.iter().skip(1);
     bytes.iter().any(|byte| {
         let next = behind.next();

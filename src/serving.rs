@@ -7,7 +7,7 @@ use tracing::warn;
 use crate::authorize::{Outcome, authorize};
 use crate::bundle::Bundle;
 use crate::cache_key::{CacheKey, Span};
-use crate::call::Call;
+use crate::call::{Call, RouteKey};
 use crate::jwks::KeyCache;
 use crate::reason::Reason;
 use crate::time::UnixTime;
@@ -55,6 +55,19 @@ impl Serving {
                 let reason = Reason::NotCacheable.code();
                 warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
             }
+        }
+        // Which routes have such a key only the template knows.
+        let routes = self.bundle.routes();
+        if cache_key.through(RouteKey::AnyMethod).mixes_methods()
+            && let Some(route) =
+                routes.routes().iter().find(|route| routes.tells_methods_apart(&route.template.to_string()))
+        {
+            let reason = Reason::NotCacheable.code();
+            warn!(
+                %cache_key, example = %route, reason,
+                "calls through `ANY` and `$default` are denied under this CACHE_KEY where the method decides; \
+                 context.httpMethod has to be in it"
+            );
         }
         if self.bundle.separation().is_none() && cache_key.span() != Span::Method {
             warn!(%cache_key, "the routes cannot be told apart: each answer allows one method and path alone");

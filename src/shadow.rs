@@ -40,10 +40,15 @@ impl Shadow {
         let uri = fetcher.uri().clone();
         // A candidate may well be older than what is in force, or lower than what may be.
         let conditions = Conditions { min_revision: 0, ..conditions };
-        match Current::load(fetcher, None, conditions, MAX_TOKENS, client, now).await {
-            Ok(current) => Some(Self { current, rests_until: Mutex::new(now) }),
-            Err(failure) => {
+        let load = Current::load(fetcher, None, conditions, MAX_TOKENS, client, now);
+        match timeout(LOAD_BUDGET, load).await {
+            Ok(Ok(current)) => Some(Self { current, rests_until: Mutex::new(now) }),
+            Ok(Err(failure)) => {
                 warn!(code = failure.code(), %failure, %uri, "shadow bundle not loaded; nothing is compared");
+                None
+            }
+            Err(_) => {
+                warn!(budget = ?LOAD_BUDGET, %uri, "shadow bundle not loaded in time; nothing is compared");
                 None
             }
         }
@@ -95,6 +100,9 @@ impl Shadow {
         );
     }
 }
+
+/// What a cold start may spend on it, beside the bundle that serves.
+const LOAD_BUDGET: Duration = Duration::from_secs(3);
 
 /// What a call may spend on it.
 const BUDGET: Duration = Duration::from_millis(20);

@@ -11,6 +11,7 @@ pub(crate) mod filing;
 mod policies;
 mod scope;
 
+use std::iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use quick_cache::sync::Cache;
 use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::cache::bounded;
 use crate::entities::StoredEntities;
+use crate::inputs::Dependence;
 use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
 use policies::Policies;
 
@@ -47,6 +49,50 @@ enum Role {
 struct Place {
     keys: Vec<Box<str>>,
     rows: Vec<u32>,
+    /// That of itself, if it has one.
+    own: Option<u32>,
+}
+
+/// Where policies are filed that may matter to a request. Two requests of one principal on one resource that have a
+/// list in common find the same policies in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct List {
+    at: At,
+    /// The row of an action that the policies name: that of the request, or one that it is in. `None`: they name none.
+    action: Option<u32>,
+    /// Whether it is that of the request itself, which `==` asks for.
+    is_own: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum At {
+    /// What names neither principal nor resource.
+    Elsewhere(u32),
+    Resource(u32),
+    Principal,
+}
+
+/// The lists of a request.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    action: Arc<Place>,
+    resource: Arc<Place>,
+    pub(crate) lists: Vec<List>,
+}
+
+/// The policies of a list whose scopes match.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// Whether one without conditions permits.
+    pub(crate) permits: bool,
+    /// Whether one without conditions forbids.
+    pub(crate) forbids: bool,
+    /// Permits with conditions, by their numbers.
+    pub(crate) conditional_permits: Vec<u32>,
+    /// Forbids with conditions.
+    pub(crate) conditional_forbids: Vec<u32>,
+    /// How many were looked at.
+    pub(crate) looked_at: u64,
 }
 
 /// A principal, and the policies that name it or what it is in.
@@ -66,8 +112,6 @@ pub struct Slice {
     pub forbids: Vec<PolicyId>,
     /// Those with conditions, by their numbers.
     pub conditional: Vec<u32>,
-    /// Whether one of those with conditions permits.
-    pub may_permit: bool,
 }
 
 impl PolicyIndex {
@@ -86,8 +130,11 @@ impl PolicyIndex {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub fn for_principal(&self, principals: &[EntityUid]) -> Result<ForPrincipal, Unreadable> {
-        let keys: Vec<Box<str>> = principals.iter().map(entity_key).collect();
+    pub fn for_principal<'a>(
+        &self,
+        principals: impl IntoIterator<Item = &'a EntityUid>,
+    ) -> Result<ForPrincipal, Unreadable> {
+        let keys: Vec<Box<str>> = principals.into_iter().map(entity_key).collect();
         let mut filed = Vec::new();
         for key in &keys {
             if let Some(row) = self.index.position(filing::place(PRINCIPAL, key).as_bytes()) {
@@ -142,13 +189,106 @@ impl PolicyIndex {
             match (row.scope.has_conditions, row.scope.effect) {
                 (false, Effect::Permit) => slice.permits.push(row.id.clone()),
                 (false, Effect::Forbid) => slice.forbids.push(row.id.clone()),
-                (true, effect) => {
-                    slice.conditional.push(number);
-                    slice.may_permit |= effect == Effect::Permit;
-                }
+                (true, _) => slice.conditional.push(number),
             }
         }
         Ok(slice)
+    }
+
+    /// Where the policies of a request are to be found. Together they have those of [`PolicyIndex::slice`].
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn lists(
+        &self,
+        principal: &ForPrincipal,
+        action: &EntityUid,
+        resource: &EntityUid,
+        entities: &StoredEntities,
+    ) -> Result<Lists, Unreadable> {
+        let action = self.place(Role::Action, action, principal, entities)?;
+        let resource = self.place(Role::Resource, resource, principal, entities)?;
+        let own = |row: u32| action.own == Some(row);
+        let actions = || iter::once(None).chain(action.rows.iter().copied().map(Some));
+        let mut lists = Vec::new();
+        if let Some(row) = self.others {
+            let at = At::Elsewhere(u32::try_from(row).map_err(|_| Unreadable)?);
+            lists.push(List { at, action: None, is_own: false });
+        }
+        for row in &action.rows {
+            // Each action that a policy names has a row, mostly for those that are filed elsewhere.
+            if self.filed(*row as usize)?.next().is_some() {
+                lists.push(List { at: At::Elsewhere(*row), action: Some(*row), is_own: own(*row) });
+            }
+        }
+        for named in actions() {
+            let is_own = named.is_some_and(own);
+            lists.extend(resource.rows.iter().map(|row| List {
+                at: At::Resource(*row),
+                action: named,
+                is_own,
+            }));
+            if principal.about(named.unwrap_or(ANY_ACTION)).next().is_some() {
+                lists.push(List { at: At::Principal, action: named, is_own });
+            }
+        }
+        Ok(Lists { action, resource, lists })
+    }
+
+    /// The policies of a list whose scopes match the request that the lists are of.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn members(
+        &self,
+        list: List,
+        principal: &ForPrincipal,
+        Lists { action, resource, .. }: &Lists,
+    ) -> Result<Members, Unreadable> {
+        let mut members = Members::default();
+        let about = list.action.unwrap_or(ANY_ACTION);
+        let mut add = |number: u32| {
+            let row = self.policies.row(number)?;
+            if row.scope.is_open() {
+                return Err(Unreadable);
+            }
+            members.looked_at += 1;
+            if row.scope.matches(&principal.keys, &action.keys, &resource.keys) {
+                match (row.scope.has_conditions, row.scope.effect) {
+                    (false, Effect::Permit) => members.permits = true,
+                    (false, Effect::Forbid) => members.forbids = true,
+                    (true, Effect::Permit) => members.conditional_permits.push(number),
+                    (true, Effect::Forbid) => members.conditional_forbids.push(number),
+                }
+            }
+            Ok(())
+        };
+        match list.at {
+            At::Principal => principal.about(about).try_for_each(add)?,
+            At::Elsewhere(row) => self.filed(row as usize)?.try_for_each(|(_, policy)| add(policy))?,
+            At::Resource(row) => {
+                let mut filed = self.filed(row as usize)?.filter(|(action, _)| *action == about);
+                filed.try_for_each(|(_, policy)| add(policy))?;
+            }
+        }
+        Ok(members)
+    }
+
+    /// What the condition of a policy depends on.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn depends(&self, number: u32) -> Result<Dependence, Unreadable> {
+        self.policies.depends(number)
+    }
+
+    /// The id of a policy, and what it does.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn policy(&self, number: u32) -> Result<(PolicyId, Effect), Unreadable> {
+        let row = self.policies.row(number)?;
+        Ok((row.id.clone(), row.scope.effect))
     }
 
     /// Policies as Cedar takes them, given by their numbers.
@@ -215,9 +355,17 @@ impl PolicyIndex {
             Role::Resource => RESOURCE,
         };
         // An entity that no policy names has no row.
-        let rows = keys.iter().filter_map(|key| self.index.position(filing::place(prefix, key).as_bytes()));
-        let rows: Result<_, _> = rows.map(u32::try_from).collect();
-        Ok(Place { rows: rows.map_err(|_| Unreadable)?, keys })
+        let row = |key: &Box<str>| self.index.position(filing::place(prefix, key).as_bytes());
+        let (mut rows, mut own) = (Vec::new(), None);
+        for (position, key) in keys.iter().enumerate() {
+            let Some(row) = row(key) else { continue };
+            let row = u32::try_from(row).map_err(|_| Unreadable)?;
+            if position == 0 {
+                own = Some(row);
+            }
+            rows.push(row);
+        }
+        Ok(Place { keys, rows, own })
     }
 
     /// The policies at a place, given by its row, each with an action that its scope names.
@@ -242,17 +390,10 @@ impl ForPrincipal {
     }
 }
 
-impl Slice {
-    /// Whether the conditions could still lead to an Allow.
-    pub fn may_be_allowed(&self) -> bool {
-        self.forbids.is_empty() && (self.may_permit || !self.permits.is_empty())
-    }
-}
-
 /// An entity with all that it is in.
 pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
     let ancestors = entities.ancestors(uid).into_iter().flatten().cloned();
-    std::iter::once(uid.clone()).chain(ancestors).collect()
+    iter::once(uid.clone()).chain(ancestors).collect()
 }
 
 const NUMBER: usize = size_of::<u32>();

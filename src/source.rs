@@ -13,7 +13,7 @@ use crate::bundle::{self, Bundle, CannotBuild, InvalidArchive, InvalidBundle, Tr
 use crate::config;
 use crate::store::Store;
 use crate::store::finding::{Finding, Severity};
-use crate::tenant::InvalidTenantUri;
+use crate::tenant::{InvalidTenantUri, Tenant};
 use directory::UnreadableDirectory;
 use s3::{InvalidSettings, Read, S3Failure};
 
@@ -185,6 +185,14 @@ pub enum LoadFailure {
     /// The bundle is past its time.
     #[error("the bundle is past the time to which it is good (`not_after`): publish a new one")]
     Expired,
+    /// The bundle is of another store.
+    #[error("the bundle is of the store `{}`, and BUNDLE_NAME is `{expected}`", .found.escape_debug())]
+    NameMismatch {
+        /// The name of the store.
+        found: String,
+        /// The name that it should have.
+        expected: String,
+    },
     /// The bundle is older than it may be.
     #[error("the bundle has revision {found}, and may not be below {least}")]
     RevisionTooLow {
@@ -192,6 +200,14 @@ pub enum LoadFailure {
         found: u64,
         /// That of the bundle in use, or BUNDLE_MIN_REVISION.
         least: u64,
+    },
+    /// The bundle is for another tenant, or for none.
+    #[error("the bundle is for {}, and not for {}", addressee(.found.as_ref()), addressee(.expected.as_ref()))]
+    TenantMismatch {
+        /// The tenant that it is for.
+        found: Option<Tenant>,
+        /// The tenant that it should be for.
+        expected: Option<Tenant>,
     },
     /// The bundle accepts tokens that this deployment does not.
     #[error(
@@ -227,8 +243,10 @@ impl LoadFailure {
             Self::Build(_) | Self::InvalidStore { .. } => "store-invalid",
             Self::Expired => "bundle-expired",
             Self::InvalidBundle(invalid) => invalid.code(),
+            Self::NameMismatch { .. } => "bundle-name-mismatch",
             Self::RevisionTooLow { .. } => "bundle-revision-too-low",
             Self::S3(failure) => failure.code(),
+            Self::TenantMismatch { .. } => "bundle-tenant-mismatch",
             Self::TenantUri(_) => "bundle-uri-invalid",
             Self::Unreadable(_) => "bundle-unreadable",
             Self::UntrustedIdentitySource(_) => "identity-source-untrusted",
@@ -236,12 +254,10 @@ impl LoadFailure {
         }
     }
 
-    /// Whether it is certain that there is no bundle at the URI. That of a bucket that does not exist is not.
+    /// Whether it is certain that there is no bundle at the URI.
     pub fn is_missing(&self) -> bool {
         match self {
-            Self::S3(S3Failure::Refused { status: Some(404), cause, .. }) => {
-                !cause.starts_with(NO_SUCH_BUCKET)
-            }
+            Self::S3(failure) => failure.is_missing(),
             Self::Unreadable(UnreadableDirectory::Io { source, .. }) => {
                 source.kind() == io::ErrorKind::NotFound
             }
@@ -256,11 +272,16 @@ impl From<InvalidArchive> for LoadFailure {
     }
 }
 
+/// Whom a bundle is for, as people read it.
+fn addressee(tenant: Option<&Tenant>) -> String {
+    match tenant {
+        Some(tenant) => format!("the tenant `{tenant}`"),
+        None => "no tenant in particular".to_owned(),
+    }
+}
+
 /// How often a cold start tries to read: what Lambda gives it allows for that.
 pub(crate) const COLD_ATTEMPTS: u32 = 3;
-
-/// The setup is wrong, whatever the key (Amazon S3 API Reference, "Error responses").
-const NO_SUCH_BUCKET: &str = "NoSuchBucket";
 
 /// A directory does not change under a running function.
 const DIRECTORY_TAG: &str = "directory";

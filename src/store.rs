@@ -21,16 +21,19 @@ mod policies;
 mod schema;
 pub mod settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 
 use crate::identity_source::IdentitySource;
 use crate::inputs::Input;
+use crate::nesting;
 use crate::projection::Projection;
 use crate::route::{Route, RouteTable};
 use crate::token::TokenType;
 use crate::token::key_set::KeySet;
+pub(crate) use entities::FILE as ENTITIES_FILE;
 use finding::{Code, Finding, Position, Severity};
 use policies::Policies;
 use schema::{SchemaUnusable, StoreSchema};
@@ -68,6 +71,10 @@ impl Store {
     /// # Errors
     /// All the problems that make it unusable.
     pub fn open(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
+        nesting::with_room(|| Self::open_with_room(files)).unwrap_or_else(|error| Err(vec![no_room(&error)]))
+    }
+
+    fn open_with_room(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
         let mut findings = Vec::new();
         let store = Parts::read(files, &mut findings).into_store();
         findings.retain(|finding| finding.severity == Severity::Error);
@@ -77,6 +84,11 @@ impl Store {
     /// Reads and checks a policy store. All its problems are returned, in the order of the files;
     /// the store as well unless one of them is an error.
     pub fn check(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
+        nesting::with_room(|| Self::check_with_room(files))
+            .unwrap_or_else(|error| (None, vec![no_room(&error)]))
+    }
+
+    fn check_with_room(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
         let mut findings = Vec::new();
         let parts = Parts::read(files, &mut findings);
         parts.validate(files, &mut findings);
@@ -86,9 +98,14 @@ impl Store {
         if let Some(store) = &store {
             grants::check(store, schema.as_ref(), &mut findings);
         }
-        findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+        finding::sort(&mut findings);
         (store, findings)
     }
+}
+
+fn no_room(error: &io::Error) -> Finding {
+    let at = Position::file(policies::STATIC_FOLDER);
+    Finding::new(Code::FileUnreadable, at, format_args!("there is no room to read policies: {error}"))
 }
 
 /// Reads the identity sources alone, and the keys that are kept with them. `token_type` is that of the settings.
@@ -182,17 +199,17 @@ fn is_in(path: &str, folder: &str, extension: &str) -> bool {
 }
 
 /// What could be read of a policy store, however much is wrong with the rest.
-struct Parts {
+struct Parts<'a> {
     settings: Option<Settings>,
     schema: Result<Option<StoreSchema>, SchemaUnusable>,
     routes: RouteTable,
-    policies: Policies,
+    policies: Policies<'a>,
     entities: Option<Entities>,
     identity_sources: Vec<(IdentitySource, Option<KeySet>)>,
 }
 
-impl Parts {
-    fn read(files: &StoreFiles, findings: &mut Vec<Finding>) -> Self {
+impl<'a> Parts<'a> {
+    fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
         let settings = match files.text(settings::FILE, findings) {
             Some(text) => Settings::parse(text, findings),
             None => {
@@ -238,8 +255,9 @@ impl Parts {
         let (Some(settings), Ok(schema)) = (&self.settings, &self.schema) else {
             return;
         };
+        settings.check_resources(findings);
         match (settings.validation, schema) {
-            (Validation::Strict, Some(schema)) => self.policies.validate(files, schema, findings),
+            (Validation::Strict, Some(schema)) => self.policies.validate(schema, findings),
             _ => {
                 let at = Position::file(settings::FILE);
                 let message = "policies are not validated against a schema";
@@ -258,15 +276,17 @@ impl Parts {
             self.check_routes(settings, schema, findings);
         }
         let sources: Vec<&IdentitySource> = self.identity_sources.iter().map(|(source, _)| source).collect();
-        self.policies.check_claims(files, &sources, findings);
+        self.policies.check_claims(&sources, findings);
         if let Some(entities) = &self.entities {
-            self.policies.check_groups(files, &sources, entities, findings);
+            self.policies.check_groups(&sources, entities, findings);
             entities::check_principals(files, entities, &sources, findings);
         }
     }
 
     /// Finds routes that could only ever be denied: the action does not apply to what they make.
     fn check_routes(&self, settings: &Settings, schema: &StoreSchema, findings: &mut Vec<Finding>) {
+        let known_actions: HashSet<&EntityUid> = schema.schema.actions().collect();
+        let known_types: HashSet<&EntityTypeName> = schema.schema.entity_types().collect();
         for route in self.routes.routes() {
             let made = route.resource.as_ref();
             let resource_type = made.map_or(settings.resource.type_name(), |resource| &resource.entity_type);
@@ -275,8 +295,7 @@ impl Parts {
                 findings.push(Finding::new(Code::RouteInvalid, position, message));
             };
             // What the schema does not have at all was said before.
-            let is_known = schema.schema.actions().any(|known| *known == route.action)
-                && schema.schema.entity_types().any(|known| known == resource_type);
+            let is_known = known_actions.contains(&route.action) && known_types.contains(resource_type);
             let mut types = schema.schema.resources_for_action(&route.action).into_iter().flatten();
             if is_known && !types.any(|known| known == resource_type) {
                 problem(format!("`{}` does not apply to resources of type `{resource_type}`", route.action));
@@ -296,12 +315,19 @@ impl Parts {
             Some(StoreSchema { schema, shapes, .. }) => (Some(schema), Projection::Schema(shapes)),
             None => (None, Projection::Schemaless),
         };
-        let (identity_sources, pinned_keys) = identity_sources.into_iter().unzip();
+        let (identity_sources, pinned_keys): (Vec<_>, Vec<_>) = identity_sources.into_iter().unzip();
         let entities = entities?;
         let mut named_entities = policies.named_entities();
-        named_entities.retain(|uid| entities.get(uid).is_some());
         let settings = settings?;
-        let reads = policies.reads(routes.routes(), &entities, &settings, &projection);
+        let reads = policies.reads(
+            routes.routes(),
+            &entities,
+            &settings,
+            &projection,
+            &identity_sources,
+            &named_entities,
+        );
+        named_entities.retain(|uid| entities.get(uid).is_some());
         Some(Store {
             settings,
             reads,
@@ -325,9 +351,10 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
     let Ok(type_name) = action_type.parse::<EntityTypeName>() else {
         return table;
     };
+    let known_actions: Option<HashSet<&EntityUid>> = schema.map(|schema| schema.schema.actions().collect());
     for RouteSetting { method, template, action, resource, position } in &settings.routes {
         let action = EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(action));
-        if schema.is_some_and(|schema| !schema.schema.actions().any(|known| *known == action)) {
+        if known_actions.as_ref().is_some_and(|known| !known.contains(&action)) {
             let message = format!("the schema has no action `{action}`");
             findings.push(Finding::new(Code::RouteInvalid, position.clone(), message));
         }

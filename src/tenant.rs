@@ -5,8 +5,10 @@
 //! from what the caller wrote: no header, query parameter or path has a say in it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use crate::cache_key::CacheKey;
 use crate::call::Call;
@@ -15,13 +17,19 @@ use crate::response::SimpleResponses;
 use crate::source::BundleUri;
 
 /// The name of a tenant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Tenant(String);
 
 impl Tenant {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// One that is as long as any may be.
+    pub(crate) fn longest() -> Self {
+        Self("a".repeat(MAX_BYTES))
     }
 }
 
@@ -38,6 +46,14 @@ impl FromStr for Tenant {
             true => Ok(Self(text.to_owned())),
             false => Err(InvalidTenant),
         }
+    }
+}
+
+impl TryFrom<String> for Tenant {
+    type Error = InvalidTenant;
+
+    fn try_from(text: String) -> Result<Self, InvalidTenant> {
+        text.parse()
     }
 }
 
@@ -148,6 +164,17 @@ impl TenantUri {
             }
         }
     }
+
+    /// Whether the folder is there that all tenants are in. A file system that is not mounted must not make every tenant
+    /// an unknown one. S3 has no folders, and says more than that something is not there.
+    pub fn has_home(&self) -> bool {
+        let BundleUri::File(path) = &self.0 else {
+            return true;
+        };
+        let path = path.to_string_lossy();
+        let home = path.split_once(PLACEHOLDER).and_then(|(before, _)| before.rsplit_once('/'));
+        home.is_some_and(|(home, _)| Path::new(&format!("{home}/")).is_dir())
+    }
 }
 
 impl TryFrom<&BundleUri> for TenantUri {
@@ -206,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_name_is_of_harmless_characters() {
-        let longest = "a".repeat(MAX_BYTES);
+        let longest = Tenant::longest().to_string();
         for text in ["acme", "A", "0", "api.example.com", "a_b-c.d", "a.", &longest] {
             assert_eq!(text.parse::<Tenant>().map(|tenant| tenant.to_string()), Ok(text.to_owned()));
         }

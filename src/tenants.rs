@@ -3,12 +3,14 @@
 //! ```text
 //! call -> name -> open: its bundle in use
 //!                 unknown within the last minute: denied, and S3 is not asked
+//!                 never open here, and the budget of look-ups is spent: a fault, for a fraction of a second
 //!                 else: opened, once however many calls wait, and the one not used for longest is closed
 //! ```
 //!
 //! Nothing of one tenant counts for another: a bundle in use has its own keys, verified tokens, schedule
 //! and failures, and to open one holds up those alone that wait for it.
 
+mod budget;
 mod known;
 mod recent;
 
@@ -16,19 +18,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::timeout;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::call::Call;
 use crate::jwks::KeyClient;
 use crate::reason::Reason;
 use crate::serving::Serving;
-use crate::source::current::{Conditions, Current};
+use crate::source::current::{Audience, Conditions, Current, LIMIT};
 use crate::source::{Fetcher, LoadFailure};
 use crate::tenant::{CallPart, Tenancy, Tenant, TenantFrom, TenantUri};
 use crate::time::UnixTime;
 use crate::token_cache::MAX_TOKENS;
-use known::{Found, Known, Opening};
+use crate::under_way::UnderWay;
+use known::{Found, Known};
 
 /// The bundles of all tenants.
 #[derive(Debug)]
@@ -131,10 +133,16 @@ impl Tenants {
         root: Option<&Serving>,
         now: UnixTime,
     ) -> Result<Arc<Serving>, Reason> {
-        let found = self.known().find(tenant, now);
+        let found = self.known().find(tenant, now, || {
+            let (tenants, tenant) = (Arc::clone(self), tenant.clone());
+            UnderWay::begin(LIMIT, now, async move { tenants.open(&tenant, now).await })
+        });
         let current = match found {
             Found::Open(current) => current,
-            Found::Opening(opening) => self.wait_for(tenant, opening, now).await?,
+            // Not for ever; the opening then goes on within later calls.
+            Found::Opening(opening) => {
+                opening.within(PATIENCE).await.unwrap_or(Err(Reason::TenantUnavailable))?
+            }
             Found::Not(reason) => return Err(reason),
         };
         let serving = current.get(now).await.inspect_err(|_| {
@@ -149,34 +157,21 @@ impl Tenants {
         Ok(serving)
     }
 
-    /// Waits for a bundle that is opened, but not for ever; the opening then goes on within later calls.
-    async fn wait_for(
-        self: &Arc<Self>,
-        tenant: &Tenant,
-        opening: Opening,
-        now: UnixTime,
-    ) -> Result<Arc<Current>, Reason> {
-        let (tenants, tenant) = (Arc::clone(self), tenant.clone());
-        let opened = async move { opening.get_or_init(|| tenants.open(&tenant, now)).await.clone() };
-        match timeout(BUDGET, tokio::spawn(opened.in_current_span())).await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(_)) | Err(_) => Err(Reason::TenantUnavailable),
-        }
-    }
-
     async fn open(&self, tenant: &Tenant, now: UnixTime) -> Result<Arc<Current>, Reason> {
         let least = self.known().least_revision(tenant);
-        let conditions =
-            Conditions { min_revision: self.conditions.min_revision.max(least), ..self.conditions.clone() };
+        let conditions = Conditions {
+            audience: Audience::Tenant(tenant.clone()),
+            min_revision: self.conditions.min_revision.max(least),
+            ..self.conditions.clone()
+        };
         let fetcher = self.fetcher.at(self.uri.of(tenant)).await;
         let loaded =
             Current::load(fetcher, None, conditions, self.max_tokens, self.client.clone(), now).await;
-        let opened = loaded.map_err(|failure| match failure.is_missing() {
-            true => {
+        let opened = loaded.map_err(|failure| {
+            if failure.is_missing() && self.uri.has_home() {
                 warn!(code = failure.code(), %failure, "no such tenant");
                 Reason::TenantUnknown
-            }
-            false => {
+            } else {
                 error!(code = failure.code(), %failure, "the bundle of the tenant not loaded");
                 Reason::TenantUnavailable
             }
@@ -197,7 +192,7 @@ impl Tenants {
 }
 
 /// How long a call waits for the bundle of its tenant. An HTTP API waits ten seconds in all.
-const BUDGET: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Shared out among the bundles that may be open: below fifty megabytes.
 const MAX_TOKENS_OF_ALL: usize = 2_000;

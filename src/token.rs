@@ -2,9 +2,11 @@
 
 pub mod algorithm;
 pub mod bearer;
+pub(crate) mod ed25519;
 mod json;
 pub mod jws;
 pub mod key_set;
+mod rsa;
 
 use std::{fmt, iter};
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::FORMAT_VERSION;
 use super::{Edition, compiled};
 use crate::store::StoreFiles;
+use crate::tenant::Tenant;
 use crate::time::UnixTime;
 
 /// What a bundle is and holds. Written as JSON, its members in this order.
@@ -14,7 +15,10 @@ use crate::time::UnixTime;
 pub struct Manifest {
     /// The name of the policy store.
     pub name: String,
-    /// The increasing number of this version of the store.
+    /// The tenant that it is for. Left out: it is for no tenant, or for all of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tenant: Option<Tenant>,
+    /// The increasing number of this version of the store, up to [`MAX_REVISION`].
     pub revision: u64,
     /// The version of the file format, which the signature covers here.
     pub format_version: u32,
@@ -46,6 +50,7 @@ impl Manifest {
     pub(super) fn new(name: &str, edition: &Edition<'_>, members: Vec<Member>) -> Self {
         Self {
             name: name.to_owned(),
+            tenant: edition.tenant.cloned(),
             revision: edition.revision,
             format_version: FORMAT_VERSION,
             created: edition.created.map(UnixTime::as_seconds),
@@ -73,6 +78,7 @@ impl Manifest {
 
     /// Whether it can be used.
     pub(super) fn check(&self) -> Result<(), InvalidManifest> {
+        self.check_revision()?;
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
         let is_ordered = self.members.is_sorted_by(|a, b| a.path < b.path);
         let is_compiled = |member: &&Member| compiled::FILES.contains(&member.path.as_str());
@@ -86,6 +92,14 @@ impl Manifest {
         }
         if major_minor(&self.cedar_version) > major_minor(&get_lang_version().to_string()) {
             return Err(InvalidManifest::CedarVersion(self.cedar_version.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether there may be a bundle of this revision.
+    pub(super) fn check_revision(&self) -> Result<(), InvalidManifest> {
+        if self.revision > MAX_REVISION {
+            return Err(InvalidManifest::Revision(self.revision));
         }
         Ok(())
     }
@@ -113,8 +127,97 @@ pub enum InvalidManifest {
     /// Members that are missing, stand twice, out of order, or have no place in a bundle.
     #[error("the manifest of the bundle does not list the members that belong there")]
     Members,
+    /// A revision behind which there would be no room.
+    #[error("the bundle has revision {0}, and none is above {MAX_REVISION}")]
+    Revision(u64),
 }
+
+/// The highest revision: 2^53 - 1, the last whole number that every reader of JSON keeps exactly (RFC 8259 6).
+/// The revision goes to logs and backends as JSON. With one publication a second it lasts 285 million years.
+pub const MAX_REVISION: u64 = (1 << 53) - 1;
 
 fn major_minor(version: &str) -> Vec<u64> {
     version.split('.').take(2).map(|number| number.parse().unwrap_or(u64::MAX)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manifest with these members in the place of its name and revision.
+    fn manifest(head: &str) -> String {
+        let members: Vec<String> =
+            compiled::FILES.map(|path| format!(r#"{{"path":"{path}","size":0,"sha256":""}}"#)).to_vec();
+        format!(
+            r#"{{{head},"format_version":{FORMAT_VERSION},"cedar_version":"4.0.0","members":[{}]}}"#,
+            members.join(",")
+        )
+    }
+
+    #[test]
+    fn a_revision_is_a_whole_number_up_to_the_highest() {
+        let read = |revision: &str| {
+            let json = manifest(&format!(r#""name":"x","revision":{revision}"#));
+            Manifest::parse(json.as_bytes()).map(|manifest| manifest.revision)
+        };
+        assert_eq!(MAX_REVISION, 9_007_199_254_740_991);
+        for revision in [0, 1, 41, MAX_REVISION] {
+            assert_eq!(read(&revision.to_string()).unwrap(), revision);
+        }
+        for revision in [MAX_REVISION + 1, u64::MAX - 1, u64::MAX] {
+            let error = read(&revision.to_string()).unwrap_err();
+            assert!(matches!(error, InvalidManifest::Revision(found) if found == revision), "{error}");
+        }
+        let huge = "9".repeat(400);
+        for revision in [
+            "18446744073709551616",
+            &huge,
+            "-1",
+            "-0",
+            "1.0",
+            "1e3",
+            "007",
+            "\"7\"",
+            "null",
+            "true",
+            "[7]",
+            "",
+        ] {
+            assert!(matches!(read(revision), Err(InvalidManifest::Json(_))), "{revision}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_is_a_name_of_a_tenant_or_left_out() {
+        let read = |tenant: &str| {
+            let json = manifest(&format!(r#""name":"x",{tenant}"revision":1"#));
+            Manifest::parse(json.as_bytes()).map(|manifest| manifest.tenant.map(|tenant| tenant.to_string()))
+        };
+        assert_eq!(read("").unwrap(), None);
+        assert_eq!(read(r#""tenant":"acme","#).unwrap().as_deref(), Some("acme"));
+        for tenant in
+            ["\"\"", "\"../x\"", "\"a/b\"", "\"a\\u0000\"", "\"\u{430}cme\"", "7", "[\"acme\"]", "{}"]
+        {
+            assert!(read(&format!(r#""tenant":{tenant},"#)).is_err(), "{tenant}");
+        }
+        assert!(read(r#""tenants":"acme","#).is_err());
+    }
+
+    #[test]
+    fn no_member_stands_twice() {
+        for head in [
+            r#""name":"x","name":"x","revision":1"#,
+            r#""name":"x","revision":1,"revision":2"#,
+            r#""name":"x","revision":1,"tenant":"acme","tenant":"globex""#,
+            r#""name":"x","revision":1,"tenant":null,"tenant":"globex""#,
+            r#""name":"x","revision":1,"format_version":4"#,
+            r#""name":"x","revision":1,"members":[]"#,
+            r#""name":"x","revision":1,"n\u0061me":"y""#,
+        ] {
+            assert!(
+                matches!(Manifest::parse(manifest(head).as_bytes()), Err(InvalidManifest::Json(_))),
+                "{head}"
+            );
+        }
+    }
 }

@@ -47,6 +47,8 @@ mod pem;
 mod private_key;
 mod public_key;
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -144,19 +146,67 @@ impl Signatures {
     /// # Errors
     /// [`Untrusted`]
     pub fn verify(&self, manifest: &[u8], trusted: &PublicKeys) -> Result<KeyId, Untrusted> {
-        let message = pre_authentication_encoding(PAYLOAD_TYPE, manifest);
         let mut verified = None;
-        for Signature { key_id, bytes } in &self.0 {
-            let Some(key) = trusted.find(key_id) else { continue };
-            if !key.has_signed(&message, bytes) {
-                return Err(Untrusted::Invalid(key_id.clone()));
+        for (key_id, status) in self.check(manifest, Some(trusted)) {
+            match status {
+                SignatureStatus::Invalid => return Err(Untrusted::Invalid(key_id.clone())),
+                SignatureStatus::NotChecked => {}
+                SignatureStatus::Valid => verified = verified.or(Some(key_id)),
             }
-            verified = verified.or(Some(key_id));
         }
         match verified {
             Some(key_id) => Ok(key_id.clone()),
             None => Err(Untrusted::Stranger { signers: self.unverified_key_ids().cloned().collect() }),
         }
+    }
+
+    /// What is known of each signature. Only those in the name of a trusted key can be checked.
+    pub fn check<'a>(
+        &'a self,
+        manifest: &[u8],
+        trusted: Option<&'a PublicKeys>,
+    ) -> impl Iterator<Item = (&'a KeyId, SignatureStatus)> {
+        let message = pre_authentication_encoding(PAYLOAD_TYPE, manifest);
+        self.0.iter().map(move |Signature { key_id, bytes }| {
+            let status = match trusted.and_then(|trusted| trusted.find(key_id)) {
+                Some(key) if key.has_signed(&message, bytes) => SignatureStatus::Valid,
+                Some(_) => SignatureStatus::Invalid,
+                None => SignatureStatus::NotChecked,
+            };
+            (key_id, status)
+        })
+    }
+}
+
+/// What is known of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureStatus {
+    /// It is in the name of a trusted key, and not of that key or not of this manifest.
+    Invalid,
+    /// No trusted key has its id, so nobody knows.
+    NotChecked,
+    /// A trusted key has signed this manifest.
+    Valid,
+}
+
+impl SignatureStatus {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotChecked => "not-checked",
+            Self::Valid => "valid",
+        }
+    }
+}
+
+impl fmt::Display for SignatureStatus {
+    /// As people read it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotChecked => "not checked",
+            status => status.name(),
+        })
     }
 }
 
@@ -277,7 +327,7 @@ const SIGNATURE_BYTES: usize = 64;
 const MAX_KEYS: usize = 8;
 
 /// An envelope with [`MAX_KEYS`] signatures has 1303.
-const MAX_BYTES: usize = 2048;
+pub(super) const MAX_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests;

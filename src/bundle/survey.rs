@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::archive::{FORMAT_VERSION, InvalidArchive, MAGIC, MAX_BYTES, hex, take, take_number};
 use super::manifest::Manifest;
-use super::signature::Signatures;
+use super::signature::{KeyId, PublicKeys, SignatureStatus, Signatures};
 
 /// What can be read of a file. Nothing vouches for it unless there are no problems.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub struct Survey {
     pub manifest: Option<Manifest>,
     /// The signatures, which nobody has verified. `None`: there are none.
     pub signatures: Option<Signatures>,
+    /// The text of the manifest, which is what signatures are of.
+    signed: Vec<u8>,
     /// How each member of the manifest is, in its order.
     pub members: Vec<MemberState>,
     /// All that is wrong with it, in the order of the file. The first is what a bundle is refused for.
@@ -59,6 +61,13 @@ pub fn survey(bytes: &[u8]) -> Survey {
 }
 
 impl Survey {
+    /// What is known of each signature.
+    pub fn check_signatures(&self, trusted: Option<&PublicKeys>) -> Vec<(KeyId, SignatureStatus)> {
+        let signatures =
+            self.signatures.iter().flat_map(|signatures| signatures.check(&self.signed, trusted));
+        signatures.map(|(key_id, status)| (key_id.clone(), status)).collect()
+    }
+
     /// Notes the problems behind which there is more to be read. The error is the one behind which there is not.
     fn read(&mut self, bytes: &[u8]) -> Result<(), InvalidArchive> {
         if bytes.len() > MAX_BYTES {
@@ -78,6 +87,7 @@ impl Survey {
         let signatures_length = take_number(&mut rest)? as usize;
         let signatures_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
         let json = take(&mut rest, length).ok_or(InvalidArchive::Truncated)?;
+        json.clone_into(&mut self.signed);
         if digest(&SHA256, json).as_ref() != manifest_digest {
             self.problems.push(InvalidArchive::ManifestAltered);
         }
@@ -135,7 +145,7 @@ mod tests {
     fn packed() -> Vec<u8> {
         let files: [(&str, &[u8]); 3] =
             [("entities.json", b"[]"), ("policies/a.cedar", b""), ("store.toml", b"[store]\n")];
-        pack("petstore", &7.into(), compiled().chain(files)).unwrap()
+        pack(MAX_BYTES, "petstore", &7.into(), compiled().chain(files)).unwrap()
     }
 
     /// The two readers of the format say the same.
@@ -189,7 +199,8 @@ mod tests {
     #[test]
     fn a_member_that_does_not_belong_is_pointed_at() {
         let misplaced: (&str, &[u8]) = ("../x", b"1");
-        let survey = agrees(&pack("x", &1.into(), [misplaced].into_iter().chain(compiled())).unwrap());
+        let survey =
+            agrees(&pack(MAX_BYTES, "x", &1.into(), [misplaced].into_iter().chain(compiled())).unwrap());
         assert_eq!(survey.members.first_chunk(), Some(&[MemberState::Misplaced, MemberState::Whole]));
     }
 }

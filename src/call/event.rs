@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use super::parameters::Values;
-use super::{Api, Call, InvalidEvent, Target};
+use super::{Api, Call, InvalidEvent, RouteKey, Target};
 use crate::arn::{CONNECT, MethodArn};
 
 impl TryFrom<AuthorizerEvent> for Call {
@@ -45,6 +45,7 @@ fn read_token_event(event: AuthorizerEvent) -> Result<Call, InvalidEvent> {
         api: Api::RestToken,
         method_arn,
         target: Target::Path,
+        route_key: RouteKey::Absent,
         token_field: Some(event.authorization_token.unwrap_or_default()),
         headers: Values::default(),
         query: Values::default(),
@@ -82,25 +83,37 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
     let identity = context.identity.unwrap_or_default();
     let method_arn: MethodArn = route_arn.or(method_arn).ok_or(InvalidEvent::NoMethodArn)?.parse()?;
 
-    let target = match api {
+    let (target, route_key) = match api {
         Api::HttpV2 => {
-            let key = route_key.or(context.route_key).ok_or(InvalidEvent::NoRoute)?;
-            // `GET /pets/{petId}`, `ANY /pets` or `$default`.
-            let template = key.split_once(' ').map_or(key.as_str(), |(_, template)| template);
             let verb = http.method.ok_or(InvalidEvent::NoRoute)?;
-            Target::Route { verb: Some(verb), template: template.to_owned() }
+            let keys = [route_key, context.route_key];
+            let says = route_key_of(&verb, keys.iter().flatten().map(String::as_str));
+            let key = keys.into_iter().flatten().next().ok_or(InvalidEvent::NoRoute)?;
+            // `GET /pets/{petId}`, `ANY /pets` or `$default`.
+            let template = key.split_once(' ').map_or(key.as_str(), |(_, template)| template).to_owned();
+            (Target::Route { verb: Some(verb), template }, says)
         }
         Api::WebSocket => match context.route_key.as_deref() {
-            Some(CONNECT) | None => Target::Route { verb: None, template: CONNECT.to_owned() },
+            Some(CONNECT) | None => {
+                (Target::Route { verb: None, template: CONNECT.to_owned() }, RouteKey::Absent)
+            }
             Some(_) => return Err(InvalidEvent::NoRoute),
         },
         Api::HttpV1 | Api::RestRequest | Api::RestToken => {
+            let verb = http_method.or(context.http_method).ok_or(InvalidEvent::NoRoute)?;
+            let says = if api == Api::HttpV1 {
+                let places =
+                    [&context.resource_id, &context.resource_path, &resource, &context.route_key, &route_key];
+                let texts = places.into_iter().flatten().map(String::as_str);
+                route_key_of(&verb, texts.filter(|text| text.contains(' ')))
+            } else {
+                RouteKey::Absent
+            };
             let template = context.resource_path.or(resource).ok_or(InvalidEvent::NoRoute)?;
             // An HTTP API may have `GET /pets` here, where a REST API has `/pets`.
             let template =
                 template.split_once(' ').map_or(template.as_str(), |(_, template)| template).to_owned();
-            let verb = http_method.or(context.http_method).ok_or(InvalidEvent::NoRoute)?;
-            Target::Route { verb: Some(verb), template }
+            (Target::Route { verb: Some(verb), template }, says)
         }
     };
     // A route key in the place of verb and path must be that of the route.
@@ -123,6 +136,7 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
         api,
         method_arn,
         target,
+        route_key,
         token_field: None,
         headers: values(headers, multi_value_headers, lower),
         query,
@@ -134,6 +148,19 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
         time_milliseconds: context.time_epoch.or(context.request_time_epoch),
     })
 }
+
+/// What route keys say of the method of a request, given all the places of an event that have one. If there is
+/// none, or one that names another method, none is relied on.
+fn route_key_of<'a>(verb: &str, mut keys: impl Iterator<Item = &'a str>) -> RouteKey {
+    let names = |key: &str| verb != ANY && key.split_once(' ').is_some_and(|(named, _)| named == verb);
+    match keys.next() {
+        Some(first) if names(first) && keys.all(names) => RouteKey::OneMethod,
+        _ => RouteKey::AnyMethod,
+    }
+}
+
+/// In a route key: any method that has no route of its own.
+const ANY: &str = "ANY";
 
 /// Puts the two forms in which API Gateway has headers and query parameters together. The single
 /// form repeats one of the values of the other.
@@ -196,6 +223,8 @@ struct RequestContext {
     /// WebSocket APIs.
     connection_id: Option<String>,
     event_type: Option<String>,
+    /// Of an HTTP API with format 1.0: the route key.
+    resource_id: Option<String>,
     resource_path: Option<String>,
     http_method: Option<String>,
     route_key: Option<String>,

@@ -103,6 +103,45 @@ fn the_route_is_the_one_that_api_gateway_chose() {
 }
 
 #[test]
+fn a_route_key_names_a_method_only_if_all_of_an_event_says_so() {
+    let http2 = |verb: &str, key: Value, of_context: Value| {
+        call(json!({
+            "type": "REQUEST", "version": "2.0", "routeArn": ARN, "routeKey": key,
+            "requestContext": {"http": {"method": verb}, "routeKey": of_context}
+        }))
+        .route_key()
+    };
+    for (verb, key, of_context, expected) in [
+        ("GET", json!("GET /pets"), json!(null), RouteKey::OneMethod),
+        ("GET", json!(null), json!("GET /pets"), RouteKey::OneMethod),
+        ("GET", json!("GET /pets"), json!("GET /pets"), RouteKey::OneMethod),
+        ("GET", json!("ANY /pets"), json!("ANY /pets"), RouteKey::AnyMethod),
+        ("GET", json!("$default"), json!(null), RouteKey::AnyMethod),
+        // One that says otherwise, or is not written as API Gateway writes it.
+        ("GET", json!("GET /pets"), json!("ANY /pets"), RouteKey::AnyMethod),
+        ("DELETE", json!("GET /pets"), json!(null), RouteKey::AnyMethod),
+        ("GET", json!("get /pets"), json!(null), RouteKey::AnyMethod),
+        ("GET", json!(" /pets"), json!(null), RouteKey::AnyMethod),
+        ("ANY", json!("ANY /pets"), json!(null), RouteKey::AnyMethod),
+    ] {
+        assert_eq!(http2(verb, key.clone(), of_context), expected, "{verb} {key}");
+    }
+    let http1 = |context: Value| call(rest(json!({"version": "1.0", "requestContext": context}))).route_key();
+    for (context, expected) in [
+        (json!({"resourcePath": "/", "resourceId": "GET /"}), RouteKey::OneMethod),
+        (json!({"resourcePath": "GET /"}), RouteKey::OneMethod),
+        (json!({"resourcePath": "/", "resourceId": "ANY /"}), RouteKey::AnyMethod),
+        (json!({"resourcePath": "GET /", "resourceId": "ANY /"}), RouteKey::AnyMethod),
+        (json!({"resourcePath": "/", "resourceId": "05c7jb"}), RouteKey::AnyMethod),
+        (json!({"resourcePath": "/"}), RouteKey::AnyMethod),
+    ] {
+        assert_eq!(http1(context.clone()), expected, "{context}");
+    }
+    // A REST API has no route keys, whatever stands there.
+    assert_eq!(call(rest(json!({"routeKey": "GET /"}))).route_key(), RouteKey::Absent);
+}
+
+#[test]
 fn a_token_is_found_in_any_case_and_never_among_several() {
     for (headers, multiple, expected) in [
         (json!({"authorization": "a"}), json!(null), Ok("a")),

@@ -1,9 +1,11 @@
 //! The file of an identity source: AVP's `CreateIdentitySource`, unchanged, and our keys beside it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use cedar_policy::EntityTypeName;
+use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
 use super::user_pool::UserPoolArn;
@@ -134,12 +136,25 @@ impl FromStr for IssuerUrl {
 
 /// A URL that keys may be fetched from: https, or plain http to this very machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyUri(String);
+pub struct KeyUri {
+    text: String,
+    url: Url,
+}
 
 impl KeyUri {
-    /// The URL.
+    /// The URL, as it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The same, read.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether what comes from there is encrypted, and the server known by its certificate.
+    pub fn has_tls(&self) -> bool {
+        self.url.scheme() == "https"
     }
 }
 
@@ -147,12 +162,12 @@ impl FromStr for KeyUri {
     type Err = InvalidKeyUri;
 
     fn from_str(text: &str) -> Result<Self, InvalidKeyUri> {
-        let url = reqwest::Url::parse(text).map_err(|_| InvalidKeyUri)?;
+        let url = Url::parse(text).map_err(|_| InvalidKeyUri)?;
         let is_loopback = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
         let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
         match url.scheme() {
-            "https" if is_plain => Ok(Self(text.to_owned())),
-            "http" if is_plain && is_loopback => Ok(Self(text.to_owned())),
+            "https" if is_plain => Ok(Self { text: text.to_owned(), url }),
+            "http" if is_plain && is_loopback => Ok(Self { text: text.to_owned(), url }),
             _ => Err(InvalidKeyUri),
         }
     }
@@ -163,6 +178,15 @@ impl FromStr for KeyUri {
 #[error("not an https URL without user name, password and fragment (http only to a loopback address)")]
 pub struct InvalidKeyUri;
 
+/// A text as a message may have it: without the user name and password that a URL can have.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let parts = text.split_once("//").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    match parts {
+        Some((scheme, (_, host))) => Cow::Owned(format!("{scheme}//***@{host}")),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Parses while `serde_json` still knows the line, so that every problem has a position.
 macro_rules! deserialize_from_str {
     ($($name:ty = $parse:expr;)+) => {$(
@@ -170,7 +194,7 @@ macro_rules! deserialize_from_str {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
                 ($parse)(&text).map_err(|error| {
-                    serde::de::Error::custom(format_args!("`{text}` is {error}"))
+                    serde::de::Error::custom(format_args!("`{}` is {error}", without_password(&text)))
                 })
             }
         }
@@ -203,11 +227,30 @@ mod tests {
             "http://example.com/keys",
             "http://localhost.example.com/keys",
             "http://127.0.0.1@example.com/keys",
+            // The metadata of a machine, and addresses that are not loopback but may lead there.
+            "http://169.254.169.254/latest/meta-data/",
+            "http://169.254.170.2/v2/credentials",
+            "http://[fd00:ec2::254]/latest/",
+            "http://0.0.0.0/keys",
+            "http://127.0.0.2/keys",
+            "http://[::]/keys",
+            "http://[::ffff:127.0.0.1]/keys",
+            "http://localhost./keys",
+            "http://keys.localhost/keys",
             "https://user:secret@example.com/",
             "file:///etc/passwd",
             "keys.json",
         ] {
             assert_eq!(uri.parse::<KeyUri>(), Err(InvalidKeyUri), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_password() {
+        for uri in ["https://user:sekrit@example.com/k", "https://user:s@sekrit@example.com/k"] {
+            let error = serde_json::from_str::<KeyUri>(&serde_json::json!(uri).to_string()).unwrap_err();
+            let error = error.to_string();
+            assert!(error.starts_with("`https://***@example.com/k` is not an https URL"), "{error}");
         }
     }
 }

@@ -7,8 +7,11 @@ use reqwest::header::{CACHE_CONTROL, HeaderMap};
 use reqwest::{Client, Proxy, StatusCode, redirect};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
+use super::runtime_api::RuntimeApi;
 use crate::bundle::DevelopmentKeys;
+use crate::config;
 use crate::identity_source::{KeyLocation, KeyUri};
 use crate::token::key_set::{self, InvalidKeySet, KeySet};
 
@@ -17,6 +20,7 @@ use crate::token::key_set::{self, InvalidKeySet, KeySet};
 #[derive(Clone, Debug)]
 pub struct KeyClient {
     proxy: Option<Proxy>,
+    runtime_api: Option<RuntimeApi>,
     client: Arc<OnceCell<Client>>,
 }
 
@@ -31,7 +35,8 @@ pub(super) struct Fetched {
 impl KeyClient {
     /// A client that goes through this proxy, or else through none, whatever the system says.
     pub fn new(proxy: Option<Proxy>) -> Self {
-        Self { proxy, client: Arc::default() }
+        let runtime_api = config::runtime_api().as_deref().and_then(RuntimeApi::parse);
+        Self { proxy, runtime_api, client: Arc::default() }
     }
 
     /// Fetches and reads a key set.
@@ -56,11 +61,15 @@ impl KeyClient {
         Ok(Fetched { keys: read(&text, development_keys)?, max_age })
     }
 
+    /// Gets the text of a key set, within one deadline for discovery and all attempts.
     async fn get_keys(&self, location: &KeyLocation) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
-        match location {
-            KeyLocation::Url(url) => self.get(url).await,
-            KeyLocation::Discovery { issuer } => self.get(self.discover(issuer).await?.as_str()).await,
-        }
+        let get = async {
+            match location {
+                KeyLocation::Url(url) => self.get(url).await,
+                KeyLocation::Discovery { issuer } => self.get(self.discover(issuer).await?.as_str()).await,
+            }
+        };
+        timeout(DEADLINE, get).await.unwrap_or(Err(FetchFailure::Timeout))
     }
 
     /// OpenID Connect Discovery 4.1 and 4.3: the document stands below the issuer, without a
@@ -68,16 +77,16 @@ impl KeyClient {
     async fn discover(&self, issuer: &str) -> Result<KeyUri, FetchFailure> {
         let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
         let (text, _) = self.get(&url).await?;
-        let document: DiscoveryDocument =
-            serde_json::from_slice(&text).map_err(|_| FetchFailure::Discovery)?;
-        if document.issuer != issuer {
-            return Err(FetchFailure::IssuerMismatch);
-        }
-        document.jwks_uri.parse().map_err(|_| FetchFailure::Discovery)
+        discovered(issuer, &text)
     }
 
-    /// Gets a document, with a second attempt where the first one may have failed by chance.
+    /// Gets a document, with a second attempt where the first one may have failed by chance. Every request goes through
+    /// here, wherever its URL comes from.
     async fn get(&self, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+        let key_uri: KeyUri = url.parse().map_err(|_| FetchFailure::Address)?;
+        if self.runtime_api.as_ref().is_some_and(|api| api.is_at(key_uri.url())) {
+            return Err(FetchFailure::Address);
+        }
         let client = self.client.get_or_try_init(|| async { self.set_up() }).await?;
         match get_once(client, url).await {
             Err(failure) if failure.is_passing() => get_once(client, url).await,
@@ -96,6 +105,24 @@ impl KeyClient {
             None => builder,
         };
         builder.build().map_err(|_| FetchFailure::Client)
+    }
+}
+
+/// Where an issuer has its keys, by its discovery document.
+///
+/// The document of an https issuer leads to https alone. Plain http would lead to what listens on this very machine, and
+/// that is not the issuer.
+fn discovered(issuer: &str, document: &[u8]) -> Result<KeyUri, FetchFailure> {
+    let document: DiscoveryDocument =
+        serde_json::from_slice(document).map_err(|_| FetchFailure::Discovery)?;
+    if document.issuer != issuer {
+        return Err(FetchFailure::IssuerMismatch);
+    }
+    let keys: KeyUri = document.jwks_uri.parse().map_err(|_| FetchFailure::Discovery)?;
+    let issuer: KeyUri = issuer.parse().map_err(|_| FetchFailure::Address)?;
+    match keys.has_tls() || !issuer.has_tls() {
+        true => Ok(keys),
+        false => Err(FetchFailure::Discovery),
     }
 }
 
@@ -133,7 +160,7 @@ fn read(text: &[u8], development_keys: DevelopmentKeys) -> Result<KeySet, FetchF
     };
     // A good set is not replaced by one that would refuse every token.
     match keys.is_empty() {
-        true => Err(FetchFailure::NoUsableKey),
+        true => Err(FetchFailure::NoUsableKey { weak: keys.weak() }),
         false => Ok(keys),
     }
 }
@@ -147,6 +174,9 @@ struct DiscoveryDocument {
 /// Why a key set could not be fetched. Says nothing of the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchFailure {
+    /// Neither https nor on this machine, or the Lambda Runtime API, where a request would take an event.
+    #[error("keys may not be fetched from this address: it is not https, or it is the Lambda Runtime API")]
+    Address,
     /// TLS, certificates or proxy.
     #[error("the HTTP client cannot be set up")]
     Client,
@@ -160,8 +190,11 @@ pub enum FetchFailure {
     #[error("the discovery document is that of another issuer")]
     IssuerMismatch,
     /// A key set of which nothing is left.
-    #[error("no key of the set can be used")]
-    NoUsableKey,
+    #[error("no key of the set can be used{}", of_weak(.weak))]
+    NoUsableKey {
+        /// How many are weak.
+        weak: usize,
+    },
     /// Any status but 200; redirects are not followed.
     #[error("the key server answered {0}")]
     Status(u16),
@@ -173,6 +206,11 @@ pub enum FetchFailure {
     Unreachable,
 }
 
+/// How a message goes on that speaks of unusable keys.
+fn of_weak(weak: &usize) -> &'static str {
+    if *weak > 0 { ": others than their owner could sign with some of them" } else { "" }
+}
+
 impl FetchFailure {
     /// Whether the same request may succeed at once.
     fn is_passing(self) -> bool {
@@ -180,6 +218,88 @@ impl FetchFailure {
     }
 }
 
-/// A call waits for a fetch at the worst: with one more attempt this stays below three seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// For one request, from its connection to the last byte of its body.
 const TOTAL_TIMEOUT: Duration = Duration::from_millis(1400);
+
+/// For a fetch in whole, which a call waits for at the worst: two requests that take the longest they may.
+const DEADLINE: Duration = Duration::from_millis(2800);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_discovery_document_leads_to_plain_http_only_if_its_issuer_is_on_this_machine() {
+        let discovered = |issuer: &str, jwks_uri: &str| {
+            discovered(issuer, json!({"issuer": issuer, "jwks_uri": jwks_uri}).to_string().as_bytes())
+        };
+        for (issuer, jwks_uri) in [
+            ("https://auth.example.com", "https://auth.example.com/keys"),
+            ("https://auth.example.com/tenant/", "https://keys.example.net/"),
+            ("http://127.0.0.1:8080/realm", "http://127.0.0.1:8080/realm/keys"),
+            ("http://localhost:8080", "https://keys.example.net/"),
+        ] {
+            assert_eq!(
+                discovered(issuer, jwks_uri).map(|uri| uri.as_str().to_owned()),
+                Ok(jwks_uri.to_owned())
+            );
+        }
+        for issuer in [
+            "https://auth.example.com",
+            "HTTPS://auth.example.com",
+            "https://localhost:8443",
+            "https://127.0.0.1",
+        ] {
+            for jwks_uri in [
+                "http://127.0.0.1:9001/2018-06-01/runtime/invocation/next",
+                "http://localhost/keys",
+                "http://[::1]/keys",
+                "HTTP://127.1/keys",
+                "http://auth.example.com/keys",
+                "http://169.254.169.254/latest/meta-data/",
+                "//127.0.0.1/keys",
+                "file:///etc/passwd",
+                "",
+            ] {
+                assert_eq!(discovered(issuer, jwks_uri), Err(FetchFailure::Discovery), "{issuer} {jwks_uri}");
+            }
+        }
+        let elsewhere = discovered("http://auth.example.com", "https://auth.example.com/keys");
+        assert_eq!(elsewhere, Err(FetchFailure::Address));
+    }
+
+    #[tokio::test]
+    async fn no_request_goes_to_the_runtime_api_or_over_plain_http() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let runtime_api = RuntimeApi::parse(&format!("127.0.0.1:{port}"));
+        let client = KeyClient { proxy: None, runtime_api, client: Arc::default() };
+        let next = "2018-06-01/runtime/invocation/next";
+        for host in
+            ["127.0.0.1", "localhost", "LOCALHOST", "[::1]", "127.1", "2130706433", "0x7f.1", "[0::1]"]
+        {
+            for location in [
+                KeyLocation::Url(format!("http://{host}:{port}/{next}")),
+                KeyLocation::Url(format!("https://{host}:{port}/{next}")),
+                KeyLocation::Discovery { issuer: format!("http://{host}:{port}/{next}?") },
+                KeyLocation::Discovery { issuer: format!("http://{host}:{port}") },
+            ] {
+                let fetched = client.fetch(&location, DevelopmentKeys::Refuse).await;
+                assert_eq!(fetched.err(), Some(FetchFailure::Address), "{location:?}");
+            }
+        }
+        for place in
+            ["http://auth.example.com/keys", "http://169.254.169.254/keys", "ftp://127.0.0.1/keys", ""]
+        {
+            let location = KeyLocation::Url(place.to_owned());
+            let fetched = client.fetch(&location, DevelopmentKeys::Refuse).await;
+            assert_eq!(fetched.err(), Some(FetchFailure::Address), "{place}");
+        }
+        assert!(listener.accept().is_err(), "a request went to the Runtime API");
+    }
+}

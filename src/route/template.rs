@@ -31,6 +31,11 @@ impl PathTemplate {
         })
     }
 
+    /// Whether the parameter of this name takes several segments.
+    pub fn is_greedy(&self, name: &str) -> bool {
+        matches!(self.segments.last(), Some(Segment::Greedy(known)) if known == name)
+    }
+
     /// The values of its parameters in a path that leads to it, as they stand in the path.
     pub fn values(&self, path: &str) -> BTreeMap<String, String> {
         let path = path.strip_prefix('/').unwrap_or(path);

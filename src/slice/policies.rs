@@ -13,6 +13,8 @@ use super::scope::Scope;
 use crate::bundle::table::{Table, Unreadable, key_of};
 use crate::bundle::text::uid;
 use crate::cache::bounded;
+use crate::inputs::Dependence;
+use crate::nesting;
 
 /// The tables of policies and of what they have in common, see `filing`.
 #[derive(Clone, Debug)]
@@ -39,8 +41,15 @@ enum Form {
     Link { template: u32, principal: Option<uid::Pair>, resource: Option<uid::Pair> },
 }
 
+/// What Cedar made of a row.
 #[derive(Clone, Debug)]
-enum Parsed {
+struct Parsed {
+    body: Body,
+    depends: Dependence,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
     Policy(Policy),
     Template(Template),
 }
@@ -65,12 +74,12 @@ impl Policies {
         for number in 0..u32::try_from(self.table.len()).map_err(|_| Unreadable)? {
             let row = self.row(number)?;
             match &row.form {
-                Form::Text(parsed) => match self.parsed(number, parsed)? {
-                    Parsed::Template(template) if set.template(template.id()).is_some() => {}
-                    Parsed::Template(template) => {
+                Form::Text(parsed) => match &self.parsed(number, parsed)?.body {
+                    Body::Template(template) if set.template(template.id()).is_some() => {}
+                    Body::Template(template) => {
                         set.add_template(template.clone()).map_err(|_| Unreadable)?;
                     }
-                    Parsed::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable)?,
+                    Body::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable)?,
                 },
                 Form::Link { .. } => self.add(number, &mut set)?,
             }
@@ -86,9 +95,9 @@ impl Policies {
         let row = self.row(number)?;
         let (template, principal, resource) = match &row.form {
             Form::Text(parsed) => {
-                return match self.parsed(number, parsed)? {
-                    Parsed::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
-                    Parsed::Template(_) => Err(Unreadable),
+                return match &self.parsed(number, parsed)?.body {
+                    Body::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
+                    Body::Template(_) => Err(Unreadable),
                 };
             }
             Form::Link { template, principal, resource } => (*template, principal, resource),
@@ -97,7 +106,7 @@ impl Policies {
         let Form::Text(parsed) = &template_row.form else {
             return Err(Unreadable);
         };
-        let Parsed::Template(template) = self.parsed(template, parsed)? else {
+        let Body::Template(template) = &self.parsed(template, parsed)?.body else {
             return Err(Unreadable);
         };
         if set.template(template.id()).is_none() {
@@ -110,6 +119,24 @@ impl Policies {
             }
         }
         set.link(template.id().clone(), row.id.clone(), values).map_err(|_| Unreadable)
+    }
+
+    /// What the condition of a policy depends on, or of the template that it links.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(super) fn depends(&self, number: u32) -> Result<Dependence, Unreadable> {
+        let row = self.row(number)?;
+        if !row.scope.is_known {
+            return Ok(Dependence::ALL);
+        }
+        match &row.form {
+            Form::Text(parsed) => self.parsed(number, parsed).map(|parsed| parsed.depends),
+            Form::Link { template, .. } => match &self.row(*template)?.form {
+                Form::Text(parsed) => self.parsed(*template, parsed).map(|parsed| parsed.depends),
+                Form::Link { .. } => Err(Unreadable),
+            },
+        }
     }
 
     /// A row.
@@ -166,19 +193,22 @@ impl Policies {
             return Some(scope);
         }
         // Cedar's own syntax, or a form of JSON that is not known here.
-        Some(Scope::unknown(match self.parse(PolicyId::new(""), text)? {
-            Parsed::Policy(policy) => policy.effect(),
-            Parsed::Template(template) => template.effect(),
+        Some(Scope::unknown(match self.parse(PolicyId::new(""), text)?.body {
+            Body::Policy(policy) => policy.effect(),
+            Body::Template(template) => template.effect(),
         }))
     }
 
     /// Reads a policy or a template.
     fn parse(&self, id: PolicyId, text: &str) -> Option<Parsed> {
         if !text.starts_with('{') {
-            return match Policy::parse(Some(id.clone()), text) {
-                Ok(policy) => Some(Parsed::Policy(policy)),
-                Err(_) => Template::parse(Some(id), text).map(Parsed::Template).ok(),
+            nesting::policies(text).ok()?;
+            let parse = || match Policy::parse(Some(id.clone()), text) {
+                Ok(policy) => Some(Body::Policy(policy)),
+                Err(_) => Template::parse(Some(id), text).map(Body::Template).ok(),
             };
+            let body = nesting::with_room(parse).ok()??;
+            return Some(Parsed { body, depends: Dependence::ALL });
         }
         let mut json: Map<String, Value> = serde_json::from_str(text).ok()?;
         for value in json.values_mut() {
@@ -192,10 +222,15 @@ impl Policies {
             let inner = part.and_then(|part| part.get("in"));
             [part, inner].into_iter().flatten().any(|part| part.get("slot").is_some())
         };
-        match has_slot("principal") || has_slot("resource") {
-            true => Template::from_json(Some(id), Value::Object(json)).map(Parsed::Template).ok(),
-            false => Policy::from_json(Some(id), Value::Object(json)).map(Parsed::Policy).ok(),
-        }
+        let is_template = has_slot("principal") || has_slot("resource");
+        let json = Value::Object(json);
+        let depends = Dependence::of(&json);
+        let body = if is_template {
+            Body::Template(Template::from_json(Some(id), json).ok()?)
+        } else {
+            Body::Policy(Policy::from_json(Some(id), json).ok()?)
+        };
+        Some(Parsed { body, depends })
     }
 
     /// The text of a part of a policy: itself, or what its number stands for.

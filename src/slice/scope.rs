@@ -23,6 +23,8 @@ pub(super) struct Scope {
     resource: Part,
     /// Whether there is a `when` or `unless`, too.
     pub(super) has_conditions: bool,
+    /// Whether it says all that the scope asks for; otherwise Cedar has to look at it.
+    pub(super) is_known: bool,
 }
 
 /// What a scope asks of principal, action or resource. Entities are named by their [keys].
@@ -61,13 +63,14 @@ impl Scope {
         let part = |raw| serde_json::from_str::<PartJson<'_>>(text(raw)?).ok()?.read();
         let [principal, action, resource] = [part(principal)?, part(action)?, part(resource)?];
         let conditions: Vec<IgnoredAny> = serde_json::from_str(text(conditions)?).ok()?;
-        Some(Self { effect, principal, action, resource, has_conditions: !conditions.is_empty() })
+        let has_conditions = !conditions.is_empty();
+        Some(Self { effect, principal, action, resource, has_conditions, is_known: true })
     }
 
     /// Of a policy whose scope is not known: Cedar has to look at it.
     pub(super) fn unknown(effect: Effect) -> Self {
         let [principal, action, resource] = [Part::Any, Part::Any, Part::Any];
-        Self { effect, principal, action, resource, has_conditions: true }
+        Self { effect, principal, action, resource, has_conditions: true, is_known: false }
     }
 
     /// With the slots of a template filled. `None`: one of them is not.

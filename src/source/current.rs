@@ -2,29 +2,30 @@
 //!
 //! Lambda freezes the function between calls, so the bundle is looked for within a call, when that
 //! is due by the clock: one look at a time, on the condition that it changed, and a call waits for it only
-//! so long. What takes longer goes on while later calls are answered. A new bundle is opened and
-//! checked completely before it replaces the old one; one that cannot be used is reported and changes nothing.
+//! so long. What takes longer goes on while later calls are answered, up to a limit: then the look is given up. A
+//! new bundle is opened and checked completely before it replaces the old one; one that cannot be used is reported
+//! and changes nothing.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tracing::{Instrument, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::schedule::{Need, Schedule};
 use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
 use crate::bundle::signature::PublicKeys;
-use crate::bundle::{Bundle, DevelopmentKeys, Trust};
+use crate::bundle::{Bundle, DevelopmentKeys, Manifest, Trust};
 use crate::cache_key::CacheKey;
 use crate::config::TrustedPool;
 use crate::jwks::{KeyCache, KeyClient};
 use crate::reason::Reason;
 use crate::serving::Serving;
 use crate::source::s3::Read;
+use crate::tenant::Tenant;
 use crate::time::UnixTime;
+use crate::under_way::{State, UnderWay};
 
 /// What a bundle must be to be used, and when it is looked for.
 #[derive(Clone, Debug)]
@@ -33,6 +34,10 @@ pub struct Conditions {
     pub development_keys: DevelopmentKeys,
     /// Who may sign bundles. `None`: a bundle need not be signed.
     pub public_keys: Option<PublicKeys>,
+    /// The store that it must be of (`BUNDLE_NAME`). `None`: any.
+    pub name: Option<String>,
+    /// The tenant that it must be for.
+    pub audience: Audience,
     /// The lowest revision.
     pub min_revision: u64,
     /// Whose tokens it may accept. `None`: anybody's.
@@ -53,6 +58,7 @@ impl Conditions {
     fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
         let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
         let bundle = Bundle::open(bytes, trust)?;
+        self.check_addressee(bundle.manifest())?;
         let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
         if found < least {
             return Err(LoadFailure::RevisionTooLow { found, least });
@@ -72,6 +78,37 @@ impl Conditions {
         }
         Ok(bundle)
     }
+
+    /// Whether a bundle is of the right store and for the right tenant. Otherwise whoever may write to the
+    /// bucket could exchange bundles that are all signed with one key.
+    fn check_addressee(&self, manifest: &Manifest) -> Result<(), LoadFailure> {
+        let Manifest { name: found, tenant, .. } = manifest;
+        if let Some(expected) = self.name.as_ref().filter(|expected| *expected != found) {
+            return Err(LoadFailure::NameMismatch { found: found.clone(), expected: expected.clone() });
+        }
+        let expected = match &self.audience {
+            Audience::Any => return Ok(()),
+            Audience::NoTenant => None,
+            Audience::Tenant(tenant) => Some(tenant),
+        };
+        // Whoever can exchange bundles that are not signed can write a tenant into them as well.
+        let may_lack_tenant = self.public_keys.is_none() && tenant.is_none();
+        if tenant.as_ref() == expected || may_lack_tenant {
+            return Ok(());
+        }
+        Err(LoadFailure::TenantMismatch { found: tenant.clone(), expected: expected.cloned() })
+    }
+}
+
+/// The tenant that a bundle must be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Any tenant or none.
+    Any,
+    /// No tenant in particular: one bundle answers all calls, or says who the tenant is.
+    NoTenant,
+    /// This one. A bundle may leave it out only if bundles need not be signed.
+    Tenant(Tenant),
 }
 
 /// The bundle in use.
@@ -85,7 +122,7 @@ pub struct Current {
     serving: Mutex<Arc<Serving>>,
     schedule: Mutex<Schedule>,
     seen: Mutex<Seen>,
-    under_way: Mutex<Option<JoinHandle<()>>>,
+    under_way: Mutex<Option<Arc<UnderWay<()>>>>,
 }
 
 /// What was there at the last look.
@@ -154,9 +191,8 @@ impl Current {
     pub async fn get(self: &Arc<Self>, now: UnixTime) -> Result<Arc<Serving>, Reason> {
         match self.need(now) {
             Need::Fresh => {}
-            Need::Due => self.refresh(now, BUDGET).await,
-            // After a long freeze, too: then the call needs the answer.
-            Need::TooStale => self.refresh(now, STALE_BUDGET).await,
+            // After a long freeze it is too stale as well: then the call needs the answer.
+            need @ (Need::Due | Need::TooStale) => self.refresh(now, need).await,
         }
         match self.need(now) {
             Need::TooStale => Err(Reason::BundleStale),
@@ -181,30 +217,51 @@ impl Current {
         }
     }
 
-    /// Begins a look, unless one is under way, and waits for it so long.
-    async fn refresh(self: &Arc<Self>, now: UnixTime, budget: Duration) {
-        let running = lock(&self.under_way).take();
-        let mut look = match running {
+    /// Begins a look, unless one is under way, and waits for it.
+    async fn refresh(self: &Arc<Self>, now: UnixTime, need: Need) {
+        let look = match self.look_under_way(now) {
             // Those that come later wait only if they cannot be answered without.
-            Some(look) if !look.is_finished() && budget == BUDGET => {
-                *lock(&self.under_way) = Some(look);
-                return;
+            Some(_) if need == Need::Due => return,
+            Some(look) => look,
+            None if lock(&self.schedule).begin(now, need) => {
+                let look = UnderWay::begin(LIMIT, now, Arc::clone(self).look(now, need));
+                *lock(&self.under_way) = Some(Arc::clone(&look));
+                look
             }
-            Some(look) if !look.is_finished() => look,
-            _ if lock(&self.schedule).begin(now) => {
-                tokio::spawn(Arc::clone(self).look(now).in_current_span())
-            }
-            _ => return,
+            None => return,
         };
-        if timeout(budget, &mut look).await.is_err() {
-            *lock(&self.under_way) = Some(look);
+        let patience = match need {
+            Need::TooStale => STALE_PATIENCE,
+            Need::Fresh | Need::Due => lock(&self.schedule).patience(),
+        };
+        look.within(patience).await;
+    }
+
+    /// The look that is under way, unless it is to be given up.
+    fn look_under_way(&self, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
+        let look = lock(&self.under_way).clone()?;
+        match look.state(now) {
+            State::Running => Some(look),
+            State::Ended => None,
+            State::Overdue => {
+                warn!(limit = ?LIMIT, "a look for another bundle took too long and is given up");
+                look.give_up();
+                lock(&self.schedule).given_up(now);
+                None
+            }
         }
     }
 
     /// Looks for another bundle, and puts it into use.
-    async fn look(self: Arc<Self>, now: UnixTime) {
+    ///
+    /// It may be given up wherever it waits. So what changes changes all at once, behind the last of these places:
+    /// an entity tag that is kept for a bundle not in use would confirm the old one for good.
+    async fn look(self: Arc<Self>, now: UnixTime, need: Need) {
         let seen = lock(&self.seen).clone();
-        let loaded = match self.fetcher.fetch(seen.etag.as_deref(), 1).await {
+        // A connection from before a freeze may be dead. A call that cannot do without the answer has time for another.
+        let attempts = if need == Need::TooStale { 2 } else { 1 };
+        let (bytes, etag) = match self.fetcher.fetch(seen.etag.as_deref(), attempts).await {
+            Ok(Read::New { bytes, etag }) => (bytes, etag),
             Ok(Read::Unchanged) => match seen.refused {
                 None => {
                     lock(&self.seen).failure = None;
@@ -217,33 +274,34 @@ impl Current {
                     return;
                 }
             },
-            Ok(Read::New { bytes, etag }) => {
-                let opened = self.conditions.open(bytes, self.serving().bundle.revision(), now);
-                let refused = opened.as_ref().err().map(LoadFailure::code);
-                *lock(&self.seen) = Seen { etag, refused, failure: refused };
-                opened
-            }
             Err(failure) => {
                 lock(&self.seen).failure = Some(failure.code());
-                Err(failure)
+                return self.report(&failure, now);
             }
         };
-        match loaded {
+        let old = self.serving();
+        match self.conditions.open(bytes, old.bundle.revision(), now) {
             Ok(bundle) => {
-                let old = self.serving();
                 let (development_keys, client) = (self.conditions.development_keys, self.client.clone());
                 let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
                 let (revision, before) = (bundle.revision(), old.bundle.revision());
+                *lock(&self.seen) = Seen { etag, ..Seen::default() };
                 *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens));
                 lock(&self.schedule).confirmed(now);
                 info!(revision, before, "bundle refreshed");
             }
             Err(failure) => {
-                let revision = self.serving().bundle.revision();
-                error!(code = failure.code(), %failure, revision, "bundle not refreshed; the last good one serves");
-                lock(&self.schedule).failed(now);
+                let code = Some(failure.code());
+                *lock(&self.seen) = Seen { etag, refused: code, failure: code };
+                self.report(&failure, now);
             }
         }
+    }
+
+    fn report(&self, failure: &LoadFailure, now: UnixTime) {
+        let revision = self.serving().bundle.revision();
+        error!(code = failure.code(), %failure, revision, "bundle not refreshed; the last good one serves");
+        lock(&self.schedule).failed(now);
     }
 }
 
@@ -252,8 +310,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a call waits for a bundle that it does not need.
-const BUDGET: Duration = Duration::from_millis(50);
+/// How long a call waits for a bundle without which it cannot be answered. An HTTP API waits ten seconds in all.
+const STALE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long for one without which it cannot be answered. An HTTP API waits ten seconds in all.
-const STALE_BUDGET: Duration = Duration::from_secs(3);
+/// How long a look, or the opening of a bundle, may take: what its requests to S3 and to key servers may, which have
+/// deadlines of their own (`s3::DEADLINE`, `jwks::fetch::DEADLINE`). Lambda gives the init phase ten seconds as well.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);

@@ -1,12 +1,15 @@
 //! Policy stores and bundles in the file system.
 
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use crate::bundle::MAX_BUNDLE_BYTES;
 use crate::store::StoreFiles;
 
-/// Reads the files of a policy store.
+/// Reads the files of a policy store: regular files below its folder. A link may lead to another place in the folder, not
+/// out of it; a pipe, a socket or a device is refused, and not opened.
 ///
 /// Left out is what belongs to the people who keep the store and never to a bundle: `tests/`,
 /// `personas.toml`, Markdown, and names that begin with a dot.
@@ -14,46 +17,95 @@ use crate::store::StoreFiles;
 /// # Errors
 /// [`UnreadableDirectory`].
 pub fn read(path: &Path) -> Result<StoreFiles, UnreadableDirectory> {
-    let mut files = StoreFiles::default();
-    read_folder(path, "", &mut files, &mut 0)?;
-    Ok(files)
+    let root = fs::canonicalize(path).map_err(unreadable(path))?;
+    let folders = HashSet::from([root.clone()]);
+    let mut reading = Reading { root, folders, files: StoreFiles::default(), total: 0 };
+    reading.read_folder(path, "")?;
+    Ok(reading.files)
 }
 
-fn read_folder(
-    folder: &Path,
-    prefix: &str,
-    files: &mut StoreFiles,
-    total: &mut u64,
-) -> Result<(), UnreadableDirectory> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| UnreadableDirectory::Io { path, source }
-    };
-    for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
-        let path = entry.map_err(unreadable(folder))?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            return Err(UnreadableDirectory::Name(path));
-        };
-        let relative = format!("{prefix}{name}");
-        if name.starts_with('.') || name.ends_with(".md") || KEPT_OUT.contains(&relative.as_str()) {
-            continue;
-        }
-        let metadata = fs::metadata(&path).map_err(unreadable(&path))?;
-        if metadata.is_dir() {
-            // A link to a folder above would lead round for ever.
-            if relative.matches('/').count() >= MAX_DEPTH {
-                return Err(UnreadableDirectory::TooDeep(path));
+/// A store as far as it was read.
+struct Reading {
+    /// Its folder, with links resolved.
+    root: PathBuf,
+    /// The folders that were read, with links resolved: by links one could be reached again and again.
+    folders: HashSet<PathBuf>,
+    files: StoreFiles,
+    /// The bytes of all files and of their names.
+    total: usize,
+}
+
+impl Reading {
+    fn read_folder(&mut self, folder: &Path, prefix: &str) -> Result<(), UnreadableDirectory> {
+        let entries = fs::read_dir(folder).map_err(unreadable(folder))?;
+        let paths: Result<Vec<PathBuf>, io::Error> = entries.map(|entry| Ok(entry?.path())).collect();
+        let mut paths = paths.map_err(unreadable(folder))?;
+        paths.sort();
+        for path in paths {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+                return Err(UnreadableDirectory::Name(path));
+            };
+            let relative = format!("{prefix}{name}");
+            if name.starts_with('.') || name.ends_with(".md") || KEPT_OUT.contains(&relative.as_str()) {
+                continue;
             }
-            read_folder(&path, &format!("{relative}/"), files, total)?;
-            continue;
+            // With links resolved: what is looked at here is what is opened.
+            let real = fs::canonicalize(&path).map_err(unreadable(&path))?;
+            if !real.starts_with(&self.root) {
+                return Err(UnreadableDirectory::Outside(path));
+            }
+            let metadata = fs::symlink_metadata(&real).map_err(unreadable(&path))?;
+            if metadata.is_dir() {
+                if relative.matches('/').count() >= MAX_DEPTH {
+                    return Err(UnreadableDirectory::TooDeep(path));
+                }
+                if !self.folders.insert(real) {
+                    return Err(UnreadableDirectory::Twice(path));
+                }
+                self.read_folder(&path, &format!("{relative}/"))?;
+            } else if metadata.is_file() {
+                let content = self.read_file(&path, &real, &relative, metadata.len())?;
+                self.files.insert(relative, content);
+            } else {
+                return Err(UnreadableDirectory::NotAFile(path));
+            }
         }
-        *total += metadata.len();
-        if *total > MAX_BUNDLE_BYTES as u64 {
-            return Err(UnreadableDirectory::TooLarge(path));
-        }
-        files.insert(relative, fs::read(&path).map_err(unreadable(&path))?);
+        Ok(())
     }
-    Ok(())
+
+    /// Reads a file that has, or had, this length, if there is room for it.
+    fn read_file(
+        &mut self,
+        path: &Path,
+        real: &Path,
+        relative: &str,
+        length: u64,
+    ) -> Result<Vec<u8>, UnreadableDirectory> {
+        let too_large = || UnreadableDirectory::TooLarge(path.to_owned());
+        let room = MAX_BUNDLE_BYTES.checked_sub(self.total + relative.len()).ok_or_else(too_large)?;
+        if length > room as u64 {
+            return Err(too_large());
+        }
+        let file = File::open(real).map_err(unreadable(path))?;
+        if !file.metadata().map_err(unreadable(path))?.is_file() {
+            return Err(UnreadableDirectory::NotAFile(path.to_owned()));
+        }
+        let content = read_at_most(file, room).map_err(unreadable(path))?.ok_or_else(too_large)?;
+        self.total += relative.len() + content.len();
+        Ok(content)
+    }
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> UnreadableDirectory {
+    let path = path.to_owned();
+    move |source| UnreadableDirectory::Io { path: path.clone(), source }
+}
+
+/// Reads a file, however long it says that it is. `None`: it is longer.
+fn read_at_most(file: File, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut content = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut content)?;
+    Ok((content.len() <= limit).then_some(content))
 }
 
 /// What differs when a file has changed: its time and its length.
@@ -61,9 +113,8 @@ fn read_folder(
 /// # Errors
 /// [`UnreadableDirectory`].
 pub fn tag(path: &Path) -> Result<String, UnreadableDirectory> {
-    let unreadable = |source| UnreadableDirectory::Io { path: path.to_owned(), source };
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    let modified = metadata.modified().map_err(unreadable)?;
+    let metadata = fs::metadata(path).map_err(unreadable(path))?;
+    let modified = metadata.modified().map_err(unreadable(path))?;
     let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(format!("{}-{}", since.as_nanos(), metadata.len()))
 }
@@ -73,11 +124,12 @@ pub fn tag(path: &Path) -> Result<String, UnreadableDirectory> {
 /// # Errors
 /// [`UnreadableDirectory`].
 pub fn read_bundle(path: &Path) -> Result<Vec<u8>, UnreadableDirectory> {
-    let unreadable = |source| UnreadableDirectory::Io { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_BUNDLE_BYTES as u64 {
-        return Err(UnreadableDirectory::TooLarge(path.to_owned()));
+    let file = File::open(path).map_err(unreadable(path))?;
+    let too_large = || UnreadableDirectory::TooLarge(path.to_owned());
+    if file.metadata().map_err(unreadable(path))?.len() > MAX_BUNDLE_BYTES as u64 {
+        return Err(too_large());
     }
-    fs::read(path).map_err(unreadable)
+    read_at_most(file, MAX_BUNDLE_BYTES).map_err(unreadable(path))?.ok_or_else(too_large)
 }
 
 /// Why a policy store or bundle cannot be read from the file system.
@@ -97,6 +149,15 @@ pub enum UnreadableDirectory {
     /// A name that is not UTF-8.
     #[error("the name of `{}` is not UTF-8", .0.display())]
     Name(PathBuf),
+    /// A pipe, a socket or a device.
+    #[error("`{}` is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// A link to what is no part of the store.
+    #[error("`{}` leads out of the folder of the policy store", .0.display())]
+    Outside(PathBuf),
+    /// A link to a folder that was read under another name, or is being read.
+    #[error("`{}` leads to a folder that is read already", .0.display())]
+    Twice(PathBuf),
     /// Folders in folders, perhaps without end.
     #[error("`{}` is more than {MAX_DEPTH} folders deep", .0.display())]
     TooDeep(PathBuf),

@@ -22,9 +22,10 @@ use bytes::Bytes;
 use reqwest::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::bundle::MAX_BUNDLE_BYTES;
+pub use refusal::ErrorCode;
 use refusal::Refusal;
 pub use settings::{InvalidSettings, Settings};
 pub use signature::NotSigned;
@@ -57,7 +58,8 @@ impl Reader {
         Self { settings: Arc::new(settings), client: Arc::default() }
     }
 
-    /// Reads an object, if it is not the one with this entity tag. `attempts` is how often it is tried.
+    /// Reads an object, if it is not the one with this entity tag. `attempts` is how often it is tried, within
+    /// seven seconds for all of them and the last byte.
     ///
     /// # Errors
     /// [`S3Failure`].
@@ -71,26 +73,18 @@ impl Reader {
     ) -> Result<Read, S3Failure> {
         let uri = || format!("s3://{bucket}/{key}");
         let url = self.settings.endpoint.object(bucket, key, version_id);
-        let answer = timeout(OPERATION_TIMEOUT, self.answer(&url, etag, attempts));
+        let deadline = Instant::now() + DEADLINE;
+        let answer = timeout_at(deadline, self.answer(&url, etag, attempts));
         let answer = answer.await.unwrap_or(Err(Refusal::Timeout));
-        let mut response = match answer.map_err(|refusal| S3Failure::refused(uri(), refusal))? {
+        let response = match answer.map_err(|refusal| S3Failure::refused(uri(), refusal))? {
             Some(response) => response,
             None => return Ok(Read::Unchanged),
         };
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
-        let mut bytes = Vec::with_capacity(length.unwrap_or_default().min(MAX_BUNDLE_BYTES));
-        let interrupted = |source: reqwest::Error| {
-            let source = source.without_url();
-            S3Failure::Interrupted { uri: uri(), source }
-        };
-        while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MAX_BUNDLE_BYTES {
-                return Err(S3Failure::TooLarge { uri: uri() });
-            }
-        }
-        Ok(Read::New { bytes: bytes.into(), etag })
+        // A body that drips keeps every limit but this one.
+        let bytes = timeout_at(deadline, body(response, uri)).await;
+        let bytes = bytes.unwrap_or_else(|_| Err(S3Failure::TooSlow { uri: uri() }))?;
+        Ok(Read::New { bytes, etag })
     }
 
     /// The answer to one of so many attempts, as soon as it is not worth another one. `None`: unchanged.
@@ -144,6 +138,23 @@ impl Reader {
     }
 }
 
+/// All of an object.
+async fn body(mut response: Response, uri: impl Fn() -> String) -> Result<Bytes, S3Failure> {
+    let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut bytes = Vec::with_capacity(length.unwrap_or_default().min(MAX_BUNDLE_BYTES));
+    let interrupted = |source: reqwest::Error| {
+        let source = source.without_url();
+        S3Failure::Interrupted { uri: uri(), source }
+    };
+    while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_BUNDLE_BYTES {
+            return Err(S3Failure::TooLarge { uri: uri() });
+        }
+    }
+    Ok(bytes.into())
+}
+
 /// A random part of a second, of two and so on: those who failed together do not come again together
 /// (AWS SDKs and Tools Reference Guide, "Retry behavior").
 fn pause(attempt: u32) -> Duration {
@@ -172,6 +183,8 @@ pub enum S3Failure {
         uri: String,
         /// The HTTP status, if there was an answer.
         status: Option<u16>,
+        /// The code of the error, if the answer was an error of S3. A server in between may answer as well.
+        code: Option<ErrorCode>,
         /// What S3 or the network said.
         cause: String,
         /// What to look at.
@@ -180,6 +193,12 @@ pub enum S3Failure {
     /// The environment lacks something.
     #[error(transparent)]
     Settings(#[from] InvalidSettings),
+    /// The answer began, and took too long.
+    #[error("cannot read `{uri}` to its end within {DEADLINE:?}")]
+    TooSlow {
+        /// The object.
+        uri: String,
+    },
     /// More than a bundle may be.
     #[error("`{uri}` is larger than a bundle may be, {MAX_BUNDLE_BYTES} bytes")]
     TooLarge {
@@ -194,31 +213,44 @@ impl S3Failure {
         match self {
             Self::Interrupted { .. } => "bundle-interrupted",
             Self::Refused { status: Some(403), .. } => "bundle-denied",
-            Self::Refused { status: Some(404), .. } => "bundle-missing",
+            Self::Refused {
+                code: Some(ErrorCode::NoSuchBucket | ErrorCode::NoSuchKey | ErrorCode::NoSuchVersion),
+                ..
+            } => "bundle-missing",
             Self::Refused { .. } | Self::Settings(_) => "bundle-unreachable",
             Self::TooLarge { .. } => "bundle-too-large",
+            Self::TooSlow { .. } => "bundle-too-slow",
         }
     }
 
+    /// Whether S3 said that there is no such object. A 404 alone does not say so: a proxy, a wrong endpoint and a bucket
+    /// that does not exist answer with the same status (Amazon S3 API Reference, "Error responses").
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { status: Some(404), code: Some(ErrorCode::NoSuchKey), .. })
+    }
+
     fn refused(uri: String, refusal: Refusal) -> Self {
-        let status = refusal.status();
-        let hint = match status {
+        let (status, code) = (refusal.status(), refusal.code());
+        let hint = match (status, &code) {
             // S3 answers so if the bucket is in another region.
-            Some(301) => "; is the function in the region of the bucket?",
+            (Some(301), _) => "; is the function in the region of the bucket?",
             // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
-            Some(403) => "; is the bundle published, and may the function do s3:GetObject on it?",
-            Some(404) => "; is the bundle published under this key?",
+            (Some(403), _) => "; is the bundle published, and may the function do s3:GetObject on it?",
+            (_, Some(ErrorCode::NoSuchKey)) => "; is the bundle published under this key?",
+            (Some(404), None) => "; that is no answer of S3: is there a proxy, or another endpoint?",
             _ => "",
         };
-        Self::Refused { uri, status, cause: refusal.to_string(), hint }
+        Self::Refused { uri, status, code, cause: refusal.to_string(), hint }
     }
 }
 
-/// Lambda gives the init phase ten seconds (Lambda Developer Guide, "Lambda execution
-/// environment"); three attempts and some room fit.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// For an answer to begin, and for each part of it to follow.
 const READ_TIMEOUT: Duration = Duration::from_millis(2500);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// For all attempts and the whole object. Lambda gives the init phase ten seconds (Lambda Developer Guide, "Lambda
+/// execution environment"), of which a fetch of keys takes up to three behind it. The largest bundle, 64 MiB,
+/// needs 10 MB/s for this; a typical one of some hundred kilobytes less than a thousandth of that.
+const DEADLINE: Duration = Duration::from_secs(7);
 
 const AGENT: &str = concat!("cedar-authorizer/", env!("CARGO_PKG_VERSION"));

@@ -4,11 +4,11 @@ use cedar_policy::Entities;
 use cedar_policy::entities_errors::EntitiesError;
 
 use super::StoreFiles;
-use super::finding::{Code, Finding, Position, chain};
+use super::finding::{Code, Finding, Text, chain};
 use super::schema::StoreSchema;
 use crate::identity_source::IdentitySource;
 
-pub(super) const FILE: &str = "entities.json";
+pub(crate) const FILE: &str = "entities.json";
 
 /// Reads the entities; with a schema its actions are among them.
 pub(super) fn read(
@@ -36,12 +36,12 @@ pub(super) fn check_principals(
     sources: &[&IdentitySource],
     findings: &mut Vec<Finding>,
 ) {
-    let text = files.text(FILE, &mut Vec::new()).unwrap_or_default();
+    let text = Text::new(FILE, files.text(FILE, &mut Vec::new()).unwrap_or_default());
     let types: Vec<_> = sources.iter().map(|source| source.principal_type()).collect();
     for entity in entities.iter() {
         let uid = entity.uid();
         if types.contains(&uid.type_name()) {
-            let position = Position::find(FILE, text, &format!("{:?}", uid.id().unescaped()));
+            let position = text.find_string(uid.id().unescaped());
             let message = format!("`{uid}` is of the type of a principal, which only tokens make");
             findings.push(Finding::new(Code::EntityOfPrincipal, position, message));
         }
@@ -59,7 +59,7 @@ fn finding(text: &str, error: &EntitiesError) -> Finding {
     let id = message.split_once("::\"").and_then(|(_, rest)| rest.split_once('"'));
     match id {
         Some((id, _)) => {
-            let position = Position::find(FILE, text, &format!("\"{id}\""));
+            let position = Text::new(FILE, text).find(&format!("\"{id}\""));
             Finding::new(Code::EntitiesInvalid, position, message)
         }
         None => finding,

@@ -1,6 +1,9 @@
 //! Findings: what is wrong with a policy store, and where.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::error::Error;
+use std::sync::OnceLock;
 use std::{fmt, iter};
 
 use serde::Serialize;
@@ -81,26 +84,6 @@ impl Position {
         let known = |number: usize| (number > 0).then_some(number);
         Self { file: file.to_owned(), line: known(line), column: known(line).and(known(column)) }
     }
-
-    /// A byte offset into the text of the file.
-    pub fn offset(file: &str, text: &str, offset: usize) -> Self {
-        let Some((before, _)) = text.split_at_checked(offset) else {
-            return Self::file(file);
-        };
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column =
-            before.chars().count() - before.get(..line_start).map_or(0, |head| head.chars().count()) + 1;
-        Self::line(file, line, column)
-    }
-
-    /// Where a text first stands in the file, else the file as a whole.
-    pub fn find(file: &str, text: &str, needle: &str) -> Self {
-        match text.find(needle) {
-            Some(offset) => Self::offset(file, text, offset),
-            None => Self::file(file),
-        }
-    }
 }
 
 impl fmt::Display for Position {
@@ -110,6 +93,151 @@ impl fmt::Display for Position {
         [line, column].into_iter().flatten().try_for_each(|number| write!(f, ":{number}"))
     }
 }
+
+/// The text of a file, in which positions are looked up. What that takes is worked out once for all findings.
+#[derive(Clone, Debug)]
+pub(super) struct Text<'a> {
+    file: Cow<'a, str>,
+    text: Cow<'a, str>,
+    places: OnceLock<Places>,
+    /// Where each word and each string, without its quotes, first stands.
+    words: OnceLock<HashMap<Box<str>, usize>>,
+}
+
+/// Where the lines of a text are, and how many characters are before each part of it.
+#[derive(Clone, Debug)]
+struct Places {
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// The characters before each block of [`BLOCK`] bytes.
+    characters: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(file: impl Into<Cow<'a, str>>, text: impl Into<Cow<'a, str>>) -> Self {
+        Self { file: file.into(), text: text.into(), places: OnceLock::new(), words: OnceLock::new() }
+    }
+
+    /// The file as a whole.
+    pub(super) fn whole(&self) -> Position {
+        Position::file(&self.file)
+    }
+
+    /// The length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The position of a byte offset.
+    pub(super) fn at(&self, offset: usize) -> Position {
+        if !self.text.is_char_boundary(offset) {
+            return self.whole();
+        }
+        let places = self.places.get_or_init(|| Places::of(&self.text));
+        let line = places.lines.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| places.lines.get(line)).copied().unwrap_or_default();
+        let before = |offset| places.characters_before(&self.text, offset);
+        Position::line(&self.file, line, before(offset) - before(start) + 1)
+    }
+
+    /// Where a text first stands in the file, else the file as a whole.
+    pub(super) fn find(&self, needle: &str) -> Position {
+        self.text.find(needle).map_or_else(|| self.whole(), |offset| self.at(offset))
+    }
+
+    /// Where a text first stands in a part of the file, as a byte offset.
+    pub(super) fn find_in(&self, part: std::ops::Range<usize>, needle: &str) -> Option<usize> {
+        let start = part.start;
+        self.text.get(part)?.find(needle).map(|offset| start + offset)
+    }
+
+    /// Where a string with this value first stands, as the byte offset of its first quote.
+    pub(super) fn string(&self, value: &str) -> Option<usize> {
+        let escaped = format!("{value:?}");
+        let offset = self.word(escaped.get(1..escaped.len() - 1)?)?;
+        offset.checked_sub(1).filter(|quote| self.text.as_bytes().get(*quote) == Some(&b'"'))
+    }
+
+    /// The position of a string with this value, else the file as a whole.
+    pub(super) fn find_string(&self, value: &str) -> Position {
+        self.string(value).map_or_else(|| self.whole(), |offset| self.at(offset))
+    }
+
+    /// The position of a word, or of what stands in quotes, else the file as a whole.
+    pub(super) fn find_word(&self, word: &str) -> Position {
+        self.word(word).map_or_else(|| self.whole(), |offset| self.at(offset))
+    }
+
+    fn word(&self, word: &str) -> Option<usize> {
+        self.words.get_or_init(|| words(&self.text)).get(word).copied()
+    }
+}
+
+impl Places {
+    fn of(text: &str) -> Self {
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = iter::once(0).chain(newlines.map(|(offset, _)| offset + 1)).collect();
+        let blocks = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {
+            let of_block = *before;
+            *before += characters(block);
+            Some(of_block)
+        });
+        Self { lines, characters: blocks.collect() }
+    }
+
+    fn characters_before(&self, text: &str, offset: usize) -> usize {
+        let block = offset / BLOCK;
+        let before = self.characters.get(block).copied();
+        // At the end of a text of whole blocks there is no further one.
+        let (block, before) = match before {
+            Some(before) => (block, before),
+            None => (block.saturating_sub(1), self.characters.last().copied().unwrap_or_default()),
+        };
+        before + text.as_bytes().get(block * BLOCK..offset).map_or(0, characters)
+    }
+}
+
+/// How many characters begin in a part of a text.
+fn characters(part: &[u8]) -> usize {
+    part.iter().filter(|byte| !matches!(byte, 0x80..=0xbf)).count()
+}
+
+/// Where each word and each string of Cedar or JSON first stands.
+fn words(text: &str) -> HashMap<Box<str>, usize> {
+    let mut found = HashMap::new();
+    let mut rest = text;
+    let is_part = |char: char| char.is_alphanumeric() || char == '_';
+    while let Some(start) = rest.find(|char: char| char == '"' || char == '/' || is_part(char)) {
+        let (_, from) = rest.split_at(start);
+        let (word, behind) = match from.strip_prefix('"') {
+            Some(inside) => {
+                let mut is_escaped = false;
+                let end = inside.find(|char: char| {
+                    let ends = char == '"' && !is_escaped;
+                    is_escaped = char == '\\' && !is_escaped;
+                    ends
+                });
+                let (word, quote) = inside.split_at(end.unwrap_or(inside.len()));
+                (Some(word), quote.strip_prefix('"').unwrap_or(quote))
+            }
+            None if from.starts_with("//") => (None, from.trim_start_matches(|char| char != '\n')),
+            None if from.starts_with('/') => (None, from.trim_start_matches('/')),
+            None => {
+                let (word, behind) = from.split_at(from.find(|char| !is_part(char)).unwrap_or(from.len()));
+                (Some(word), behind)
+            }
+        };
+        if let Some(word) = word {
+            let quote = usize::from(from.starts_with('"'));
+            found.entry(word.into()).or_insert(text.len() - from.len() + quote);
+        }
+        rest = behind;
+    }
+    found
+}
+
+/// A column is counted from the block on, so it takes no longer in a text of one line.
+const BLOCK: usize = 256;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -181,8 +309,12 @@ codes! {
     RouteConflict, "route-conflict", Error;
     /// The resource of the API is not an entity of the schema.
     ResourceInvalid, "resource-invalid", Error;
+    /// A resource is made of several parameters with no `/` between them, so two requests could be for one resource.
+    ResourceAmbiguous, "resource-ambiguous", Warning;
     /// A policy or template cannot be read, or stands in the folder of the other.
     PolicyInvalid, "policy-invalid", Error;
+    /// A policy or template is deeper than it may be: brackets, `if`, chained operators and accesses together.
+    PolicyTooDeep, "policy-too-deep", Error;
     /// Two policies, templates or links have one id.
     PolicyDuplicate, "policy-duplicate", Error;
     /// A policy does not fit the schema.
@@ -217,6 +349,10 @@ codes! {
     KeySetInvalid, "key-set-invalid", Error;
     /// A key set has keys that cannot be used.
     KeySkipped, "key-skipped", Warning;
+    /// A key set has keys with which others than their owner could sign.
+    KeyWeak, "key-weak", Warning;
+    /// Keys may not be fetched from where the issuer has them, so no token of it is accepted.
+    KeysUnfetchable, "keys-unfetchable", Warning;
     /// A key set belongs to no identity source.
     KeySetUnused, "key-set-unused", Warning;
     /// A key set has the development key, whose private half everybody has.
@@ -225,10 +361,20 @@ codes! {
     GrantInexact, "grant-inexact", Warning;
     /// A grant for all that a caller may do can be larger than a response.
     GrantTooLarge, "grant-too-large", Warning;
+    /// A grant for all that a caller may do can need more evaluations of conditions than one answer may take, and is then for one method.
+    GrantExpensive, "grant-expensive", Warning;
+    /// The bundle of the store would be larger than the function reads.
+    BundleTooLarge, "bundle-too-large", Error;
+    /// No bundle can be made of the store: something in it cannot be written exactly, or not be read again.
+    BundleImpossible, "bundle-impossible", Error;
     /// The template cannot be read.
     TemplateInvalid, "template-invalid", Error;
     /// Something in the template cannot be known from its text, so it was not checked.
     TemplateUnresolved, "template-unresolved", Warning;
+    /// `BUNDLE_NAME` is not set, so the function accepts the bundle of any store.
+    BundleNameMissing, "bundle-name-missing", Warning;
+    /// `BUNDLE_NAME` is the name of another store.
+    BundleNameMismatch, "bundle-name-mismatch", Error;
     /// Answers are kept under another key than `CACHE_KEY` says.
     CacheKeyMismatch, "cache-key-mismatch", Error;
     /// `CACHE_KEY` names a key, but no answers are kept.
@@ -255,6 +401,11 @@ impl fmt::Display for Code {
     }
 }
 
+/// Puts findings in the order of the files.
+pub(crate) fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+}
+
 /// An error with its causes, separated by colons.
 pub(super) fn chain(error: &dyn Error) -> String {
     let causes = iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
@@ -267,13 +418,59 @@ mod tests {
 
     #[test]
     fn an_offset_becomes_a_line_and_a_column_in_characters() {
-        let text = "ab\ncäd\n";
-        for (offset, expected) in [(0, "f:1:1"), (1, "f:1:2"), (3, "f:2:1"), (6, "f:2:3"), (99, "f")] {
-            assert_eq!(Position::offset("f", text, offset).to_string(), expected);
+        let text = Text::new("f", "ab\ncäd\n");
+        for (offset, expected) in
+            [(0, "f:1:1"), (1, "f:1:2"), (3, "f:2:1"), (5, "f"), (6, "f:2:3"), (8, "f:3:1"), (99, "f")]
+        {
+            assert_eq!(text.at(offset).to_string(), expected);
         }
-        assert_eq!(Position::find("f", text, "d").to_string(), "f:2:3");
-        assert_eq!(Position::find("f", text, "x").to_string(), "f");
+        assert_eq!(text.find("d").to_string(), "f:2:3");
+        assert_eq!(text.find("x").to_string(), "f");
         assert_eq!(Position::line("f", 0, 0).to_string(), "f");
+    }
+
+    #[test]
+    fn positions_are_those_of_a_naive_count() {
+        for text in [String::new(), "é".repeat(BLOCK), "aé\n".repeat(BLOCK), "x".repeat(3 * BLOCK)] {
+            let known = Text::new("f", text.as_str());
+            for offset in (0..=text.len()).filter(|offset| text.is_char_boundary(*offset)) {
+                let lines: Vec<&str> = text.get(..offset).unwrap().split('\n').collect();
+                let column = lines.last().unwrap().chars().count() + 1;
+                assert_eq!(known.at(offset), Position::line("f", lines.len(), column), "{offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_positions_take_seconds_and_not_hours() {
+        let begun = std::time::Instant::now();
+        for line in
+            ["permit (principal, action, resource) when { context.token.x };\n", "permit (principal) ; "]
+        {
+            let text = line.repeat(100_000);
+            let known = Text::new("f", text.as_str());
+            for number in 0..100_000 {
+                let position = known.at(number * line.len() + 8);
+                let expected =
+                    if line.ends_with('\n') { (number + 1, 9) } else { (1, number * line.len() + 9) };
+                assert_eq!((position.line.unwrap(), position.column.unwrap()), expected);
+            }
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn words_and_strings_are_found_where_they_first_stand() {
+        let text = Text::new("f", r#"// "no" word / "a" wörd "b\"//" "a" "\\" x_1/y"#);
+        let text = Text::new("f", text.text.replace("/ \"a\"", "\n\"a\""));
+        for (word, expected) in
+            [("no", "f"), ("a", "f:2:2"), ("wörd", "f:2:5"), ("x_1", "f:2:27"), ("y", "f:2:31"), ("z", "f")]
+        {
+            assert_eq!(text.find_word(word).to_string(), expected, "{word}");
+        }
+        assert_eq!(text.find_string("a").to_string(), "f:2:1");
+        assert_eq!(text.find_string("b\"//").to_string(), "f:2:10");
+        assert_eq!(text.find_string("x_1").to_string(), "f");
     }
 
     #[test]

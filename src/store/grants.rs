@@ -1,15 +1,23 @@
-//! What can be said of grants before there is a token: which routes cannot be told apart, and whether the
-//! grants of some callers are larger than a response may be.
+//! What can be said of grants before there is a token: which routes cannot be told apart, whether the
+//! grants of some callers are larger than a response may be, and whether they take too long to find out.
 //!
 //! Both matter where API Gateway keeps answers for more than one method and path, which is the default.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{EntityUid, PolicyId, PrincipalConstraint};
+use serde_json::Value;
 
 use super::finding::{Code, Finding, Position};
 use super::schema::StoreSchema;
 use super::{Store, settings};
 use crate::cache_key::CacheKey;
+use crate::context;
+use crate::decision::Effort;
 use crate::grant::{Grant, Separation};
+use crate::inputs::{Dependence, PolicyInputs};
+use crate::slice::with_ancestors;
 
 /// Finds them, in the order of the routes.
 pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) {
@@ -78,8 +86,9 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
         findings.push(Finding::new(Code::GrantInexact, Position::file(settings::FILE), message));
     }
 
-    // All routes, and all but one, for which there is no short pattern.
     let all: Vec<usize> = (0..routes.len()).filter(|index| is_grantable(*index)).collect();
+    check_expense(store, &all, findings);
+    // All routes, and all but one, for which there is no short pattern.
     let largest = [all.as_slice(), all.get(1..).unwrap_or_default()].into_iter();
     let left_out = largest.map(|allowed| match Grant::of_routes(LONG_PREFIX, &separation, allowed, None) {
         Some(of_routes) => of_routes.left_out,
@@ -95,6 +104,119 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
             .push(Finding::new(Code::GrantTooLarge, Position::file(settings::FILE), message).hint(KEY_HINT));
     }
 }
+
+/// Finds out whether there are more conditions to evaluate for one answer than it may take. The caller is one whom all
+/// policies concern but those for single users and groups: of these, those of the user and of the groups with
+/// the most.
+fn check_expense(store: &Store, grantable: &[usize], findings: &mut Vec<Finding>) {
+    // By all that it follows from.
+    let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
+    let (mut by_user, mut by_group): (Work, Work) = Default::default();
+    let mut total = Cost::default();
+    let mut templates: BTreeMap<PolicyId, Option<Value>> = BTreeMap::new();
+    for policy in store.policies.policies() {
+        let own;
+        let json = match policy.template_id() {
+            None => {
+                own = policy.to_json().ok();
+                &own
+            }
+            Some(id) => templates
+                .entry(id.clone())
+                .or_insert_with(|| store.policies.template(id).and_then(|template| template.to_json().ok())),
+        };
+        let Some(json) = json else { continue };
+        if json.get("conditions").and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            continue;
+        }
+        let depends = Dependence::of(json);
+        let scope = ["action", "resource"].map(|part| json.get(part).map(Value::to_string));
+        let cost = *costs
+            .entry(format!("{depends:?} {scope:?}"))
+            .or_insert_with(|| cost_of(store, grantable, json, depends));
+        match policy.principal_constraint() {
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => total.add(cost),
+            PrincipalConstraint::Eq(uid) => by_user.entry(uid).or_default().add(cost),
+            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                by_group.entry(uid).or_default().add(cost);
+            }
+        }
+    }
+    for (work, most) in [(by_user, 1), (by_group, MAX_GROUPS)] {
+        let mut work: Vec<Cost> = work.into_values().collect();
+        work.sort_unstable_by_key(|cost| Reverse(cost.conditions));
+        work.into_iter().take(most).for_each(|cost| total.add(cost));
+    }
+    let requests = total.conditions.min(grantable.len() as u64);
+    if Effort::of(total.conditions, requests, total.looks) > Effort::BUDGET {
+        let message = format!(
+            "an answer for the whole API may need {} evaluations of conditions for its {} routes, which is more than \
+             one call may take: such a caller gets answers for one method and path each",
+            total.conditions,
+            grantable.len()
+        );
+        findings.push(
+            Finding::new(Code::GrantExpensive, Position::file(settings::FILE), message).hint(EXPENSIVE_HINT),
+        );
+    }
+}
+
+/// What is to be done by the entity whose policies it is for.
+type Work = BTreeMap<EntityUid, Cost>;
+
+/// How often the condition of a policy is evaluated, and the policy looked at.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    conditions: u64,
+    looks: u64,
+}
+
+impl Cost {
+    fn add(&mut self, other: Self) {
+        self.conditions = self.conditions.saturating_add(other.conditions);
+        self.looks = self.looks.saturating_add(other.looks);
+    }
+}
+
+/// What one policy takes: its condition is evaluated once for all routes that are alike in what it depends on.
+fn cost_of(store: &Store, grantable: &[usize], json: &Value, depends: Dependence) -> Cost {
+    let Some(inputs) = PolicyInputs::of(json) else {
+        return Cost::default();
+    };
+    let names_actions = json.pointer("/action/op").is_some_and(|operator| operator != "All");
+    let (mut alike, mut looks) = (BTreeSet::new(), BTreeSet::new());
+    for (index, route) in
+        grantable.iter().filter_map(|index| Some((index, store.routes.routes().get(*index)?)))
+    {
+        let made = route.resource.as_ref();
+        let resource_type = made.map_or(store.settings.resource.type_name(), |made| &made.entity_type);
+        let actions = with_ancestors(&store.entities, &route.action);
+        if !inputs.may_match(&actions, resource_type) {
+            continue;
+        }
+        let resource = made.map(|made| (made.unnamed().uid, format!("{:?}", made.attributes)));
+        let has_attributes = made.is_some_and(|made| !made.attributes.is_empty());
+        let shape = store.projection.context(&route.action);
+        let token =
+            shape.as_ref().and_then(|shape| context::token_shape(shape)).map(|shape| format!("{shape:?}"));
+        looks.insert((names_actions.then_some(&route.action), resource.clone()));
+        alike.insert((
+            depends.action.then_some(&route.action),
+            (depends.resource || has_attributes).then_some(resource),
+            depends.token.then_some(token),
+            depends.context.then_some(index),
+        ));
+    }
+    Cost { conditions: alike.len() as u64, looks: looks.len() as u64 }
+}
+
+/// A user of a Cognito user pool is in no more (Amazon Cognito Developer Guide, "Quotas in Amazon Cognito": maximum
+/// number of groups that each user can belong to).
+const MAX_GROUPS: usize = 100;
+
+const EXPENSIVE_HINT: &str = "conditions that read neither `action` nor `resource`, and of `context` only `token`, are \
+                              evaluated once for all routes; what the scope says needs no condition. Otherwise key the \
+                              cache by method and path";
 
 const KEY_HINT: &str = "key the cache by method and path (CACHE_KEY and the identity sources \
                         `method.request.header.Authorization,context.httpMethod,context.path`), or set the TTL to 0 \

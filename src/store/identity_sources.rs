@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::StoreFiles;
-use super::finding::{Code, Finding, Position};
+use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
 use super::settings;
-use crate::identity_source::{IdentitySource, Provider};
+use super::{StoreFiles, is_in};
+use crate::identity_source::{IdentitySource, InvalidKeyUri, Provider};
 use crate::token::TokenType;
 use crate::token::key_set::KeySet;
 
@@ -66,7 +66,7 @@ pub(super) fn read(
                 Provider::Cognito(_) => "userPoolArn",
                 Provider::OpenIdConnect => "issuer",
             };
-            let position = Position::find(file, text, key);
+            let position = Text::new(file, text).find(key);
             let message = format!("identity source `{}` could accept the same tokens", other.name());
             let finding = Finding::new(Code::IssuerDuplicate, position, message);
             findings.push(finding.hint("two sources of one issuer need clients or audiences that differ"));
@@ -79,11 +79,18 @@ pub(super) fn read(
                 .push(finding.hint("give them an `entityIdPrefix` each, neither the beginning of the other"));
         }
         if source.group_type() == Some(source.principal_type()) {
-            let position = Position::find(file, text, "groupEntityType");
+            let position = Text::new(file, text).find("groupEntityType");
             let message = "users and groups have one type, so a user could have the id of a group";
             findings.push(Finding::new(Code::IdentityAmbiguous, position, message));
         }
         let keys = read_keys(files, file, text, &source, &mut used, findings);
+        let has_keys = keys.is_some() || source.jwks_file().is_some();
+        if !has_keys && source.key_locations().iter().any(|location| !location.is_allowed()) {
+            let position = Text::new(file, text).find("issuer");
+            let message = format!("keys cannot be fetched from the `issuer`: {InvalidKeyUri}");
+            let finding = Finding::new(Code::KeysUnfetchable, position, message);
+            findings.push(finding.hint(format!("name `jwksUri`, or keep the keys in `{KEYS_FOLDER}/`")));
+        }
         sources.push((source, keys));
     }
     if count == 0 {
@@ -135,7 +142,7 @@ fn check_types(
     let unknown =
         types.into_iter().flatten().filter(|name| !schema.entity_types().any(|known| known == *name));
     let mut problem = |needle: &str, message: String| {
-        let position = Position::find(file, text, needle);
+        let position = Text::new(file, text).find(needle);
         findings.push(Finding::new(Code::IdentitySourceMismatch, position, message));
     };
     let mut all_known = true;
@@ -162,10 +169,12 @@ fn read_keys(
     findings: &mut Vec<Finding>,
 ) -> Option<KeySet> {
     let file = source.pinned_keys_file();
-    let Some(text) = files.get(&file) else {
+    // Of the other files a bundle has no copy.
+    let Some(text) = files.get(&file).filter(|_| is_in(&file, KEYS_FOLDER, ".json")) else {
         if source.jwks_file().is_some() {
-            let position = Position::find(source_file, source_text, "jwksFile");
-            let finding = Finding::new(Code::KeySetInvalid, position, format!("there is no file `{file}`"));
+            let position = Text::new(source_file, source_text).find("jwksFile");
+            let finding =
+                Finding::new(Code::KeySetInvalid, position, format!("there is no key set `{file}`"));
             findings
                 .push(finding.hint(format!("key sets are files of `{KEYS_FOLDER}/` that end in `.json`")));
         }
@@ -182,9 +191,15 @@ fn read_keys(
     };
     if keys.is_empty() {
         findings.push(Finding::new(Code::KeySetInvalid, at.clone(), "no key of the set can be used"));
-    } else if keys.skipped() > 0 {
-        let message = format!("{} of the keys cannot be used and are skipped", keys.skipped());
+    } else if keys.skipped() > keys.weak() {
+        let message = format!("{} of the keys cannot be used and are skipped", keys.skipped() - keys.weak());
         findings.push(Finding::new(Code::KeySkipped, at.clone(), message));
+    }
+    if keys.weak() > 0 {
+        let message =
+            format!("{} of the keys are weak and are skipped: others could sign with them", keys.weak());
+        let finding = Finding::new(Code::KeyWeak, at.clone(), message);
+        findings.push(finding.hint("the issuer has to make new keys"));
     }
     if keys.holds_development_key() {
         let finding = Finding::new(

@@ -4,20 +4,24 @@ mod unprovided;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
+use std::ops::Range;
 use std::str::FromStr;
 
 use cedar_policy::{
-    Entities, EntityId, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode, Validator,
+    Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode,
+    Validator,
 };
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::StoreFiles;
-use super::finding::{Code, Finding, Position, chain};
+use super::finding::{Code, Finding, Position, Text, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
 use super::settings::Settings;
-use crate::inputs::{self, Input, PolicyInputs};
+use crate::identity_source::IdentitySource;
+use crate::inputs::{self, Input, InputsByAction, PolicyInputs};
+use crate::nesting;
 use crate::projection::Projection;
 use crate::route::Route;
 use crate::slice::with_ancestors;
@@ -26,15 +30,26 @@ pub(super) const STATIC_FOLDER: &str = "policies";
 pub(super) const TEMPLATE_FOLDER: &str = "templates";
 pub(super) const LINKS_FILE: &str = "template-links.json";
 
-/// The policies of a store, and which file each came from.
+/// The member of a policy in JSON that has its text.
+const STATEMENT: &str = "statement";
+
+/// The policies of a store, and where each came from.
 #[derive(Default)]
-pub(super) struct Policies {
+pub(super) struct Policies<'a> {
     pub(super) set: PolicySet,
-    files: BTreeMap<PolicyId, String>,
+    sources: HashMap<PolicyId, Source<'a>>,
+    texts: BTreeMap<&'a str, Text<'a>>,
 }
 
-impl Policies {
-    pub(super) fn read(files: &StoreFiles, findings: &mut Vec<Finding>) -> Self {
+/// Where a policy came from.
+struct Source<'a> {
+    file: &'a str,
+    /// Where it is in the text of the file. `None`: the file is JSON, of which no places are known.
+    part: Option<Range<usize>>,
+}
+
+impl<'a> Policies<'a> {
+    pub(super) fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
         let mut policies = Self::default();
         let mut is_empty = files.get(LINKS_FILE).is_none();
         for folder in [STATIC_FOLDER, TEMPLATE_FOLDER] {
@@ -66,13 +81,13 @@ impl Policies {
     }
 
     /// Validates all policies against the schema, strictly.
-    pub(super) fn validate(&self, files: &StoreFiles, schema: &StoreSchema, findings: &mut Vec<Finding>) {
+    pub(super) fn validate(&self, schema: &StoreSchema, findings: &mut Vec<Finding>) {
         let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
         for error in result.validation_errors() {
-            findings.push(self.finding(Code::PolicyMismatch, error, error.policy_id(), files));
+            findings.push(self.finding(Code::PolicyMismatch, error, error.policy_id()));
         }
         for warning in result.validation_warnings() {
-            findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id(), files));
+            findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id()));
         }
     }
 
@@ -83,29 +98,44 @@ impl Policies {
         named.into_iter().collect()
     }
 
-    /// For each route, what the policies that may matter to it read of a call.
+    /// For each route, what the policies that may matter to it read of a call. `named_entities` are those of
+    /// [`Policies::named_entities`].
     pub(super) fn reads(
         &self,
         routes: &[Route],
         entities: &Entities,
         settings: &Settings,
         projection: &Projection,
+        sources: &[IdentitySource],
+        named_entities: &[EntityUid],
     ) -> Vec<BTreeSet<Input>> {
-        let policies: Vec<PolicyInputs> =
-            self.as_json().filter_map(|(_, json)| PolicyInputs::of(&json)).collect();
+        let mut inputs = InputsByAction::default();
+        self.as_json().filter_map(|(_, json)| PolicyInputs::of(&json)).for_each(|policy| inputs.add(policy));
+        let mut named_types: BTreeSet<EntityTypeName> =
+            named_entities.iter().map(|uid| uid.type_name().clone()).collect();
+        if !named_types.is_empty() {
+            named_types.extend(entities.iter().map(|entity| entity.uid().type_name().clone()));
+        }
         let of_route = |route: &Route| {
             let made = route.resource.as_ref();
             let resource_type = made.map_or(settings.resource.type_name(), |made| &made.entity_type);
             let actions = with_ancestors(entities, &route.action);
-            let matching =
-                policies.iter().filter_map(|policy| policy.for_request(actions.iter(), resource_type));
-            let mut reads: BTreeSet<Input> = matching.flatten().cloned().collect();
+            let mut reads = inputs.for_request(&actions, resource_type);
             // A parameter that is not of the type of its attribute denies, whether or not anything reads it.
             let takes_any_text = |name: &String| {
                 made.is_some_and(|made| projection.text_attribute(&made.entity_type, name, "\u{1}").is_some())
             };
             if made.is_some_and(|made| !made.attributes.keys().all(takes_any_text)) {
                 reads.insert(Input::PathParameters);
+            }
+            // What the path says of a resource is seen without asking for it, if the resource is the caller, or may be
+            // what a condition names or comes to from there.
+            let is_seen = |entity_type: &EntityTypeName| {
+                sources.iter().any(|source| source.principal_type() == entity_type)
+                    || named_types.contains(entity_type)
+            };
+            if made.is_some_and(|made| !made.attributes.is_empty() && is_seen(&made.entity_type)) {
+                reads.insert(Input::Resource);
             }
             reads
         };
@@ -121,31 +151,33 @@ impl Policies {
         policies.chain(templates)
     }
 
-    /// Where a text first stands in the file of a policy, from its id on if that is there.
-    fn position(&self, policy: &PolicyId, files: &StoreFiles, needle: &str) -> Position {
-        let file = self.files.get(policy).map_or(STATIC_FOLDER, String::as_str);
-        let text = files.get(file).and_then(|content| std::str::from_utf8(content).ok()).unwrap_or_default();
-        let start = text.find(&format!("\"{policy}\"")).unwrap_or_default();
-        let found = text.get(start..).and_then(|rest| rest.find(needle));
-        match found {
-            Some(offset) => Position::offset(file, text, start + offset),
-            None => Position::find(file, text, needle),
+    /// Where a text first stands in a policy, else where the policy begins.
+    fn position(&self, policy: &PolicyId, needle: &str) -> Position {
+        let Some((Source { part, .. }, text)) = self.source(policy) else {
+            return Position::file(STATIC_FOLDER);
+        };
+        let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?..text.len()));
+        match part {
+            Some(part) => text.at(text.find_in(part.clone(), needle).unwrap_or(part.start)),
+            None => text.find(needle),
         }
     }
 
-    fn finding(
-        &self,
-        code: Code,
-        diagnostic: &(impl Diagnostic + Display),
-        policy: &PolicyId,
-        files: &StoreFiles,
-    ) -> Finding {
-        let file = self.files.get(policy).map_or(STATIC_FOLDER, String::as_str);
-        let text = files.get(file).and_then(|content| std::str::from_utf8(content).ok());
-        let position = match (text, offset_of(diagnostic)) {
-            (Some(text), Some(offset)) if file != LINKS_FILE => Position::offset(file, text, offset),
-            (Some(text), _) => Position::find(file, text, &format!("\"{policy}\"")),
-            (None, _) => Position::file(file),
+    fn source(&self, policy: &PolicyId) -> Option<(&Source<'a>, &Text<'a>)> {
+        let source = self.sources.get(policy)?;
+        Some((source, self.texts.get(source.file)?))
+    }
+
+    fn finding(&self, code: Code, diagnostic: &(impl Diagnostic + Display), policy: &PolicyId) -> Finding {
+        let position = match (self.source(policy), offset_of(diagnostic)) {
+            (Some((Source { part: Some(part), .. }, text)), offset) => {
+                text.at(part.start + offset.unwrap_or_default())
+            }
+            (Some((Source { file, .. }, text)), _) if *file == LINKS_FILE => {
+                text.find_string(policy.as_ref())
+            }
+            (Some((_, text)), _) => text.find_string(STATEMENT),
+            (None, _) => Position::file(STATIC_FOLDER),
         };
         let finding = Finding::new(code, position, diagnostic);
         match diagnostic.help() {
@@ -154,18 +186,34 @@ impl Policies {
         }
     }
 
-    fn read_file(&mut self, file: &str, text: &str, folder: &str, findings: &mut Vec<Finding>) {
-        let parsed = match PolicySet::from_str(text) {
-            Ok(parsed) => parsed,
-            Err(errors) => {
-                findings.extend(errors.iter().map(|error| {
-                    let position = offset_of(error)
-                        .map_or_else(|| Position::file(file), |offset| Position::offset(file, text, offset));
-                    Finding::new(Code::PolicyInvalid, position, with_expectation(error))
-                }));
+    fn read_file(&mut self, file: &'a str, text: &'a str, folder: &str, findings: &mut Vec<Finding>) {
+        let places = Text::new(file, text);
+        let starts = match nesting::policies(text) {
+            Ok(starts) => starts,
+            Err(too_deep) => {
+                findings.push(Finding::new(Code::PolicyTooDeep, places.at(too_deep.offset), too_deep));
                 return;
             }
         };
+        let ends = starts.iter().skip(1).copied().chain([text.len()]);
+        let parts = starts.iter().zip(ends).map(|(start, end)| *start..end);
+        let mut parsed: Vec<(Range<usize>, PolicySet)> = Vec::new();
+        let before = findings.len();
+        // Each by itself: Cedar keeps what it has to say of a policy by a hash of the whole text that it was read from.
+        for part in parts {
+            match PolicySet::from_str(text.get(part.clone()).unwrap_or_default()) {
+                Ok(policies) => parsed.push((part, policies)),
+                Err(errors) => findings.extend(errors.iter().map(|error| {
+                    let position = offset_of(error).map(|offset| places.at(part.start + offset));
+                    let position = position.unwrap_or_else(|| places.whole());
+                    Finding::new(Code::PolicyInvalid, position, with_expectation(error))
+                })),
+            }
+        }
+        if findings.len() > before {
+            return;
+        }
+        self.texts.insert(file, places);
         let stem = stem(file);
         let mut misplaced = |what: &str, other: &str| {
             let message = format!("a {what} stands in `{folder}/`");
@@ -173,26 +221,29 @@ impl Policies {
             findings
                 .push(Finding::new(Code::PolicyInvalid, at, message).hint(format!("move it to `{other}/`")));
         };
-        if folder == STATIC_FOLDER && parsed.templates().next().is_some() {
+        if folder == STATIC_FOLDER && parsed.iter().any(|(_, parsed)| parsed.templates().next().is_some()) {
             return misplaced("template", TEMPLATE_FOLDER);
         }
-        if folder == TEMPLATE_FOLDER && parsed.policies().next().is_some() {
+        if folder == TEMPLATE_FOLDER && parsed.iter().any(|(_, parsed)| parsed.policies().next().is_some()) {
             return misplaced("static policy", STATIC_FOLDER);
         }
-        for policy in parsed.policies() {
-            let id = id_of(policy.id(), policy.annotation("id"), stem);
-            let added = self.set.add(policy.new_id(id.clone())).is_ok();
-            self.note(id, added, file, text, findings);
-        }
-        for template in parsed.templates() {
-            let id = id_of(template.id(), template.annotation("id"), stem);
-            let added = self.set.add_template(template.new_id(id.clone())).is_ok();
-            self.note(id, added, file, text, findings);
+        for (number, (part, parsed)) in parsed.iter().enumerate() {
+            let source = || Source { file, part: Some(part.clone()) };
+            for policy in parsed.policies() {
+                let id = id_of(number, policy.annotation("id"), stem);
+                let added = self.set.add(policy.new_id(id.clone())).is_ok();
+                self.note(id, added, source(), findings);
+            }
+            for template in parsed.templates() {
+                let id = id_of(number, template.annotation("id"), stem);
+                let added = self.set.add_template(template.new_id(id.clone())).is_ok();
+                self.note(id, added, source(), findings);
+            }
         }
     }
 
     /// Reads a static policy in the JSON that AVP's `CreatePolicy` takes as its definition.
-    fn read_definition(&mut self, file: &str, text: &str, findings: &mut Vec<Finding>) {
+    fn read_definition(&mut self, file: &'a str, text: &'a str, findings: &mut Vec<Finding>) {
         let Definition { r#static: StaticPolicy { statement, description: _ } } =
             match serde_json::from_str(text) {
                 Ok(definition) => definition,
@@ -201,15 +252,21 @@ impl Policies {
                     return;
                 }
             };
+        let places = Text::new(file, text);
+        if let Err(too_deep) = nesting::policies(&statement) {
+            findings.push(Finding::new(Code::PolicyTooDeep, places.find_string(STATEMENT), too_deep));
+            return;
+        }
         let stem = stem(file);
         match Policy::parse(None, &statement) {
             Ok(policy) => {
                 let id = PolicyId::new(policy.annotation("id").unwrap_or(stem));
                 let added = self.set.add(policy.new_id(id.clone())).is_ok();
-                self.note(id, added, file, text, findings);
+                self.texts.insert(file, places);
+                self.note(id, added, Source { file, part: None }, findings);
             }
             Err(errors) => {
-                let position = Position::find(file, text, "\"statement\"");
+                let position = places.find_string(STATEMENT);
                 findings.extend(errors.iter().map(|error| {
                     Finding::new(Code::PolicyInvalid, position.clone(), with_expectation(error))
                 }));
@@ -217,7 +274,7 @@ impl Policies {
         }
     }
 
-    fn read_links(&mut self, text: &str, findings: &mut Vec<Finding>) {
+    fn read_links(&mut self, text: &'a str, findings: &mut Vec<Finding>) {
         let links: Vec<TemplateLink> = match serde_json::from_str(text) {
             Ok(links) => links,
             Err(error) => {
@@ -225,11 +282,11 @@ impl Policies {
                 return;
             }
         };
+        let places = Text::new(LINKS_FILE, text);
         for link in links {
             let TemplateLink { id, template_id, principal, resource } = link;
             let mut problem = |needle: &str, message: String| {
-                let position = Position::find(LINKS_FILE, text, &format!("{needle:?}"));
-                findings.push(Finding::new(Code::LinkInvalid, position, message));
+                findings.push(Finding::new(Code::LinkInvalid, places.find_string(needle), message));
             };
             let mut values = HashMap::new();
             for (slot, entity) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
@@ -254,25 +311,27 @@ impl Policies {
             let link_id = PolicyId::new(&id);
             match self.set.link(template, link_id.clone(), values) {
                 Ok(()) => {
-                    self.files.insert(link_id, LINKS_FILE.to_owned());
+                    self.sources.insert(link_id, Source { file: LINKS_FILE, part: None });
                 }
                 Err(error) => problem(&id, format!("link `{id}`: {}", chain(&error))),
             }
         }
+        self.texts.insert(LINKS_FILE, places);
     }
 
-    fn note(&mut self, id: PolicyId, added: bool, file: &str, text: &str, findings: &mut Vec<Finding>) {
+    fn note(&mut self, id: PolicyId, added: bool, source: Source<'a>, findings: &mut Vec<Finding>) {
         if added {
-            self.files.insert(id, file.to_owned());
+            self.sources.insert(id, source);
             return;
         }
-        let needle = format!("@id({:?})", id.to_string());
-        let position = match text.rfind(&needle) {
-            Some(offset) => Position::offset(file, text, offset),
-            None => Position::file(file),
-        };
-        let first = self.files.get(&id).map_or("", String::as_str);
+        let Source { file, part } = source;
+        let place = part.zip(self.texts.get(file)).and_then(|(part, text)| {
+            let offset = text.find_in(part, "@id(")?;
+            Some(text.at(offset))
+        });
+        let first = self.sources.get(&id).map_or("", |source| source.file);
         let message = format!("the id `{id}` is taken by a policy of `{first}`");
+        let position = place.unwrap_or_else(|| Position::file(file));
         findings.push(Finding::new(Code::PolicyDuplicate, position, message));
     }
 }
@@ -283,14 +342,12 @@ fn stem(file: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// The id that `@id` gives, else the stem of the file and the number of the policy in it.
-fn id_of(parsed: &PolicyId, annotation: Option<&str>, stem: &str) -> PolicyId {
-    if let Some(id) = annotation {
-        return PolicyId::new(id);
+/// The id that `@id` gives, else the stem of the file and the number of the policy in it, counted from one.
+fn id_of(number: usize, annotation: Option<&str>, stem: &str) -> PolicyId {
+    match annotation {
+        Some(id) => PolicyId::new(id),
+        None => PolicyId::new(format!("{stem}#{}", number + 1)),
     }
-    // Cedar numbers the policies of one text from zero: `policy0`, `policy1`, ...
-    let number = parsed.to_string().strip_prefix("policy").and_then(|number| number.parse::<usize>().ok());
-    PolicyId::new(format!("{stem}#{}", number.map_or(1, |number| number + 1)))
 }
 
 /// AVP's `PolicyDefinition`, of which templates have files of their own here.

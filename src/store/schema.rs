@@ -1,12 +1,15 @@
 //! The schema of a policy store, in Cedar's syntax or in the JSON that AVP exports.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 
 use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic;
+use serde_json::Value;
 
 use super::StoreFiles;
-use super::finding::{Code, Finding, Position};
+use super::finding::{Code, Finding, Position, Text};
+use crate::nesting;
 use crate::projection::{ResolvedSchema, Shapes};
 use crate::route::Route;
 
@@ -21,7 +24,7 @@ pub(super) struct StoreSchema {
     pub(super) file: &'static str,
     /// The routes that annotations of actions say.
     pub(super) annotated: Vec<Route>,
-    text: String,
+    text: Text<'static>,
 }
 
 /// There is a schema that cannot be read, or none where one is needed; the findings say which.
@@ -63,7 +66,7 @@ impl StoreSchema {
         match Shapes::from_schema(&resolved) {
             Ok(shapes) => {
                 let annotated = resolved.annotated_routes();
-                Some(Self { schema, shapes, file, annotated, text: text.to_owned() })
+                Some(Self { schema, shapes, file, annotated, text: Text::new(file, text.to_owned()) })
             }
             Err(error) => {
                 findings.push(Finding::new(Code::SchemaInvalid, Position::file(file), error));
@@ -72,14 +75,24 @@ impl StoreSchema {
         }
     }
 
-    /// Where a text first stands in the schema.
-    pub(super) fn find(&self, needle: &str) -> Position {
-        Position::find(self.file, &self.text, needle)
+    /// Where a name first stands in the schema.
+    pub(super) fn find(&self, name: &str) -> Position {
+        self.text.find_word(name)
     }
 }
 
 fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
-    let at = |offset| Position::offset(CEDAR_FILE, text, offset);
+    let places = Text::new(CEDAR_FILE, text);
+    let at = |offset| places.at(offset);
+    if let Err(too_deep) = nesting::schema(text) {
+        findings.push(Finding::new(Code::SchemaInvalid, at(too_deep.offset), too_deep));
+        return None;
+    }
+    // What is no fragment is said to be wrong by the reader of schemas.
+    let fragment = SchemaFragment::from_cedarschema_str(text).ok();
+    if let Some(json) = fragment.and_then(|(fragment, _)| fragment.to_json_value().ok()) {
+        weigh(&json, CEDAR_FILE, findings)?;
+    }
     let schema = match Schema::from_cedarschema_str(text) {
         Ok((schema, warnings)) => {
             findings.extend(warnings.map(|warning| {
@@ -98,6 +111,9 @@ fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolv
 }
 
 fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
+    if let Ok(json) = serde_json::from_str(text) {
+        weigh(&json, JSON_FILE, findings)?;
+    }
     let mut problem =
         |error: &dyn Display| findings.push(Finding::json(Code::SchemaInvalid, JSON_FILE, error));
     let schema = Schema::from_json_str(text).map_err(|error| problem(&error)).ok()?;
@@ -105,6 +121,97 @@ fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolve
     let cedar = fragment.to_cedarschema().map_err(|error| problem(&error)).ok()?;
     resolve(&cedar, JSON_FILE, findings).map(|resolved| (schema, resolved))
 }
+
+/// Refuses a schema of which the common types, written out, come to too much: Cedar writes them out wherever they are
+/// named, and a type that names another twice, which names a third twice, doubles with each.
+fn weigh(schema: &Value, file: &str, findings: &mut Vec<Finding>) -> Option<()> {
+    let mut weights = Weights { schema, known: HashMap::new() };
+    let parts = schema.as_object().into_iter().flatten().try_fold(0_usize, |parts, (namespace, body)| {
+        let weight = weights.of(namespace, body, 0)?;
+        Some(parts.saturating_add(weight.parts)).filter(|parts| *parts <= MAX_PARTS)
+    });
+    if parts.is_none() {
+        let message = format!(
+            "with its common types written out it has more than {MAX_PARTS} parts, or more than {MAX_LEVELS} levels"
+        );
+        findings.push(Finding::new(Code::SchemaInvalid, Position::file(file), message));
+    }
+    parts.map(|_| ())
+}
+
+/// How much the parts of a schema come to, written out.
+struct Weights<'a> {
+    schema: &'a Value,
+    /// Those of common types, by namespace and name. One that is within itself counts nothing there: Cedar refuses it.
+    known: HashMap<(&'a str, &'a str), Weight>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    parts: usize,
+    levels: usize,
+}
+
+impl<'a> Weights<'a> {
+    /// `None`: too much.
+    fn of(&mut self, namespace: &'a str, part: &'a Value, level: usize) -> Option<Weight> {
+        let mut all = Weight { parts: 1, levels: 1 };
+        let mut add = |weight: Weight| {
+            all.parts = all.parts.saturating_add(weight.parts);
+            all.levels = all.levels.max(weight.levels + 1);
+        };
+        if level > MAX_LEVELS {
+            return None;
+        }
+        match part {
+            Value::Array(parts) => {
+                for part in parts {
+                    add(self.of(namespace, part, level + 1)?);
+                }
+            }
+            Value::Object(parts) => {
+                for part in parts.values() {
+                    add(self.of(namespace, part, level + 1)?);
+                }
+                for name in ["type", "name"].iter().filter_map(|key| parts.get(*key)?.as_str()) {
+                    add(self.common(namespace, name, level + 1)?);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        Some(all).filter(|all| all.parts <= MAX_PARTS && level + all.levels <= MAX_LEVELS)
+    }
+
+    /// Of a common type, or nothing if there is none of the name.
+    fn common(&mut self, namespace: &'a str, name: &'a str, level: usize) -> Option<Weight> {
+        let of = |namespace: &'a str, name: &'a str| {
+            let (namespace, body) = self.schema.as_object()?.get_key_value(namespace)?;
+            let (name, definition) = body.get("commonTypes")?.as_object()?.get_key_value(name)?;
+            Some((namespace.as_str(), name.as_str(), definition))
+        };
+        let found = match name.rsplit_once("::") {
+            Some((namespace, name)) => of(namespace, name),
+            None => of(namespace, name).or_else(|| of("", name)),
+        };
+        let Some((namespace, name, definition)) = found else {
+            return Some(Weight::default());
+        };
+        if let Some(known) = self.known.get(&(namespace, name)) {
+            return Some(*known).filter(|known| level + known.levels <= MAX_LEVELS);
+        }
+        self.known.insert((namespace, name), Weight::default());
+        let weight = self.of(namespace, definition, level)?;
+        self.known.insert((namespace, name), weight);
+        Some(weight)
+    }
+}
+
+/// As many parts take about a gigabyte when Cedar has written them out. A thousand actions with a context of a hundred
+/// claims have a tenth.
+const MAX_PARTS: usize = 4_000_000;
+
+/// As deep as `serde_json` reads, which a bundle is read with.
+const MAX_LEVELS: usize = 128;
 
 fn resolve(cedar: &str, file: &str, findings: &mut Vec<Finding>) -> Option<ResolvedSchema> {
     match ResolvedSchema::parse(cedar) {

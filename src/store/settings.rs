@@ -7,7 +7,7 @@ use cedar_policy::{EntityNamespace, EntityUid};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::finding::{Code, Finding, Position};
+use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
 use crate::call::TokenLocation;
 use crate::resource::{ResourceTemplate, TextTemplate};
@@ -46,6 +46,24 @@ impl Settings {
     /// The Cedar type of the actions that are routes.
     pub fn action_type(&self) -> String {
         qualified(&self.namespace, "Action")
+    }
+
+    /// Finds resources that two different sets of parameters make.
+    pub(super) fn check_resources(&self, findings: &mut Vec<Finding>) {
+        for RouteSetting { template, resource, position, .. } in &self.routes {
+            let Some(made) = resource else {
+                continue;
+            };
+            let is_greedy = |name: &str| template.is_greedy(name);
+            for text in iter::once(&made.id).chain(made.attributes.values()) {
+                if text.is_ambiguous(is_greedy) {
+                    let message = format!("different parameters can make the same `{text}`");
+                    let finding = Finding::new(Code::ResourceAmbiguous, position.clone(), message);
+                    findings
+                        .push(finding.hint("put a `/` between the parameters, which no value of theirs has"));
+                }
+            }
+        }
     }
 
     /// Where a route comes from: this file, else the schema.
@@ -92,8 +110,9 @@ pub const FILE: &str = "store.toml";
 impl Settings {
     /// Reads `store.toml`.
     pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
+        let places = Text::new(FILE, text);
         let problem = |offset: usize, message: &dyn std::fmt::Display| {
-            Finding::new(Code::SettingsInvalid, Position::offset(FILE, text, offset), message)
+            Finding::new(Code::SettingsInvalid, places.at(offset), message)
         };
         let file: SettingsFile = match toml::from_str(text) {
             Ok(file) => file,
@@ -167,7 +186,7 @@ impl Settings {
                 read_routes.push(RouteSetting {
                     method,
                     template,
-                    position: Position::offset(FILE, text, action.span().start),
+                    position: places.at(action.span().start),
                     action: action.into_inner(),
                     resource: resource.and_then(Result::ok),
                 });
@@ -333,6 +352,24 @@ mod tests {
         let findings = parse(text).unwrap_err();
         let lines: Vec<&str> = findings.iter().map(|finding| finding.split(':').nth(1).unwrap()).collect();
         assert_eq!(lines, ["2", "6", "3", "11"], "{findings:#?}");
+    }
+
+    #[test]
+    fn a_resource_that_two_requests_could_mean_is_found_where_it_stands() {
+        let route = |resource: &str, attribute: &str| {
+            let text = format!(
+                "{LEAST}[[routes]]\nmethod = 'GET'\npath = '/{{a}}/{{b}}/{{rest+}}'\naction = 'a'\n\
+                 resource = 'X::\"{resource}\"'\nattributes = {{ x = '{attribute}' }}\n"
+            );
+            let mut findings = Vec::new();
+            parse(&text).unwrap().check_resources(&mut findings);
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(route("{a}/{b}", "{a}/{rest+}"), Vec::<String>::new());
+        let expected =
+            "store.toml:9:10: warning[resource-ambiguous]: different parameters can make the same `{a}-{b}`";
+        assert_eq!(route("{a}-{b}", "{a}"), [expected]);
+        assert_eq!(route("{a}", "{a}-{b}"), [expected]);
     }
 
     #[test]

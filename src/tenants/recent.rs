@@ -44,6 +44,11 @@ impl<V> Recent<V> {
         self.entries.remove(&oldest).map(|(_, value)| (oldest, value))
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn remove(&mut self, tenant: &Tenant) -> Option<V> {
         self.entries.remove(tenant).map(|(_, value)| value)
     }

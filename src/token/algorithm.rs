@@ -1,10 +1,12 @@
 //! Signature algorithms, and the public keys that signatures are verified with.
 //!
-//! A key is parsed for an algorithm when the first token of that algorithm comes, and then kept: for RSA
-//! that takes an eighth of the time that the verification does.
+//! An RSA key is parsed for an algorithm when the first token of that algorithm comes, and then kept: that
+//! takes an eighth of the time that the verification does. A point is parsed at once, since that also says
+//! whether it is on its curve.
 
 use std::sync::{Arc, OnceLock};
 
+use super::ed25519::PUBLIC_KEY_BYTES;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
@@ -88,7 +90,7 @@ pub(super) enum Material {
     /// An uncompressed point (SEC 1, 2.3.3).
     Ec { point: Vec<u8> },
     /// RFC 8032 5.1.5.
-    Ed25519 { x: Vec<u8> },
+    Ed25519 { x: [u8; PUBLIC_KEY_BYTES] },
 }
 
 /// A key for some algorithms.
@@ -105,9 +107,16 @@ struct Shared {
 }
 
 impl VerifyingKey {
-    pub(super) fn new(material: Material, algorithms: &'static [Algorithm]) -> Self {
-        let parsed = algorithms.iter().map(|_| OnceLock::new()).collect();
-        Self { algorithms, shared: Arc::new(Shared { material, parsed }) }
+    /// `None`: the point is not on its curve.
+    pub(super) fn new(material: Material, algorithms: &'static [Algorithm]) -> Option<Self> {
+        let parsed = algorithms.iter().map(|algorithm| match material {
+            Material::Rsa { .. } => Some(OnceLock::new()),
+            Material::Ec { .. } | Material::Ed25519 { .. } => {
+                parse(&material, *algorithm).map(|key| OnceLock::from(Some(key)))
+            }
+        });
+        let parsed = parsed.collect::<Option<_>>()?;
+        Some(Self { algorithms, shared: Arc::new(Shared { material, parsed }) })
     }
 
     /// Those whose signatures it may verify.

@@ -9,18 +9,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Material, VerifyingKey};
-use super::json;
+use super::rsa::{self, InvalidRsaKey};
+use super::{ed25519, json};
 
 /// The usable keys of an issuer, as published at one time.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
     keys: Vec<Key>,
     skipped: usize,
+    weak: usize,
 }
 
 impl KeySet {
     /// Reads a key set, key by key: one that cannot be used is skipped, so that a provider may
-    /// add keys of new kinds.
+    /// add keys of new kinds. So is a weak one, with which others than its owner could sign.
     ///
     /// # Errors
     /// [`InvalidKeySet`] where the text is no key set at all.
@@ -35,13 +37,22 @@ impl KeySet {
         if members.len() > MAX_KEYS {
             return Err(InvalidKeySet::TooManyKeys);
         }
-        let usable: Vec<Key> = members.iter().filter_map(Key::from_jwk).collect();
+        let mut weak = 0;
+        let usable = members.iter().filter_map(|jwk| match Key::from_jwk(jwk) {
+            Ok(key) => Some(key),
+            Err(Unusable::Weak) => {
+                weak += 1;
+                None
+            }
+            Err(Unusable::Unsupported) => None,
+        });
+        let usable: Vec<Key> = usable.collect();
         // Which of two keys with one id is meant cannot be known (RFC 7517 4.5): neither is.
         let is_unique = |key: &Key| usable.iter().filter(|other| other.id == key.id).count() == 1;
         let keys: Vec<Key> =
             usable.iter().filter(|key| key.id.is_none() || is_unique(key)).cloned().collect();
         let skipped = members.len() - keys.len();
-        Ok(Self { keys, skipped })
+        Ok(Self { keys, skipped, weak })
     }
 
     /// How many keys can be used.
@@ -57,6 +68,11 @@ impl KeySet {
     /// How many keys were skipped as unusable.
     pub fn skipped(&self) -> usize {
         self.skipped
+    }
+
+    /// How many of the skipped keys are weak: others than their owner could sign with them.
+    pub fn weak(&self) -> usize {
+        self.weak
     }
 
     /// Whether one of the keys is a [development key](DEVELOPMENT_KEY_THUMBPRINT).
@@ -132,7 +148,14 @@ impl Key {
         self.thumbprint == DEVELOPMENT_KEY_THUMBPRINT
     }
 
-    fn from_jwk(jwk: &Value) -> Option<Self> {
+    fn from_jwk(jwk: &Value) -> Result<Self, Unusable> {
+        let (id, members, algorithms) = Self::read(jwk).ok_or(Unusable::Unsupported)?;
+        let verifying_key =
+            VerifyingKey::new(members.material()?, algorithms).ok_or(Unusable::Unsupported)?;
+        Ok(Self { id, verifying_key, thumbprint: members.thumbprint() })
+    }
+
+    fn read(jwk: &Value) -> Option<(Option<String>, Members<'_>, &'static [Algorithm])> {
         let jwk = jwk.as_object()?;
         let id = match jwk.get("kid") {
             None => None,
@@ -152,8 +175,7 @@ impl Key {
             }
             Some(_) => return None,
         };
-        let verifying_key = VerifyingKey::new(members.material()?, algorithms);
-        Some(Self { id, verifying_key, thumbprint: members.thumbprint() })
+        Some((id, members, algorithms))
     }
 }
 
@@ -161,6 +183,24 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id: _, verifying_key, thumbprint: _ } = self;
         f.debug_struct("Key").field("algorithms", &verifying_key.algorithms()).finish_non_exhaustive()
+    }
+}
+
+/// Why a key is skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unusable {
+    /// Of another kind or form than is supported, or for another use.
+    Unsupported,
+    /// Others than its owner could sign with it.
+    Weak,
+}
+
+impl From<InvalidRsaKey> for Unusable {
+    fn from(invalid: InvalidRsaKey) -> Self {
+        match invalid {
+            InvalidRsaKey::Unsupported => Self::Unsupported,
+            InvalidRsaKey::Weak => Self::Weak,
+        }
     }
 }
 
@@ -181,7 +221,7 @@ pub enum InvalidKeySet {
     TooManyKeys,
 }
 
-/// The members that hold the public part of a key, of a size and shape that is accepted.
+/// The members that hold the public part of a key.
 enum Members<'a> {
     Rsa { n: &'a str, e: &'a str },
     Ec { curve: &'static Curve, x: &'a str, y: &'a str },
@@ -198,22 +238,13 @@ impl<'a> Members<'a> {
     fn of(jwk: &'a Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name)?.as_str();
         match text("kty")? {
-            "RSA" => {
-                let (n, e) = (text("n")?, text("e")?);
-                (is_rsa_modulus(&decode(n)?) && is_rsa_exponent(&decode(e)?)).then_some(Self::Rsa { n, e })
-            }
+            "RSA" => Some(Self::Rsa { n: text("n")?, e: text("e")? }),
             "EC" => {
                 let name = text("crv")?;
                 let curve = CURVES.iter().find(|curve| curve.name == name)?;
-                let (x, y) = (text("x")?, text("y")?);
-                let fits =
-                    decode(x)?.len() == curve.coordinate_bytes && decode(y)?.len() == curve.coordinate_bytes;
-                fits.then_some(Self::Ec { curve, x, y })
+                Some(Self::Ec { curve, x: text("x")?, y: text("y")? })
             }
-            "OKP" if text("crv")? == "Ed25519" => {
-                let x = text("x")?;
-                (decode(x)?.len() == ED25519_BYTES).then_some(Self::Ed25519 { x })
-            }
+            "OKP" if text("crv")? == "Ed25519" => Some(Self::Ed25519 { x: text("x")? }),
             _ => None,
         }
     }
@@ -226,12 +257,24 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn material(&self) -> Option<Material> {
-        Some(match self {
-            Self::Rsa { n, e } => Material::Rsa { n: decode(n)?, e: decode(e)? },
-            Self::Ec { x, y, .. } => Material::Ec { point: [vec![4], decode(x)?, decode(y)?].concat() },
-            Self::Ed25519 { x } => Material::Ed25519 { x: decode(x)? },
-        })
+    /// The key itself, if its numbers can be those of a key. Whether a point is on its curve, AWS-LC checks.
+    fn material(&self) -> Result<Material, Unusable> {
+        match self {
+            Self::Rsa { n, e } => {
+                let (n, e) = (decode(n)?, decode(e)?);
+                rsa::check(&n, &e)?;
+                Ok(Material::Rsa { n, e })
+            }
+            Self::Ec { curve, x, y } => {
+                let (x, y) = (decode(x)?, decode(y)?);
+                let fits = x.len() == curve.coordinate_bytes && y.len() == curve.coordinate_bytes;
+                fits.then(|| Material::Ec { point: [vec![4], x, y].concat() }).ok_or(Unusable::Unsupported)
+            }
+            Self::Ed25519 { x } => {
+                let x = decode(x)?.try_into().map_err(|_| Unusable::Unsupported)?;
+                if ed25519::is_weak(&x) { Err(Unusable::Weak) } else { Ok(Material::Ed25519 { x }) }
+            }
+        }
     }
 
     /// RFC 7638 3: the required members in the order of their names, hashed. All values are
@@ -264,24 +307,8 @@ fn is_for_verification(jwk: &Map<String, Value>) -> bool {
     for_use && for_operation
 }
 
-/// Of 2048 to 8192 bits (RFC 7518 3.3 has the floor; AWS-LC has the ceiling), no leading zeros.
-fn is_rsa_modulus(modulus: &[u8]) -> bool {
-    let Some(first) = modulus.first() else {
-        return false;
-    };
-    let bits = modulus.len().saturating_mul(8) - first.leading_zeros() as usize;
-    *first != 0 && (RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits)
-}
-
-/// Odd, at least 3 and below 2^33, no leading zeros (NIST SP 800-56B 6.2; RFC 8017 3.1).
-fn is_rsa_exponent(exponent: &[u8]) -> bool {
-    let value =
-        exponent.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)));
-    exponent.first() != Some(&0) && value.is_some_and(|value| value >= 3 && value % 2 == 1 && value < 1 << 33)
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok()
+fn decode(text: &str) -> Result<Vec<u8>, Unusable> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable::Unsupported)
 }
 
 /// RFC 7638 thumbprint of the RSA key that `cedar-authorizer token` signs with. Its private half
@@ -309,12 +336,6 @@ static CURVES: [Curve; 2] = [
 
 /// RFC 7518 6.2.2, 6.3.2 and 6.4.1: members that only a private or symmetric key has.
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-
-/// RFC 8032 5.1.5.
-const ED25519_BYTES: usize = 32;
-
-const RSA_MIN_BITS: usize = 2048;
-const RSA_MAX_BITS: usize = 8192;
 
 /// Providers publish fewer than ten keys of some hundred bytes; these bound a hostile or broken one.
 pub const MAX_BYTES: usize = 256 * 1024;

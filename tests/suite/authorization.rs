@@ -113,12 +113,19 @@ fn a_method_arn_that_no_policy_can_name_is_denied() {
 #[test]
 fn a_response_stays_within_the_limit_of_api_gateway() {
     let bundle = sample_bundle();
-    let large = token("bob", json!({"username": "x".repeat(9000)}));
-    let outcome = decide(&bundle, &large, "GET", "/pets");
-    let response = serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap();
-    assert!(response.to_string().len() <= 8192);
-    assert_eq!(response["context"].get("username"), None);
-    assert_eq!(response["context"]["policies"], "customers-see-pets");
+    for (length, is_shortened) in [(7000, false), (9000, true)] {
+        let large = token("bob", json!({"username": "x".repeat(length)}));
+        let outcome = decide(&bundle, &large, "GET", "/pets");
+        let response = Response::new(&outcome, 1, SimpleResponses::Disabled);
+        assert_eq!(response.is_shortened(), is_shortened);
+        let response = serde_json::to_value(response).unwrap();
+        assert!(response.to_string().len() <= 8192);
+        // A claim is never left out of what is allowed.
+        let effect = if is_shortened { "Deny" } else { "Allow" };
+        assert_eq!(response["policyDocument"]["Statement"][0]["Effect"], effect);
+        let username = response["context"]["username"].as_str();
+        assert_eq!(username.map(str::len), (!is_shortened).then_some(length));
+    }
 }
 
 #[test]

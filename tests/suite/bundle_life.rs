@@ -1,7 +1,8 @@
 //! The life of a bundle in the function: refreshed, refused, too stale; with every fault of S3, and the time as the
 //! test has it.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, Trust};
@@ -10,14 +11,15 @@ use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::source::{Fetcher, LoadFailure, directory};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
-use crate::loopback::{S3, S3Fault};
-use crate::world::{event, sample_store, token};
+use crate::loopback::{KeyServer, KeyServerFault, S3, S3Fault};
+use crate::signing::SigningKey;
+use crate::world::{Parts, event, sample_store, token};
 
 const BUCKET: &str = "bundles";
 const KEY: &str = "shop/petstore.bundle";
@@ -34,6 +36,19 @@ pub fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
     bundle::build(&store.unwrap(), &files, edition).unwrap()
 }
 
+/// The sample store with a file changed.
+pub fn build_changed<'a>(
+    path: &str,
+    change: impl Fn(&str) -> String,
+    edition: impl Into<Edition<'a>>,
+) -> Vec<u8> {
+    let mut files = directory::read(&sample_store()).unwrap();
+    let text = change(std::str::from_utf8(files.get(path).unwrap()).unwrap());
+    files.insert(path.to_owned(), text.into_bytes());
+    let (store, findings) = Store::check(&files);
+    bundle::build(&store.unwrap_or_else(|| panic!("{findings:?}")), &files, edition).unwrap()
+}
+
 /// A function under the test's own clock.
 struct InProcess {
     runtime: tokio::runtime::Runtime,
@@ -44,8 +59,10 @@ struct InProcess {
 #[derive(Default)]
 struct Setup<'a> {
     public_keys: Option<&'a PublicKeys>,
+    name: Option<&'a str>,
     min_revision: u64,
     fallback: Option<String>,
+    shadow: Option<String>,
 }
 
 impl InProcess {
@@ -53,11 +70,13 @@ impl InProcess {
         let config = Config {
             bundle_uri: format!("s3://{BUCKET}/{KEY}").parse().unwrap(),
             fallback_uri: setup.fallback.as_ref().map(|uri| uri.parse().unwrap()),
-            shadow_uri: None,
+            shadow_uri: setup.shadow.as_ref().map(|uri| uri.parse().unwrap()),
             tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
                 public_keys: setup.public_keys.cloned(),
+                name: setup.name.map(str::to_owned),
+                audience: Audience::NoTenant,
                 min_revision: setup.min_revision,
                 trusted_pool: None,
                 cache_key: CacheKey::None,
@@ -167,6 +186,26 @@ pub fn faults(signer: &PrivateKey, ended: UnixTime) -> Vec<(&'static str, Vec<u8
                 ..Edition::default()
             }),
         ),
+        ("bundle-revision-too-high", {
+            let mut parts = Parts::of(&build(1000));
+            parts.manifest["revision"] = u64::MAX.into();
+            parts.together()
+        }),
+        ("bundle-name-mismatch", {
+            let name = |text: &str| text.replace("name = \"petstore\"", "name = \"kennel\"");
+            let edition =
+                Edition { revision: 1000, signing_keys: std::slice::from_ref(signer), ..Edition::default() };
+            build_changed("store.toml", name, edition)
+        }),
+        (
+            "bundle-tenant-mismatch",
+            signed(Edition {
+                revision: 1000,
+                tenant: Some(&"acme".parse().unwrap()),
+                signing_keys: std::slice::from_ref(signer),
+                ..Edition::default()
+            }),
+        ),
         (
             "bundle-revision-too-low",
             signed(Edition { revision: 1, signing_keys: std::slice::from_ref(signer), ..Edition::default() }),
@@ -191,7 +230,8 @@ fn whatever_is_wrong_at_a_refresh_the_last_good_bundle_serves_and_the_next_good_
         |revision| Edition { revision, signing_keys: std::slice::from_ref(&signer), ..Edition::default() };
     let s3 = S3::start();
     s3.put(BUCKET, KEY, build(edition(2)));
-    let setup = Setup { public_keys: Some(&keys), min_revision: 2, ..Setup::default() };
+    let setup =
+        Setup { public_keys: Some(&keys), name: Some("petstore"), min_revision: 2, ..Setup::default() };
     let function = InProcess::start(&s3, &setup).unwrap();
     let (mut now, mut revision, mut requests) = (0, 2, 1);
 
@@ -237,7 +277,8 @@ fn whatever_is_wrong_at_a_cold_start_has_a_code_and_the_fallback_serves_if_there
         let s3 = S3::start();
         s3.put(BUCKET, KEY, bytes.unwrap_or_else(|| build(edition(6))));
         s3.fault(fault);
-        let mut setup = Setup { public_keys: Some(&keys), min_revision: 2, fallback: None };
+        let mut setup =
+            Setup { public_keys: Some(&keys), name: Some("petstore"), min_revision: 2, ..Setup::default() };
         let failure = InProcess::start(&s3, &setup).err().unwrap_or_else(|| panic!("{code}"));
         assert_eq!((failure.code(), s3.requests()), (code, requests), "{failure}");
 
@@ -287,6 +328,159 @@ fn a_function_that_slept_for_long_asks_before_it_answers() {
     s3.put(BUCKET, KEY, build(2));
     s3.fault(S3Fault::Slow(Duration::from_millis(200)));
     assert_eq!(function.call(100_000), Ok(2));
+}
+
+/// Slow enough that a bundle takes minutes, and quick enough that no read ever waits for long.
+const DRIPS: S3Fault = S3Fault::Drips(Duration::from_millis(100));
+
+#[test]
+fn a_body_that_drips_is_given_up_at_a_cold_start_and_the_fallback_serves() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(6));
+    s3.fault(DRIPS);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fallback.bundle");
+    std::fs::write(&file, build(5)).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let started = Instant::now();
+            let failure = InProcess::start(&s3, &Setup::default()).err().unwrap();
+            assert_eq!(failure.code(), "bundle-too-slow", "{failure}");
+            // Lambda gives the init phase ten seconds.
+            assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        });
+        scope.spawn(|| {
+            let fallback = Some(format!("file://{}", file.display()));
+            let function = InProcess::start(&s3, &Setup { fallback, ..Setup::default() }).unwrap();
+            assert_eq!(function.call(1), Ok(5));
+            s3.fault(S3Fault::None);
+            function.settle(60, |function| function.call(60) == Ok(6));
+        });
+    });
+    assert_eq!(s3.requests(), 3);
+}
+
+#[test]
+fn a_look_that_drips_holds_up_no_call_that_can_do_without_and_the_next_one_follows() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    s3.put(BUCKET, KEY, build(2));
+    s3.fault(DRIPS);
+    for seconds in 60..70 {
+        let started = Instant::now();
+        assert_eq!(function.call(seconds), Ok(1));
+        assert!(started.elapsed() < Duration::from_secs(1), "{seconds}: {:?}", started.elapsed());
+    }
+    assert_eq!(s3.requests(), 2);
+    s3.fault(S3Fault::None);
+    // The clock of timers hardly moved, as if the function had been frozen. The wall clock says that it took too long.
+    function.settle(130, |function| function.call(130) == Ok(2));
+    assert_eq!(s3.requests(), 3);
+}
+
+#[test]
+fn a_function_without_a_bundle_that_may_serve_recovers_with_s3_whichever_clock_goes_on() {
+    let stale = || {
+        let s3 = S3::start();
+        s3.put(BUCKET, KEY, build(1));
+        let function = InProcess::start(&s3, &Setup::default()).unwrap();
+        s3.put(BUCKET, KEY, build(2));
+        s3.fault(DRIPS);
+        assert_eq!(function.call(3700), Err(Reason::BundleStale));
+        s3.fault(S3Fault::None);
+        (s3, function)
+    };
+    thread::scope(|scope| {
+        // The clock of timers stood still in a freeze: the first call after it is answered.
+        scope.spawn(|| {
+            let (s3, function) = stale();
+            assert_eq!(function.call(3705), Err(Reason::BundleStale));
+            assert_eq!(function.call(3711), Ok(2));
+            assert_eq!(s3.requests(), 3);
+        });
+        // The wall clock stands still: within what is left of seven seconds.
+        scope.spawn(|| {
+            let (s3, function) = stale();
+            let started = Instant::now();
+            while function.call(3705) != Ok(2) {
+                assert!(started.elapsed() < Duration::from_secs(6), "still stale");
+            }
+            assert_eq!(s3.requests(), 3);
+        });
+    });
+}
+
+#[test]
+fn whatever_failed_while_nothing_could_serve_s3_is_asked_again_within_five_seconds() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    s3.fault(S3Fault::Reset);
+    // After so many failures a look is due once a minute.
+    for seconds in (4000..4060).step_by(5) {
+        assert_eq!(function.call(seconds), Err(Reason::BundleStale), "{seconds}");
+        assert_eq!(function.call(seconds + 4), Err(Reason::BundleStale), "{seconds}");
+    }
+    // Two attempts each, and no more than that.
+    assert_eq!(s3.requests(), 1 + 2 * 12);
+    s3.fault(S3Fault::None);
+    assert_eq!(function.call(4060), Ok(1));
+}
+
+#[test]
+fn a_bundle_is_not_taken_for_the_one_in_use_because_its_look_was_given_up() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(json!({"keys": [key.jwk("k")]}));
+    server.fault(KeyServerFault::Drips(Duration::from_millis(100)));
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    // Its keys have to be fetched, and that is when the function is frozen.
+    let mut files = directory::read(&sample_store()).unwrap();
+    let source = json!({
+        "principalEntityType": "PetStore::User",
+        "configuration": {"openIdConnectConfiguration": {
+            "issuer": server.issuer(), "entityIdPrefix": "provider",
+            "tokenSelection": {"accessTokenOnly": {"audiences": ["api"]}}
+        }}
+    });
+    files.insert("identity-sources/provider.json".to_owned(), source.to_string().into());
+    let (store, findings) = Store::check(&files);
+    let store = store.unwrap_or_else(|| panic!("{findings:?}"));
+    s3.put(BUCKET, KEY, bundle::build(&store, &files, 2).unwrap());
+    assert_eq!(function.call(60), Ok(1));
+    function.settle(61, |_| server.requests() == 1);
+    assert_eq!(function.call(62), Ok(1));
+    server.fault(KeyServerFault::None);
+    function.settle(130, |function| function.call(130) == Ok(2));
+}
+
+#[test]
+fn what_is_no_answer_of_s3_is_a_failure_of_its_own_at_a_refresh_and_at_a_cold_start() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build(1));
+    let function = InProcess::start(&s3, &Setup::default()).unwrap();
+    s3.put(BUCKET, KEY, build(2));
+    let mut now = 0;
+    for (fault, code) in [
+        (S3Fault::Answer(404, ""), "bundle-unreachable"),
+        (S3Fault::Answer(404, "<html>Not Found</html>"), "bundle-unreachable"),
+        (S3Fault::Error(404, "NoSuchKey"), "bundle-missing"),
+        (S3Fault::Error(404, "NoSuchBucket"), "bundle-missing"),
+        (S3Fault::Error(404, "NoSuchWebsiteConfiguration"), "bundle-unreachable"),
+    ] {
+        s3.fault(fault);
+        now += 100;
+        function.settle(now, |function| function.function.current().unwrap().last_failure() == Some(code));
+        assert_eq!(function.call(now), Ok(1), "{code}");
+        assert_eq!(InProcess::start(&s3, &Setup::default()).err().unwrap().code(), code);
+        s3.fault(S3Fault::None);
+        s3.remove(BUCKET, KEY);
+        s3.put(BUCKET, KEY, build(1));
+        now += 100;
+        function.settle(now, |function| function.function.current().unwrap().last_failure().is_none());
+    }
 }
 
 /// The sample store, and the same with one more permit policy: whoever is a customer may add pets.
@@ -367,4 +561,42 @@ fn every_flipped_byte_of_a_signed_bundle_is_refused() {
     for length in (0..bytes.len()).step_by(101) {
         assert!(Bundle::open(bytes[..length].to_vec(), trust()).is_err(), "{length} bytes");
     }
+}
+
+#[test]
+fn a_bundle_of_another_store_is_used_nowhere() {
+    let kennel = |revision: u64| {
+        build_changed("store.toml", |text| text.replace("name = \"petstore\"", "name = \"kennel\""), revision)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.bundle");
+    std::fs::write(&file, kennel(5)).unwrap();
+    let uri = Some(format!("file://{}", file.display()));
+    let s3 = S3::start();
+    let start = |name: Option<&'static str>, fallback: &Option<String>, shadow: &Option<String>| {
+        let setup = Setup { name, fallback: fallback.clone(), shadow: shadow.clone(), ..Setup::default() };
+        InProcess::start(&s3, &setup)
+    };
+    let code = |started: Result<InProcess, LoadFailure>| started.err().map(|failure| failure.code());
+
+    s3.put(BUCKET, KEY, kennel(1));
+    assert_eq!(code(start(None, &None, &None)), None);
+    assert_eq!(code(start(Some("kennel"), &None, &None)), None);
+    for name in ["petstore", "Kennel", "kennel ", "kenne", "kennels", "*"] {
+        assert_eq!(code(start(Some(name), &None, &None)), Some("bundle-name-mismatch"), "{name}");
+    }
+    // The one of the package neither.
+    assert_eq!(code(start(Some("petstore"), &uri, &None)), Some("bundle-name-mismatch"));
+    s3.put(BUCKET, KEY, b"broken".as_slice());
+    assert_eq!(code(start(Some("petstore"), &uri, &None)), Some("bundle-name-mismatch"));
+    assert_eq!(start(Some("kennel"), &uri, &None).unwrap().call(1), Ok(5));
+    // A candidate is not worth a start.
+    s3.put(BUCKET, KEY, build(1));
+    let function = start(Some("petstore"), &None, &uri).unwrap();
+    assert_eq!(function.call(1), Ok(1));
+    // Nor at a refresh.
+    s3.put(BUCKET, KEY, kennel(2));
+    let current = function.function.current().unwrap();
+    function.settle(61, |_| current.last_failure() == Some("bundle-name-mismatch"));
+    assert_eq!(function.call(62), Ok(1));
 }

@@ -1,6 +1,7 @@
 //! The command line on the sample store and on nonsense.
 
 use std::fs;
+use std::process::Command;
 
 use base64::Engine;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::loopback::{KeyServer, KeyServerFault};
 use crate::oracle::{NotResource, passes};
 use crate::signing::SigningKey;
-use crate::world::{StoreCopy, development_key_set, root, run, stderr, stdout, token};
+use crate::world::{CLI, StoreCopy, development_key_set, root, run, stderr, stdout, token};
 
 #[test]
 fn check_finds_nothing_but_the_development_key_in_the_sample_store() {
@@ -275,6 +276,92 @@ fn token_mints_what_each_identity_source_accepts() {
     let access = claims("access");
     assert_eq!(access["aud"], "https://api.example.com");
     assert_eq!(claims("cognito")["token_use"], "access");
+}
+
+#[test]
+fn what_build_refuses_check_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("petstore.bundle");
+    let sparse = |store: &StoreCopy, path: &str| {
+        fs::File::create(store.path().join(path)).unwrap().set_len(300 << 20).unwrap();
+    };
+    let source = |file: &str| {
+        let text = fs::read_to_string(root().join("policies/identity-sources/cognito.json")).unwrap();
+        let mut source: Value = serde_json::from_str(&text).unwrap();
+        source["jwksFile"] = file.into();
+        source.to_string()
+    };
+    let keys = development_key_set().to_string();
+    type Change<'a> = &'a dyn Fn(&StoreCopy);
+    let changes: [(Change<'_>, i32); 5] = [
+        (&|_| {}, 0),
+        (&|store| sparse(store, "entities.json"), 1),
+        // Of a file that has no place in a store a bundle has no copy.
+        (
+            &|store| {
+                store.write("identity-sources/cognito.json", source("keys/a.json").as_bytes());
+                store.write("keys/a.json", keys.as_bytes());
+            },
+            3,
+        ),
+        (
+            &|store| {
+                store.write("identity-sources/cognito.json", source("jwks/a.json").as_bytes());
+                store.write("jwks/a.json", keys.as_bytes());
+            },
+            0,
+        ),
+        (&|store| store.write("policies/deep.cedar", "(".repeat(5000).as_bytes()), 3),
+    ];
+    for (number, (change, expected)) in changes.into_iter().enumerate() {
+        let store = StoreCopy::new();
+        change(&store);
+        let path = store.path().to_str().unwrap();
+        let check = run(&["check", "--store", path]);
+        let build = run(&["build", "--store", path, "--output", target.to_str().unwrap()]);
+        let said = (stdout(&check), stderr(&build));
+        assert_eq!(
+            (check.status.code(), build.status.code()),
+            (Some(expected), Some(expected)),
+            "{number}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_takes_longer_than_a_second_is_shown_on_a_terminal_and_nowhere_else() {
+    let store = StoreCopy::new();
+    let policy = "permit (principal, action, resource) when { context.token has email };\n";
+    store.write("policies/many.cedar", policy.repeat(1000).as_bytes());
+    let arguments = ["check", "--store", store.path().to_str().unwrap()];
+    // Runs a program with a terminal for its stderr and prints what was drawn there.
+    let terminal = "
+import os, pty, subprocess, sys
+reader, writer = pty.openpty()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=writer, env={**os.environ, 'TERM': 'xterm'})
+os.close(writer)
+drawn = b''
+while True:
+    try:
+        part = os.read(reader, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    drawn += part
+sys.stdout.buffer.write(drawn)
+sys.exit(child.wait())";
+    let mut python = Command::new("python3");
+    python.args(["-c", terminal, CLI]).args(arguments).current_dir(root());
+    let output = python.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).contains("checking 11 files, "), "{}", stdout(&output));
+    // What ends at once is not.
+    assert!(!stdout(&output).contains("reading"), "{}", stdout(&output));
+
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stderr(&output), "");
 }
 
 fn claims_of(token: &str) -> Value {

@@ -63,6 +63,11 @@ fn recipes() -> Vec<(&'static str, Value)> {
         ("websocket-connect-missing-token", connect(json!({}), json!({"token": bob}))),
         ("token-get-root-allow", event(&bearer("mallory"), "GET", "/")),
         ("token-get-pets-allow", event(&bearer("bob"), "GET", "/pets")),
+        ("token-console-test-deny", {
+            let mut event = event(&bearer("bob"), "GET", "/pets");
+            event["methodArn"] = event["methodArn"].as_str().unwrap().replace("/test/", "/*/").into();
+            event
+        }),
         ("token-get-pet-allow", event(&bearer("bob"), "GET", "/pets/7")),
         ("token-get-pets-nested-group-allow", event(&bearer("olivia"), "GET", "/pets")),
         ("token-get-pets-template-link-allow", event(&bearer("dave"), "GET", "/pets")),

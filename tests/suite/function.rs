@@ -1,6 +1,7 @@
 //! The compiled function under a Runtime API, with S3 and key servers and their faults.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -94,6 +95,105 @@ fn init_fails_before_lambda_ends_it_when_s3_hangs() {
     s3.fault(S3Fault::Slow(Duration::from_secs(20)));
     let error = start_from_s3(&s3, "").unwrap_err();
     assert!(error.contains("cannot read `s3://bundles/shop/petstore.bundle`"), "{error}");
+}
+
+#[test]
+fn init_fails_before_lambda_ends_it_when_s3_drips() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(1));
+    s3.fault(DRIPS);
+    let started = Instant::now();
+    let error = start_from_s3(&s3, "").unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(
+        error.contains("cannot read `s3://bundles/shop/petstore.bundle` to its end within 7s"),
+        "{error}"
+    );
+}
+
+/// One byte at a time, so quick that no wait for the next one is ever long.
+const DRIPS: S3Fault = S3Fault::Drips(Duration::from_millis(100));
+
+/// Starts a function whose bundle is too stale after two seconds.
+fn short_lived(s3: &S3) -> Function {
+    let uri = format!("s3://{BUCKET}/{KEY}");
+    start(&[
+        ("BUNDLE_URI", &uri),
+        ("AWS_ENDPOINT_URL_S3", &s3.endpoint()),
+        ("BUNDLE_REFRESH_SECONDS", "1"),
+        ("BUNDLE_MAX_STALE_SECONDS", "2"),
+    ])
+    .unwrap()
+}
+
+/// Calls until that is answered again, and says after what time.
+#[track_caller]
+fn until_answered(function: &Function, call: &serde_json::Value) -> Duration {
+    let started = Instant::now();
+    while effect(function.invoke(call)) != "Allow" {
+        assert!(started.elapsed() < Duration::from_secs(30), "{}", function.logs());
+        thread::sleep(Duration::from_millis(100));
+    }
+    started.elapsed()
+}
+
+#[test]
+fn the_function_answers_again_when_s3_has_dripped_and_recovered() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(1));
+    let function = short_lived(&s3);
+    let call = event(&token("bob", json!({})), "GET", "/pets");
+    assert_eq!(effect(function.invoke(&call)), "Allow");
+    s3.put(BUCKET, KEY, bundle_bytes(2));
+    s3.fault(DRIPS);
+    thread::sleep(Duration::from_secs(4));
+    let stale = function.invoke(&call);
+    assert!(matches!(&stale, Answer::Error { error_type, .. } if error_type == "bundle-stale"), "{stale:?}");
+    s3.fault(S3Fault::None);
+    // The body that has begun goes on dripping, until the look is given up.
+    let recovered = until_answered(&function, &call);
+    assert!(recovered < Duration::from_secs(8), "{recovered:?}");
+    let Answer::Response(response) = function.invoke(&call) else { panic!("{}", function.logs()) };
+    assert_eq!(response["context"]["revision"], 2);
+}
+
+/// Lambda freezes all processes of a function. Here timers go on, which is one of the two things that may happen.
+#[test]
+#[cfg(unix)]
+fn a_look_that_hangs_when_the_function_is_frozen_is_given_up_by_the_first_call_after_it() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(1));
+    let function = short_lived(&s3);
+    let call = event(&token("bob", json!({})), "GET", "/pets");
+    s3.put(BUCKET, KEY, bundle_bytes(2));
+    s3.fault(S3Fault::Hang);
+    thread::sleep(Duration::from_secs(1));
+    let _ = function.invoke(&call);
+    function.freeze();
+    thread::sleep(Duration::from_secs(11));
+    s3.fault(S3Fault::None);
+    function.thaw();
+    let Answer::Response(response) = function.invoke(&call) else { panic!("{}", function.logs()) };
+    assert_eq!(response["context"]["revision"], 2);
+}
+
+#[test]
+fn a_shadow_that_drips_neither_stops_the_start_nor_a_call() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_bytes(1));
+    s3.put(BUCKET, "shadow.bundle", bundle_bytes(2));
+    s3.fault_get("shadow.bundle", DRIPS);
+    let (uri, shadow) = (format!("s3://{BUCKET}/{KEY}"), format!("s3://{BUCKET}/shadow.bundle"));
+    let started = Instant::now();
+    let function = start(&[
+        ("BUNDLE_URI", &uri),
+        ("SHADOW_BUNDLE_URI", &shadow),
+        ("AWS_ENDPOINT_URL_S3", &s3.endpoint()),
+    ]);
+    let function = function.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(function.logs().contains("shadow bundle not loaded in time"), "{}", function.logs());
+    assert_eq!(effect(function.invoke(&event(&token("bob", json!({})), "GET", "/pets"))), "Allow");
 }
 
 #[test]
@@ -221,6 +321,7 @@ fn a_key_server_at_fault_makes_a_fault_and_never_an_answer() {
         (KeyServerFault::NotJson, 1),
         (KeyServerFault::Huge, 1),
         (KeyServerFault::Slow(Duration::from_secs(5)), 1),
+        (KeyServerFault::Drips(Duration::from_millis(50)), 1),
     ] {
         let server = KeyServer::start(development_key_set());
         server.fault(fault);
@@ -290,6 +391,33 @@ fn an_init_failure_is_reported_to_the_runtime() {
     };
     assert_eq!(error_type, "CedarAuthorizer.InitError");
     assert!(error_message.contains("BUNDLE_URI: not set"), "{error_message}");
+}
+
+#[test]
+fn keys_are_never_asked_of_the_runtime_api() {
+    for host in ["127.0.0.1", "localhost", "[::1]", "127.1", "2130706433"] {
+        let api = RuntimeApi::start();
+        let (_, port) =
+            api.address().rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+        let store =
+            StoreCopy::with_jwks_uri(&format!("http://{host}:{port}/2018-06-01/runtime/invocation/next"));
+        let call = event(&token("bob", json!({})), "GET", "/pets");
+        let mut function = std::process::Command::new(FUNCTION)
+            .env_clear()
+            .envs([("AWS_LAMBDA_FUNCTION_NAME", "f"), ("AWS_LAMBDA_FUNCTION_VERSION", "1")])
+            .envs([("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"), ("CACHE_KEY", "none")])
+            .env("AWS_LAMBDA_RUNTIME_API", api.address())
+            .env("BUNDLE_URI", store.uri())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The event waits when the function starts, so whoever asks first has it.
+        let answer = thread::scope(|scope| scope.spawn(|| api.invoke(&call)).join());
+        function.kill().unwrap();
+        function.wait().unwrap();
+        let Ok(Answer::Error { error_type, .. }) = &answer else { panic!("{host}: {answer:?}") };
+        assert_eq!(error_type, "keys-unavailable", "{host}");
+    }
 }
 
 #[test]

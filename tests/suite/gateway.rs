@@ -14,11 +14,30 @@ pub struct Request<'a> {
     pub parameters: Value,
     pub query: &'a [(&'a str, &'a str)],
     pub headers: Value,
+    /// What the API's own route takes, `ANY` for all; else the verb of the request. HTTP APIs say it.
+    pub takes: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
     pub fn new(token: &'a str, verb: &'a str, template: &'a str, path: &'a str) -> Self {
-        Self { token, verb, template, path, parameters: json!({}), query: &[], headers: json!({}) }
+        Self {
+            token,
+            verb,
+            template,
+            path,
+            parameters: json!({}),
+            query: &[],
+            headers: json!({}),
+            takes: None,
+        }
+    }
+
+    /// As HTTP APIs write it.
+    pub fn route_key(&self) -> String {
+        match self.template {
+            "$default" => "$default".to_owned(),
+            template => format!("{} {template}", self.takes.unwrap_or(self.verb)),
+        }
     }
 
     fn arn(&self, stage: &str) -> String {
@@ -73,10 +92,7 @@ impl<'a> Request<'a> {
     /// An HTTP API with format 2.0, on a named stage behind a custom domain.
     pub fn http2(&self) -> Value {
         let query: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let key = match self.template {
-            "$default" => "$default".to_owned(),
-            template => format!("{} {template}", self.verb),
-        };
+        let key = self.route_key();
         let mut event = json!({
             "version": "2.0", "type": "REQUEST", "routeArn": self.arn("dev"), "identitySource": null,
             "routeKey": key, "rawPath": format!("/dev{}", self.path), "rawQueryString": query.join("&"),
@@ -104,7 +120,7 @@ impl<'a> Request<'a> {
         event["version"] = json!("1.0");
         event["identitySource"] = format!("Bearer {}", self.token).into();
         event["authorizationToken"] = event["identitySource"].clone();
-        event["requestContext"]["resourceId"] = format!("{} {}", self.verb, self.template).into();
+        event["requestContext"]["resourceId"] = self.route_key().into();
         event["requestContext"]["resourcePath"] = self.template.into();
         event
     }

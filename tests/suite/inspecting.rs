@@ -3,15 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use aws_lc_rs::digest::{SHA256, digest};
+use cedar_authorizer::bundle::signature::PrivateKey;
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, Edition, MAX_BUNDLE_BYTES};
 use cedar_authorizer::source::directory;
+use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
+use crate::bundle_life::build;
 use crate::loopback::{S3, S3Fault};
 use crate::world::{
-    CLI, Parts, StoreCopy, bundle_bytes, golden, pretty, root, run, sample_store, stderr, stdout,
-    with_manifest,
+    CLI, EXPIRES_AT, ISSUED_AT, Parts, StoreCopy, bundle_bytes, golden, pretty, root, run, sample_store,
+    stderr, stdout, with_manifest,
 };
 
 /// A folder with bundles, in which `inspect` runs.
@@ -211,10 +216,10 @@ fn broken() -> Vec<Broken> {
         Broken::new("", "the file is not a bundle").and("no bundle that can be read"),
         Broken::new("<html>", "the file is not a bundle"),
         Broken::new(flipped(&[0]), "the file is not a bundle"),
-        Broken::new(flipped(&[24]), "the bundle has format version 5, this version reads 4")
-            .and("format     5\n"),
+        Broken::new(flipped(&[24]), "the bundle has format version 4, this version reads 5")
+            .and("format     4\n"),
         Broken::new(&good[..26], truncated),
-        Broken::new(&good[..40], truncated).and("format     4\n"),
+        Broken::new(&good[..40], truncated).and("format     5\n"),
         Broken::new(&good[..manifest_end - 1], truncated),
         Broken::new(&good[..end - 1], truncated)
             .and("petstore revision 1")
@@ -257,6 +262,10 @@ fn broken() -> Vec<Broken> {
             "the bundle is for Cedar 99.0.0",
         )
         .and("cedar      99.0.0\n"),
+        Broken::made(
+            |parts| parts.manifest["revision"] = json!(u64::MAX),
+            "the bundle has revision 18446744073709551615, and none is above 9007199254740991",
+        ),
         Broken::made(|parts| drop(parts.members.remove(0)), "does not list the members that belong"),
         Broken::made(
             |parts| *parts.member("compiled/outline.json") = b"{}".to_vec(),
@@ -312,10 +321,163 @@ fn all_that_is_wrong_is_said_and_what_can_be_read_is_shown() {
     }
 }
 
+/// Keys, and the sample store at revision 1 signed with some of them.
+struct Signed {
+    keys: [PrivateKey; 2],
+    ids: [String; 2],
+}
+
+impl Signed {
+    fn new() -> Self {
+        let mut keys = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        // As an envelope has them.
+        keys.sort_by(|a, b| a.public_key().key_id().cmp(b.public_key().key_id()));
+        let ids = [0, 1].map(|index| keys[index].public_key().key_id().to_string());
+        Self { keys, ids }
+    }
+
+    fn public(&self, index: usize) -> String {
+        self.keys[index].public_key().to_string()
+    }
+
+    fn bundle(&self, signers: std::ops::Range<usize>, not_after: Option<u64>) -> Vec<u8> {
+        let not_after = not_after.map(UnixTime::from_seconds);
+        build(Edition { revision: 1, not_after, signing_keys: &self.keys[signers], ..Edition::default() })
+    }
+
+    /// Signed with both, and the second signature is of another manifest.
+    fn half_broken(&self) -> Vec<u8> {
+        let (good, other) = (self.bundle(0..2, None), self.bundle(0..2, Some(EXPIRES_AT)));
+        let envelope = |bytes: &[u8]| {
+            let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+            let start = 100 + number(28);
+            (start, String::from_utf8(bytes[start..start + number(64)].to_vec()).unwrap())
+        };
+        let ((start, text), (_, of_other)) = (envelope(&good), envelope(&other));
+        let mixed = [text.split_once("},{").unwrap().0, of_other.split_once("},{").unwrap().1].join("},{");
+        let mut broken = good;
+        broken[start..start + mixed.len()].copy_from_slice(mixed.as_bytes());
+        broken[68..100].copy_from_slice(digest(&SHA256, mixed.as_bytes()).as_ref());
+        broken
+    }
+}
+
+#[test]
+fn a_signature_is_valid_invalid_or_not_checked() {
+    let signed = Signed::new();
+    let [a, b] = [signed.public(0), signed.public(1)];
+    let both = format!("{a},{b}");
+    let stranger = PrivateKey::generate().unwrap().public_key().to_string();
+    let desk = Desk::new();
+    desk.put("one.bundle", &signed.bundle(0..1, None));
+    desk.put("two.bundle", &signed.bundle(0..2, None));
+    desk.put("half.bundle", &signed.half_broken());
+    let (valid, invalid, unknown) = ("valid", "invalid", "not-checked");
+    let rows: [(&str, Option<&str>, &[&str], i32); 13] = [
+        ("petstore.bundle", None, &[], 0),
+        ("petstore.bundle", Some(&a), &[], 3),
+        ("one.bundle", None, &[unknown], 0),
+        ("one.bundle", Some(&a), &[valid], 0),
+        ("one.bundle", Some(&b), &[unknown], 3),
+        ("one.bundle", Some(&both), &[valid], 0),
+        ("two.bundle", Some(&b), &[unknown, valid], 0),
+        ("two.bundle", Some(&stranger), &[unknown, unknown], 3),
+        ("two.bundle", Some(&both), &[valid, valid], 0),
+        ("half.bundle", None, &[unknown, unknown], 0),
+        // Only what is in the name of a trusted key can be wrong.
+        ("half.bundle", Some(&a), &[valid, unknown], 0),
+        ("half.bundle", Some(&b), &[unknown, invalid], 3),
+        ("half.bundle", Some(&both), &[valid, invalid], 3),
+    ];
+    for (name, keys, states, exit) in rows {
+        let trust = keys.map_or(vec![], |keys| vec!["--public-keys", keys]);
+        let report = desk.report(&[&[name, "--verify"], &trust[..]].concat(), exit);
+        let expected: Vec<Value> = states
+            .iter()
+            .zip(&signed.ids)
+            .map(|(status, id)| json!({"keyId": id, "status": status}))
+            .collect();
+        assert_eq!(report["signatures"], json!(expected), "{name} {keys:?}");
+        assert_eq!(report["status"] == "usable", exit == 0, "{name} {keys:?}");
+        assert_eq!(report["verification"].is_null(), exit != 0, "{name} {keys:?}");
+
+        let output = desk.inspect(&[&[name, "--verify"], &trust[..]].concat());
+        let lines = states.iter().zip(&signed.ids);
+        let lines: Vec<String> =
+            lines.map(|(state, id)| format!("{id} ({})", state.replace('-', " "))).collect();
+        let lines = if lines.is_empty() { "nobody".to_owned() } else { lines.join(", ") };
+        shown(&output, exit, &[&format!("  signed by  {lines}\n")]);
+        let verdict = match (keys, states, exit) {
+            (_, _, 3) => "unusable: no function loads it\n",
+            (None, [], _) => "every byte of it; nobody signed it\n",
+            (None, ..) => "every byte of it; its signatures were not checked\n",
+            (Some(_), ..) => "every byte of it; a trusted key signed it\n",
+        };
+        shown(&output, exit, &[verdict]);
+
+        // As the function has it, whatever is asked.
+        let mut command = desk.command(&[name]);
+        if let Some(keys) = keys {
+            command.env("BUNDLE_PUBLIC_KEYS", keys);
+        }
+        assert_eq!(command.output().unwrap().status.code(), Some(exit), "{name} {keys:?}");
+        let store = sample_store();
+        let pair = [&[name, store.to_str().unwrap()], &trust[..]].concat();
+        let compared = desk.inspect(&pair);
+        if exit == 0 {
+            shown(&compared, 0, &[&format!("signed by {lines}: {name}\n"), "the same"]);
+        } else {
+            refused(&compared, 3, &["cannot be used: the bundle "]);
+        }
+        let event = root().join("events/token-get-pets-allow.json");
+        let mut command = Command::new(CLI);
+        command.args(["invoke", "--bundle", name, event.to_str().unwrap()]).args(&trust);
+        let output = command.current_dir(desk.path("")).output().unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{name} {keys:?} {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_bundle_past_its_time_is_shown_as_one_that_no_function_loads() {
+    let signed = Signed::new();
+    let desk = Desk::new();
+    desk.put("old.bundle", &signed.bundle(0..1, Some(ISSUED_AT)));
+    desk.put("good.bundle", &signed.bundle(0..1, Some(EXPIRES_AT)));
+    for more in [[].as_slice(), &["--verify"], &["--public-keys", &signed.public(0)]] {
+        let output = desk.inspect(&[&["old.bundle"], more].concat());
+        shown(&output, 3, &["past the time", "unusable: no function loads it\n", "5 policies"]);
+        shown(&desk.inspect(&[&["good.bundle"], more].concat()), 0, &["5 policies"]);
+    }
+    assert_eq!(desk.report(&["old.bundle"], 3)["status"], "unusable");
+    // What comes after it can be seen.
+    shown(&desk.inspect(&["old.bundle", "good.bundle"]), 0, &["the same"]);
+}
+
+#[test]
+fn whom_a_bundle_is_for_is_shown_and_verified() {
+    let desk = Desk::new();
+    let tenant = "acme".parse().unwrap();
+    desk.put("acme.bundle", &build(Edition { revision: 1, tenant: Some(&tenant), ..Edition::default() }));
+    let report = desk.report(&["acme.bundle", "--verify"], 0);
+    assert_eq!((&report["tenant"], &report["verification"]["matches"]), (&json!("acme"), &json!(true)));
+    shown(&desk.inspect(&["acme.bundle"]), 0, &["  tenant     acme\n"]);
+    let compared = desk.report(&["petstore.bundle", "acme.bundle"], 0);
+    assert_eq!((&compared["old"]["tenant"], &compared["new"]["tenant"]), (&Value::Null, &json!("acme")));
+    // `build` makes the same.
+    let built = desk.path("built");
+    let store = sample_store();
+    let arguments = ["build", "--store", store.to_str().unwrap(), "--output", built.to_str().unwrap()];
+    let output = run(&[&arguments[..], &["--tenant", "acme"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(fs::read(&built).unwrap(), fs::read(desk.path("acme.bundle")).unwrap());
+    let output = run(&[&arguments[..], &["--revision", "9007199254740992"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
 #[test]
 fn a_file_that_is_too_large_is_not_read() {
     let desk = Desk::new();
-    fs::File::create(desk.path("large.bundle")).unwrap().set_len(64 * 1024 * 1024 + 1).unwrap();
+    fs::File::create(desk.path("large.bundle")).unwrap().set_len(MAX_BUNDLE_BYTES as u64 + 1).unwrap();
     refused(&desk.inspect(&["large.bundle"]), 3, &["more than a bundle may hold"]);
 }
 
@@ -558,7 +720,9 @@ fn what_s3_does_not_give_is_said_with_advice() {
         refused(&inspect_in_s3(&s3, &[URI]), 1, &texts);
         refused(&inspect_in_s3(&s3, &["petstore.bundle", URI]), 1, &texts);
     }
+    s3.fault(S3Fault::Drips(Duration::from_millis(100)));
+    refused(&inspect_in_s3(&s3, &[URI]), 1, &["the answer did not end within", "is the network up?"]);
     s3.fault(S3Fault::None);
-    s3.put(BUCKET, KEY, vec![0; 64 * 1024 * 1024 + 1]);
+    s3.put(BUCKET, KEY, vec![0; MAX_BUNDLE_BYTES + 1]);
     refused(&inspect_in_s3(&s3, &[URI]), 3, &["larger than a bundle may be"]);
 }

@@ -2,7 +2,7 @@
 //!
 //! The function runs in this process, so that a test can choose the time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::cache_key::CacheKey;
@@ -10,7 +10,10 @@ use cedar_authorizer::config::Config;
 use cedar_authorizer::lambda::Function;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
+use cedar_authorizer::source::directory;
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::finding::Code;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -36,6 +39,8 @@ impl InProcess {
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Refuse,
                 public_keys: None,
+                name: None,
+                audience: Audience::NoTenant,
                 min_revision: 0,
                 trusted_pool: None,
                 cache_key: CacheKey::None,
@@ -188,6 +193,56 @@ fn a_slow_key_server_does_not_hold_up_calls_that_can_do_without() {
 }
 
 #[test]
+fn keys_that_drip_are_given_up_and_fetched_again_when_the_server_has_recovered() {
+    let key = SigningKey::p256();
+    let pause = Duration::from_millis(50);
+    let token_of = |server: &KeyServer| {
+        let claims = json!({
+            "iss": server.issuer(), "aud": "api", "sub": "u1", "client_id": "app", "exp": START + 90_000
+        });
+        key.token(&json!({"alg": "ES256", "kid": "k"}), &claims)
+    };
+    // The key set at the start, the discovery document at the start, and the key set when none is left that may serve.
+    for (drips_keys, at_start) in [(true, true), (false, true), (true, false)] {
+        let server = KeyServer::start(key_set(&[(&key, "k")]));
+        let drip = || match drips_keys {
+            true => server.fault(KeyServerFault::Drips(pause)),
+            false => server.drip_discovery(Some(pause)),
+        };
+        if at_start {
+            drip();
+        }
+        let started = Instant::now();
+        let function = InProcess::start(&oidc_store(&server.issuer()));
+        let token = token_of(&server);
+        let begin = if at_start { 0 } else { 86_400 };
+        drip();
+        assert_eq!(function.reason(&token, begin + 1), Reason::KeysUnavailable);
+        // To the end of either it would take more than ten.
+        assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+        server.fault(KeyServerFault::None);
+        server.drip_discovery(None);
+        assert_eq!(function.reason(&token, begin + 11), Reason::AllowedByPolicy);
+    }
+}
+
+#[test]
+fn a_fetch_that_a_freeze_cut_off_is_begun_again_when_the_cooldown_is_over() {
+    let key = SigningKey::p256();
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
+    let token = pool_token(&key, "k");
+    server.fault(KeyServerFault::Drips(Duration::from_millis(50)));
+    assert_eq!(function.reason(&token, 3600), Reason::AllowedByPolicy);
+    server.fault(KeyServerFault::None);
+    // It was under way for 150 ms on the clock of timers, and for four seconds on the wall.
+    assert_eq!(function.reason(&token, 3604), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 2);
+    assert_eq!(function.reason(&token, 3610), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 3);
+}
+
+#[test]
 fn the_publisher_says_how_long_keys_are_fresh() {
     let key = SigningKey::p256();
     let server = KeyServer::start(key_set(&[(&key, "k")]));
@@ -276,6 +331,41 @@ fn a_discovery_document_that_is_not_of_the_issuer_or_leads_astray_is_not_followe
         assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable, "{document}");
     }
     assert_eq!(server.requests(), 0);
+}
+
+#[test]
+fn an_issuer_that_keys_may_not_be_fetched_from_is_found_before() {
+    let check = |changes: Value| {
+        let store = oidc_store("https://auth.example.com");
+        let file = store.path().join("identity-sources/provider.json");
+        let mut source: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        source.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        store.write("identity-sources/provider.json", source.to_string().as_bytes());
+        let (_, findings) = Store::check(&directory::read(store.path()).unwrap());
+        findings.iter().any(|finding| finding.code == Code::KeysUnfetchable)
+    };
+    for issuer in ["http://auth.example.com", "http://169.254.169.254/latest", "auth", "file:///etc/passwd"] {
+        assert!(check(json!({"issuer": issuer})), "{issuer}");
+        // What is never fetched may be any text.
+        assert!(!check(json!({"issuer": issuer, "jwksUri": "https://auth.example.com/keys"})), "{issuer}");
+    }
+    assert!(!check(json!({})) && !check(json!({"issuer": "http://localhost:4566/pool"})));
+}
+
+#[test]
+fn a_redirect_of_a_discovery_document_is_not_followed() {
+    let key = SigningKey::ed25519();
+    let (server, elsewhere) =
+        (KeyServer::start(json!({"keys": []})), KeyServer::start(key_set(&[(&key, "k")])));
+    let issuer = server.issuer();
+    elsewhere.set_discovery(json!({"issuer": issuer, "jwks_uri": elsewhere.uri()}));
+    let document = format!("{}/.well-known/openid-configuration", elsewhere.issuer());
+    server.fault(KeyServerFault::Redirect(document));
+    let claims = json!({"iss": issuer, "aud": "api", "sub": "u1", "exp": START + 86_400});
+    let token = key.token(&json!({"alg": "EdDSA", "kid": "k"}), &claims);
+    let function = InProcess::start(&oidc_store(&issuer));
+    assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable);
+    assert_eq!((server.requests(), elsewhere.requests()), (0, 0));
 }
 
 #[test]

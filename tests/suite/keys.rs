@@ -1,13 +1,13 @@
-//! Random policies and calls under every kind of cache key: what comes out of the cache is what a call of its own
-//! would have got.
+//! Random policies, APIs and calls under every kind of cache key: what comes out of the cache is what a call of its
+//! own would have got.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use cedar_authorizer::authorize::authorize;
+use cedar_authorizer::authorize::{Breadth, authorize};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
-use cedar_authorizer::cache_key::CacheKey;
-use cedar_authorizer::call::Call;
+use cedar_authorizer::cache_key::{CacheKey, Span};
+use cedar_authorizer::call::{Call, RouteKey};
 use cedar_authorizer::remembered::Remembered;
 use cedar_authorizer::response::{Response, SimpleResponses};
 use cedar_authorizer::source::directory;
@@ -15,6 +15,7 @@ use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
 use crate::gateway::Request;
@@ -30,7 +31,7 @@ const SCHEMA: &str = "namespace C {
         queryStringParameters?: { q?: String, r?: String },
     };
     action see appliesTo { principal: User, resource: Thing, context: Call };
-    action \"get /a\", \"post /a\", \"any /b\", \"get /a/{id}\"
+    action \"get /a\", \"post /a\", \"any /b\", \"get /a/{id}\", \"get /e\", \"delete /e\", \"any /e\"DEFAULT
         appliesTo { principal: User, resource: Application, context: Call };
 }";
 
@@ -58,7 +59,7 @@ const ATOMS: [&str; 16] = [
     "RESOURCE",
 ];
 
-const ACTIONS: [&str; 7] = [
+const ACTIONS: [&str; 9] = [
     "action",
     "action == C::Action::\"get /a\"",
     "action in [C::Action::\"get /a\", C::Action::\"post /a\"]",
@@ -66,6 +67,8 @@ const ACTIONS: [&str; 7] = [
     "action == C::Action::\"get /a/{id}\"",
     "action == C::Action::\"see\"",
     "action in [C::Action::\"see\", C::Action::\"any /b\"]",
+    "action == C::Action::\"delete /e\"",
+    "action in [C::Action::\"get /e\", C::Action::\"get /a\"]",
 ];
 
 /// Whether it permits, its action, and two conditions, each perhaps negated, joined by `and` or `or`.
@@ -99,7 +102,7 @@ fn policies() -> impl Strategy<Value = String> {
     })
 }
 
-fn open(policies: &str) -> Bundle {
+fn open(policies: &str, has_default: bool) -> Bundle {
     let sample = directory::read(&sample_store()).unwrap();
     let mut files = StoreFiles::default();
     let source = String::from_utf8(sample.get("identity-sources/cognito.json").unwrap().to_vec()).unwrap();
@@ -107,7 +110,10 @@ fn open(policies: &str) -> Bundle {
         ("identity-sources/cognito.json", source.replace("PetStore::", "C::").as_bytes()),
         ("jwks/cognito.json", sample.get("jwks/cognito.json").unwrap()),
         ("store.toml", SETTINGS.as_bytes()),
-        ("schema.cedarschema", SCHEMA.as_bytes()),
+        (
+            "schema.cedarschema",
+            SCHEMA.replace("DEFAULT", if has_default { ", \"$default\"" } else { "" }).as_bytes(),
+        ),
         ("policies/p.cedar", policies.as_bytes()),
     ] {
         files.insert(path.to_owned(), content.to_vec());
@@ -117,110 +123,284 @@ fn open(policies: &str) -> Bundle {
     Bundle::open(build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
-/// A request, as its parts: route, id, query, header, address, caller.
-type Parts = (usize, bool, usize, usize, bool, usize);
+/// A request, as its parts: method, route, id, query, header, address, caller.
+type Parts = (&'static str, usize, bool, usize, usize, bool, usize);
 
 fn requests() -> impl Strategy<Value = Vec<Parts>> {
+    // API Gateway hands on methods of any name.
+    let verb = prop_oneof![3 => Just("GET"), 1 => select(&["POST", "DELETE", "PURGE"][..])];
     prop::collection::vec(
-        (0..ROUTES.len(), any::<bool>(), 0..4usize, 0..3usize, any::<bool>(), 0..2usize),
+        (verb, 0..TEMPLATES.len(), any::<bool>(), 0..4usize, 0..3usize, any::<bool>(), 0..2usize),
         1..25,
     )
 }
 
-const ROUTES: [(&str, &str, bool); 7] = [
-    ("GET", "/a", false),
-    ("POST", "/a", false),
-    ("GET", "/b", false),
-    ("POST", "/b", false),
-    ("GET", "/a/{id}", true),
-    ("GET", "/c", false),
-    ("GET", "/d/{id}", true),
+/// The templates, with the methods that the store has for each.
+const TEMPLATES: [(&str, &[&str]); 7] = [
+    ("/a", &["GET", "POST"]),
+    ("/b", &["ANY"]),
+    ("/a/{id}", &["GET"]),
+    ("/c", &["GET"]),
+    ("/d/{id}", &["GET"]),
+    ("/e", &["GET", "DELETE", "ANY"]),
+    // Of some stores and some HTTP APIs.
+    ("$default", &["ANY"]),
 ];
 const QUERIES: [&[(&str, &str)]; 4] = [&[], &[("q", "1")], &[("r", "x")], &[("q", "2"), ("r", "x")]];
 
-/// The key, and what API Gateway makes of it for a request; `None`: the request lacks an identity source.
-const KEYS: [&str; 6] = [
+/// The kind of an API, and its routes beside those of the store.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Rest,
+    Http1,
+    Http2,
+    /// With simple responses.
+    Simple,
+}
+
+/// How an API has a template whose methods the store may tell apart.
+#[derive(Clone, Copy, Debug)]
+enum Routes {
+    AsTheStore,
+    /// One route for all methods.
+    Wider,
+    /// A route for GET, and one for the others.
+    Mixed,
+    /// A route for each method.
+    Narrower,
+}
+
+/// What the API's route for a request takes: a method or `ANY`. `None`: there is no such route.
+fn taken_by(routes: Routes, verb: &'static str, of_store: &[&'static str]) -> Option<&'static str> {
+    match routes {
+        Routes::AsTheStore => [verb, "ANY"].into_iter().find(|taken| of_store.contains(taken)),
+        Routes::Wider => Some("ANY"),
+        Routes::Mixed => Some(if verb == "GET" { "GET" } else { "ANY" }),
+        Routes::Narrower => Some(verb),
+    }
+}
+
+const KEYS: [&str; 13] = [
     "token",
     "method.request.header.Authorization,method.request.header.X-A",
     "method.request.header.Authorization,context.identity.sourceIp",
     "method.request.header.Authorization,method.request.querystring.q",
+    "method.request.header.Authorization,context.httpMethod",
     "method.request.header.Authorization,context.httpMethod,context.path",
+    "method.request.header.Authorization,context.httpMethod,context.resourcePath",
+    "method.request.header.Authorization,context.resourceId,context.path",
     "method.request.header.Authorization,context.httpMethod,context.path,method.request.querystring.r,context.identity.sourceIp",
+    "$request.header.Authorization,$context.routeKey",
+    "$request.header.Authorization,$context.routeKey,$context.path",
+    "$request.header.Authorization,$context.routeKey,$context.httpMethod",
+    "$request.header.Authorization,$context.routeKey,$context.httpMethod,$context.path",
 ];
 
-fn key_of(key: &str, event: &Value, caller: usize) -> Option<String> {
+/// The key, and what API Gateway makes of it for a request; `None`: the request lacks an identity source.
+fn key_of(key: &str, kind: Kind, request: &Request<'_>, address: &str, caller: usize) -> Option<String> {
+    let is_rest = matches!(kind, Kind::Rest);
+    let query = |name: &str| {
+        request.query.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    };
     let mut values = vec![caller.to_string()];
     for source in key.split(',').skip(1) {
-        let value = match source {
-            "method.request.header.X-A" => &event["headers"]["X-A"],
-            "context.identity.sourceIp" => &event["requestContext"]["identity"]["sourceIp"],
-            "method.request.querystring.q" => &event["queryStringParameters"]["q"],
-            "method.request.querystring.r" => &event["queryStringParameters"]["r"],
-            "context.httpMethod" => &event["httpMethod"],
-            "context.path" => &event["path"],
+        values.push(match source.trim_start_matches('$') {
+            "method.request.header.X-A" => request.headers["X-A"].as_str()?.to_owned(),
+            "context.identity.sourceIp" => address.to_owned(),
+            "method.request.querystring.q" => query("q")?,
+            "method.request.querystring.r" => query("r")?,
+            "context.httpMethod" => request.verb.to_owned(),
+            "context.path" => request.path.to_owned(),
+            "context.resourcePath" | "context.resourceId" if is_rest => request.template.to_owned(),
+            "context.routeKey" if !is_rest => request.route_key(),
+            // API Gateway does not know it for this kind of API.
+            "context.resourcePath" | "context.resourceId" | "context.routeKey" => return None,
             other => panic!("{other}"),
-        };
-        values.push(value.as_str()?.to_owned());
+        });
     }
     Some(values.join("\n"))
 }
 
+/// Whether an answer lets a request through: its policy or, of a simple response, its boolean.
+fn lets_through(answer: &Value, arn: &str) -> bool {
+    match answer.get("isAuthorized") {
+        Some(is_authorized) => is_authorized.as_bool().unwrap(),
+        None => passes(Some(answer), arn, NotResource::Honoured),
+    }
+}
+
 static TOKENS: LazyLock<[String; 2]> = LazyLock::new(|| ["alice", "bob"].map(|name| token(name, json!({}))));
 
+/// Policies, a cache key, an API and the requests of two callers.
+#[derive(Clone, Debug)]
+struct Case {
+    policies: String,
+    key: &'static str,
+    kind: Kind,
+    api: Routes,
+    has_default: bool,
+    requests: Vec<Parts>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let api = [Routes::AsTheStore, Routes::Wider, Routes::Mixed, Routes::Narrower];
+    let api = (select(&KINDS[..]), select(api.to_vec()), prop::bool::weighted(0.3));
+    (policies(), select(&KEYS[..]), api, requests()).prop_map(
+        |(policies, key, (kind, api, has_default), requests)| Case {
+            policies,
+            key,
+            kind,
+            api,
+            has_default,
+            requests,
+        },
+    )
+}
+
+const KINDS: [Kind; 4] = [Kind::Rest, Kind::Http1, Kind::Http2, Kind::Simple];
+
+/// An HTTP API whose routes are wider than those of the store, under a key that has the route and not the method.
+fn wider_cases() -> impl Strategy<Value = Case> {
+    let keys = [
+        "$request.header.Authorization,$context.routeKey",
+        "$request.header.Authorization,$context.routeKey,$context.path",
+    ];
+    (cases(), select(keys.to_vec()), select(&KINDS[1..]), any::<bool>()).prop_map(
+        |(case, key, kind, is_mixed)| {
+            let api = if is_mixed { Routes::Mixed } else { Routes::Wider };
+            let policies = case.policies
+                + "permit (principal, action in [C::Action::\"get /a\", C::Action::\"get /e\"], resource);";
+            Case { policies, key, kind, api, has_default: false, ..case }
+        },
+    )
+}
+
+/// Plays the requests through the cache. `is_misread`: as if each route of the API had the method of the request.
+fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
+    let Case { policies, key, kind, api, has_default, requests } = case;
+    let (key, kind, api, has_default) = (*key, *kind, *api, *has_default);
+    let has_default = has_default && !matches!(kind, Kind::Rest);
+    let bundle = open(policies, has_default);
+    let cache_key: CacheKey = key.parse().unwrap();
+    // The function does not start with these.
+    let is_simple = matches!(kind, Kind::Simple);
+    prop_assume!(!is_simple || cache_key.through(RouteKey::OneMethod).span() != Span::Api);
+    let form = if is_simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled };
+    // With `$default` in the store, what the API has beyond the store is taken for that: `check --template`
+    // says so.
+    let api = if has_default { Routes::AsTheStore } else { api };
+
+    let mut cache: HashMap<String, (Value, bool)> = HashMap::new();
+    let (known, known_alone): ([Remembered; 2], [Remembered; 2]) = Default::default();
+    for (verb, template, is_seven, query, header, is_office, caller) in requests.iter().copied() {
+        let (template, of_store) = TEMPLATES[template];
+        let id = if is_seven { "7" } else { "8" };
+        let path = if template == "$default" { "/z".to_owned() } else { template.replace("{id}", id) };
+        // What no other route takes goes to `$default`.
+        let (template, takes) = match taken_by(api, verb, of_store) {
+            Some(takes) if template != "$default" => (template, takes),
+            _ if has_default => ("$default", "ANY"),
+            _ => continue,
+        };
+        let mut request = Request::new(&TOKENS[caller], verb, template, &path);
+        request.takes = Some(takes);
+        request.query = QUERIES[query];
+        if template.contains("{id}") {
+            request.parameters = json!({"id": id});
+        }
+        if header > 0 {
+            request.headers = json!({"X-A": header.to_string()});
+        }
+        let address = if is_office { "10.1.2.3" } else { "192.0.2.1" };
+        let Some(of_request) = key_of(key, kind, &request, address, caller) else { continue };
+        let called_by = request.route_key();
+        if is_misread {
+            request.takes = None;
+        }
+        let mut event = match kind {
+            Kind::Rest => request.rest(),
+            Kind::Http1 => request.http1(),
+            Kind::Http2 | Kind::Simple => request.http2(),
+        };
+        let place = if event.get("routeArn").is_some() { "http" } else { "identity" };
+        event["requestContext"][place]["sourceIp"] = json!(address);
+
+        let call = Call::from_event(event.clone()).unwrap();
+        let token = verified(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+        let outcome = |cache_key: &CacheKey, remembered: &Remembered| {
+            let outcome = authorize(&call, &bundle, &token, cache_key, remembered).unwrap();
+            let response = Response::new(&outcome, 1, form);
+            // What was written before is for the same answer.
+            let written = outcome.response.get_or_init(|| response.clone());
+            assert_eq!(serde_json::to_string(written).unwrap(), serde_json::to_string(&response).unwrap());
+            let route = outcome.route.as_ref().map(ToString::to_string);
+            let is_whole = match outcome.breadth {
+                Breadth::Method => true,
+                Breadth::Api { left_out, harmed, .. } => (left_out, harmed) == (0, 0),
+                Breadth::Fallback(_) => false,
+            };
+            let response = serde_json::to_value(response).unwrap();
+            (response, outcome.decision.clone(), route, outcome.dropped, is_whole)
+        };
+        for (under, remembered) in [(&cache_key, &known[caller]), (&CacheKey::None, &known_alone[caller])] {
+            prop_assert_eq!(outcome(under, remembered), outcome(under, &Remembered::default()));
+        }
+        let answer = |cache_key: &CacheKey| {
+            let (response, _, _, _, is_whole) = outcome(cache_key, &Remembered::default());
+            (response, is_whole)
+        };
+        let arn = event.get("routeArn").or(event.get("methodArn")).unwrap().as_str().unwrap();
+        let alone = lets_through(&answer(&CacheKey::None).0, arn);
+        let (kept, is_whole) = cache.entry(of_request).or_insert_with(|| answer(&cache_key));
+        let cached = lets_through(kept, arn);
+        let said = format!("{verb} {path} by {} of {kind:?} under {key}\n{policies}", called_by);
+        prop_assert!(!cached || alone, "false Allow: {said}");
+
+        let Ok(index) = bundle.routes().get(Some(verb), template) else { continue };
+        let route = &bundle.routes().routes()[index];
+        let of_route = cache_key.through(call.route_key());
+        let mut reads = bundle.reads(index).unwrap().iter();
+        // An HTTP API's `ANY` and `$default` name no method, which the store may ask for.
+        let names_method = matches!(kind, Kind::Rest) || takes != "ANY" || key.contains("httpMethod");
+        let of_one_route =
+            !key.contains("routeKey") || names_method || ["/b", "$default"].contains(&template);
+        let is_cacheable =
+            of_one_route && reads.all(|input| !input.matters_to(route) || of_route.covers(input));
+        // A policy for the whole API names the methods that API Gateway documents.
+        let is_named = verb != "PURGE" || is_simple;
+        prop_assert!(cached || !alone || !is_cacheable || !*is_whole || !is_named, "false Deny: {said}");
+    }
+    Ok(())
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, max_shrink_time: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(config(150))]
 
     #[test]
-    fn whatever_policies_read_the_cache_answers_as_a_call_alone(
-        policies in policies(),
-        key in select(&KEYS[..]),
-        requests in requests(),
-    ) {
-        let bundle = open(&policies);
-        let cache_key: CacheKey = key.parse().unwrap();
-        let mut cache: HashMap<String, Value> = HashMap::new();
-        let (known, known_alone): ([Remembered; 2], [Remembered; 2]) = Default::default();
-        for (route, is_seven, query, header, is_office, caller) in requests {
-            let (verb, template, has_id) = ROUTES[route];
-            let id = if is_seven { "7" } else { "8" };
-            let path = template.replace("{id}", id);
-            let mut request = Request::new(&TOKENS[caller], verb, template, &path);
-            request.query = QUERIES[query];
-            if has_id {
-                request.parameters = json!({"id": id});
-            }
-            if header > 0 {
-                request.headers = json!({"X-A": header.to_string()});
-            }
-            let mut event = request.rest();
-            event["requestContext"]["identity"]["sourceIp"] = json!(if is_office { "10.1.2.3" } else { "192.0.2.1" });
-            let Some(of_request) = key_of(key, &event, caller) else { continue };
-
-            let call = Call::from_event(event.clone()).unwrap();
-            let token = verified(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
-            let outcome = |cache_key: &CacheKey, remembered: &Remembered| {
-                let outcome = authorize(&call, &bundle, &token, cache_key, remembered).unwrap();
-                let response = Response::new(&outcome, 1, SimpleResponses::Disabled);
-                // What was written before is for the same answer.
-                let written = outcome.response.get_or_init(|| response.clone());
-                assert_eq!(serde_json::to_string(written).unwrap(), serde_json::to_string(&response).unwrap());
-                let route = outcome.route.as_ref().map(ToString::to_string);
-                (serde_json::to_value(response).unwrap(), outcome.decision.clone(), route, outcome.dropped)
-            };
-            for (under, remembered) in [(&cache_key, &known[caller]), (&CacheKey::None, &known_alone[caller])] {
-                prop_assert_eq!(outcome(under, remembered), outcome(under, &Remembered::default()));
-            }
-            let answer = |cache_key: &CacheKey| outcome(cache_key, &Remembered::default()).0;
-            let arn = event["methodArn"].as_str().unwrap();
-            let alone = passes(Some(&answer(&CacheKey::None)), arn, NotResource::Honoured);
-            let kept = cache.entry(of_request).or_insert_with(|| answer(&cache_key));
-            let cached = passes(Some(kept), arn, NotResource::Honoured);
-            prop_assert!(!cached || alone, "false Allow: {verb} {path} under {key}\n{policies}");
-            let index = bundle.routes().get(Some(verb), template).unwrap();
-            let route = &bundle.routes().routes()[index];
-            let mut reads = bundle.reads(index).unwrap().iter();
-            let is_cacheable = reads.all(|input| !input.matters_to(route) || cache_key.covers(input));
-            prop_assert!(cached || !alone || !is_cacheable, "false Deny: {verb} {path} under {key}\n{policies}");
-        }
+    fn whatever_policies_read_the_cache_answers_as_a_call_alone(case in cases()) {
+        play(&case, false)?;
     }
+}
+
+proptest! {
+    #![proptest_config(config(80))]
+
+    #[test]
+    fn and_where_the_routes_of_the_api_are_wider_than_those_of_the_store(case in wider_cases()) {
+        play(&case, false)?;
+    }
+}
+
+#[test]
+fn to_take_the_route_key_of_any_method_for_a_method_is_found_wrong() {
+    let mut runner = TestRunner::new_with_rng(
+        ProptestConfig { max_shrink_iters: 0, ..config(300) },
+        TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    );
+    let failure = runner.run(&wider_cases(), |case| play(&case, true)).unwrap_err().to_string();
+    assert!(failure.contains("false Allow"), "{failure}");
 }

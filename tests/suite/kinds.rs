@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::gateway::{Request, connect};
-use crate::world::{EXPIRES_AT, ISSUED_AT, answer, root, run, sample_bundle, stdout};
+use crate::world::{EXPIRES_AT, ISSUED_AT, answer, answer_under, root, run, sample_bundle, stdout};
 
 static KENNEL: LazyLock<Bundle> = LazyLock::new(|| open(&files("kennel")));
 
@@ -106,13 +106,186 @@ fn rest_parameters_are_decoded_once_and_those_of_http_apis_not_again() {
         (outcome.resource.id().unescaped().to_owned(), outcome.decision.reason)
     };
     assert_eq!(rest("a%20b"), ("a b".to_owned(), Reason::NoMatchingPermit));
-    assert_eq!(rest("a%2Fb"), ("a/b".to_owned(), Reason::NoMatchingPermit));
     assert_eq!(rest("100%"), ("100%".to_owned(), Reason::NoMatchingPermit));
     for twice in ["a%2520b", "%2537", "%FF"] {
         assert_eq!(rest(twice).1, Reason::PathUnsafe, "{twice}");
     }
-    let http = outcome(&KENNEL, &pet(&ANN, "%37", "/pets/x").http2()).unwrap();
-    assert_eq!(http.resource.id().unescaped(), "%37");
+    let http = outcome(&KENNEL, &pet(&ANN, "a b", "/pets/x").http2()).unwrap();
+    assert_eq!(http.resource.id().unescaped(), "a b");
+    for twice in ["%37", "a%20b", "%FF"] {
+        assert_eq!(reason(&pet(&ANN, twice, "/pets/x").http2()), Reason::PathUnsafe, "{twice}");
+    }
+}
+
+/// What API Gateway may be asked to keep answers under, and `none`.
+const KEYS: [&str; 4] = [
+    "none",
+    "token",
+    "method.request.header.Authorization,context.httpMethod,context.path",
+    "$request.header.Authorization,$context.routeKey",
+];
+
+/// The reasons under each key, which are one.
+#[track_caller]
+fn reason_under_any_key(bundle: &Bundle, event: &Value) -> Reason {
+    let call = Call::from_event(event.clone()).unwrap();
+    let reasons = KEYS.map(|key| {
+        let outcome =
+            answer_under(&key.parse().unwrap(), &call, bundle, UnixTime::from_seconds(ISSUED_AT + 1))
+                .unwrap();
+        let reason = outcome.decision.reason;
+        assert_eq!(outcome.grant.allows(call.method_arn()), reason.status() == Status::Allow, "{key}");
+        reason
+    });
+    assert!(reasons.iter().all(|reason| *reason == reasons[0]), "{reasons:?} {event:#}");
+    reasons[0]
+}
+
+#[test]
+fn a_parameter_that_is_another_path_to_a_backend_is_denied_for_every_kind_of_event() {
+    let bundle = api_of(
+        &["get /tenants/{tenant}/docs/{doc}", "get /files/{path+}"],
+        "permit (principal, action, resource);",
+    );
+    let doc = |doc: &'static str, path: &'static str| Request {
+        parameters: json!({"tenant": "a", "doc": doc}),
+        ..Request::new(&ANN, "GET", "/tenants/{tenant}/docs/{doc}", path)
+    };
+    let file = |rest: &'static str| Request {
+        parameters: json!({"path": rest}),
+        ..Request::new(&ANN, "GET", "/files/{path+}", "/files/x")
+    };
+    // As sent, and as an HTTP API has it.
+    for (sent, decoded) in [
+        ("x%2f..%2fadmin", "x/../admin"),
+        ("b%2Fc", "b/c"),
+        ("%2F", "/"),
+        ("7%2F", "7/"),
+        ("%5c", "\\"),
+        ("..%5Cadmin", "..\\admin"),
+        ("%2e%2E", ".."),
+        (".", "."),
+        ("..", ".."),
+        ("..%3bx", "..;x"),
+        ("a%00", "a\0"),
+        ("a%0Ab", "a\nb"),
+        ("", ""),
+        // Twice over.
+        ("x%252f..%252fadmin", "x%2f..%2fadmin"),
+        ("%252e%252e", "%2e%2e"),
+    ] {
+        let path = "/tenants/a/docs/x";
+        for event in [
+            doc(sent, path).rest(),
+            doc(decoded, path).rest(),
+            doc(decoded, path).http2(),
+            doc(decoded, path).http1(),
+        ] {
+            assert_eq!(reason_under_any_key(&bundle, &event), Reason::PathUnsafe, "{event:#}");
+        }
+        if !sent.is_empty() {
+            let path = format!("/tenants/a/docs/{sent}");
+            let event = Request::new(&ANN, "GET", "", &path).token();
+            assert_eq!(reason_under_any_key(&bundle, &event), Reason::PathUnsafe, "{path}");
+        }
+    }
+    for (sent, decoded, is_safe) in [
+        ("a/b", "a/b", true),
+        ("a/b/", "a/b/", true),
+        ("a%2Fb", "a/b", true),
+        ("a/../b", "a/../b", false),
+        ("a/%2e%2e/b", "a/../b", false),
+        ("a//b", "a//b", false),
+        ("a%2F%2Fb", "a//b", false),
+        ("a/b%5Cc", "a/b\\c", false),
+        ("..%2Fb", "../b", false),
+    ] {
+        let expected = if is_safe { Reason::AllowedByPolicy } else { Reason::PathUnsafe };
+        for event in [file(sent).rest(), file(decoded).http2(), file(decoded).http1()] {
+            assert_eq!(reason_under_any_key(&bundle, &event), expected, "{event:#}");
+        }
+    }
+    for plain in ["7", "a b", "urn:a:b", "...", "100%", "a.b..c"] {
+        let path = "/tenants/a/docs/x";
+        for event in [doc(plain, path).rest(), doc(plain, path).http2()] {
+            assert_eq!(reason_under_any_key(&bundle, &event), Reason::AllowedByPolicy, "{plain}");
+        }
+    }
+}
+
+/// A sequence of requests by one route of an HTTP API, of which the first fills the cache: what gets through.
+fn out_of_the_cache(
+    bundle: &Bundle,
+    key: &str,
+    form: SimpleResponses,
+    verbs: &[&str],
+) -> (Reason, Vec<bool>) {
+    let request = |verb| Request { takes: Some("ANY"), ..Request::new(&ANN, verb, "/pets", "/pets") };
+    let now = UnixTime::from_seconds(ISSUED_AT + 1);
+    let first = Call::from_event(request(verbs[0]).http2()).unwrap();
+    let outcome = answer_under(&key.parse().unwrap(), &first, bundle, now).unwrap();
+    let kept = serde_json::to_value(Response::new(&outcome, 1, form)).unwrap();
+    let passes = verbs.iter().map(|verb| match kept.get("isAuthorized") {
+        Some(is_authorized) => is_authorized.as_bool().unwrap(),
+        None => {
+            let event = request(verb).http2();
+            crate::oracle::passes(
+                Some(&kept),
+                event["routeArn"].as_str().unwrap(),
+                crate::oracle::NotResource::Honoured,
+            )
+        }
+    });
+    (outcome.decision.reason, passes.collect())
+}
+
+#[test]
+fn a_route_for_any_method_is_not_answered_under_a_key_without_the_method() {
+    let policy = "permit (principal, action == Kennel::Action::\"get /pets\", resource);";
+    let bundle = api_of(&["get /pets", "delete /pets"], policy);
+    let both = [SimpleResponses::Enabled, SimpleResponses::Disabled];
+    for more in ["", ",$context.path", ",$context.stage"] {
+        let key = format!("$request.header.Authorization,$context.routeKey{more}");
+        for form in both {
+            // A GET is allowed, so a DELETE would be too.
+            let get = out_of_the_cache(&bundle, &key, form, &["GET", "DELETE", "PURGE"]);
+            assert_eq!(get, (Reason::NotCacheable, vec![false; 3]), "{key}");
+            let delete = out_of_the_cache(&bundle, &key, form, &["DELETE", "GET"]);
+            assert_eq!(delete, (Reason::NotCacheable, vec![false; 2]), "{key}");
+        }
+    }
+    // With the method in the key each has an answer of its own.
+    for more in ["", ",$context.path"] {
+        let key = format!("$request.header.Authorization,$context.routeKey,$context.httpMethod{more}");
+        for form in both {
+            assert_eq!(
+                out_of_the_cache(&bundle, &key, form, &["GET"]),
+                (Reason::AllowedByPolicy, vec![true])
+            );
+            assert_eq!(out_of_the_cache(&bundle, &key, form, &["DELETE"]).1, [false]);
+        }
+    }
+    // A policy for the whole API names each method.
+    let whole = out_of_the_cache(&bundle, "token", SimpleResponses::Disabled, &["GET", "DELETE", "GET"]);
+    assert_eq!(whole, (Reason::AllowedByPolicy, vec![true, false, true]));
+    // A route of the API that names its method is answered as before, under its own key.
+    let key = "$request.header.Authorization,$context.routeKey".parse().unwrap();
+    let get = Call::from_event(Request::new(&ANN, "GET", "/pets", "/pets").http2()).unwrap();
+    let outcome = answer_under(&key, &get, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+    assert_eq!(outcome.decision.reason, Reason::AllowedByPolicy);
+}
+
+#[test]
+fn a_route_for_any_method_is_answered_where_the_method_decides_nothing() {
+    let bundle = api_of(&["any /pets"], "permit (principal, action, resource);");
+    for more in ["", ",$context.path"] {
+        let key = format!("$request.header.Authorization,$context.routeKey{more}");
+        // A policy names the methods that API Gateway documents; a boolean names none.
+        for (form, other) in [(SimpleResponses::Enabled, true), (SimpleResponses::Disabled, false)] {
+            let all = out_of_the_cache(&bundle, &key, form, &["GET", "DELETE", "PUT", "PURGE"]);
+            assert_eq!(all, (Reason::AllowedByPolicy, vec![true, true, true, other]), "{key}");
+        }
+    }
 }
 
 fn report<'a>(query: &'a [(&'a str, &'a str)]) -> Request<'a> {
@@ -506,6 +679,25 @@ fn principals_may_be_of_another_namespace_than_actions() {
 }
 
 #[test]
+fn a_test_event_of_the_console_without_a_stage_is_denied() {
+    let request = pet(&ANN, "7", "/pets/7");
+    for mut event in [request.rest(), request.token(), request.http1(), request.http2()] {
+        let place = if event.get("routeArn").is_some() { "routeArn" } else { "methodArn" };
+        let arn = event[place].as_str().unwrap().replace("/test/", "/*/").replace("/dev/", "/*/");
+        event[place] = arn.into();
+        assert_eq!(reason_under_any_key(&KENNEL, &event), Reason::StageWildcard);
+        let call = Call::from_event(event).unwrap();
+        for key in KEYS {
+            let outcome =
+                answer_under(&key.parse().unwrap(), &call, &KENNEL, UnixTime::from_seconds(ISSUED_AT + 1))
+                    .unwrap();
+            let effects = outcome.grant.statements().iter().map(|statement| statement.effect());
+            assert_eq!(effects.collect::<Vec<_>>(), [cedar_authorizer::grant::Effect::Deny], "{key}");
+        }
+    }
+}
+
+#[test]
 fn a_test_call_of_the_console_is_answered() {
     for stage in ["test-invoke-stage", "ESTestInvoke-stage", "null"] {
         let mut event = report(&[("year", "2024")]).rest();
@@ -537,10 +729,10 @@ fn a_call_takes_only_the_entities_that_it_reaches() {
         let roots = [resource.parse().unwrap(), "Kennel::Action::\"ViewPet\"".parse().unwrap()];
         cedar_authorizer::entities::reachable(bundle.entities(), vec![], roots).unwrap().len()
     };
-    // The action and its group; the pet; its friend; its house.
-    assert_eq!(reached("Kennel::Pet::\"7\""), 3);
-    assert_eq!(reached("Kennel::Pet::\"8\""), 4);
-    assert_eq!(reached("Kennel::Pet::\"n19999\""), 4);
+    // The action, the pet, and its friend; what they are in comes with them.
+    assert_eq!(reached("Kennel::Pet::\"7\""), 2);
+    assert_eq!(reached("Kennel::Pet::\"8\""), 3);
+    assert_eq!(reached("Kennel::Pet::\"n19999\""), 2);
     assert_eq!(
         outcome(&bundle, &pet(&ANN, "n7", "/pets/n7").rest()).unwrap().decision.reason,
         Reason::AllowedByPolicy

@@ -31,6 +31,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::oneshot;
 
 /// How long a test waits for the function before it fails: far more than a busy machine needs,
@@ -82,6 +84,15 @@ fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<Infal
 /// `panic!`, this prints nothing.
 fn close_connection() -> ! {
     std::panic::resume_unwind(Box::new("closed on purpose"))
+}
+
+/// These bytes, each after a pause.
+fn dripping(bytes: Bytes, pause: Duration) -> Body {
+    let each = stream::iter(bytes).then(move |byte| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, Infallible>(Bytes::copy_from_slice(&[byte]))
+    });
+    Body::from_stream(each)
 }
 
 /// One request over a plain socket, and all that comes back until the server closes: self tests

@@ -58,6 +58,12 @@ mod providers;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;
+// What is in nothing that the function writes: tokens, and secrets of its settings.
+#[cfg(test)]
+mod secrets;
+// The limit of responses, whatever is in a token or a store.
+#[cfg(test)]
+mod responses;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;
@@ -76,6 +82,12 @@ mod templates;
 // Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;
+// Answers for the whole API: exact, and within bounds.
+#[cfg(test)]
+mod whole_api;
+// Keys for which somebody other than their owner could sign.
+#[cfg(test)]
+mod weak_keys;
 // What several of the above need.
 #[cfg(test)]
 mod world;

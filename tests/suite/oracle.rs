@@ -97,6 +97,28 @@ impl Api {
         candidates.collect()
     }
 
+    /// The template of the route of a request, and the parameters as they stand in the path. A slash at the end
+    /// belongs to none of them.
+    pub fn template_and_parameters(
+        &self,
+        verb: &str,
+        path: &str,
+    ) -> Option<(String, HashMap<String, String>)> {
+        let (_, template) = &self.routes[self.route_trailing_slash(verb, path)?];
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut rest: Vec<&str> = path.split('/').skip(1).collect();
+        let mut parameters = HashMap::new();
+        for segment in segments(template)? {
+            let name = segment.trim_matches(['{', '}', '+']).to_owned();
+            match generality(segment) {
+                Generality::Greedy => drop(parameters.insert(name, rest.join("/"))),
+                Generality::Parameter => drop(parameters.insert(name, rest.remove(0).to_owned())),
+                Generality::Static => drop(rest.remove(0)),
+            }
+        }
+        Some((template.clone(), parameters))
+    }
+
     /// As [`Api::route`], where one trailing slash leads to the same resource as none. One report on each kind
     /// of API (aws-powertools/powertools-lambda-python#1552), so nothing may rest on it alone.
     pub fn route_trailing_slash(&self, verb: &str, path: &str) -> Option<usize> {
@@ -110,7 +132,8 @@ impl Api {
 /// What somebody on the way may take a path for: the path as it is, decoded once, and so on until nothing is left to
 /// decode. Bytes that are no UTF-8 stand for themselves, as replacement characters.
 ///
-/// None where one of these is no path of an API any more: it has an empty segment, a dot segment, a backslash, a
+/// None where one of these is no path of an API any more: it has an empty segment or a dot segment (perhaps with
+/// parameters, `..;a`), a backslash, a
 /// control character, or the beginning of a query or a fragment, or a decoder that takes overlong forms of UTF-8
 /// could find one of these in it.
 pub fn readings(path: &str) -> Option<Vec<String>> {
@@ -123,11 +146,14 @@ pub fn readings(path: &str) -> Option<Vec<String>> {
         let is_odd = |segment: &&str| {
             // No client can send a question mark as a part of a path, unless it is encoded.
             let is_query = !path.contains('?') && segment.contains('?');
-            is_query || [".", ".."].contains(segment) || segment.contains(['\\', '#'])
+            // Some servers take what follows a semicolon for parameters of the segment.
+            let name = segment.split(';').next();
+            is_query || [Some(""), Some("."), Some("..")].contains(&name) || segment.contains(['\\', '#'])
         };
         let is_overlong = |pair: &[u8]| matches!(pair, [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]);
         if segments(without_slash)?.iter().any(is_odd)
-            || bytes.iter().any(|byte| byte.is_ascii_control() || [0xC0, 0xC1].contains(byte))
+            || text.chars().any(char::is_control)
+            || bytes.iter().any(|byte| [0xC0, 0xC1].contains(byte))
             || bytes.windows(2).any(is_overlong)
         {
             return None;
@@ -382,7 +408,13 @@ const FRESH: [&str; 3] = ["me", "7", "aa"];
 const HOSTILE: [&str; 12] =
     ["..", ".", "%2F", "a%2Fb", "%2A", "*", "?", "a*", ":", "a:b", "$connect", "{p1}"];
 /// Texts that are not what they say.
-const SPELLINGS: [&str; 48] = [
+const SPELLINGS: [&str; 54] = [
+    "..;a",
+    ";a",
+    ".;a",
+    "%3ba",
+    ".%3Ba",
+    "a;b",
     "x%2f..%2f..%2fb",
     "..%5c..",
     "7%2fa",
@@ -681,6 +713,10 @@ fn a_path_may_be_read_as_it_is_or_decoded() {
         ("/%c0%af", None),
         ("/%e0%9f", None),
         ("/a#", None),
+        ("/..;a", None),
+        ("/%3ba", None),
+        ("/a;b", Some(&["/a;b"])),
+        ("/%c2%85", None),
     ] {
         let found = readings(path);
         let expected = expected.map(|texts| texts.iter().map(ToString::to_string).collect::<Vec<_>>());

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::signature::PrivateKey;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, Edition};
 use cedar_authorizer::time::UnixTime;
@@ -15,7 +16,7 @@ use crate::loopback::{Answer, Function, KeyServer, S3, S3Fault};
 use crate::oracle::{NotResource, passes};
 use crate::signing::SigningKey;
 use crate::world::{
-    CLI, FUNCTION, ISSUED_AT, StoreCopy, bundle_bytes, event, root, run, stderr, stdout, token,
+    CLI, FUNCTION, ISSUED_AT, Parts, StoreCopy, bundle_bytes, event, root, run, stderr, stdout, token,
 };
 
 const BUCKET: &str = "bundles";
@@ -190,17 +191,326 @@ fn what_has_not_changed_is_published_only_by_force() {
     // The same policies for a longer time, or vouched for by another key, are something else.
     assert_eq!(published(&s3, &["--expires-in", "30"])["revision"], 3);
     assert_eq!(published(&s3, &[])["revision"], 4);
-    let folder = tempfile::tempdir().unwrap();
-    let [a, b] = ["a", "b"].map(|name| {
-        let key = folder.path().join(name);
-        fs::write(&key, PrivateKey::generate().unwrap().to_pem().unwrap().as_bytes()).unwrap();
-        key.to_str().unwrap().to_owned()
-    });
-    for (key, revision) in [(&a, 5), (&b, 6)] {
-        assert_eq!(published(&s3, &["--sign-key", key])["revision"], revision);
-        assert_eq!(published(&s3, &["--sign-key", key])["status"], "unchanged");
+    let keys = Keys::new();
+    let ([a, b], trusted) = ([keys.file("a"), keys.file("b")], keys.public(&["a", "b"]));
+    let trust = ["--public-keys", &trusted];
+    // Until then nobody vouched for it.
+    refused(&publish(&s3, &["--sign-key", &a]), 3, &["the bundle is not signed", "by revision 5"]);
+    assert_eq!(published(&s3, &["--sign-key", &a, "--force"])["revision"], 5);
+    assert_eq!(published(&s3, &["--sign-key", &a])["status"], "unchanged");
+    refused(&publish(&s3, &["--sign-key", &b]), 3, &["not signed by a trusted key", "--public-keys"]);
+    assert_eq!(published(&s3, &[&["--sign-key", &b], &trust[..]].concat())["revision"], 6);
+    assert_eq!(published(&s3, &["--sign-key", &b])["status"], "unchanged");
+    let both = ["--sign-key", &a, "--sign-key", &b];
+    assert_eq!(published(&s3, &both)["revision"], 7);
+    assert_eq!(published(&s3, &both)["status"], "unchanged");
+    // Without any key nothing is checked, which is said.
+    let output = publish(&s3, &[]);
+    assert!(stderr(&output).contains("signatures of what is in S3 were not checked"), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("published: petstore revision 8, "), "{}", stdout(&output));
+}
+
+/// Keys to sign with, by name.
+struct Keys(tempfile::TempDir);
+
+impl Keys {
+    /// `a`, `b` and `stranger`.
+    fn new() -> Self {
+        let keys = Self(tempfile::tempdir().unwrap());
+        for name in ["a", "b", "stranger"] {
+            fs::write(keys.file(name), PrivateKey::generate().unwrap().to_pem().unwrap().as_bytes()).unwrap();
+        }
+        keys
     }
-    assert_eq!(published(&s3, &["--sign-key", &a, "--sign-key", &b])["revision"], 7);
+
+    fn file(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn private(&self, name: &str) -> PrivateKey {
+        fs::read_to_string(self.file(name)).unwrap().parse().unwrap()
+    }
+
+    /// The public halves, as in `BUNDLE_PUBLIC_KEYS`.
+    fn public(&self, names: &[&str]) -> String {
+        names.iter().map(|name| self.private(name).public_key().to_string()).collect::<Vec<_>>().join(",")
+    }
+
+    /// The sample store at this revision, signed.
+    fn bundle(&self, names: &[&str], revision: u64) -> Vec<u8> {
+        let signing_keys: Vec<PrivateKey> = names.iter().map(|name| self.private(name)).collect();
+        build(Edition { revision, signing_keys: &signing_keys, ..Edition::default() })
+    }
+}
+
+/// The same bundle with the first signature of another manifest.
+fn with_broken_signature(bundle: &[u8], other: &[u8]) -> Vec<u8> {
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let envelope = |bytes: &[u8]| {
+        let start = 100 + number(bytes, 28);
+        start..start + number(bytes, 64)
+    };
+    let (at, of_other) = (envelope(bundle), envelope(other));
+    assert_eq!(at.len(), of_other.len());
+    let mut broken = bundle.to_vec();
+    broken.splice(at, other[of_other.clone()].iter().copied());
+    broken[68..100].copy_from_slice(digest(&SHA256, &other[of_other]).as_ref());
+    broken
+}
+
+/// The sample store under another name.
+fn kennel() -> StoreCopy {
+    let store = StoreCopy::new();
+    let settings = fs::read_to_string(store.path().join("store.toml")).unwrap();
+    store.write("store.toml", settings.replace("name = \"petstore\"", "name = \"kennel\"").as_bytes());
+    store
+}
+
+#[test]
+fn a_rollback_signs_only_what_a_trusted_key_has_signed_as_this_revision_of_this_store() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let key = keys.file("a");
+    let store = store("x");
+    published(&s3, &["--store", path(&store), "--sign-key", &key]);
+    remark(&store, "y");
+    published(&s3, &["--store", path(&store), "--sign-key", &key]);
+    let genuine = s3.object(BUCKET, &history(1)).unwrap().0.to_vec();
+    let of_2 = s3.object(BUCKET, &history(2)).unwrap().0.to_vec();
+    let signing = [keys.private("a")];
+    let other_store = crate::bundle_life::build_changed(
+        "store.toml",
+        |text| text.replace("name = \"petstore\"", "name = \"kennel\""),
+        Edition { revision: 1, signing_keys: &signing, ..Edition::default() },
+    );
+    let tenant = "acme".parse().unwrap();
+    let other_tenant =
+        build(Edition { revision: 1, tenant: Some(&tenant), signing_keys: &signing, ..Edition::default() });
+    let mut claimed = Parts::of(&keys.bundle(&["a"], 2));
+    claimed.manifest["revision"] = 1.into();
+
+    for (forged, message) in [
+        (bundle_bytes(1), "the bundle is not signed"),
+        (keys.bundle(&["stranger"], 1), "not signed by a trusted key"),
+        (with_broken_signature(&genuine, &of_2), "is not valid"),
+        (claimed.together(), "the bundle is not signed"),
+        // Each of these is signed, as something else.
+        (of_2.clone(), "says that it is revision 2"),
+        (other_store, "of the store `kennel`"),
+        (other_tenant, "for the tenant `acme`"),
+    ] {
+        s3.put(BUCKET, &history(1), forged);
+        for more in [[].as_slice(), &["--force"], &["--dry-run"], &["--force", "--dry-run"]] {
+            let output = publish(&s3, &[&["--rollback", "1", "--sign-key", &key], more].concat());
+            refused(&output, 3, &[message, "petstore.bundle.1`"]);
+        }
+    }
+    assert_eq!((s3.puts(), bundle(&s3, KEY).revision()), (4, 2));
+
+    s3.put(BUCKET, &history(1), genuine);
+    // Nor from something that nobody vouches for, which would say whose it has to be.
+    for (current, message) in [
+        (bundle_bytes(2), "the bundle is not signed"),
+        (with_broken_signature(&of_2, &keys.bundle(&["a"], 1)), "is not valid"),
+        (keys.bundle(&["stranger"], 2), "not signed by a trusted key"),
+        (b"<html>".to_vec(), "not a bundle"),
+    ] {
+        s3.put(BUCKET, KEY, current);
+        for more in [[].as_slice(), &["--force"]] {
+            let output = publish(&s3, &[&["--rollback", "1", "--sign-key", &key], more].concat());
+            refused(&output, 3, &[message, "--force does not help a rollback", "aws s3 cp"]);
+        }
+    }
+    s3.remove(BUCKET, KEY);
+    for more in [[].as_slice(), &["--force"]] {
+        let output = publish(&s3, &[&["--rollback", "1", "--sign-key", &key], more].concat());
+        refused(&output, 1, &["there is no bundle at", "publish the store itself"]);
+    }
+    assert_eq!(s3.puts(), 4);
+    s3.put(BUCKET, KEY, of_2);
+    assert_eq!(published(&s3, &["--rollback", "1", "--sign-key", &key])["revision"], 3);
+}
+
+#[test]
+fn after_a_rotation_the_next_key_signs_what_the_old_one_signed() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let (a, b) = (keys.file("a"), keys.file("b"));
+    let store = store("x");
+    published(&s3, &["--store", path(&store), "--sign-key", &a]);
+    remark(&store, "y");
+    published(&s3, &["--store", path(&store), "--sign-key", &a]);
+    let rollback = ["--rollback", "1", "--sign-key", &b];
+    refused(&publish(&s3, &rollback), 3, &["not signed by a trusted key", "--public-keys"]);
+    let old = keys.public(&["a"]);
+    let report = published(&s3, &[&rollback[..], &["--public-keys", &old]].concat());
+    assert_eq!((&report["revision"], &report["rollbackTo"]), (&json!(3), &json!(1)));
+    let id = keys.private("a").public_key().key_id().to_string();
+    assert_eq!(report["previousSignatures"], json!([{"keyId": id, "status": "valid"}]));
+    // From the environment as well, as the function has it.
+    let mut command = command(&s3, &["--rollback", "2", "--sign-key", &b]);
+    let output = command.env("BUNDLE_PUBLIC_KEYS", &old).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).is_empty(), "{}", stderr(&output));
+    assert_eq!(bundle(&s3, KEY).revision(), 4);
+}
+
+#[test]
+fn a_bundle_whose_signature_is_broken_is_not_unchanged() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let key = keys.file("a");
+    published(&s3, &["--sign-key", &key]);
+    let good = s3.object(BUCKET, KEY).unwrap().0;
+    assert_eq!(published(&s3, &["--sign-key", &key])["status"], "unchanged");
+    s3.alter(BUCKET, KEY, with_broken_signature(&good, &keys.bundle(&["a"], 2)));
+    for more in [[].as_slice(), &["--dry-run"]] {
+        let output = publish(&s3, &[&["--sign-key", &key], more].concat());
+        refused(&output, 3, &["cannot be opened", "is not valid", "--force replaces it by revision 2"]);
+    }
+    let report = published(&s3, &["--sign-key", &key, "--force"]);
+    assert_eq!((&report["status"], &report["revision"]), (&json!("published"), &json!(2)));
+    assert_eq!(report["previousSignatures"][0]["status"], "invalid");
+
+    // Of two, one is broken.
+    let two = keys.bundle(&["a", "b"], 3);
+    s3.put(BUCKET, KEY, with_broken_signature(&two, &keys.bundle(&["a", "b"], 9)));
+    let both = ["--sign-key", &key, "--sign-key", &keys.file("b")];
+    refused(&publish(&s3, &both), 3, &["is not valid"]);
+}
+
+#[test]
+fn what_is_published_is_signed_if_signatures_are_asked_for() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let trusted = keys.public(&["a"]);
+    refused(&publish(&s3, &["--public-keys", &trusted]), 1, &["would not be signed", "--sign-key"]);
+    for (text, message) in
+        [("", "no public key"), ("x", "key 1 is"), (&format!("{trusted},{trusted}"), "same")]
+    {
+        let output = publish(&s3, &["--sign-key", &keys.file("a"), "--public-keys", text]);
+        refused(&output, 1, &["--public-keys: ", message]);
+    }
+    // A private key is not shown.
+    let pem = fs::read_to_string(keys.file("a")).unwrap();
+    let output = publish(&s3, &["--sign-key", &keys.file("a"), "--public-keys", &pem]);
+    refused(&output, 1, &["a private key"]);
+    assert!(!stderr(&output).contains(pem.lines().nth(1).unwrap()), "{}", stderr(&output));
+    assert_eq!(s3.requests(), 0);
+}
+
+#[test]
+fn no_revision_that_somebody_else_writes_there_is_in_the_way() {
+    let keys = Keys::new();
+    let key = keys.file("a");
+    let unsigned = |revision: u64| {
+        let mut parts = Parts::of(&bundle_bytes(1));
+        parts.manifest["revision"] = revision.into();
+        parts.together()
+    };
+    const HIGHEST: u64 = (1 << 53) - 1;
+    for revision in [u64::MAX, u64::MAX - 1, HIGHEST + 1, HIGHEST, HIGHEST - 1, 1 << 52, (1 << 32) + 1] {
+        for sign in [[].as_slice(), &["--sign-key", &key]] {
+            let s3 = S3::start();
+            let store = store("x");
+            let publish = |more: &[&str]| publish(&s3, &[&["--store", path(&store)], sign, more].concat());
+            let published =
+                |more: &[&str]| published(&s3, &[&["--store", path(&store)], sign, more].concat());
+            // As the first bundle, behind some, and with its number in the history.
+            s3.put(BUCKET, KEY, unsigned(revision));
+            let opens_without_keys = sign.is_empty() && revision < HIGHEST;
+            if !opens_without_keys {
+                refused(&publish(&[]), 3, &["--force replaces it by revision 1"]);
+                assert_eq!(published(&["--force"])["revision"], 1);
+                remark(&store, "y");
+                assert_eq!(published(&[])["revision"], 2);
+                s3.put(BUCKET, KEY, unsigned(revision));
+                s3.put(BUCKET, &history(revision), unsigned(revision));
+                s3.put(BUCKET, &history(HIGHEST - 1), unsigned(HIGHEST - 1));
+                s3.put(BUCKET, &history(7), "<html>");
+                s3.put(BUCKET, &format!("{KEY}.0009"), unsigned(9));
+                refused(&publish(&[]), 3, &["--force replaces it by revision 3"]);
+                assert_eq!(published(&["--force"])["revision"], 3);
+                assert_eq!(published(&[])["status"], "unchanged");
+            }
+        }
+    }
+}
+
+#[test]
+fn metadata_of_somebody_else_does_not_use_the_numbers_up() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let key = keys.file("a");
+    published(&s3, &["--sign-key", &key]);
+    for revision in [u64::MAX, (1 << 53) - 2, (1 << 32) + 1] {
+        s3.note(BUCKET, KEY, "x-amz-meta-revision", &revision.to_string());
+        s3.alter(BUCKET, KEY, "<html>");
+        refused(&publish(&s3, &["--sign-key", &key]), 3, &["--force replaces it by revision 2"]);
+        // Nor in the history: validly signed, as something else.
+        s3.put(BUCKET, &history(1 << 40), s3.object(BUCKET, &history(1)).unwrap().0);
+        refused(&publish(&s3, &["--sign-key", &key]), 3, &["--force replaces it by revision 2"]);
+    }
+    assert_eq!(published(&s3, &["--sign-key", &key, "--force"])["revision"], 2);
+}
+
+#[test]
+fn an_interrupted_publication_leaves_a_revision_that_can_be_gone_back_to_if_it_was_signed() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let key = keys.file("a");
+    let store = store("x");
+    published(&s3, &["--store", path(&store), "--sign-key", &key]);
+    remark(&store, "y");
+    s3.fault_put(KEY, S3Fault::Forbidden);
+    refused(&publish(&s3, &["--store", path(&store), "--sign-key", &key]), 1, &["AccessDenied"]);
+    s3.fault_put(KEY, S3Fault::None);
+    let orphan = s3.object(BUCKET, &history(2)).unwrap().0;
+    // Somebody writes another one under its number: that is left where it is, and not signed.
+    s3.put(BUCKET, &history(2), bundle_bytes(2));
+    refused(&publish(&s3, &["--rollback", "2", "--sign-key", &key]), 3, &["the bundle is not signed"]);
+    assert_eq!(published(&s3, &["--store", path(&store), "--sign-key", &key])["revision"], 3);
+    s3.put(BUCKET, &history(2), orphan);
+    remark(&store, "z");
+    assert_eq!(published(&s3, &["--store", path(&store), "--sign-key", &key])["revision"], 4);
+    assert_eq!(published(&s3, &["--rollback", "2", "--sign-key", &key])["revision"], 5);
+}
+
+#[test]
+fn a_bundle_for_a_tenant_stays_one_for_that_tenant() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let sign = ["--sign-key", &keys.file("a")];
+    let store = store("x");
+    let with = |more: &[&'static str]| [&["--store", path(&store)], &sign[..], more].concat();
+    let report = published(&s3, &with(&["--tenant", "acme"]));
+    assert_eq!((&report["tenant"], &report["name"]), (&json!("acme"), &json!("petstore")));
+    let tenant = || bundle(&s3, KEY).manifest().tenant.as_ref().map(ToString::to_string);
+    assert_eq!(tenant().as_deref(), Some("acme"));
+    assert_eq!(published(&s3, &with(&["--tenant", "acme"]))["status"], "unchanged");
+    for more in [[].as_slice(), &["--tenant", "globex"]] {
+        refused(&publish(&s3, &with(more)), 1, &["the bundle of the tenant `acme`", "--tenant acme"]);
+    }
+    remark(&store, "y");
+    published(&s3, &with(&["--tenant", "acme"]));
+    // A rollback is for whom it was.
+    let rollback = [&["--rollback", "1"], &sign[..]].concat();
+    refused(&publish(&s3, &[&rollback[..], &["--tenant", "globex"]].concat()), 3, &["for the tenant `acme`"]);
+    assert_eq!(published(&s3, &rollback)["tenant"], "acme");
+    assert_eq!(tenant().as_deref(), Some("acme"));
+    assert_eq!(published(&s3, &with(&["--tenant", "globex", "--force"]))["revision"], 4);
+    for name in ["", "../x", "a/b", ".a", "a b", "{tenant}", "$default"] {
+        refused(&publish(&s3, &with(&["--tenant", name])), 1, &["not the name of a tenant"]);
+    }
+}
+
+#[test]
+fn another_store_signed_with_the_same_key_is_not_taken_for_this_one() {
+    let (s3, keys) = (S3::start(), Keys::new());
+    let key = keys.file("a");
+    let other = S3::start();
+    let kennel = kennel();
+    published(&other, &["--store", path(&kennel), "--sign-key", &key]);
+    published(&s3, &["--sign-key", &key]);
+    s3.put(BUCKET, KEY, other.object(BUCKET, KEY).unwrap().0);
+    refused(&publish(&s3, &["--sign-key", &key]), 1, &["has the store `kennel`, and this is `petstore`"]);
+    for more in [[].as_slice(), &["--force"]] {
+        let output = publish(&s3, &[&["--rollback", "1", "--sign-key", &key], more].concat());
+        refused(&output, 3, &["of the store `petstore`", "of `kennel`"]);
+    }
 }
 
 #[test]
@@ -597,6 +907,7 @@ fn a_published_change_is_in_force_within_the_interval_and_a_broken_bundle_is_not
         ("BUNDLE_URI", "s3://live/petstore.bundle"),
         ("AWS_ENDPOINT_URL_S3", endpoint.as_str()),
         ("BUNDLE_PUBLIC_KEYS", public_key.as_str()),
+        ("BUNDLE_NAME", "petstore"),
         ("BUNDLE_REFRESH_SECONDS", "1"),
         ("ALLOW_DEVELOPMENT_KEYS", "true"),
     ];

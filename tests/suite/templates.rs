@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::world::{root, run, stdout};
+use crate::world::{StoreCopy, root, run, stdout};
 
 /// The codes of what `check` finds in a template, with the lines.
 #[track_caller]
@@ -67,8 +67,12 @@ fn what_disagrees_is_found_where_it_stands() {
     assert_eq!(found, [("cache-key-mismatch".to_owned(), at)]);
 }
 
-/// An HTTP API with one authorizer and some routes.
-fn http_api(authorizer: &str, environment: &str, routes: &[(&str, &str, bool)]) -> String {
+/// An HTTP API with one authorizer and some routes, for the store of this name.
+fn http_api_of(store: &str, authorizer: &str, environment: &str, routes: &[(&str, &str, bool)]) -> String {
+    let environment = match environment {
+        "" => format!("BUNDLE_NAME: {store}"),
+        environment => format!("BUNDLE_NAME: {store}, {environment}"),
+    };
     let routes: String = routes
         .iter()
         .enumerate()
@@ -99,6 +103,36 @@ Resources:
       Events:
 {routes}"
     )
+}
+
+fn http_api(authorizer: &str, environment: &str, routes: &[(&str, &str, bool)]) -> String {
+    http_api_of("petstore", authorizer, environment, routes)
+}
+
+#[test]
+fn a_function_without_the_name_of_its_store_is_told() {
+    let text = template();
+    let line = |text: &str, part: &str| text.lines().position(|line| line.contains(part)).unwrap() as u64 + 1;
+    let variable = "          BUNDLE_NAME: !Ref BundleName\n";
+    assert!(text.contains(variable));
+    let without = text.replace(variable, "");
+    let function = line(&without, "  AuthorizerFunction:");
+    assert_eq!(findings("policies", &without), (vec![("bundle-name-missing".to_owned(), function)], 0));
+    let other = text.replace("Default: petstore\n", "Default: kennel\n");
+    let (found, code) = findings("policies", &other);
+    assert_eq!((found[0].0.as_str(), found.len(), code), ("bundle-name-mismatch", 1, 3));
+    assert_eq!(
+        codes("policies", &text.replace("!Ref BundleName", "!ImportValue name")),
+        ["template-unresolved"]
+    );
+    // Once for a function, however many authorizers it is.
+    let two = http_api("AuthorizerPayloadFormatVersion: '2.0'", "", &[("GET", "/", true)]).replace(
+        "          Cedar: ",
+        "          Other: {FunctionArn: !GetAtt Authorizer.Arn, AuthorizerPayloadFormatVersion: '2.0'}\n          Cedar: ",
+    );
+    let two = two.replace("BUNDLE_NAME: petstore", "");
+    let found = codes("policies", &two);
+    assert_eq!(found.iter().filter(|code| *code == "bundle-name-missing").count(), 1, "{found:?}");
 }
 
 #[test]
@@ -144,13 +178,81 @@ fn a_route_that_reads_more_than_the_key_is_named() {
         );
         let found = codes(
             "tests/data/stores/kennel",
-            &http_api(&authorizer, &format!("CACHE_KEY: '{key}'"), &routes),
+            &http_api_of("kennel", &authorizer, &format!("CACHE_KEY: '{key}'"), &routes),
         );
         found.into_iter().filter(|code| code != "route-undeployed").collect::<Vec<_>>()
     };
     assert_eq!(codes("", "token"), ["route-not-cacheable", "route-not-cacheable"]);
     let by_path = "$request.header.Authorization,$context.httpMethod,$context.path";
     assert_eq!(codes("Context: [httpMethod, path],", by_path), ["route-not-cacheable"]);
+}
+
+/// The findings for one authorizer of an HTTP API over a store with these routes.
+#[track_caller]
+fn codes_of_routes(actions: &[&str], key: &str, routes: &[(&str, &str, bool)], simple: bool) -> Vec<String> {
+    let store = StoreCopy::new();
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    let names: Vec<String> = actions.iter().map(|action| format!("{action:?}")).collect();
+    let more = format!(
+        "action {} appliesTo {{ principal: User, resource: Application, context: {{ token: Token }} }};\n}}",
+        names.join(", ")
+    );
+    let schema = format!("{}{more}", &schema[..schema.rfind('}').unwrap()]);
+    store.write("schema.cedarschema", schema.as_bytes());
+    let context: Vec<&str> =
+        key.split(',').skip(1).map(|name| name.trim_start_matches("$context.")).collect();
+    let authorizer = format!(
+        "AuthorizerPayloadFormatVersion: '2.0', EnableSimpleResponses: {simple}, Identity: {{Headers: [Authorization], \
+         Context: [{}], ReauthorizeEvery: 60}}",
+        context.join(", ")
+    );
+    let environment = format!("CACHE_KEY: '{key}', SIMPLE_RESPONSES: '{simple}'");
+    let found = codes(store.path().to_str().unwrap(), &http_api(&authorizer, &environment, routes));
+    found.into_iter().filter(|code| code != "route-undeployed").collect()
+}
+
+#[test]
+fn a_route_for_any_method_needs_the_method_in_the_key() {
+    let actions = ["get /toys", "delete /toys", "any /cats"];
+    let by_route = "$request.header.Authorization,$context.routeKey";
+    for simple in [true, false] {
+        let codes = |more: &str, routes: &[(&str, &str, bool)]| {
+            codes_of_routes(&actions, &format!("{by_route}{more}"), routes, simple)
+        };
+        for more in ["", ",$context.path"] {
+            assert_eq!(codes(more, &[("ANY", "/toys", true)]), ["route-not-cacheable"], "{more}");
+            assert!(codes(more, &[("ANY", "/cats", true), ("GET", "/toys", true)]).is_empty(), "{more}");
+            assert!(
+                codes(&format!(",$context.httpMethod{more}"), &[("ANY", "/toys", true)]).is_empty(),
+                "{more}"
+            );
+        }
+    }
+    assert!(
+        codes_of_routes(&actions, "$request.header.Authorization", &[("ANY", "/toys", true)], false)
+            .iter()
+            .all(|code| code == "cache-key-mismatch")
+    );
+}
+
+#[test]
+fn methods_that_the_store_leads_elsewhere_are_named() {
+    let key = "$request.header.Authorization,$context.httpMethod";
+    for (actions, routes, expected) in [
+        (vec!["get /toys", "any /{proxy+}"], vec![("ANY", "/toys", true)], vec!["route-unknown"]),
+        (vec!["get /toys/{id}", "$default"], vec![("ANY", "/toys/{id}", true)], vec!["route-unknown"]),
+        (vec!["get /toys", "any /toys", "any /{proxy+}"], vec![("ANY", "/toys", true)], vec![]),
+        (
+            vec!["get /toys", "any /{proxy+}"],
+            vec![("GET", "/toys", true), ("ANY", "/{proxy+}", true)],
+            vec![],
+        ),
+        (vec!["get /toys"], vec![("ANY", "/toys", true)], vec![]),
+    ] {
+        assert_eq!(codes_of_routes(&actions, key, &routes, false), expected, "{actions:?}");
+        let by_path = format!("{key},$context.path");
+        assert!(codes_of_routes(&actions, &by_path, &routes, false).is_empty(), "{actions:?}");
+    }
 }
 
 #[test]

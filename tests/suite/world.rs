@@ -120,7 +120,7 @@ pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
     let hash = digest(&SHA256, manifest);
     [
         b"cedar-authorizer bundle\n".as_slice(),
-        &4_u32.to_le_bytes(),
+        &5_u32.to_le_bytes(),
         &length,
         hash.as_ref(),
         // No signatures.

@@ -4,13 +4,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::signature::PublicKeys;
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, MAX_REVISION, Trust};
 use cedar_authorizer::jwks::{FetchFailure, KeyClient};
 use cedar_authorizer::store::{Store, StoreFiles};
-use clap::Args;
+use clap::{Args, value_parser};
 
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, print, warn};
+use crate::progress;
 use crate::store::StoreArgs;
 
 /// Build a bundle, the one file that the function loads
@@ -24,6 +26,7 @@ Examples:
   cedar-authorizer build --output petstore.bundle --revision 42
   cedar-authorizer build --output petstore.bundle --pin-jwks
   cedar-authorizer build --output petstore.bundle --sign-key bundle-key.pem --expires-in 30
+  cedar-authorizer build --output acme.bundle --sign-key bundle-key.pem --tenant acme
 
 Exit codes: 0 built, 1 could not read, write or fetch, 3 the store has errors")]
 pub struct Build {
@@ -35,7 +38,7 @@ pub struct Build {
     output: PathBuf,
 
     /// The increasing number of this version of the store
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(..=MAX_REVISION))]
     revision: u64,
 
     #[command(flatten)]
@@ -55,10 +58,9 @@ impl Build {
             true => open_pinned(&self.store)?,
             false => self.store.open()?,
         };
-        let bytes = bundle::build(&store, &files, stamp.edition(self.revision)).map_err(Failure::invalid)?;
-        // What the function could not open must not leave this machine. Whether it trusts the
-        // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
+        let public_keys = PublicKeys::of(stamp.public_keys().cloned());
+        let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: public_keys.as_ref() };
+        let (bytes, bundle) = make(&store, &files, stamp.edition(self.revision), trust)?;
         replace(&self.output, &bytes).map_err(|error| {
             Failure::could_not_run(format!("cannot write `{}`: {error}", self.output.display()))
         })?;
@@ -73,11 +75,26 @@ impl Build {
     }
 }
 
+/// Builds a bundle and opens it: what the function could not open must not leave this machine. Whether it trusts the
+/// development key is the function's own decision; `check` has warned of it before.
+pub fn make(
+    store: &Store,
+    files: &StoreFiles,
+    edition: Edition<'_>,
+    trust: Trust<'_>,
+) -> Result<(Vec<u8>, Bundle), Failure> {
+    progress::during("building the bundle", || {
+        let bytes = bundle::build(store, files, edition).map_err(Failure::invalid)?;
+        let bundle = Bundle::open(bytes.clone(), trust).map_err(Failure::invalid)?;
+        Ok((bytes, bundle))
+    })
+}
+
 /// Reads and checks the store, and adds the keys that it leaves to be fetched.
 pub fn open_pinned(store: &StoreArgs) -> Result<(Store, StoreFiles), Failure> {
     let (store, mut files) = store.open()?;
     pin_keys(&store, &mut files)?;
-    match Store::open(&files) {
+    match progress::during("reading the store with its keys", || Store::open(&files)) {
         Ok(store) => Ok((store, files)),
         Err(_) => Err(Failure::invalid("the fetched keys make the store invalid")),
     }
@@ -97,7 +114,9 @@ fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
         // A pool answers under one of its two issuers, or under both with the same keys.
         let mut result = Err(FetchFailure::Unreachable);
         for location in source.key_locations() {
-            result = runtime.block_on(client.fetch_keys(&location, DevelopmentKeys::Refuse));
+            result = progress::during(format!("waiting for the keys of `{}`", source.name()), || {
+                runtime.block_on(client.fetch_keys(&location, DevelopmentKeys::Refuse))
+            });
             if result.is_ok() {
                 break;
             }

@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use cedar_authorizer::store::Store;
+use cedar_authorizer::bundle;
 use cedar_authorizer::store::finding::{Finding, Severity};
 use clap::Args;
 use serde_json::json;
 
 use crate::deployment::Deployment;
 use crate::output::{self, ERROR, Exit, Failure, Format, SUCCESS, many, paint, plural, print};
-use crate::store::{StoreArgs, count};
+use crate::progress;
+use crate::store::{StoreArgs, checking, count};
 
 /// Find everything that is wrong with a policy store
 ///
@@ -60,7 +61,8 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> Result<Exit, Failure> {
         let Self { store, inputs, template, parameters, token_life, format } = self;
-        let (checked, findings) = Store::check(&store.read()?);
+        let files = store.read()?;
+        let (checked, findings) = progress::during(checking(&files), || bundle::check(&files));
         let of_template = match (&template, &checked) {
             (Some(path), Some(checked)) => {
                 let name = path.display().to_string();

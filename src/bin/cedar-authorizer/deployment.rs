@@ -139,6 +139,10 @@ pub enum AuthorizerKind {
 pub struct AuthorizerFunction {
     /// Its logical id.
     pub name: String,
+    /// Where that stands.
+    pub position: Place,
+    /// `BUNDLE_NAME` of its environment.
+    pub bundle_name: Setting<String>,
     /// `CACHE_KEY` of its environment.
     pub cache_key: Setting<String>,
     /// `SIMPLE_RESPONSES` of its environment.

@@ -7,10 +7,13 @@ mod source;
 mod verify;
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
+use cedar_authorizer::time::UnixTime;
 use clap::Args;
 
 use crate::output::{Exit, Failure, Format};
+use crate::trust::TrustArgs;
 use comparison::Comparison;
 use report::Report;
 use source::Source;
@@ -21,6 +24,9 @@ use source::Source;
 /// is one that trusts the development key, which the function refuses. A policy store may stand in
 /// the place of a bundle: it is built in memory.
 ///
+/// A signature is `valid`, `invalid` or `not checked`. To check it takes --public-keys or
+/// BUNDLE_PUBLIC_KEYS; then a bundle that none of these keys signed cannot be used.
+///
 /// For bundles in S3, endpoint, region and credentials are those of every AWS SDK: AWS_PROFILE,
 /// AWS_REGION, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on. It takes s3:GetObject, and for a
 /// version s3:GetObjectVersion.
@@ -29,6 +35,7 @@ use source::Source;
 Examples:
   cedar-authorizer inspect petstore.bundle
   cedar-authorizer inspect petstore.bundle --verify
+  cedar-authorizer inspect petstore.bundle --public-keys $(cat bundle-key.pub)
   cedar-authorizer inspect s3://bucket/petstore.bundle.41 --extract policies-41
   cedar-authorizer inspect s3://bucket/petstore.bundle policies
   cedar-authorizer inspect old.bundle new.bundle --exit-code --format json
@@ -58,6 +65,9 @@ pub struct Inspect {
     #[arg(long, requires = "other")]
     exit_code: bool,
 
+    #[command(flatten)]
+    trust: TrustArgs,
+
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -65,14 +75,16 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn run(self) -> Result<Exit, Failure> {
+        let trusted = self.trust.read()?;
         let bytes = self.bundle.read()?;
         if let Some(other) = &self.other {
-            let comparison = Comparison::of(&self.bundle, &bytes, other, &other.read()?)?;
+            let comparison = Comparison::of((&self.bundle, bytes), (other, other.read()?), trusted.as_ref())?;
             comparison.print(self.format)?;
             let is_denied = self.exit_code && comparison.is_different();
             return Ok(if is_denied { Exit::Denied } else { Exit::Fine });
         }
-        let mut report = Report::of(&self.bundle, bytes);
+        let now = UnixTime::from(SystemTime::now());
+        let mut report = Report::of(&self.bundle, bytes, trusted.as_ref(), now);
         if self.verify {
             report.verify()?;
         }

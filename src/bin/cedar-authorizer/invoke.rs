@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
-use cedar_authorizer::authorize::Breadth;
+use cedar_authorizer::authorize::{Breadth, Narrow};
 use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::cache_key::CacheKey;
 use cedar_authorizer::config::Config;
@@ -13,13 +13,15 @@ use cedar_authorizer::grant::{Grant, Scope, Statement};
 use cedar_authorizer::lambda::{Answer, Function};
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::response::SimpleResponses;
-use cedar_authorizer::source::current::Conditions;
+use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::source::{BundleUri, LoadFailure};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::output::{ERROR, Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
+use crate::progress;
 use crate::store::StoreArgs;
+use crate::trust::TrustArgs;
 
 /// Run the function on an event of API Gateway
 ///
@@ -47,6 +49,9 @@ pub struct Invoke {
     #[arg(long, value_name = "FILE", conflicts_with = "store")]
     bundle: Option<PathBuf>,
 
+    #[command(flatten)]
+    trust: TrustArgs,
+
     /// Say why: the route, the principal, the policies and the reason
     #[arg(long)]
     explain: bool,
@@ -72,6 +77,14 @@ impl Invoke {
             Failure::could_not_run(format_args!("cannot read `{}`: {error}", path.display()))
                 .hint("name a policy store by --store DIR, or a bundle by --bundle FILE")
         })?;
+        let public_keys = match self.bundle {
+            Some(_) => self.trust.read()?,
+            None if self.trust.is_given() => {
+                let message = "--public-keys needs --bundle: a policy store has no signatures";
+                return Err(Failure::could_not_run(message));
+            }
+            None => None,
+        };
         let simple_responses = if self.simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled };
         let config = Config {
             bundle_uri: BundleUri::File(absolute),
@@ -80,7 +93,9 @@ impl Invoke {
             tenancy: None,
             conditions: Conditions {
                 development_keys: DevelopmentKeys::Allow,
-                public_keys: None,
+                public_keys,
+                name: None,
+                audience: Audience::Any,
                 min_revision: 0,
                 trusted_pool: None,
                 cache_key: self.cache_key.clone(),
@@ -94,8 +109,11 @@ impl Invoke {
             .enable_all()
             .build()
             .map_err(Failure::could_not_run)?;
+        let loading = format!("loading `{}`", path.display());
+        let function =
+            progress::during(loading, || runtime.block_on(Function::init(&config, SystemTime::now().into())));
         let answer = runtime.block_on(async {
-            let function = Function::init(&config, SystemTime::now().into()).await.map_err(init_failure)?;
+            let function = function.map_err(init_failure)?;
             Ok(function.answer(&event.to_string(), SystemTime::now().into()).await)
         })?;
 
@@ -191,11 +209,21 @@ fn explanation(answer: &Answer, cache_key: &CacheKey) -> Value {
 fn breadth(breadth: Breadth) -> String {
     let routes = |count: usize| format!("{count} {}", if count == 1 { "route" } else { "routes" });
     match breadth {
-        Breadth::Method => "this method and path: no other request gets this answer out of the cache".to_owned(),
-        Breadth::Fallback => {
-            "this method and path, though the cache key asks for more: it does not fit, or the routes cannot be \
-             told apart; other requests are denied until API Gateway forgets it"
-                .to_owned()
+        Breadth::Method => {
+            "this method and path: no other request gets this answer out of the cache".to_owned()
+        }
+        Breadth::Fallback(narrow) => {
+            let because = match narrow {
+                Narrow::Inseparable => "the routes cannot be told apart",
+                Narrow::TooLarge => "it does not fit",
+                Narrow::TooExpensive => {
+                    "too many conditions would have to be evaluated for all routes, see `check`"
+                }
+            };
+            format!(
+                "this method and path, though the cache key asks for more: {because}; other requests are denied until \
+                 API Gateway forgets it"
+            )
         }
         Breadth::Api { allowed, left_out, harmed } => {
             let mut text = format!(

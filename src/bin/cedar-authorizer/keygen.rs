@@ -24,7 +24,7 @@ Examples:
   openssl genpkey -algorithm ed25519 | cedar-authorizer keygen --public -
 
 To rotate keys: add the new public key to BUNDLE_PUBLIC_KEYS, behind a comma; sign with the new
-private key; remove the old public key.
+private key, the first time with --public-keys and the old public key; remove the old public key.
 
 Exit codes: 0 done, 1 could not read or write")]
 pub struct Keygen {

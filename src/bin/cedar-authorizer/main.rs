@@ -9,15 +9,18 @@ mod inspect;
 mod invoke;
 mod keygen;
 mod output;
+mod progress;
 mod publish;
 mod store;
 mod token;
+mod trust;
 
 use std::process::ExitCode;
 
+use cedar_authorizer::nesting;
 use clap::{Parser, Subcommand};
 
-use output::{Exit, Failure};
+use output::{Exit, Failure, warn};
 
 /// Make, check and try out policy stores for the API Gateway authorizer.
 #[derive(Debug, Parser)]
@@ -58,13 +61,23 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            // Help is what was asked for; clap's own 2 for the rest means "denied" here.
+            if error.use_stderr() {
+                warn(&error.render().ansi().to_string().trim_end());
+                return Exit::CouldNotRun.into();
+            }
             // Nobody can be told if this fails.
             let _ = error.print();
-            // Help is what was asked for; clap's own 2 for the rest means "denied" here.
-            return if error.use_stderr() { Exit::CouldNotRun } else { Exit::Fine }.into();
+            return Exit::Fine.into();
         }
     };
-    let result = match cli.command {
+    // Whatever is done with policies may go as deep as they do.
+    let result = nesting::with_room(|| run(cli.command)).map_err(Failure::could_not_run).flatten();
+    result.unwrap_or_else(Failure::report).into()
+}
+
+fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
@@ -72,6 +85,5 @@ fn main() -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
         Command::Inspect(inspect) => inspect.run(),
-    };
-    result.unwrap_or_else(Failure::report).into()
+    }
 }

@@ -1,10 +1,14 @@
 //! What every verb prints, and how it ends. Results go to stdout, everything else to stderr.
 
+use std::env;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use cedar_authorizer::store::finding::{Finding, Severity};
 use clap::ValueEnum;
 
@@ -79,9 +83,48 @@ pub fn print(line: &impl Display) -> Result<(), Failure> {
 }
 
 /// Writes a line that is not part of the result. Nobody can be told if that fails.
+///
+/// Arguments that may be secrets are left out of it: such lines end up in the logs of builds.
 pub fn warn(line: &impl Display) {
-    let _ = writeln!(anstream::stderr(), "{line}");
+    let arguments = env::args_os().filter_map(|argument| argument.into_string().ok());
+    let _ = writeln!(anstream::stderr(), "{}", without_secrets(line.to_string(), arguments));
 }
+
+/// A text without those arguments that [may be secrets](may_be_secret).
+fn without_secrets(text: String, arguments: impl Iterator<Item = String>) -> String {
+    arguments.fold(text, |text, argument| {
+        let value = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => value,
+            _ => argument.as_str(),
+        };
+        if !may_be_secret(&argument) && !may_be_secret(value) {
+            return text;
+        }
+        // A message may have a part of it alone, up to what would be the value of an option.
+        let parts = [argument.as_str(), value].into_iter().chain(argument.split('='));
+        let parts = parts.filter(|part| part.len() >= SHORTEST_SECRET);
+        parts.fold(text, |text, part| text.replace(part, "***"))
+    })
+}
+
+/// Whether an argument looks like a key, where the name of its file is expected, or like a URL with a password or
+/// signature.
+fn may_be_secret(argument: &str) -> bool {
+    let has_password = argument.split_once("//").is_some_and(|(_, rest)| {
+        let authority = rest.split(['/', '?', '#']).next();
+        authority.is_some_and(|authority| authority.contains('@'))
+    });
+    let is_base64 = argument.len() >= SHORTEST_KEY && STANDARD.decode(argument).is_ok();
+    has_password
+        || argument.contains("-----BEGIN ")
+        || argument.contains("X-Amz-")
+        || is_base64 && !Path::new(argument).exists()
+}
+
+/// A private Ed25519 key without anything around it, in base64.
+const SHORTEST_KEY: usize = 44;
+
+const SHORTEST_SECRET: usize = 12;
 
 /// A finding as people read it: what, where, what to do.
 pub fn finding(finding: &Finding, store: &str) -> String {

@@ -1,31 +1,38 @@
 //! `publish`: a new revision of the bundle in S3.
 
+mod past;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, MAX_REVISION, Trust};
 use cedar_authorizer::source::BundleUri;
-use cedar_authorizer::source::s3::publish::{NotPublished, Object, Progress, Published, Shelf, ShelfFailure};
-use cedar_authorizer::store::{Store, StoreFiles};
-use clap::Args;
+use cedar_authorizer::source::s3::publish::{NotPublished, Progress, Published, Shelf, ShelfFailure};
+use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-use tokio::runtime::Runtime;
+use serde_json::{Value, json};
 
 use crate::build;
 use crate::changes::Changes;
 use crate::edition::{self, EditionArgs};
-use crate::output::{Exit, Failure, Format, SUCCESS, paint, print};
+use crate::output::{Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
+use crate::progress;
 use crate::store::StoreArgs;
+use crate::trust::TrustArgs;
+use past::{Owner, Past};
 
 /// Publish a new revision of the bundle to S3
 ///
 /// Checks the store, gives it the revision after the current one, and replaces that only if nobody
 /// else has in the meantime: of two who publish at once one comes second, and overwrites nothing.
-/// Every revision is kept as `<key>.<revision>`, where --rollback finds it. To end this program
-/// at any moment leaves the old bundle or the new one, and to publish again goes on from there.
+/// Every revision is kept as `<key>.<revision>`, where --rollback finds it. If interrupted, either the
+/// old or the new bundle stays in place. Run it again to continue.
+///
+/// With --sign-key, --public-keys or BUNDLE_PUBLIC_KEYS, one of these keys must have signed what is in S3:
+/// the current bundle, and the one of a rollback. Without any, signatures are not checked.
 ///
 /// Endpoint, region and credentials are those of every AWS SDK: AWS_PROFILE, AWS_REGION,
 /// AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on. It takes s3:GetObject and s3:PutObject on the
@@ -36,7 +43,8 @@ Examples:
   cedar-authorizer publish --to s3://bucket/petstore.bundle --dry-run
   cedar-authorizer publish --to s3://bucket/petstore.bundle
   cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem
-  cedar-authorizer publish --to s3://bucket/petstore.bundle --rollback 41
+  cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem --rollback 41
+  cedar-authorizer publish --to s3://bucket/tenants/acme.bundle --sign-key bundle-key.pem --tenant acme
   cedar-authorizer publish --to s3://bucket/petstore.bundle --format json
 
 Exit codes: 0 published, or nothing to publish; 1 could not run, or somebody else published at the
@@ -50,7 +58,12 @@ pub struct Publish {
     to: Destination,
 
     /// Publish the content of an earlier revision again, under a new one
-    #[arg(long, value_name = "N", conflicts_with_all = ["store", "pin_jwks"])]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = value_parser!(u64).range(..=MAX_REVISION),
+        conflicts_with_all = ["store", "pin_jwks"]
+    )]
     rollback: Option<u64>,
 
     /// Do everything but write, and say what would be published
@@ -58,6 +71,8 @@ pub struct Publish {
     dry_run: bool,
 
     /// Publish what has not changed, replace another store, or a bundle that cannot be opened
+    ///
+    /// With trusted keys it never makes a rollback of something that they did not sign.
     #[arg(long)]
     force: bool,
 
@@ -69,6 +84,9 @@ pub struct Publish {
 
     #[command(flatten)]
     edition: EditionArgs,
+
+    #[command(flatten)]
+    trust: TrustArgs,
 
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
@@ -84,6 +102,17 @@ struct Destination {
 impl Publish {
     pub fn run(self) -> Result<Exit, Failure> {
         let stamp = self.edition.read(edition::source_date()?)?;
+        let given_keys = self.trust.read()?;
+        let is_signed = stamp.public_keys().next().is_some();
+        if given_keys.is_some() && !is_signed {
+            let message = "the bundle would not be signed, and only signed bundles are accepted";
+            return Err(Failure::could_not_run(message).hint(
+                "sign it by --sign-key; without --public-keys and BUNDLE_PUBLIC_KEYS it may be unsigned",
+            ));
+        }
+        let given_keys = given_keys.iter().flat_map(PublicKeys::iter);
+        let trusted = PublicKeys::of(given_keys.chain(stamp.public_keys()).cloned());
+        let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted.as_ref() };
         // A store with errors is not worth a request.
         let given = match (self.rollback, self.pin_jwks) {
             (Some(_), _) => None,
@@ -96,31 +125,63 @@ impl Publish {
             .map_err(Failure::could_not_run)?;
         let Destination { bucket, key } = &self.to;
         let shelf = runtime.block_on(Shelf::open(bucket, key));
-        let object = runtime.block_on(shelf.current()).map_err(shelf_failure)?;
-        let replaced = object.as_ref().map(|object| self.open_current(object, &shelf)).transpose()?;
-        let (store, files) = match (given, self.rollback) {
-            (None, Some(revision)) => from_history(&runtime, &shelf, revision)?,
-            (given, _) => given.ok_or_else(|| Failure::could_not_run("there is nothing to publish"))?,
+        let past = Past {
+            shelf: &shelf,
+            runtime: &runtime,
+            trust,
+            is_forced: self.force,
+            is_rollback: self.rollback.is_some(),
+        };
+        let owner =
+            given.as_ref().map(|(store, _)| Owner { name: &store.settings.name, tenant: stamp.tenant() });
+        let reading = format!("reading `{}`", shelf.uri());
+        let replaced = progress::during(reading, || past.current(owner))?;
+        let old = replaced.as_ref().and_then(|replaced| replaced.bundle.as_ref());
+        let (store, files, stamp) = match (given, self.rollback) {
+            (None, Some(revision)) => {
+                let reading = format!("reading revision {revision} of `{}`", shelf.uri());
+                let (store, files, tenant) =
+                    progress::during(reading, || past.revision(revision, old, stamp.tenant()))?;
+                (store, files, stamp.for_tenant(tenant))
+            }
+            (given, _) => {
+                let (store, files) =
+                    given.ok_or_else(|| Failure::could_not_run("there is nothing to publish"))?;
+                (store, files, stamp)
+            }
         };
 
         let previous = replaced.as_ref().map(|replaced| replaced.revision);
-        let revision = previous.unwrap_or_default().checked_add(1);
-        let revision =
-            revision.ok_or_else(|| Failure::invalid("there is no revision after the current one"))?;
-        let bytes = bundle::build(&store, &files, stamp.edition(revision)).map_err(Failure::invalid)?;
-        // What the function could not open must not leave this machine. Whether it trusts the
-        // development key is the function's own decision; `check` has warned of it above.
-        let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Allow).map_err(Failure::invalid)?;
-        let old = replaced.as_ref().and_then(|replaced| replaced.bundle.as_ref());
+        let revision = previous.unwrap_or_default().saturating_add(1);
+        let (bytes, bundle) = build::make(&store, &files, stamp.edition(revision), trust)?;
         if let Some(old) = old {
-            self.same_store(old, &bundle, &shelf)?;
+            self.same_owner(old, &bundle, &shelf)?;
         }
         let changes = Changes::between(old, &bundle).map_err(Failure::invalid)?;
-        let report = Report { args: &self, shelf: &shelf, previous, bundle: &bundle, old, changes };
+        let report = Report {
+            args: &self,
+            shelf: &shelf,
+            previous,
+            bundle: &bundle,
+            old,
+            signatures: replaced
+                .as_ref()
+                .map(|replaced| bundle::survey(&replaced.object.bytes).check_signatures(trust.public_keys)),
+            changes,
+        };
+        if trust.public_keys.is_none() && (replaced.is_some() || self.rollback.is_some()) {
+            warn(&format_args!(
+                "{} the signatures of what is in S3 were not checked; --public-keys or BUNDLE_PUBLIC_KEYS says \
+                 whom to trust",
+                paint(HINT, "note:")
+            ));
+        }
 
+        let object = replaced.as_ref().map(|replaced| &replaced.object);
+        // One that is opened has no invalid signature of a trusted key, and the keys of the new one are trusted.
         let is_same = report.changes.is_empty()
             && old.is_some_and(|old| old.manifest().not_after == bundle.manifest().not_after)
-            && object.as_ref().is_some_and(|object| signers(&object.bytes) == signers(&bytes));
+            && object.is_some_and(|object| signers(&object.bytes) == signers(&bytes));
         if is_same && !self.force {
             report.print(previous.unwrap_or_default(), Outcome::Unchanged)?;
         } else if self.dry_run {
@@ -128,7 +189,8 @@ impl Publish {
         } else {
             let bar = bar(bytes.len());
             let published = runtime.block_on(shelf.publish(
-                object.as_ref(),
+                object,
+                old.map(Bundle::revision),
                 revision,
                 &attempt_id()?,
                 |revision| bundle::build(&store, &files, stamp.edition(revision)),
@@ -141,61 +203,26 @@ impl Publish {
         Ok(Exit::Fine)
     }
 
-    /// The bundle that is to be replaced. One that cannot be opened still has a revision, in the
-    /// metadata, if `publish` put it there.
-    fn open_current(&self, object: &Object, shelf: &Shelf) -> Result<Replaced, Failure> {
-        match Bundle::open(object.bytes.clone(), DevelopmentKeys::Allow) {
-            Ok(bundle) => Ok(Replaced { revision: bundle.revision(), bundle: Some(bundle) }),
-            Err(_) if self.force && object.revision.is_some() => {
-                Ok(Replaced { revision: object.revision.unwrap_or_default(), bundle: None })
-            }
-            Err(error) => {
-                let message = format!("what is at `{}` now cannot be opened: {error}", shelf.uri());
-                Err(Failure::invalid(message).hint(match object.revision {
-                    Some(revision) => {
-                        format!("--force replaces it by revision {}", revision.saturating_add(1))
-                    }
-                    None => "its revision is not known; move it away, or name another key".to_owned(),
-                }))
-            }
-        }
-    }
-
-    /// Two stores under one key are a slip of the hand, with which one API gets the policies of another.
-    fn same_store(&self, old: &Bundle, new: &Bundle, shelf: &Shelf) -> Result<(), Failure> {
-        let (old, new) = (&old.manifest().name, &new.manifest().name);
+    /// Two stores or tenants under one key are a slip of the hand: one API would get the policies of another.
+    fn same_owner(&self, old: &Bundle, new: &Bundle, shelf: &Shelf) -> Result<(), Failure> {
+        let (old, new) = (Owner::of(old.manifest()), Owner::of(new.manifest()));
         if old == new || self.force {
             return Ok(());
         }
-        let message = format!("`{}` has the store `{old}`, and this is `{new}`", shelf.uri());
-        Err(Failure::could_not_run(message).hint("name another key by --to; --force if it was renamed"))
+        let uri = shelf.uri();
+        if old.name != new.name {
+            let message = format!("`{uri}` has the store `{}`, and this is `{}`", old.name, new.name);
+            return Err(
+                Failure::could_not_run(message).hint("name another key by --to; --force if it was renamed")
+            );
+        }
+        let message = format!("`{uri}` has the bundle of {}, and this is for {}", old.whose(), new.whose());
+        let hint = match old.tenant {
+            Some(tenant) => format!("--tenant {tenant}, or name another key by --to; --force replaces it"),
+            None => "name another key by --to; --force if tenants are new here".to_owned(),
+        };
+        Err(Failure::could_not_run(message).hint(hint))
     }
-}
-
-/// What is published so far.
-struct Replaced {
-    revision: u64,
-    /// `None`: it cannot be opened.
-    bundle: Option<Bundle>,
-}
-
-/// The store of an earlier revision. What the function could open then is not checked against
-/// what `check` has learned since: somebody wants to go back.
-fn from_history(runtime: &Runtime, shelf: &Shelf, revision: u64) -> Result<(Store, StoreFiles), Failure> {
-    let uri = shelf.history_uri(revision);
-    let object = runtime.block_on(shelf.history(revision)).map_err(shelf_failure)?.ok_or_else(|| {
-        Failure::could_not_run(format_args!("there is no revision {revision}: `{uri}` does not exist"))
-            .hint(format!("`aws s3 ls {}.` has those that there are", shelf.uri()))
-    })?;
-    let invalid = |error: &dyn std::fmt::Display| Failure::invalid(format_args!("`{uri}`: {error}"));
-    let bundle =
-        Bundle::open(object.bytes.clone(), DevelopmentKeys::Allow).map_err(|error| invalid(&error))?;
-    if bundle.revision() != revision {
-        return Err(invalid(&format_args!("the bundle says that it is revision {}", bundle.revision())));
-    }
-    let files = bundle::unpack(&object.bytes).map_err(|error| invalid(&error))?;
-    let store = Store::open(&files).map_err(|_| invalid(&"the policy store in the bundle is invalid"))?;
-    Ok((store, files))
 }
 
 /// The ids of the keys that a bundle says it is signed with.
@@ -222,6 +249,8 @@ struct Report<'a> {
     previous: Option<u64>,
     bundle: &'a Bundle,
     old: Option<&'a Bundle>,
+    /// Of what is replaced.
+    signatures: Option<Vec<(KeyId, SignatureStatus)>>,
     changes: Changes,
 }
 
@@ -243,8 +272,10 @@ impl Report<'_> {
             "status": status,
             "uri": self.shelf.uri(),
             "name": self.bundle.manifest().name,
+            "tenant": self.bundle.manifest().tenant,
             "revision": revision,
             "previousRevision": self.previous,
+            "previousSignatures": self.signatures.as_deref().map(signatures),
             "rollbackTo": self.args.rollback,
             "changes": self.changes,
             "history": published.map(|_| self.shelf.history_uri(revision)),
@@ -276,6 +307,12 @@ impl Report<'_> {
         }
         self.changes.lines().iter().try_for_each(|line| print(&format_args!("  {line}")))
     }
+}
+
+/// Signatures as every report has them.
+pub fn signatures(signatures: &[(KeyId, SignatureStatus)]) -> Value {
+    let signature = |(key_id, status): &(KeyId, SignatureStatus)| json!({"keyId": key_id.to_string(), "status": status.name()});
+    signatures.iter().map(signature).collect()
 }
 
 fn shelf_failure(failure: ShelfFailure) -> Failure {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use cedar_authorizer::source::directory;
+use cedar_authorizer::source::directory::{self, UnreadableDirectory};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;
 
-use crate::output::{self, Failure};
+use crate::output::{self, Failure, plural};
+use crate::progress;
 
 /// The policy store that a verb works on.
 #[derive(Debug, Args)]
@@ -21,13 +22,17 @@ impl StoreArgs {
     /// Reads the files.
     pub fn read(&self) -> Result<StoreFiles, Failure> {
         let hint = "a policy store is a directory with a `store.toml`; name it by --store DIR";
-        directory::read(&self.store).map_err(|error| Failure::could_not_run(error).hint(hint))
+        let read = progress::during(format!("reading `{}`", self.name()), || directory::read(&self.store));
+        read.map_err(|error| match error {
+            UnreadableDirectory::Io { .. } => Failure::could_not_run(error).hint(hint),
+            error => Failure::could_not_run(error),
+        })
     }
 
     /// Reads and checks the store, and prints what is wrong with it to stderr.
     pub fn open(&self) -> Result<(Store, StoreFiles), Failure> {
         let files = self.read()?;
-        let (store, findings) = Store::check(&files);
+        let (store, findings) = progress::during(checking(&files), || Store::check(&files));
         for finding in &findings {
             output::warn(&output::finding(finding, &self.name()));
         }
@@ -39,6 +44,12 @@ impl StoreArgs {
     pub fn name(&self) -> String {
         self.store.display().to_string()
     }
+}
+
+/// What is said while files are checked.
+pub fn checking(files: &StoreFiles) -> String {
+    let bytes: usize = files.iter().map(|(_, content)| content.len()).sum();
+    format!("checking {}, {} KiB", plural(files.iter().count(), "file"), bytes.div_ceil(1024))
 }
 
 /// How many findings are of a severity.

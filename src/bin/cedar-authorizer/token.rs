@@ -18,7 +18,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Exit, Failure, WARNING, paint, print, warn};
-use crate::store::StoreArgs;
+use crate::progress;
+use crate::store::{StoreArgs, checking};
 
 /// Sign a token for trying things out
 ///
@@ -66,7 +67,8 @@ enum Type {
 
 impl Token {
     pub fn run(self) -> Result<Exit, Failure> {
-        let (store, _) = Store::check(&self.store.read()?);
+        let files = self.store.read()?;
+        let (store, _) = progress::during(checking(&files), || Store::check(&files));
         let store = store.ok_or_else(|| {
             let message = format!("the policy store `{}` is invalid", self.store.name());
             Failure::invalid(message).hint("see what is wrong with `cedar-authorizer check`")

@@ -10,6 +10,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::pem::{self, Block};
 use super::{MAX_KEYS, SIGNATURE_BYTES};
+use crate::token::ed25519;
+pub(super) use crate::token::ed25519::PUBLIC_KEY_BYTES;
 
 /// The keys of which one must have signed a bundle: at least one, each of them once.
 ///
@@ -21,6 +23,17 @@ impl PublicKeys {
     /// The keys, as they were given.
     pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
         self.0.iter()
+    }
+
+    /// Keys from several places, each of them once. `None`: there is no key.
+    pub fn of(keys: impl IntoIterator<Item = PublicKey>) -> Option<Self> {
+        let mut all: Vec<PublicKey> = Vec::new();
+        for key in keys {
+            if !all.contains(&key) {
+                all.push(key);
+            }
+        }
+        (!all.is_empty()).then_some(Self(all))
     }
 
     /// The key of an id.
@@ -107,9 +120,9 @@ impl PublicKey {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPublicKey> {
         let bytes = bytes.try_into().map_err(|_| InvalidPublicKey::Length)?;
-        match is_canonical(&bytes) && !is_of_small_order(&bytes) {
-            true => Ok(Self::new(bytes)),
-            false => Err(InvalidPublicKey::Weak),
+        match ed25519::is_weak(&bytes) {
+            true => Err(InvalidPublicKey::Weak),
+            false => Ok(Self::new(bytes)),
         }
     }
 }
@@ -215,58 +228,9 @@ fn is_private(der: &[u8]) -> bool {
     matches!(der, [SEQUENCE, _, INTEGER, 1, 0 | 1, ..])
 }
 
-/// RFC 8032 5.1.3: the coordinate y, of 255 bits, is below p.
-fn is_canonical(bytes: &[u8; PUBLIC_KEY_BYTES]) -> bool {
-    y_of(bytes).iter().rev().lt(P.iter().rev())
-}
-
-/// Whether the point is one of the eight whose multiples are few: for them, signatures of any
-/// message can be made without a private key, and AWS-LC takes them.
-fn is_of_small_order(bytes: &[u8; PUBLIC_KEY_BYTES]) -> bool {
-    SMALL_ORDER_Y.contains(&y_of(bytes))
-}
-
-/// The coordinate y, little-endian, without the sign of x in the topmost bit.
-fn y_of(bytes: &[u8; PUBLIC_KEY_BYTES]) -> [u8; PUBLIC_KEY_BYTES] {
-    let mut y = *bytes;
-    let [.., last] = &mut y;
-    *last &= 0x7f;
-    y
-}
-
-/// RFC 8032 5.1.5.
-pub(super) const PUBLIC_KEY_BYTES: usize = 32;
-
 /// RFC 8410 4: a sequence of the algorithm 1.3.101.112 and a bit string of 32 bytes.
 const SPKI_PREFIX: [u8; 12] = [SEQUENCE, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// ITU-T X.690 8.3 and 8.9.
 const INTEGER: u8 = 0x02;
 const SEQUENCE: u8 = 0x30;
-
-/// 2^255 - 19 (RFC 8032 5.1), little-endian.
-const P: [u8; PUBLIC_KEY_BYTES] = little_endian(0xed, 0xff, 0x7f);
-
-/// The y of the points of order 4, 1, 2 and, twice, 8; each has one or two x. libsodium refuses
-/// the same (`ge25519_has_small_order`).
-const SMALL_ORDER_Y: [[u8; PUBLIC_KEY_BYTES]; 5] = [
-    little_endian(0x00, 0x00, 0x00),
-    little_endian(0x01, 0x00, 0x00),
-    little_endian(0xec, 0xff, 0x7f),
-    [
-        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
-        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
-    ],
-    [
-        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
-        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
-    ],
-];
-
-const fn little_endian(first: u8, middle: u8, last: u8) -> [u8; PUBLIC_KEY_BYTES] {
-    let mut bytes = [middle; PUBLIC_KEY_BYTES];
-    let [lowest, .., highest] = &mut bytes;
-    *lowest = first;
-    *highest = last;
-    bytes
-}

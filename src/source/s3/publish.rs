@@ -5,8 +5,8 @@
 //! <key>.<revision>   every bundle that was ever to be current: the history
 //! ```
 //!
-//! 1. The current bundle is read, with its entity tag. If it came here otherwise (`aws s3 cp`), it
-//!    joins the history.
+//! 1. The current bundle is read, with its entity tag. If it can be used and came here otherwise
+//!    (`aws s3 cp`), it joins the history.
 //! 2. The next one is stored as `<key>.<revision>`, on the condition that nothing is there.
 //! 3. It is stored as `<key>`, on the condition that the entity tag is still that of step 1.
 //!
@@ -30,6 +30,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::bundle::{CannotBuild, MAX_BUNDLE_BYTES};
 use failure::Cause;
@@ -90,21 +91,50 @@ impl Shelf {
         self.read(&self.history_key(revision)).await
     }
 
+    /// The revisions that the history has, the newest first, whatever is stored under their names.
+    ///
+    /// # Errors
+    /// [`ShelfFailure`].
+    pub async fn revisions(&self) -> Result<Vec<u64>, ShelfFailure> {
+        let prefix = format!("{}.", self.key);
+        let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(&prefix);
+        let mut pages = list.into_paginator().send();
+        let mut revisions = Vec::new();
+        while let Some(page) = pages.next().await {
+            let uri = || self.uri_of(&format!("{prefix}*"));
+            let page = page.map_err(|error| ShelfFailure {
+                operation: "list",
+                uri: uri(),
+                cause: Cause::of(&error),
+            })?;
+            let keys = page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix));
+            revisions.extend(keys.filter_map(|text| {
+                let revision: u64 = text.parse().ok()?;
+                // There is one way to write a number, and so one object for each.
+                (revision.to_string() == text).then_some(revision)
+            }));
+        }
+        revisions.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(revisions)
+    }
+
     /// Publishes what `build` makes for the first free revision from `revision` on, in the place of
-    /// `replaced`, whose revision is the one before. `id` is this attempt's own, by which it knows its object again. `progress`
-    /// hears how many of how many bytes of an object are on their way.
+    /// `replaced`. That is kept as revision `kept_as`, unless it is in the history already. `id` is this attempt's
+    /// own, by which it knows its object again. `progress` hears how many of how many bytes of an object are on
+    /// their way.
     ///
     /// # Errors
     /// [`NotPublished`].
     pub async fn publish(
         &self,
         replaced: Option<&Object>,
+        kept_as: Option<u64>,
         revision: u64,
         id: &str,
         build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: Progress,
     ) -> Result<Published, NotPublished> {
-        if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, revision.checked_sub(1)) {
+        if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, kept_as) {
             let key = self.history_key(revision);
             // A number that is taken stays as it is, here too.
             self.put(&key, bytes, revision, id, Condition::Absent, &progress).await?;
@@ -123,7 +153,9 @@ impl Shelf {
             if !is_same(current.as_ref(), replaced) {
                 return match current {
                     // The answer to an earlier attempt of the SDK was lost.
-                    Some(Object { id: Some(stored), version_id, .. }) if stored == id => {
+                    Some(Object { id: Some(stored), bytes: found, version_id, .. })
+                        if stored == id && found == bytes =>
+                    {
                         Ok(Published::new(revision, bytes, version_id))
                     }
                     current => Err(self.overtaken(current)),
@@ -155,11 +187,13 @@ impl Shelf {
                 if !is_same(current.as_ref(), replaced) {
                     return Err(self.overtaken(current));
                 }
-                match self.read(&key).await? {
-                    Some(stored) if stored.bytes == bytes => return Ok((revision, bytes)),
-                    Some(_) => continue 'numbers,
+                match self.read(&key).await {
+                    Ok(Some(stored)) if stored.bytes == bytes => return Ok((revision, bytes)),
+                    Ok(Some(_)) => continue 'numbers,
                     // The conflict was with something that is gone: the number is still to be had.
-                    None => {}
+                    Ok(None) => {}
+                    Err(failure) if failure.is_too_large() => continue 'numbers,
+                    Err(failure) => return Err(failure.into()),
                 }
             }
             return Err(NotPublished::Contended { uri: self.uri_of(&key) });
@@ -183,13 +217,21 @@ impl Shelf {
             Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) => return Ok(None),
             Err(error) => return Err(failure(Cause::of(&error))),
         };
+        let length =
+            object.content_length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
         let mut bytes = Vec::new();
-        while let Some(chunk) = object.body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|source| failure(Cause::Interrupted(source)))?);
-            if bytes.len() > MAX_BUNDLE_BYTES {
-                return Err(failure(Cause::TooLarge));
+        let body = async {
+            while let Some(chunk) = object.body.next().await {
+                bytes.extend_from_slice(&chunk.map_err(Cause::Interrupted)?);
+                if bytes.len() > MAX_BUNDLE_BYTES {
+                    return Err(Cause::TooLarge);
+                }
             }
-        }
+            Ok(())
+        };
+        // The SDK has a deadline for the answer to begin, and lets a body take as long as it comes at all.
+        let deadline = BODY_TIMEOUT + at_slowest(length.min(MAX_BUNDLE_BYTES));
+        timeout(deadline, body).await.unwrap_or(Err(Cause::TooSlow(deadline))).map_err(failure)?;
         let note = |name: &str| object.metadata.as_ref().and_then(|all| all.get(name)).cloned();
         Ok(Some(Object {
             bytes: Bytes::from(bytes),
@@ -227,9 +269,8 @@ impl Shelf {
             Condition::Absent => request.if_none_match("*"),
             Condition::Unchanged(etag) => request.if_match(etag),
         };
-        let at_slowest = Duration::from_secs(bytes.len() as u64 / SLOWEST_BYTES_PER_SECOND);
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(ANSWER_TIMEOUT + at_slowest).build();
+        let deadline = ANSWER_TIMEOUT + at_slowest(bytes.len());
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(deadline).build();
         let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
         match request.customize().config_override(config).send().await {
             Ok(stored) => Ok(Put::Done { version_id: stored.version_id }),
@@ -312,6 +353,11 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
+/// What so many bytes take at the slowest.
+fn at_slowest(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -329,6 +375,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From a request to its answer, apart from the time that the body takes at the slowest.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
+
+/// From the begin of an answer to its end, apart from the same.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each taken number is somebody who was interrupted or came second; a hundred in a row are not.
 const MAX_TAKEN: u64 = 100;

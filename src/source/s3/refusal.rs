@@ -2,8 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Response;
+use tokio::time::timeout;
+use xmlparser::{ElementEnd, Token, Tokenizer};
 
 use super::signature::NotSigned;
 
@@ -28,10 +31,44 @@ pub enum Refusal {
 /// `<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>...</Error>`
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Error {
-    code: String,
-    message: String,
+    /// What went wrong.
+    pub code: ErrorCode,
+    /// The same for people.
+    pub message: String,
+}
+
+/// The code of an error of S3: those that make a difference here, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "S3's own words")]
+pub enum ErrorCode {
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+    RequestTimeout,
+    /// Any other.
+    Other(String),
+}
+
+impl ErrorCode {
+    /// As S3 writes it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::NoSuchBucket => "NoSuchBucket",
+            Self::NoSuchKey => "NoSuchKey",
+            Self::NoSuchVersion => "NoSuchVersion",
+            Self::RequestTimeout => "RequestTimeout",
+            Self::Other(code) => code,
+        }
+    }
+}
+
+impl From<String> for ErrorCode {
+    fn from(code: String) -> Self {
+        let known = [Self::NoSuchBucket, Self::NoSuchKey, Self::NoSuchVersion, Self::RequestTimeout];
+        known.into_iter().find(|known| known.as_str() == code).unwrap_or(Self::Other(code))
+    }
 }
 
 impl Refusal {
@@ -40,13 +77,17 @@ impl Refusal {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         // A body that breaks off changes nothing: the status says enough.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ERROR_BYTES {
-                break;
+        let all = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() > MAX_ERROR_BYTES {
+                    break;
+                }
             }
-        }
-        Self::Answer { status, error: S3Error::parse(&String::from_utf8_lossy(&body)) }
+        };
+        let _ = timeout(ERROR_TIMEOUT, all).await;
+        let text = str::from_utf8(&body).ok();
+        Self::Answer { status, error: text.and_then(S3Error::parse) }
     }
 
     /// The HTTP status, if there was an answer.
@@ -57,12 +98,20 @@ impl Refusal {
         }
     }
 
+    /// The code of the error, if the answer was an error of S3.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Answer { error, .. } => error.as_ref().map(|error| error.code.clone()),
+            Self::Network(_) | Self::NotSigned(_) | Self::Timeout => None,
+        }
+    }
+
     /// Whether the same request may succeed a little later (AWS SDKs and Tools Reference Guide, "Retry
     /// behavior").
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Answer { status: 429 | 500 | 502 | 503 | 504, .. } => true,
-            Self::Answer { error, .. } => error.as_ref().is_some_and(|error| error.code == "RequestTimeout"),
+            Self::Answer { .. } => self.code() == Some(ErrorCode::RequestTimeout),
             Self::Network(error) => !error.is_builder(),
             Self::NotSigned(_) | Self::Timeout => false,
         }
@@ -72,7 +121,9 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answer { error: Some(S3Error { code, message }), .. } => write!(f, "{code}: {message}"),
+            Self::Answer { error: Some(S3Error { code, message }), .. } => {
+                write!(f, "{}: {message}", code.as_str())
+            }
             Self::Answer { status, error: None } => write!(f, "the answer has status {status}"),
             Self::Network(error) => {
                 write!(f, "{error}")?;
@@ -102,21 +153,73 @@ impl From<NotSigned> for Refusal {
 }
 
 impl S3Error {
-    fn parse(body: &str) -> Option<Self> {
-        Some(Self { code: text_of(body, "Code")?, message: text_of(body, "Message")? })
+    /// Reads the body of an answer. `None`: it is not, or not to its end, an error of S3.
+    pub fn parse(body: &str) -> Option<Self> {
+        // The elements that are open, and the texts of those in the root.
+        let mut open: Vec<&str> = Vec::new();
+        let (mut code, mut message, mut has_ended) = (None, None, false);
+        let mut name = "";
+        for token in Tokenizer::from(body) {
+            match token.ok()? {
+                Token::ElementStart { prefix, local, .. } => {
+                    // There is one root, and S3 uses no prefixes.
+                    if has_ended || !prefix.is_empty() || (open.is_empty() && local != "Error") {
+                        return None;
+                    }
+                    name = local.as_str();
+                    open.push(name);
+                }
+                Token::ElementEnd { end, .. } => {
+                    let closed = match end {
+                        ElementEnd::Open => {
+                            // Each of the two is there once.
+                            let text = match (open.len(), name) {
+                                (2, "Code") => &mut code,
+                                (2, "Message") => &mut message,
+                                _ => continue,
+                            };
+                            if text.replace(String::new()).is_some() {
+                                return None;
+                            }
+                            continue;
+                        }
+                        ElementEnd::Empty => name,
+                        ElementEnd::Close(_, local) => local.as_str(),
+                    };
+                    if open.pop() != Some(closed) {
+                        return None;
+                    }
+                    has_ended = open.is_empty();
+                }
+                Token::Text { text } | Token::Cdata { text, .. } => match open.as_slice() {
+                    [_, "Code"] => code.as_mut()?.push_str(text.as_str()),
+                    [_, "Message"] => message.as_mut()?.push_str(text.as_str()),
+                    _ => {}
+                },
+                Token::Attribute { .. } | Token::Comment { .. } => {}
+                Token::Declaration { .. } | Token::ProcessingInstruction { .. } => {}
+                Token::DtdStart { .. }
+                | Token::EmptyDtd { .. }
+                | Token::EntityDeclaration { .. }
+                | Token::DtdEnd { .. } => return None,
+            }
+        }
+        let (code, message) = (has_ended.then_some(code)??, message.unwrap_or_default());
+        Some(Self { code: on_one_line(&code).into(), message: on_one_line(&message) })
     }
 }
 
-/// The text of the first element of this name, on one line. Errors have no attributes, and no element twice.
-fn text_of(body: &str, name: &str) -> Option<String> {
-    let (_, rest) = body.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+/// Text as it is meant, without what could begin a line of its own in a log.
+fn on_one_line(text: &str) -> String {
     let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
-    Some(text.replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" "))
+    text.replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Errors have some hundred bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// They come with the status. A body that drips must not use up the time of the attempts to come.
+const ERROR_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -134,9 +237,51 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_error_of_s3_has_neither() {
-        for body in ["", "<html>Bad Gateway</html>", "<Code>a</Code>", "<Message>a</Message><Code>"] {
+    fn what_is_an_error_of_s3_is_known_however_it_is_written() {
+        for body in [
+            "<Error><Code>NoSuchKey</Code></Error>",
+            "<Error><Message>m</Message><Key>a<b/></Key><Code>NoSuchKey</Code></Error>\n",
+            "<?xml version='1.0'?>\n<Error xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n <Code>\nNoSuchKey </Code>\n</Error>",
+            "\u{feff}<!-- c --><Error><Code><![CDATA[NoSuchKey]]></Code></Error>",
+            "<Error><Resource><Code>AccessDenied</Code></Resource><Code>NoSuchKey</Code></Error>",
+        ] {
+            assert_eq!(S3Error::parse(body).map(|error| error.code), Some(ErrorCode::NoSuchKey), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_of_s3_has_none() {
+        let whole = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code><Message>m</Message></Error>";
+        assert!(S3Error::parse(whole).is_some());
+        for length in 0..whole.len() {
+            let part = whole.get(..length).unwrap();
+            assert_eq!(S3Error::parse(part), None, "{part}");
+        }
+        for body in [
+            "<html>Not Found</html>",
+            "NoSuchKey: The specified key does not exist.",
+            "{\"Code\": \"NoSuchKey\"}",
+            "<Code>NoSuchKey</Code>",
+            "<html><body><Error><Code>NoSuchKey</Code><Message>m</Message></Error></body></html>",
+            "<!-- <Error><Code>NoSuchKey</Code><Message>m</Message></Error> --><Error></Error>",
+            "<Error><Key><Code>NoSuchKey</Code></Key><Message>m</Message></Error>",
+            "<Error><Message>&lt;Code>NoSuchKey&lt;/Code></Message></Error>",
+            "<Error><Message><![CDATA[<Code>NoSuchKey</Code>]]></Message></Error>",
+            "<Error><Code>AccessDenied</Code><Code>NoSuchKey</Code></Error>",
+            "<Error><Code>NoSuchKey</Code></Error><Error/>",
+            "<Error><Code>NoSuchKey</Message></Error>",
+            "<Error Code=\"NoSuchKey\"/>",
+            "<Error/>",
+            "<error><Code>NoSuchKey</Code></error>",
+            "<a:Error><Code>NoSuchKey</Code></a:Error>",
+            "<!DOCTYPE Error [<!ENTITY c \"NoSuchKey\">]><Error><Code>&c;</Code></Error>",
+            "</Error>",
+        ] {
             assert_eq!(S3Error::parse(body), None, "{body}");
+        }
+        for (code, name) in [("nosuchkey", "nosuchkey"), ("NoSuchKeys", "NoSuchKeys"), ("", "")] {
+            let error = S3Error::parse(&format!("<Error><Code>{code}</Code></Error>")).unwrap();
+            assert_eq!(error.code, ErrorCode::Other(name.to_owned()));
         }
     }
 }

@@ -4,19 +4,14 @@ use std::collections::BTreeSet;
 
 use cedar_policy::Entities;
 
-use super::{Code, Finding, Policies, StoreFiles};
+use super::{Code, Finding, Policies};
 use crate::identity_source::{IdentitySource, Provider};
 use crate::inputs::{self, Read, Variable};
 use crate::token::TokenType;
 
-impl Policies {
+impl Policies<'_> {
     /// Finds what policies read of tokens that none of the identity sources has.
-    pub(in crate::store) fn check_claims(
-        &self,
-        files: &StoreFiles,
-        sources: &[&IdentitySource],
-        findings: &mut Vec<Finding>,
-    ) {
+    pub(in crate::store) fn check_claims(&self, sources: &[&IdentitySource], findings: &mut Vec<Finding>) {
         for (id, json) in self.as_json() {
             let claim_of = |read: Read| match (read.variable, read.path.as_slice()) {
                 (Variable::Principal, [claim, ..]) => Some((TokenType::Id, claim.clone())),
@@ -33,7 +28,7 @@ impl Policies {
                         TokenType::Access => format!("context.token[{claim:?}]"),
                     };
                     let message = format!("policy `{id}` reads `{what}`, but {cause}");
-                    let position = self.position(id, files, claim);
+                    let position = self.position(id, claim);
                     findings.push(Finding::new(Code::ClaimUnprovided, position, message));
                 }
             }
@@ -44,7 +39,6 @@ impl Policies {
     /// prefix, or without one.
     pub(in crate::store) fn check_groups(
         &self,
-        files: &StoreFiles,
         sources: &[&IdentitySource],
         entities: &Entities,
         findings: &mut Vec<Finding>,
@@ -66,7 +60,7 @@ impl Policies {
                     continue;
                 }
                 let message = format!("policy `{}` names `{group}`, which no token leads to", policy.id());
-                let position = self.position(policy.id(), files, group.id().unescaped());
+                let position = self.position(policy.id(), group.id().unescaped());
                 let name = example.entity(group.type_name(), "GROUP");
                 let finding = Finding::new(Code::GroupUnprovided, position, message);
                 findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));

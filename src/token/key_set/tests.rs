@@ -82,21 +82,6 @@ fn refuses_what_is_no_key_set() {
     assert_eq!(KeySet::parse(&large).unwrap_err(), InvalidKeySet::TooLarge);
 }
 
-#[test]
-fn rsa_keys_are_bounded_in_size_and_exponent() {
-    let modulus = |bytes: usize| {
-        let mut modulus = vec![0xff; bytes];
-        modulus[0] = 0x80;
-        modulus
-    };
-    assert!(is_rsa_modulus(&modulus(256)) && is_rsa_modulus(&modulus(1024)));
-    assert!(!is_rsa_modulus(&modulus(255)) && !is_rsa_modulus(&modulus(1025)));
-    assert!(!is_rsa_modulus(&[]) && !is_rsa_modulus(&[vec![0], modulus(256)].concat()));
-    assert!(is_rsa_exponent(&[1, 0, 1]) && is_rsa_exponent(&[3]));
-    assert!(!is_rsa_exponent(&[1]) && !is_rsa_exponent(&[2]) && !is_rsa_exponent(&[0, 3]));
-    assert!(!is_rsa_exponent(&[]) && !is_rsa_exponent(&[0xff; 9]));
-}
-
 // RFC 7638 3.1, the example.
 #[test]
 fn thumbprints_are_those_of_rfc_7638() {

@@ -84,6 +84,24 @@ impl Function {
         String::from_utf8_lossy(&logs).into_owned()
     }
 
+    /// Stops the process where it is, as Lambda does between calls.
+    #[cfg(unix)]
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    #[cfg(unix)]
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, name: &str) {
+        let id = self.process.lock().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
     /// The memory that the process holds now, in KiB: Linux's `VmRSS`.
     pub fn resident_kb(&self) -> u64 {
         let id = self.process.lock().unwrap().id();

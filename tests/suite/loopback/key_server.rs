@@ -12,7 +12,7 @@ use axum::routing::get;
 use futures_util::stream;
 use serde_json::Value;
 
-use super::{Server, exchange};
+use super::{Server, dripping, exchange};
 
 /// A key set at `/{anything}/.well-known/jwks.json`, where Cognito has that of a user pool, and the
 /// discovery document of OpenID Connect that leads to it.
@@ -30,6 +30,8 @@ pub enum KeyServerFault {
     Status(u16),
     /// The right answer, but only after this time.
     Slow(Duration),
+    /// The keys, one byte at a time, each after this time.
+    Drips(Duration),
     /// The keys, then 4 MiB of white space: good JSON, with no `Content-Length` to refuse it by.
     Huge,
     /// 302 to this URL.
@@ -44,6 +46,7 @@ impl KeyServer {
         let keys = Arc::new(Keys {
             jwks: Mutex::new(jwks),
             discovery: Mutex::new(Value::Null),
+            discovery_drips: Mutex::new(None),
             cache_control: Mutex::new(String::new()),
             fault: Mutex::new(KeyServerFault::None),
             requests: AtomicUsize::new(0),
@@ -65,6 +68,11 @@ impl KeyServer {
     /// Replaces the discovery document.
     pub fn set_discovery(&self, document: Value) {
         *self.keys.discovery.lock().unwrap() = document;
+    }
+
+    /// Sends the discovery document one byte at a time, each after this time. `None`: as a whole.
+    pub fn drip_discovery(&self, pause: Option<Duration>) {
+        *self.keys.discovery_drips.lock().unwrap() = pause;
     }
 
     /// Sends this `Cache-Control` with the keys.
@@ -96,6 +104,7 @@ impl KeyServer {
 struct Keys {
     jwks: Mutex<Value>,
     discovery: Mutex<Value>,
+    discovery_drips: Mutex<Option<Duration>>,
     cache_control: Mutex<String>,
     fault: Mutex<KeyServerFault>,
     requests: AtomicUsize,
@@ -107,8 +116,16 @@ impl Keys {
     }
 }
 
-async fn discovery(State(keys): State<Arc<Keys>>) -> String {
-    keys.discovery.lock().unwrap().to_string()
+async fn discovery(State(keys): State<Arc<Keys>>) -> Response {
+    if let KeyServerFault::Redirect(to) = keys.fault.lock().unwrap().clone() {
+        return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+    }
+    let document = keys.discovery.lock().unwrap().to_string();
+    let pause = *keys.discovery_drips.lock().unwrap();
+    match pause {
+        Some(pause) => dripping(document.into(), pause).into_response(),
+        None => document.into_response(),
+    }
 }
 
 async fn key_set(State(keys): State<Arc<Keys>>) -> Response {
@@ -120,6 +137,9 @@ async fn key_set(State(keys): State<Arc<Keys>>) -> Response {
         KeyServerFault::None => {}
         KeyServerFault::Status(code) => status = StatusCode::from_u16(code).unwrap(),
         KeyServerFault::Slow(delay) => tokio::time::sleep(delay).await,
+        KeyServerFault::Drips(pause) => {
+            return (json, dripping(keys.jwks().into(), pause)).into_response();
+        }
         KeyServerFault::Huge => {
             let chunks = [keys.jwks(), " ".repeat(4 << 20)].map(Ok::<_, Infallible>);
             return (json, Body::from_stream(stream::iter(chunks))).into_response();

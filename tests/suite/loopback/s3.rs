@@ -18,13 +18,14 @@ use cedar_authorizer::source::s3::{Reader, Settings};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Barrier;
 
-use super::{Server, close_connection, exchange};
+use super::{Server, close_connection, dripping, exchange};
 
-/// `GetObject` and `PutObject` for any number of buckets, all versioned, in path style: the SDK's
+/// `GetObject`, `PutObject` and `ListObjectsV2` for any number of buckets, all versioned, in path style: the SDK's
 /// choice when the endpoint is an IP address.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub struct S3 {
     server: Server,
     shelf: Arc<Shelf>,
@@ -45,10 +46,14 @@ pub enum S3Fault {
     Slow(Duration),
     /// The `Content-Length` of the whole object, half of its bytes, and the end of the connection.
     Truncated,
+    /// The right answer, its body one byte at a time, each after this time. A body that has begun goes on so.
+    Drips(Duration),
     /// The end of the connection, with no answer. Nothing was stored.
     Reset,
     /// An error of this status and code.
     Error(u16, &'static str),
+    /// This status and this body, whatever it is.
+    Answer(u16, &'static str),
     /// A redirect to another region, which the SDK does not follow.
     Region(&'static str),
     /// Of a PUT: it was done, and the connection ends with no answer.
@@ -70,6 +75,8 @@ impl S3 {
             puts: AtomicUsize::new(0),
         });
         let router = Router::new()
+            .route("/{bucket}", get(list_objects))
+            .route("/{bucket}/", get(list_objects))
             .route("/{bucket}/{*key}", get(get_object).put(put_object))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shelf));
@@ -125,6 +132,13 @@ impl S3 {
         let version = version.unwrap();
         version.kept.remove(CHECKSUM);
         version.bytes = bytes.into();
+    }
+
+    /// Changes a header of the current version, and nothing else of it.
+    pub fn note(&self, bucket: &str, key: &str, name: &'static str, value: &str) {
+        let mut objects = self.shelf.objects.lock().unwrap();
+        let version = objects.get_mut(&format!("{bucket}/{key}")).and_then(|versions| versions.last_mut());
+        version.unwrap().kept.insert(name, value.parse().unwrap());
     }
 
     /// Removes an object with all its versions.
@@ -234,7 +248,7 @@ async fn get_object(
     let of_key = shelf.get_faults.lock().unwrap().get(&key).copied();
     let fault = of_key.unwrap_or_else(|| *shelf.fault.lock().unwrap());
     match fault {
-        S3Fault::None | S3Fault::Truncated | S3Fault::AnswerLost => {}
+        S3Fault::None | S3Fault::Truncated | S3Fault::Drips(_) | S3Fault::AnswerLost => {}
         S3Fault::Forbidden => return failure(StatusCode::FORBIDDEN, "AccessDenied"),
         S3Fault::NotFound => return failure(StatusCode::NOT_FOUND, "NoSuchKey"),
         S3Fault::InternalError => {
@@ -243,6 +257,9 @@ async fn get_object(
         S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
         S3Fault::Reset => close_connection(),
         S3Fault::Error(status, code) => return error(status, code),
+        S3Fault::Answer(status, body) => {
+            return (StatusCode::from_u16(status).unwrap(), body).into_response();
+        }
         S3Fault::Region(region) => return redirect(region),
         S3Fault::Hang => std::future::pending().await,
     }
@@ -259,11 +276,43 @@ async fn get_object(
     let length = version.bytes.len();
     let body = match fault {
         S3Fault::Truncated => body_cut_after(version.bytes.slice(..length / 2)),
+        S3Fault::Drips(pause) => dripping(version.bytes.clone(), pause),
         _ => Body::from(version.bytes.clone()),
     };
     let mut kept = version.kept.clone();
     kept.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("binary/octet-stream"));
     (version.headers(), [(header::CONTENT_LENGTH, length.to_string())], kept, body).into_response()
+}
+
+/// In pages of two, so that whoever lists has to turn them.
+async fn list_objects(
+    State(shelf): State<Arc<Shelf>>,
+    Path(bucket): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    shelf.requests.fetch_add(1, Ordering::SeqCst);
+    if !is_signed(&headers) || query.get("list-type").is_none_or(|kind| kind != "2") {
+        return failure(StatusCode::FORBIDDEN, "AccessDenied");
+    }
+    let prefix = format!("{bucket}/{}", query.get("prefix").map_or("", String::as_str));
+    let objects = shelf.objects.lock().unwrap();
+    let keys = objects.keys().filter(|path| path.starts_with(&prefix));
+    let mut keys: Vec<&str> = keys.filter_map(|path| path.split_once('/')).map(|(_, key)| key).collect();
+    keys.sort_unstable();
+    let start = query.get("continuation-token").map_or(0, |token| token.parse().unwrap());
+    let page: String =
+        keys.iter().skip(start).take(2).map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+    let rest = if keys.len() > start + 2 {
+        format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>", start + 2)
+    } else {
+        "<IsTruncated>false</IsTruncated>".to_owned()
+    };
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{rest}{page}</ListBucketResult>"
+    );
+    ([(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
 async fn put_object(
@@ -285,8 +334,11 @@ async fn put_object(
             return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
         }
         S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
-        S3Fault::Truncated | S3Fault::Reset => close_connection(),
+        S3Fault::Truncated | S3Fault::Drips(_) | S3Fault::Reset => close_connection(),
         S3Fault::Error(status, code) => return error(status, code),
+        S3Fault::Answer(status, body) => {
+            return (StatusCode::from_u16(status).unwrap(), body).into_response();
+        }
         S3Fault::Region(region) => return redirect(region),
         S3Fault::Hang => std::future::pending().await,
     }

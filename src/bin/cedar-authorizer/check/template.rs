@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use cedar_authorizer::cache_key::{CacheKey, IdentitySourceExpression, Span};
-use cedar_authorizer::call::{Api, TokenLocation};
+use cedar_authorizer::call::{Api, RouteKey, TokenLocation};
 use cedar_authorizer::route::{Route, RouteTable};
 use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::{Code, Finding, Position};
 
 use crate::deployment::{
-    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, Deployment, Place, ProblemKind, Protection,
-    Setting,
+    ApiKind, AuthorizerFunction, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, Deployment,
+    Place, ProblemKind, Protection, Setting,
 };
 
 /// Compares a template with a store. `file` is the template as findings name it.
@@ -33,6 +33,14 @@ pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seco
             audit.authorizer(api, authorizer);
         }
         audit.routes(api);
+    }
+    let authorizers = deployment.apis.iter().flat_map(|api| &api.authorizers);
+    let mut functions: Vec<_> = authorizers.filter_map(|authorizer| authorizer.function.as_ref()).collect();
+    functions.sort_by_key(|function| function.position);
+    // Several authorizers may have one function.
+    functions.dedup_by_key(|function| function.position);
+    for function in functions {
+        audit.bundle_name(function);
     }
     audit.findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
     audit.findings
@@ -86,6 +94,25 @@ impl Audit<'_> {
             self.inputs(api, authorizer, key);
         }
         self.simple_responses(api, authorizer, key.as_ref());
+    }
+
+    /// `BUNDLE_NAME` against the name of the store.
+    fn bundle_name(&mut self, function: &AuthorizerFunction) {
+        let (name, store) = (&function.name, &self.store.settings.name);
+        match &function.bundle_name {
+            Setting::Absent => {
+                let message = format!("`{name}` has no BUNDLE_NAME: it accepts the bundle of any store");
+                let hint = format!("set BUNDLE_NAME={store}");
+                self.add(Code::BundleNameMissing, function.position, &message, &hint);
+            }
+            Setting::Given { value, place } if value != store => {
+                let message = format!(
+                    "BUNDLE_NAME of `{name}` is `{value}`, and this store is `{store}`: its bundles are refused"
+                );
+                self.add(Code::BundleNameMismatch, *place, &message, "");
+            }
+            Setting::Given { .. } | Setting::Unresolved { .. } => {}
+        }
     }
 
     /// `CACHE_KEY` against what API Gateway does.
@@ -146,9 +173,28 @@ impl Audit<'_> {
         let routes =
             api.routes.iter().filter(|route| route.protection == Protection::Lambda(authorizer.name.clone()));
         for deployed in routes {
-            for (route, index) in self.known(&deployed.verb, &deployed.path) {
+            let known = self.known(&deployed.verb, &deployed.path);
+            let of_route = key.through(route_key(api, deployed));
+            if of_route.mixes_methods() && self.store.routes.tells_methods_apart(&deployed.path) {
+                let names: Vec<String> = known.iter().map(|(route, _)| format!("`{route}`")).collect();
+                let message = format!(
+                    "`{} {}` leads to {} by its method, which is not in the key of `{}`, `{key}`: it is always denied",
+                    deployed.verb,
+                    deployed.path,
+                    names.join(", "),
+                    authorizer.name
+                );
+                let hint = "add `$context.httpMethod` to the identity sources and to CACHE_KEY, or set a TTL of 0 \
+                            with CACHE_KEY=none";
+                self.add(Code::RouteNotCacheable, deployed.position, &message, hint);
+                continue;
+            }
+            if of_route.span() != Span::Method {
+                self.beyond(deployed);
+            }
+            for (route, index) in known {
                 let reads = self.store.reads.get(index).into_iter().flatten();
-                let beyond: Vec<String> = key.lacking(reads, &route).map(ToString::to_string).collect();
+                let beyond: Vec<String> = of_route.lacking(reads, &route).map(ToString::to_string).collect();
                 if beyond.is_empty() {
                     continue;
                 }
@@ -174,6 +220,34 @@ impl Audit<'_> {
         }
     }
 
+    /// Methods that a route of the template takes and the store leads elsewhere: a policy for the whole API allows
+    /// them by that other route, and a call of its own is denied.
+    fn beyond(&mut self, deployed: &DeployedRoute) {
+        let table = &self.store.routes;
+        let is_known = |verb: &str| table.get(Some(verb), &deployed.path).is_ok();
+        if deployed.verb != "ANY" || !METHODS.iter().any(|verb| is_known(verb)) {
+            return;
+        }
+        let path = some_path(&deployed.path);
+        for verb in METHODS.iter().filter(|verb| !is_known(verb)) {
+            let found = table.find(verb, &path).or_else(|_| table.get(Some(verb), "$default"));
+            let Some(other) = found.ok().and_then(|index| table.routes().get(index)) else {
+                continue;
+            };
+            let message = format!(
+                "`ANY {0}` takes {verb} too, which the policy store has no route for at `{0}` but leads to `{other}`: \
+                 an answer out of the cache allows it to those who may take that",
+                deployed.path
+            );
+            let hint = format!(
+                "add a route ANY `{}` to the store, or the methods of the store to the API",
+                deployed.path
+            );
+            self.add(Code::RouteUnknown, deployed.position, &message, &hint);
+            return;
+        }
+    }
+
     fn simple_responses(
         &mut self,
         api: &DeployedApi,
@@ -187,12 +261,14 @@ impl Audit<'_> {
             let message = format!("authorizer `{name}` has simple responses, but not payload format 2.0");
             self.add(Code::SimpleResponsesMismatch, place, &message, "set the payload format version to 2.0");
         }
-        if is_simple && key.is_some_and(|key| key.span() == Span::Api) {
+        let is_for_all = |key: &CacheKey| key.through(RouteKey::OneMethod).span() == Span::Api;
+        if is_simple && key.is_some_and(is_for_all) {
             let message = format!(
                 "authorizer `{name}` has simple responses and keeps them for all routes: one boolean would answer \
                  for every route of the API"
             );
-            let hint = "add `$context.routeKey` to the identity sources, or turn simple responses off";
+            let hint = "add `$context.httpMethod` and `$context.path` to the identity sources, or turn simple \
+                        responses off";
             self.add(Code::SimpleResponsesMismatch, place, &message, hint);
         }
         let Some(function) = authorizer.function.as_ref().filter(|_| api.kind == ApiKind::Http) else {
@@ -264,12 +340,30 @@ impl Audit<'_> {
     fn known(&self, verb: &str, path: &str) -> Vec<(Route, usize)> {
         let table: &RouteTable = &self.store.routes;
         let verbs: Vec<&str> = match verb {
-            "ANY" => vec!["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
+            "ANY" => METHODS.to_vec(),
             verb => vec![verb],
         };
         let indices: BTreeSet<usize> =
             verbs.iter().filter_map(|verb| table.get(Some(verb), path).ok()).collect();
         indices.into_iter().filter_map(|index| Some((table.routes().get(index)?.clone(), index))).collect()
+    }
+}
+
+/// The methods that the store may have routes for.
+const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+/// A path that leads to a template, and to none that has more of it written out.
+fn some_path(template: &str) -> String {
+    let segment = |segment: &str| if segment.starts_with('{') { "~~".to_owned() } else { segment.to_owned() };
+    template.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// What the route key of requests says of their method.
+fn route_key(api: &DeployedApi, route: &DeployedRoute) -> RouteKey {
+    match (api.kind, route.verb.as_str()) {
+        (ApiKind::Rest | ApiKind::WebSocket, _) => RouteKey::Absent,
+        (ApiKind::Http, "ANY") => RouteKey::AnyMethod,
+        (ApiKind::Http, _) => RouteKey::OneMethod,
     }
 }
 

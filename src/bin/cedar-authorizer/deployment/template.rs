@@ -123,6 +123,8 @@ impl<'a> Template<'a> {
                 let variable = |name| variables.then(|variables| variables.text(name));
                 return Some(AuthorizerFunction {
                     name: resource.id.clone(),
+                    position: resource.place,
+                    bundle_name: variable("BUNDLE_NAME"),
                     cache_key: variable("CACHE_KEY"),
                     simple_responses: variable("SIMPLE_RESPONSES"),
                 });

@@ -1,23 +1,38 @@
 //! What differs between two bundles.
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
+use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Trust};
 use serde_json::{Value, json};
 
+use super::report::signers;
 use super::source::Source;
 use crate::changes::Changes;
 use crate::output::{Failure, Format, HINT, SUCCESS, WARNING, many, paint, plural, print, printable};
+use crate::publish::signatures;
 
 /// Two bundles, and what differs.
 pub struct Comparison<'a> {
-    old: (&'a Source, Bundle),
-    new: (&'a Source, Bundle),
+    old: Side<'a>,
+    new: Side<'a>,
     changes: Changes,
 }
 
+/// One of the two.
+struct Side<'a> {
+    source: &'a Source,
+    bundle: Bundle,
+    signatures: Vec<(KeyId, SignatureStatus)>,
+}
+
 impl<'a> Comparison<'a> {
-    pub fn of(old: &'a Source, old_bytes: &[u8], new: &'a Source, new_bytes: &[u8]) -> Result<Self, Failure> {
-        let (old, new) = ((old, open(old, old_bytes)?), (new, open(new, new_bytes)?));
-        let changes = Changes::between(Some(&old.1), &new.1).map_err(Failure::invalid)?;
+    /// `trusted` are the keys of which one must have signed each; without them signatures are not checked.
+    pub fn of(
+        (old, old_bytes): (&'a Source, Vec<u8>),
+        (new, new_bytes): (&'a Source, Vec<u8>),
+        trusted: Option<&PublicKeys>,
+    ) -> Result<Self, Failure> {
+        let (old, new) = (Side::open(old, old_bytes, trusted)?, Side::open(new, new_bytes, trusted)?);
+        let changes = Changes::between(Some(&old.bundle), &new.bundle).map_err(Failure::invalid)?;
         Ok(Self { old, new, changes })
     }
 
@@ -31,8 +46,8 @@ impl<'a> Comparison<'a> {
             Format::Json => print(&format_args!(
                 "{:#}",
                 json!({
-                    "old": identity(&self.old),
-                    "new": identity(&self.new),
+                    "old": self.old.identity(),
+                    "new": self.new.identity(),
                     "status": if self.is_different() { "different" } else { "same" },
                     "changes": self.changes,
                 })
@@ -42,15 +57,18 @@ impl<'a> Comparison<'a> {
     }
 
     fn print_human(&self) -> Result<(), Failure> {
-        for (age, (source, bundle)) in [("old", &self.old), ("new", &self.new)] {
+        for (age, Side { source, bundle, signatures }) in [("old", &self.old), ("new", &self.new)] {
             let manifest = bundle.manifest();
+            let tenant = manifest.tenant.as_ref().map(|tenant| format!(", for the tenant {tenant}"));
             print(&format_args!(
-                "{} {} revision {}, Cedar {}, {}: {}",
+                "{} {} revision {}, Cedar {}{}, {}, signed by {}: {}",
                 paint(HINT, age),
                 printable(&manifest.name),
                 manifest.revision,
                 printable(&manifest.cedar_version),
+                tenant.unwrap_or_default(),
                 plural(manifest.members.len(), "file"),
+                signers(signatures),
                 printable(&source.to_string()),
             ))?;
         }
@@ -64,27 +82,36 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// A bundle that cannot be used is not compared: what it would do is not known.
-fn open(source: &Source, bytes: &[u8]) -> Result<Bundle, Failure> {
-    Bundle::open(bytes.to_vec(), DevelopmentKeys::Allow).map_err(|error| {
-        let problems = bundle::survey(bytes).problems;
-        let problem = match problems.first() {
-            Some(problem) => problem.to_string(),
-            None => error.to_string(),
-        };
-        // Findings have lines of their own.
-        let lines: Vec<String> = problem.lines().map(printable).collect();
-        Failure::invalid(format_args!("`{source}` cannot be used: {}", lines.join("\n")))
-            .hint(format!("`cedar-authorizer inspect {source}` shows all that is wrong with it"))
-    })
-}
+impl<'a> Side<'a> {
+    /// A bundle that cannot be opened is not compared: what it would do is not known. One that is past its time
+    /// is: what comes after it should be seen.
+    fn open(source: &'a Source, bytes: Vec<u8>, trusted: Option<&PublicKeys>) -> Result<Self, Failure> {
+        let trusted = source.trusted(trusted);
+        let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted };
+        let survey = bundle::survey(&bytes);
+        let signatures = survey.check_signatures(trusted);
+        let bundle = Bundle::open(bytes, trust).map_err(|error| {
+            let problem = match survey.problems.first() {
+                Some(problem) => problem.to_string(),
+                None => error.to_string(),
+            };
+            // Findings have lines of their own.
+            let lines: Vec<String> = problem.lines().map(printable).collect();
+            Failure::invalid(format_args!("`{source}` cannot be used: {}", lines.join("\n")))
+                .hint(format!("`cedar-authorizer inspect {source}` shows all that is wrong with it"))
+        })?;
+        Ok(Self { source, bundle, signatures })
+    }
 
-fn identity((source, bundle): &(&Source, Bundle)) -> Value {
-    let manifest = bundle.manifest();
-    json!({
-        "bundle": source.to_string(),
-        "name": manifest.name,
-        "revision": manifest.revision,
-        "cedarVersion": manifest.cedar_version,
-    })
+    fn identity(&self) -> Value {
+        let manifest = self.bundle.manifest();
+        json!({
+            "bundle": self.source.to_string(),
+            "name": manifest.name,
+            "tenant": manifest.tenant,
+            "revision": manifest.revision,
+            "signatures": signatures(&self.signatures),
+            "cedarVersion": manifest.cedar_version,
+        })
+    }
 }

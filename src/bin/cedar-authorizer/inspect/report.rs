@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{
-    self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey, Unreadable,
+    self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey, Trust, Unreadable,
 };
+use cedar_authorizer::source::LoadFailure;
 use cedar_authorizer::store::finding::{Finding, Severity};
 use cedar_authorizer::store::{Store, StoreFiles};
-use cedar_authorizer::time::iso_8601;
+use cedar_authorizer::time::{UnixTime, iso_8601};
 use cedar_authorizer::token::key_set::KeySet;
 use serde::Serialize;
 use serde_json::json;
@@ -19,20 +21,24 @@ use super::{extract, verify};
 use crate::output::{
     ERROR, Failure, Format, HINT, SUCCESS, WARNING, many, paint, plural, print, printable, warn,
 };
-use crate::store::count;
+use crate::progress;
+use crate::publish::signatures;
+use crate::store::{checking, count};
 
 /// All there is to say of one bundle.
 pub struct Report<'a> {
     source: &'a Source,
     bytes: Vec<u8>,
     survey: Survey,
+    /// What is known of each signature.
+    signatures: Vec<(KeyId, SignatureStatus)>,
     /// `None`: the archive is not whole.
     files: Option<StoreFiles>,
-    /// `None`: it cannot be used.
+    /// `None`: it cannot be opened.
     bundle: Option<Bundle>,
     /// `None`: there is no bundle.
     counts: Option<Counts>,
-    /// Why it cannot be used.
+    /// Why the function would not use it, apart from the development key and what its own settings say.
     problems: Vec<String>,
     /// What `check` says of the store in it.
     findings: Vec<Finding>,
@@ -42,11 +48,15 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub fn of(source: &'a Source, bytes: Vec<u8>) -> Self {
+    /// `trusted` are the keys of which one must have signed it; without them signatures are not checked.
+    pub fn of(source: &'a Source, bytes: Vec<u8>, trusted: Option<&PublicKeys>, now: UnixTime) -> Self {
         let survey = bundle::survey(&bytes);
+        let trusted = source.trusted(trusted);
+        let signatures = survey.check_signatures(trusted);
+        let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted };
         let mut problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
         // What the function would read of a policy when a call needs it is read here at once.
-        let opened = Bundle::open(bytes.clone(), DevelopmentKeys::Allow)
+        let opened = Bundle::open(bytes.clone(), trust)
             .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
         let (counts, bundle) = match opened {
             Ok(opened) => opened,
@@ -61,15 +71,20 @@ impl<'a> Report<'a> {
                 (None, None)
             }
         };
+        if bundle.as_ref().is_some_and(|bundle: &Bundle| bundle.manifest().has_ended(now)) {
+            problems.push(LoadFailure::Expired.to_string());
+        }
         let files = bundle::unpack(&bytes).ok().map(|mut files| {
             files.retain_known();
             files
         });
-        let findings = files.as_ref().map(|files| Store::check(files).1).unwrap_or_default();
+        let check = |files: &StoreFiles| progress::during(checking(files), || Store::check(files).1);
+        let findings = files.as_ref().map(check).unwrap_or_default();
         Self {
             source,
             bytes,
             survey,
+            signatures,
             files,
             bundle,
             counts,
@@ -82,14 +97,19 @@ impl<'a> Report<'a> {
 
     /// Whether it cannot be used, or is not what its sources make.
     pub fn is_invalid(&self) -> bool {
-        self.bundle.is_none() || self.differences.as_ref().is_some_and(|differences| !differences.is_empty())
+        !self.is_usable() || self.differences.as_ref().is_some_and(|differences| !differences.is_empty())
+    }
+
+    /// Whether the function may use it, as far as the bundle itself says.
+    fn is_usable(&self) -> bool {
+        self.bundle.is_some() && self.problems.is_empty()
     }
 
     /// Compares it with what its sources make.
     pub fn verify(&mut self) -> Result<(), Failure> {
         match &self.bundle {
             Some(bundle) => self.differences = Some(verify::differences(bundle, &self.bytes)?),
-            None => warn(&"not verified: the bundle cannot be used"),
+            None => warn(&"not verified: the bundle cannot be opened"),
         }
         Ok(())
     }
@@ -132,16 +152,17 @@ impl<'a> Report<'a> {
             "{:#}",
             json!({
                 "bundle": self.source.to_string(),
-                "status": if self.bundle.is_some() { "usable" } else { "unusable" },
+                "status": if self.is_usable() { "usable" } else { "unusable" },
                 "problems": self.problems,
                 "bytes": self.bytes.len(),
                 "sha256": self.sha256(),
                 "formatVersion": self.survey.format_version,
                 "name": manifest.map(|manifest| &manifest.name),
+                "tenant": manifest.and_then(|manifest| manifest.tenant.as_ref()),
                 "revision": manifest.map(|manifest| manifest.revision),
                 "created": manifest.and_then(|manifest| manifest.created),
                 "notAfter": manifest.and_then(|manifest| manifest.not_after),
-                "unverifiedKeyIds": self.signers(),
+                "signatures": signatures(&self.signatures),
                 "cedarVersion": manifest.map(|manifest| &manifest.cedar_version),
                 "members": members,
                 "counts": self.counts,
@@ -162,10 +183,12 @@ impl<'a> Report<'a> {
         let cedar = self.survey.manifest.as_ref().map(|manifest| printable(&manifest.cedar_version));
         let time = |seconds: Option<u64>| seconds.map(|seconds| iso_8601(seconds.saturating_mul(1000)));
         let manifest = self.survey.manifest.as_ref();
+        let tenant = manifest.and_then(|manifest| manifest.tenant.as_ref());
         let rows = [
+            ("tenant", tenant.map(ToString::to_string)),
             ("created", time(manifest.and_then(|manifest| manifest.created))),
             ("good until", time(manifest.and_then(|manifest| manifest.not_after))),
-            ("signed by", Some(self.signers().join(", ")).filter(|signers| !signers.is_empty())),
+            ("signed by", manifest.map(|_| signers(&self.signatures))),
             ("format", self.survey.format_version.map(|version| version.to_string())),
             ("cedar", cedar),
             ("size", Some(format!("{} bytes", self.bytes.len()))),
@@ -191,23 +214,25 @@ impl<'a> Report<'a> {
             print(&format_args!("{}: {}", paint(ERROR, "error"), printable(problem)))?;
         }
         if self.differences.as_ref().is_some_and(Vec::is_empty) {
-            print(&format_args!("{}: the sources make every byte of it", paint(SUCCESS, "verified")))?;
+            let signed = if self.signatures.is_empty() {
+                "nobody signed it"
+            } else if self.signatures.iter().any(|(_, status)| *status == SignatureStatus::Valid) {
+                "a trusted key signed it"
+            } else {
+                "its signatures were not checked"
+            };
+            let verified = paint(SUCCESS, "verified");
+            print(&format_args!("{verified}: the sources make every byte of it; {signed}"))?;
         }
         if let Some(target) = &self.extracted {
             let files = plural(self.count_of_files(), "file");
             print(&format_args!("{}: {files} to {}", paint(SUCCESS, "extracted"), target.display()))?;
         }
-        match (&self.bundle, self.is_invalid()) {
-            (None, _) => print(&paint(ERROR, "unusable: no function loads it")),
-            (Some(_), true) => print(&paint(ERROR, "not verified: build it anew")),
-            (Some(_), false) => Ok(()),
+        match (self.is_usable(), self.is_invalid()) {
+            (false, _) => print(&paint(ERROR, "unusable: no function loads it")),
+            (true, true) => print(&paint(ERROR, "not verified: build it anew")),
+            (true, false) => Ok(()),
         }
-    }
-
-    /// The ids of the keys that it says it is signed with. Who they belong to, the keys that one trusts say.
-    fn signers(&self) -> Vec<String> {
-        let signatures = self.survey.signatures.iter();
-        signatures.flat_map(|signatures| signatures.unverified_key_ids()).map(ToString::to_string).collect()
     }
 
     /// What there is to warn of, in one line.
@@ -245,6 +270,22 @@ impl<'a> Report<'a> {
 
     fn sha256(&self) -> String {
         digest(&SHA256, &self.bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// In whose names it is signed, and what is known of each signature.
+pub fn signers(signatures: &[(KeyId, SignatureStatus)]) -> String {
+    let signer = |(key_id, status): &(KeyId, SignatureStatus)| {
+        let style = match status {
+            SignatureStatus::Invalid => ERROR,
+            SignatureStatus::NotChecked => WARNING,
+            SignatureStatus::Valid => SUCCESS,
+        };
+        format!("{key_id} ({})", paint(style, &status.to_string()))
+    };
+    match signatures {
+        [] => "nobody".to_owned(),
+        signatures => signatures.iter().map(signer).collect::<Vec<_>>().join(", "),
     }
 }
 

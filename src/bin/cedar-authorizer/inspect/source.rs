@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle;
+use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::source::directory::{self, UnreadableDirectory};
 use cedar_authorizer::source::s3::publish::{Object, Shelf, ShelfFailure};
 use cedar_authorizer::source::{BundleUri, InvalidBundleUri};
 
 use crate::output::Failure;
+use crate::progress;
 use crate::store::StoreArgs;
 
 /// A bundle, by the name that it was given.
@@ -40,18 +42,28 @@ impl Source {
         }
     }
 
+    /// The keys by which it is judged: a policy store has no signatures.
+    pub fn trusted<'a>(&self, keys: Option<&'a PublicKeys>) -> Option<&'a PublicKeys> {
+        match &self.uri {
+            BundleUri::File(path) if path.is_dir() => None,
+            _ => keys,
+        }
+    }
+
     fn download(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Vec<u8>, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(Failure::could_not_run)?;
-        let object: Result<Option<Object>, ShelfFailure> = runtime.block_on(async {
+        let download = async {
             let shelf = Shelf::open(bucket, key).await;
             match version_id {
                 Some(id) => shelf.version(id).await,
                 None => shelf.current().await,
             }
-        });
+        };
+        let object: Result<Option<Object>, ShelfFailure> =
+            progress::during(format!("reading `{self}`"), || runtime.block_on(download));
         match object {
             Ok(Some(object)) => Ok(object.bytes.to_vec()),
             Ok(None) => Err(Failure::could_not_run(format_args!("`{self}` does not exist"))
@@ -79,7 +91,8 @@ impl fmt::Display for Source {
 
 fn build(path: &Path) -> Result<Vec<u8>, Failure> {
     let (store, files) = StoreArgs { store: path.to_owned() }.open()?;
-    bundle::build(&store, &files, DIRECTORY_REVISION).map_err(Failure::invalid)
+    let build = || bundle::build(&store, &files, DIRECTORY_REVISION);
+    progress::during("building the bundle", build).map_err(Failure::invalid)
 }
 
 /// The revision of a store that was never built, as in the function.

@@ -7,6 +7,7 @@ use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 
 use crate::output::Failure;
+use crate::progress;
 
 /// Where a bundle and one that is built anew from its sources differ, each with what is to be said.
 /// Empty: in no byte.
@@ -14,18 +15,21 @@ pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Fai
     let members = bundle::unpack(bytes).map_err(Failure::invalid)?;
     let mut sources = members.clone();
     sources.retain_known();
-    let store = Store::open(&sources).map_err(|_| {
+    let opened = progress::during("reading its sources", || Store::open(&sources));
+    let store = opened.map_err(|_| {
         Failure::invalid("the policy store in the bundle is invalid without its compiled part")
     })?;
-    let Manifest { revision, created, not_after, .. } = bundle.manifest();
+    let Manifest { revision, tenant, created, not_after, .. } = bundle.manifest();
     let seconds = |seconds: &Option<u64>| seconds.map(UnixTime::from_seconds);
     let edition = Edition {
         revision: *revision,
+        tenant: tenant.as_ref(),
         created: seconds(created),
         not_after: seconds(not_after),
         signing_keys: &[],
     };
-    let made = bundle::build(&store, &sources, edition).map_err(Failure::invalid)?;
+    let made = progress::during("building it anew", || bundle::build(&store, &sources, edition));
+    let made = made.map_err(Failure::invalid)?;
     if made == bytes {
         return Ok(Vec::new());
     }
@@ -65,10 +69,11 @@ impl Difference {
     }
 }
 
-/// What the manifest says that neither the members nor the revision say.
+/// What the manifest says that neither the members nor the edition say.
 fn of_manifest(found: &Manifest, made: &Manifest) -> Option<Difference> {
     let Manifest {
         name,
+        tenant: _,
         revision: _,
         format_version: _,
         created: _,

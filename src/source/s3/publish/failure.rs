@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::iter;
+use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -100,12 +101,17 @@ impl ShelfFailure {
                  `<key>.*`, and both s3:ListBucket on the bucket: without that, S3 says the same of an object that \
                  does not exist"
             }
+            Cause::Forbidden(_) if *operation == "list" => {
+                "to list the revisions takes s3:ListBucket on the bucket"
+            }
             Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
             Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
             Cause::Region { bucket: None } => "set AWS_REGION to the region of the bucket",
             Cause::RegionMissing => "set AWS_REGION to the region of the bucket, or AWS_PROFILE",
             Cause::TooLarge => return Some(format!("is `{uri}` a bundle?")),
-            Cause::Unreachable(_) => "is the network up? AWS_ENDPOINT_URL_S3 is used if it is set",
+            Cause::TooSlow(_) | Cause::Unreachable(_) => {
+                "is the network up? AWS_ENDPOINT_URL_S3 is used if it is set"
+            }
             Cause::Interrupted(_) | Cause::NoEntityTag | Cause::Other(_) => return None,
         };
         Some(hint.to_owned())
@@ -119,7 +125,7 @@ impl ShelfFailure {
     /// The same, if it happened in the step after which the bundle is current.
     pub(super) fn at_current(self, revision: u64) -> NotPublished {
         match self.cause {
-            Cause::Interrupted(_) | Cause::Unreachable(_) | Cause::Other(_) => {
+            Cause::Interrupted(_) | Cause::TooSlow(_) | Cause::Unreachable(_) | Cause::Other(_) => {
                 NotPublished::Unknown { revision, source: self }
             }
             _ => NotPublished::Shelf(self),
@@ -150,6 +156,8 @@ pub(super) enum Cause {
     RegionMissing,
     #[error("it is larger than a bundle may be, {MAX_BUNDLE_BYTES} bytes")]
     TooLarge,
+    #[error("the answer did not end within {0:?}")]
+    TooSlow(Duration),
     #[error("no answer: {0}")]
     Unreachable(String),
 }

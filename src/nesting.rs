@@ -1,0 +1,386 @@
+//! How deep the text of a policy or schema goes, and room on the stack for it.
+//!
+//! Cedar's parser, validator and evaluator call themselves for each level of an expression, and so does whatever drops
+//! one. Without a bound a text of a few kilobytes overflows the stack, which ends the process. So a text that is deeper
+//! than [`MAX_DEPTH`] is refused before Cedar sees it, and what is not is worked on [with room](with_room).
+
+use std::{io, panic, thread};
+
+/// How deep a policy may go: so many levels of brackets, of `if`, of operators in a chain such as `a || b || c` and of
+/// accesses such as `a.b.c`, added up along the deepest way into it.
+///
+/// A chain of a thousand alternatives fits. Cedar parses it as a tree of that depth.
+pub const MAX_DEPTH: usize = 1024;
+
+/// How many brackets may be open at once in a schema. Types within types come out of it as JSON within JSON, of which
+/// `serde_json` reads 128 levels, four for each record.
+pub const MAX_SCHEMA_DEPTH: usize = 24;
+
+/// Room for [`MAX_DEPTH`]: without optimisation a level of brackets takes a hundred kilobytes of stack (measured with Cedar
+/// 4.14.1), and no more than the levels that there are take up memory.
+const STACK_BYTES: usize = 256 * 1024 * 1024;
+
+/// The text is deeper than it may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is more than {max} levels deep, of brackets, `if`, chained operators and accesses together")]
+pub struct TooDeep {
+    /// Where it is, as a byte offset.
+    pub offset: usize,
+    /// How deep it may be.
+    pub max: usize,
+}
+
+/// Where each policy of a text begins, in their order. The text need not be one that Cedar reads.
+///
+/// # Errors
+/// [`TooDeep`].
+pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
+    let mut starts = Vec::new();
+    let mut is_between = true;
+    let mut policy = Group::default();
+    let mut open: Vec<Group> = Vec::new();
+    let too_deep = |offset| TooDeep { offset, max: MAX_DEPTH };
+    for (offset, token) in Tokens::of(text) {
+        if is_between {
+            is_between = false;
+            policy.offset = offset;
+            starts.push(offset);
+        }
+        let is_outermost = open.is_empty();
+        let group = open.last_mut().unwrap_or(&mut policy);
+        match token {
+            Token::Open => {
+                group.operators += 1;
+                open.push(Group { offset, ..Group::default() });
+                if open.len() > MAX_DEPTH {
+                    return Err(too_deep(offset));
+                }
+            }
+            Token::Close => {
+                if let Some(mut closed) = open.pop() {
+                    let depth = closed.depth();
+                    if depth > MAX_DEPTH {
+                        return Err(too_deep(closed.offset));
+                    }
+                    let outer = open.last_mut().unwrap_or(&mut policy);
+                    outer.inner = outer.inner.max(depth);
+                }
+            }
+            Token::Semicolon if is_outermost => {
+                if policy.depth() > MAX_DEPTH {
+                    return Err(too_deep(policy.offset));
+                }
+                policy = Group::default();
+                is_between = true;
+            }
+            Token::Comma | Token::Semicolon => group.end_element(),
+            Token::Or => {
+                group.end_conjunction();
+                group.ors += 1;
+            }
+            Token::And => {
+                group.end_operand();
+                group.ands += 1;
+            }
+            Token::If => group.ifs += 1,
+            Token::Branch => group.end_operand(),
+            Token::Operator => group.operators += 1,
+            Token::Other => {}
+        }
+    }
+    // Brackets that nothing closes are an error, which Cedar finds; what is in them counts until then.
+    let unclosed = open.iter_mut().map(|group| (group.offset, group.depth()));
+    let mut all = unclosed.chain([(policy.offset, policy.depth())]);
+    match all.find(|(_, depth)| *depth > MAX_DEPTH) {
+        Some((offset, _)) => Err(too_deep(offset)),
+        None => Ok(starts),
+    }
+}
+
+/// Whether a schema in Cedar's syntax has no more brackets within brackets than [`MAX_SCHEMA_DEPTH`].
+///
+/// # Errors
+/// [`TooDeep`].
+pub fn schema(text: &str) -> Result<(), TooDeep> {
+    let mut depth: usize = 0;
+    for (offset, token) in (Tokens { brackets: Brackets::OfSchema, ..Tokens::of(text) }) {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_SCHEMA_DEPTH {
+            return Err(TooDeep { offset, max: MAX_SCHEMA_DEPTH });
+        }
+    }
+    Ok(())
+}
+
+/// Does work on what may be [`MAX_DEPTH`] deep, on a stack that is large enough.
+///
+/// # Errors
+/// The system gives no such stack.
+pub fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("cedar".to_owned()).stack_size(STACK_BYTES);
+        let done = thread.spawn_scoped(scope, work)?.join();
+        Ok(done.unwrap_or_else(|panic| panic::resume_unwind(panic)))
+    })
+}
+
+/// What stands between two brackets, or a policy as a whole, as far as it was read.
+///
+/// A level of the tree that Cedar makes is a token here. Of operands that stand beside each other the deepest counts; of
+/// the operators that chain them each does, since they are nested in one another.
+#[derive(Debug, Default)]
+struct Group {
+    /// Where it begins.
+    offset: usize,
+    /// The deepest of the elements before this one, which commas separate.
+    of_elements: usize,
+    /// Of this element.
+    ifs: usize,
+    ors: usize,
+    /// The deepest of the conjunctions before this one.
+    of_conjunctions: usize,
+    ands: usize,
+    /// The deepest of the operands before this one.
+    of_operands: usize,
+    /// Of this operand.
+    operators: usize,
+    /// The deepest of the groups in this operand.
+    inner: usize,
+}
+
+impl Group {
+    fn end_operand(&mut self) {
+        self.of_operands = self.of_operands.max(self.operators + self.inner);
+        (self.operators, self.inner) = (0, 0);
+    }
+
+    fn end_conjunction(&mut self) {
+        self.end_operand();
+        self.of_conjunctions = self.of_conjunctions.max(self.ands + self.of_operands);
+        (self.ands, self.of_operands) = (0, 0);
+    }
+
+    fn end_element(&mut self) {
+        self.end_conjunction();
+        self.of_elements = self.of_elements.max(self.ifs + self.ors + self.of_conjunctions);
+        (self.ifs, self.ors, self.of_conjunctions) = (0, 0, 0);
+    }
+
+    /// How deep it goes, once it ends.
+    fn depth(&mut self) -> usize {
+        self.end_element();
+        self.of_elements
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Open,
+    Close,
+    Comma,
+    Semicolon,
+    Or,
+    And,
+    If,
+    /// `then` or `else`.
+    Branch,
+    /// One that can stand in a chain.
+    Operator,
+    Other,
+}
+
+/// What counts as a bracket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brackets {
+    /// `<` compares.
+    OfPolicies,
+    /// `<` opens.
+    OfSchema,
+}
+
+/// The tokens of Cedar (Cedar Policy Language Reference, "Grammar specification"), with their offsets, as far as they tell
+/// how deep a text goes.
+#[derive(Clone, Debug)]
+struct Tokens<'a> {
+    bytes: &'a [u8],
+    position: usize,
+    brackets: Brackets,
+    /// Whether the last token was a dot: what follows is a name.
+    after_dot: bool,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { bytes: text.as_bytes(), position: 0, brackets: Brackets::OfPolicies, after_dot: false }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.position).copied()
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.position += 1;
+        Some(byte)
+    }
+
+    /// Takes the next byte if it is this one.
+    fn take_if(&mut self, byte: u8) -> bool {
+        let is_it = self.peek() == Some(byte);
+        self.position += usize::from(is_it);
+        is_it
+    }
+
+    fn take_while(&mut self, is_part: impl Fn(u8) -> bool) {
+        while self.peek().is_some_and(&is_part) {
+            self.position += 1;
+        }
+    }
+
+    /// The rest of a string, of which the first quote was taken.
+    fn take_string(&mut self) {
+        while let Some(byte) = self.take() {
+            match byte {
+                b'"' => return,
+                b'\\' => self.position += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// The rest of a word, and what it means.
+    fn word(&mut self, start: usize) -> Token {
+        self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        match self.bytes.get(start..self.position) {
+            _ if self.after_dot => Token::Other,
+            Some(b"if") => Token::If,
+            Some(b"then" | b"else") => Token::Branch,
+            _ => Token::Other,
+        }
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = (usize, Token);
+
+    fn next(&mut self) -> Option<(usize, Token)> {
+        loop {
+            let start = self.position;
+            let byte = self.take()?;
+            let of_schema = self.brackets == Brackets::OfSchema;
+            let token = match byte {
+                _ if byte.is_ascii_whitespace() || byte == b'\x0b' => continue,
+                b'/' if self.take_if(b'/') => {
+                    self.take_while(|byte| !matches!(byte, b'\n' | b'\r'));
+                    continue;
+                }
+                b'"' => {
+                    self.take_string();
+                    Token::Other
+                }
+                b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(start),
+                b'(' | b'[' | b'{' => Token::Open,
+                b')' | b']' | b'}' => Token::Close,
+                b'<' if of_schema => Token::Open,
+                b'>' if of_schema => Token::Close,
+                b',' => Token::Comma,
+                b';' => Token::Semicolon,
+                b'|' if self.take_if(b'|') => Token::Or,
+                b'&' if self.take_if(b'&') => Token::And,
+                b'.' | b'!' | b'+' | b'-' | b'*' | b'/' | b'%' => Token::Operator,
+                _ => Token::Other,
+            };
+            self.after_dot = byte == b'.';
+            return Some((start, token));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::PolicySet;
+
+    use super::*;
+
+    /// The depth of a condition, without the two levels of scope and braces: what is left of the limit says it.
+    #[track_caller]
+    fn depth(condition: &str) -> usize {
+        let deeper = |by: usize| {
+            let (before, behind) = ("(".repeat(by), ")".repeat(by));
+            policies(&format!("permit (principal, action, resource) when {{ {before}{condition}{behind} }};"))
+        };
+        (0..=MAX_DEPTH - 2).rev().take_while(|by| deeper(*by).is_err()).count()
+    }
+
+    #[test]
+    fn each_level_counts_once() {
+        for (condition, expected) in [
+            ("true", 0),
+            ("((true))", 2),
+            ("true && true && true", 2),
+            ("(a || b) && (c || d) && e", 4),
+            ("a && b || c && d || e", 3),
+            ("a.b.c == 1 || a.b.c == 2", 3),
+            ("if a then b else if c then d else e", 2),
+            ("[1, 2, (3), 4].contains(5)", 4),
+            ("1 + 2 * 3 - 4 == 5", 3),
+            ("!(a.if.then.else)", 5),
+            ("\"((((\\\"((((\" == a // ((((", 0),
+        ] {
+            assert_eq!(depth(&format!("{condition}\n")), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn policies_begin_where_cedar_has_them() {
+        let text = "// ; none\npermit(principal, action, resource); @id(\";\")\nforbid(principal, action, resource)\n\
+                    when { context.a == \";\" } ; // ;\n  permit(principal, action, resource) ;\n";
+        let starts = policies(text).unwrap();
+        let words: Vec<&str> = starts.iter().map(|start| text.get(*start..*start + 3).unwrap()).collect();
+        assert_eq!(words, ["per", "@id", "per"]);
+        assert_eq!(text.parse::<PolicySet>().unwrap().policies().count(), starts.len());
+    }
+
+    #[test]
+    fn what_is_too_deep_is_named_by_its_place() {
+        let long = vec!["true"; MAX_DEPTH + 1].join(" && ");
+        let text = format!(
+            "permit (principal, action, resource);\nforbid (principal, action, resource) when {{ {long} }};"
+        );
+        assert_eq!(policies(&text), Err(TooDeep { offset: text.find("forbid").unwrap(), max: MAX_DEPTH }));
+        assert!(policies(&"(".repeat(1_000_000)).is_err());
+        assert!(policies(&format!("{}1", "!".repeat(2000))).is_err());
+        let chain = vec!["true"; MAX_DEPTH - 1].join(" || ");
+        assert!(policies(&format!("permit (principal, action, resource) when {{ {chain} }};")).is_ok());
+        let clauses = "when { true } ".repeat(2000);
+        assert!(policies(&format!("permit (principal, action, resource) {clauses};")).is_err());
+        // None of these is deep.
+        assert!(policies(&"permit (principal, action, resource);\n".repeat(5000)).is_ok());
+        let list = "1, ".repeat(5000);
+        assert!(
+            policies(&format!("permit (principal, action, resource) when {{ [{list}].contains(1) }};"))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn brackets_of_a_schema_count() {
+        let nested = |depth: usize| {
+            format!("entity A {{ a: {}Long{} }};", "Set<".repeat(depth - 1), ">".repeat(depth - 1))
+        };
+        assert!(schema(&nested(MAX_SCHEMA_DEPTH)).is_ok());
+        assert!(schema(&nested(MAX_SCHEMA_DEPTH + 1)).is_err());
+        assert!(schema(&"namespace A { entity B; }\n".repeat(1000)).is_ok());
+    }
+
+    #[test]
+    fn a_panic_goes_on_in_the_caller() {
+        let result = panic::catch_unwind(|| with_room(|| assert_eq!(1, 2)));
+        assert!(result.is_err());
+        assert_eq!(with_room(|| 7).unwrap(), 7);
+    }
+}

@@ -1,0 +1,405 @@
+//! What is nobody's business: nothing that the compiled function writes has a token in it, or a secret of its
+//! settings.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cedar_authorizer::bundle::signature::PrivateKey;
+use cedar_authorizer::source::directory;
+use serde_json::{Value, json};
+
+use crate::gateway::{Request, connect};
+use crate::loopback::{Answer, Function};
+use crate::signing::SigningKey;
+use crate::world::{
+    CLI, EXPIRES_AT, FUNCTION, ISSUED_AT, StoreCopy, development_key_set, event, root, run, sample_store,
+    stdout, token,
+};
+
+/// Runs of so many characters are looked for; shorter ones may be there by chance.
+const RUN: usize = 12;
+
+/// Every run of the payloads and signatures of some tokens. Their headers say nothing of anybody.
+struct Runs(HashSet<Vec<u8>>);
+
+impl Runs {
+    fn of<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
+        let parts = tokens.into_iter().flat_map(|token| token.split('.').skip(1));
+        Self(parts.flat_map(|part| part.as_bytes().windows(RUN).map(<[u8]>::to_vec)).collect())
+    }
+
+    #[track_caller]
+    fn assert_absent(&self, output: &str, of: &str) {
+        let found = output.as_bytes().windows(RUN).find(|run| self.0.contains(*run));
+        if let Some(run) = found {
+            let run = String::from_utf8_lossy(run);
+            let line = output.lines().find(|line| line.contains(&*run)).unwrap_or(output);
+            panic!("{of} has `{run}` of a token: {line}");
+        }
+    }
+}
+
+/// The kennel, with the development key for its pool.
+fn kennel() -> StoreCopy {
+    let store = StoreCopy::new();
+    for folder in ["policies", "templates", "identity-sources", "jwks"] {
+        std::fs::remove_dir_all(store.path().join(folder)).unwrap();
+    }
+    for file in ["entities.json", "template-links.json"] {
+        let _ = std::fs::remove_file(store.path().join(file));
+    }
+    let files = directory::read(&root().join("tests/data/stores/kennel")).unwrap();
+    for (path, content) in files.iter() {
+        store.write(path, content);
+    }
+    store.write("jwks/pool.json", development_key_set().to_string().as_bytes());
+    store
+}
+
+fn kennel_token(user: &str, claims: &Value) -> String {
+    let mut all = json!({"iat": ISSUED_AT, "exp": EXPIRES_AT, "sub": user});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    let output = run(&["token", "--store", "tests/data/stores/kennel", "--claims", &all.to_string()]);
+    stdout(&output).trim_end().to_owned()
+}
+
+/// A token, with its header replaced.
+fn with_header(token: &str, header: &Value) -> String {
+    let (_, rest) = token.split_once('.').unwrap();
+    format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
+}
+
+/// Tokens that are accepted, and some that are refused, each for a reason of its own.
+fn tokens() -> Vec<String> {
+    let good = kennel_token("ann", &json!({"username": "ann"}));
+    let (signed, signature) = good.rsplit_once('.').unwrap();
+    let other = kennel_token("ben", &json!({"scope": "a-scope-of-some-length"}));
+    let wrong = SigningKey::p256().token(&json!({"alg": "ES256", "kid": "nobody's"}), &json!({"sub": "eve"}));
+    let mut tokens = vec![
+        kennel_token("sue", &json!({"cognito:groups": ["staff"]})),
+        kennel_token("ann", &json!({"exp": ISSUED_AT + 1})),
+        kennel_token("ann", &json!({"iss": "https://issuer.example.com"})),
+        kennel_token("ann", &json!({"client_id": "another-client"})),
+        kennel_token("ann", &json!({"cognito:groups": {"admins": true}})),
+        format!("{signed}.{}", other.rsplit_once('.').unwrap().1),
+        format!("{good}AAAA"),
+        format!("{signature}.{signed}"),
+        with_header(&good, &json!({"alg": "none"})),
+        with_header(&good, &json!({"alg": "RS256", "kid": good})),
+        with_header(&good, &json!({"alg": "RS256", "kid": other, "crit": [good]})),
+        with_header(&good, &json!({"alg": good, "typ": other})),
+        wrong,
+    ];
+    tokens.extend([good, other]);
+    tokens
+}
+
+/// Events with a token in its place and in every other.
+fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
+    let pet = |path: &str, id: &str, query: &[(&str, &str)], headers: Value| {
+        let request = Request {
+            parameters: json!({"petId": id}),
+            query,
+            headers,
+            ..Request::new(token, "GET", "/pets/{petId}", path)
+        };
+        [request.rest(), request.token(), request.http2(), request.http1()]
+    };
+    let in_path = format!("/pets/{other}");
+    let mut events: Vec<Value> = Vec::new();
+    events.extend(pet("/pets/7", "7", &[], json!({})));
+    // Another one than the one that is judged, where a client may put it.
+    events.extend(pet(&in_path, other, &[], json!({})));
+    events.extend(pet(&format!("/pets/a{other}=b"), &format!("a{other}=b"), &[], json!({})));
+    events.extend(pet("/pets/7", "7", &[("access_token", other), (other, "1")], json!({})));
+    let headers =
+        json!({"X-Token": other, other: "1", "Cookie": format!("session={other}"), "X-Tenant": other});
+    events.extend(pet("/pets/7", "7", &[("year", other)], headers.clone()));
+    let report = Request {
+        query: &[("year", other), ("kind", other)],
+        headers,
+        ..Request::new(token, "GET", "/report", "/report")
+    };
+    events.extend([report.rest(), report.http2()]);
+    events.push(connect(json!({}), json!({"access_token": token})));
+    events.push(connect(json!({"Sec-WebSocket-Protocol": format!("bearer, {token}")}), json!({})));
+    let arn =
+        |api: &str, verb: &str| format!("arn:aws:execute-api:us-east-1:123456789012:{api}/test/{verb}/");
+    let mut hostile = vec![
+        // Where a field of another type is expected, or of no type at all.
+        json!({"type": "TOKEN", "authorizationToken": [token], "methodArn": arn("api", "GET")}),
+        json!({"type": "TOKEN", "authorizationToken": {"token": token}, "methodArn": token}),
+        json!({"type": token, "authorizationToken": token}),
+        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": [token]}),
+        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": arn(token, "GET")}),
+        json!({"type": "TOKEN", "authorizationToken": token, "methodArn": arn("api", token)}),
+        json!(token),
+        json!([token]),
+        json!({token: token}),
+        json!({"type": "REQUEST", "headers": token}),
+        json!({"type": "REQUEST", "version": token, "routeKey": token, "rawQueryString": [token]}),
+    ];
+    events.append(&mut hostile);
+    let mut wrong = pet("/pets/7", "7", &[], json!({}));
+    wrong[0]["requestContext"]["requestTimeEpoch"] = json!(token);
+    wrong[2]["requestContext"]["http"]["method"] = json!(token);
+    wrong[2]["routeKey"] = json!(token);
+    wrong[3]["requestContext"]["resourcePath"] = json!(format!("/{token}"));
+    events.extend(wrong);
+    let mut bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+    bytes.extend([
+        // No JSON, and no UTF-8.
+        format!("{{\"authorizationToken\": \"{token}").into_bytes(),
+        format!("{{\"authorizationToken\": {token}}}").into_bytes(),
+        token.as_bytes().to_vec(),
+        [b"{\"authorizationToken\": \"", token.as_bytes(), b"\xff\"}"].concat(),
+        [b"\xff", token.as_bytes()].concat(),
+    ]);
+    bytes
+}
+
+/// An answer without its method and path. One for these alone has their ARN in it, or the beginning of a long one,
+/// since API Gateway compares the two.
+fn without_arn(answer: &Answer, event: &[u8]) -> String {
+    let mut response = match answer {
+        Answer::Response(response) => response.clone(),
+        Answer::Error { error_type, error_message } => return format!("{error_type}: {error_message}"),
+    };
+    let event: Value = serde_json::from_slice(event).unwrap();
+    let arns: Vec<&str> = ["methodArn", "routeArn"].iter().filter_map(|name| event[name].as_str()).collect();
+    for statement in response["policyDocument"]["Statement"].as_array_mut().unwrap() {
+        statement["Resource"].as_array_mut().unwrap().retain(|resource| {
+            let beginning = resource.as_str().unwrap().trim_end_matches('*');
+            !arns.iter().any(|arn| arn.starts_with(beginning))
+        });
+    }
+    response.to_string()
+}
+
+#[test]
+fn no_part_of_a_token_is_in_anything_that_the_function_writes() {
+    let store = kennel();
+    let uri = store.uri();
+    let tokens = tokens();
+    let runs = Runs::of(tokens.iter().map(String::as_str));
+    for level in ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"] {
+        for format in ["JSON", "Text"] {
+            let function = Function::start(
+                FUNCTION,
+                [
+                    ("BUNDLE_URI", uri.as_str()),
+                    ("CACHE_KEY", "none"),
+                    ("ALLOW_DEVELOPMENT_KEYS", "true"),
+                    ("AWS_LAMBDA_LOG_LEVEL", level),
+                    ("AWS_LAMBDA_LOG_FORMAT", format),
+                ],
+            )
+            .unwrap();
+            let mut allowed = 0;
+            // Each of them at the level that writes most; some at the others.
+            let step = if level == "TRACE" { 1 } else { 4 };
+            for (number, token) in tokens.iter().enumerate().step_by(step) {
+                let other = &tokens[(number + 1) % tokens.len()];
+                for event in events(token, other) {
+                    let answer = function.invoke(event.as_slice());
+                    runs.assert_absent(&without_arn(&answer, &event), "an answer");
+                    allowed += usize::from(matches!(answer, Answer::Response(_)));
+                }
+            }
+            let logs = function.logs();
+            runs.assert_absent(&logs, &format!("the log at {level} as {format}"));
+            let is_terse = ["WARN", "ERROR"].contains(&level);
+            assert!(allowed > 0 && logs.contains("allowed-by-policy") != is_terse, "{level}: {logs}");
+        }
+    }
+}
+
+#[test]
+fn no_setting_of_the_log_shows_what_other_crates_say_below_info() {
+    let uri = format!("file://{}", sample_store().display());
+    for variable in ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"] {
+        let environment = [
+            ("BUNDLE_URI", uri.as_str()),
+            ("CACHE_KEY", "none"),
+            ("ALLOW_DEVELOPMENT_KEYS", "true"),
+            (variable, "trace"),
+        ];
+        let function = Function::start(FUNCTION, environment).unwrap();
+        function.invoke(&event(&token("alice", json!({})), "GET", "/pets"));
+        let logs = function.logs();
+        for line in logs.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let is_detail = line["level"] == "TRACE" || line["level"] == "DEBUG";
+            assert!(!is_detail || line["message"] == "alternative key set not fetched", "{line}");
+        }
+        assert!(logs.contains("decided"), "{logs}");
+    }
+}
+
+/// A value, and what of it must not come out again.
+type Secret = (String, Vec<String>);
+
+/// Keys, and URLs with passwords or signatures: what anybody can tell to be secret.
+fn keys_and_passwords() -> Vec<Secret> {
+    let key = PrivateKey::generate().unwrap();
+    let pem = key.to_pem().unwrap().to_string();
+    let body = pem.lines().nth(1).unwrap().to_owned();
+    let raw = STANDARD.encode(b"sekrit0123456789sekrit0123456789");
+    let marker = MARKER.to_owned();
+    vec![
+        (pem.clone(), vec![body.clone()]),
+        (pem.replace('\n', " "), vec![body.clone()]),
+        (body.clone(), vec![body]),
+        (pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"), vec![pem.lines().nth(1).unwrap().to_owned()]),
+        (raw.clone(), vec![raw]),
+        (format!("https://user:{marker}@proxy.example.com:3128"), vec![marker.clone()]),
+        (format!("http://user:{marker}@[::1"), vec![marker.clone()]),
+        (format!("//user:{marker}@host"), vec![marker.clone()]),
+        (format!("s3://AKIAIOSFODNN7EXAMPLE:{marker}@bucket/key"), vec![marker.clone()]),
+        (format!("s3://bucket/key?X-Amz-Signature={marker}"), vec![marker]),
+    ]
+}
+
+/// What a variable can have beside that, where any value may be a secret.
+fn words() -> Vec<Secret> {
+    let raw = STANDARD.encode([7; 32]);
+    [
+        format!("{raw},{MARKER}"),
+        MARKER.to_owned(),
+        format!("file://{MARKER}"),
+        format!("claim {MARKER}"),
+        format!("true {MARKER}"),
+        format!("5{MARKER}"),
+        format!("{MARKER}\n"),
+        format!("\u{1b}[31m{MARKER}"),
+    ]
+    .map(|value| (value, vec![MARKER.to_owned()]))
+    .into()
+}
+
+const MARKER: &str = "sekrit0123456789";
+
+/// The settings that can be wrong; see README.md.
+const VARIABLES: [&str; 23] = [
+    "BUNDLE_URI",
+    "BUNDLE_REFRESH_SECONDS",
+    "BUNDLE_MAX_STALE_SECONDS",
+    "BUNDLE_PUBLIC_KEYS",
+    "BUNDLE_MIN_REVISION",
+    "BUNDLE_FALLBACK_URI",
+    "SHADOW_BUNDLE_URI",
+    "TENANT_FROM",
+    "ROOT_BUNDLE_URI",
+    "MAX_TENANTS",
+    "CACHE_KEY",
+    "USER_POOL_ARN",
+    "SIMPLE_RESPONSES",
+    "JWKS_PROXY",
+    "ALLOW_DEVELOPMENT_KEYS",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_REGION",
+    "DECISION_LOG",
+    "POWERTOOLS_METRICS_NAMESPACE",
+];
+
+#[test]
+fn no_value_of_a_setting_is_in_what_the_function_says_of_it() {
+    let values = [keys_and_passwords(), words()].concat();
+    for (number, (value, secrets)) in values.iter().enumerate() {
+        // All at once, each of them in the wrong place, and then alone what a good start reads later.
+        let mut environments: Vec<Vec<(&str, &str)>> =
+            vec![VARIABLES.iter().map(|name| (*name, value.as_str())).collect()];
+        let of_s3 = ["AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_SECRET_ACCESS_KEY"];
+        // A start that gets as far as to ask S3 takes seconds.
+        let name = of_s3[number % of_s3.len()];
+        environments.push(vec![
+            ("BUNDLE_URI", "s3://bucket/key"),
+            ("CACHE_KEY", "none"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            (name, value.as_str()),
+        ]);
+        for mut environment in environments {
+            environment.push(("AWS_LAMBDA_LOG_LEVEL", "TRACE"));
+            let failure = Function::start(FUNCTION, environment.iter().copied()).err().unwrap();
+            for (secret, text) in
+                secrets.iter().flat_map(|secret| [(secret, &failure.message), (secret, &failure.logs)])
+            {
+                assert!(!text.contains(secret.as_str()), "{environment:?}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_setting_is_said_by_its_name_and_the_form_that_it_has() {
+    let failure = Function::start(
+        FUNCTION,
+        [
+            ("BUNDLE_URI", "policies"),
+            ("CACHE_KEY", "all"),
+            ("BUNDLE_PUBLIC_KEYS", "x"),
+            ("USER_POOL_ARN", "us-east-1_EXAMPLE"),
+            ("SIMPLE_RESPONSES", "yes"),
+            ("JWKS_PROXY", "http://[::1"),
+        ],
+    );
+    let message = failure.err().unwrap().message;
+    for line in [
+        "BUNDLE_URI: not of the form s3://bucket/key, s3://bucket/key?versionId=id or file:///absolute/path",
+        "CACHE_KEY: not `none`, `token`, or a list of identity sources such as",
+        "BUNDLE_PUBLIC_KEYS: key 1 is neither a public key in PEM nor base64 with padding",
+        "USER_POOL_ARN: not a user pool ARN of the form",
+        "SIMPLE_RESPONSES: neither `true` nor `false`",
+        "JWKS_PROXY: not the URL of a proxy",
+    ] {
+        assert!(message.contains(&format!("\n  {line}")), "{line}: {message}");
+    }
+}
+
+#[test]
+fn the_password_of_a_proxy_is_in_no_log() {
+    let store = StoreCopy::with_jwks_uri("http://127.0.0.1:2/keys");
+    let proxy = "http://user:sekrit0123456789@127.0.0.1:1";
+    let environment = [
+        ("BUNDLE_URI", store.uri()),
+        ("CACHE_KEY", "none".to_owned()),
+        ("ALLOW_DEVELOPMENT_KEYS", "true".to_owned()),
+        ("JWKS_PROXY", proxy.to_owned()),
+        ("AWS_LAMBDA_LOG_LEVEL", "TRACE".to_owned()),
+    ];
+    let function = Function::start(FUNCTION, environment).unwrap();
+    function.invoke(&event(&token("alice", json!({})), "GET", "/pets"));
+    let logs = function.logs();
+    assert!(logs.contains("key set not fetched"), "{logs}");
+    for secret in ["sekrit", &STANDARD.encode("user:sekrit0123456789")] {
+        assert!(!logs.contains(secret), "{logs}");
+    }
+}
+
+#[test]
+fn a_key_or_password_among_its_arguments_is_not_repeated_by_the_command_line() {
+    for (value, secrets) in keys_and_passwords() {
+        for arguments in [
+            vec!["keygen".to_owned(), "--public".to_owned(), value.clone()],
+            vec!["keygen".to_owned(), format!("--public={value}")],
+            vec!["build".to_owned(), "--output=/dev/null".to_owned(), format!("--sign-key={value}")],
+            vec!["publish".to_owned(), "--to".to_owned(), value.clone(), "--dry-run".to_owned()],
+            vec!["inspect".to_owned(), value.clone()],
+            vec![value.clone()],
+            vec!["inspect".to_owned(), format!("--bundle-key={value}")],
+        ] {
+            let output =
+                std::process::Command::new(CLI).args(&arguments).current_dir(root()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            for secret in &secrets {
+                assert!(!text.contains(secret.as_str()), "{arguments:?}: {text}");
+            }
+        }
+    }
+}
