@@ -220,7 +220,10 @@ impl PolicyInputs {
 
 /// What policies read, by the actions of their scopes: many policies read the same, and most routes concern few.
 #[derive(Clone, Debug, Default)]
-pub struct InputsByAction(HashMap<Option<EntityUid>, BTreeSet<(Option<EntityTypeName>, BTreeSet<Input>)>>);
+pub struct InputsByAction(HashMap<Option<EntityUid>, BTreeSet<InputsOnResource>>);
+
+/// What is read where the resource is of this type. `None`: of any.
+type InputsOnResource = (Option<EntityTypeName>, BTreeSet<Input>);
 
 impl InputsByAction {
     /// Adds a policy or template.

@@ -355,7 +355,7 @@ impl PolicyIndex {
             Role::Resource => RESOURCE,
         };
         // An entity that no policy names has no row.
-        let row = |key: &Box<str>| self.index.position(filing::place(prefix, key).as_bytes());
+        let row = |key: &str| self.index.position(filing::place(prefix, key).as_bytes());
         let (mut rows, mut own) = (Vec::new(), None);
         for (position, key) in keys.iter().enumerate() {
             let Some(row) = row(key) else { continue };

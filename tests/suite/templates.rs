@@ -197,7 +197,7 @@ fn codes_of_routes(actions: &[&str], key: &str, routes: &[(&str, &str, bool)], s
         "action {} appliesTo {{ principal: User, resource: Application, context: {{ token: Token }} }};\n}}",
         names.join(", ")
     );
-    let schema = format!("{}{more}", &schema[..schema.rfind('}').unwrap()]);
+    let schema = format!("{}{more}", schema.rsplit_once('}').unwrap().0);
     store.write("schema.cedarschema", schema.as_bytes());
     let context: Vec<&str> =
         key.split(',').skip(1).map(|name| name.trim_start_matches("$context.")).collect();

@@ -928,7 +928,7 @@ fn the_bundle_that_vouches_for_claims_is_for_no_tenant_and_of_the_same_store() {
         let settings = String::from_utf8(files.get("store.toml").unwrap().to_vec()).unwrap();
         files.insert("store.toml".to_owned(), settings.replace("\"petstore\"", "\"kennel\"").into());
         let tenant: Tenant = "acme".parse().unwrap();
-        let signing_keys = signer.as_ref().map_or(&[][..], std::slice::from_ref);
+        let signing_keys = signer.as_slice();
         let edition = Edition { revision: 1, tenant: Some(&tenant), signing_keys, ..Edition::default() };
         s3.put(BUCKET, &key("acme"), build(&files, edition));
         let function = InProcess::start(&s3, &setup);
