@@ -329,7 +329,7 @@ const ENTANGLED_SPELLINGS: [&str; 10] =
 
 /// The most that a grant may have of the 8 KB of a response (AWS service quotas, L-20859C74); the
 /// rest is for its context.
-pub const MAX_BYTES: usize = 6 * 1024;
+pub const MAX_BYTES: usize = 7 * 1024;
 
 /// API Gateway Developer Guide, "Control access to a REST API with IAM permissions".
 const INVOKE: &str = "execute-api:Invoke";
