@@ -227,6 +227,11 @@ impl Statement {
         &self.scope
     }
 
+    /// Whether it is about nothing but spellings of paths that can be read in two ways.
+    pub fn is_of_odd_paths(&self) -> bool {
+        self.is_of_odd_paths
+    }
+
     fn applies_to(&self, arn: &str) -> bool {
         match &self.scope {
             Scope::Resource(patterns) => patterns.iter().any(|pattern| matches(pattern, arn)),

@@ -244,6 +244,9 @@ fn breadth(breadth: Breadth) -> String {
 /// The statements without what all their patterns begin with.
 fn statements(grant: &Grant) -> Vec<String> {
     let statement = |statement: &Statement| {
+        if statement.is_of_odd_paths() {
+            return format!("{:?} spellings of paths that can be read in two ways", statement.effect());
+        }
         let (scope, patterns) = match statement.scope() {
             Scope::Resource(patterns) => ("", patterns),
             Scope::NotResource(patterns) => ("all but ", patterns),
