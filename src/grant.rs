@@ -21,9 +21,10 @@ mod separation;
 mod table;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::arn::{ANY_STAGE, MethodArn};
 use crate::reason::Reason;
@@ -87,21 +88,22 @@ impl Grant {
             let denied = deny.iter().map(|pattern| deniable(&of_api(pattern))).collect();
             statements.push(Statement::on(Effect::Deny, denied));
         }
-        let spellings = match (is_wild, is_entangled) {
-            (false, _) => None,
-            (true, false) => {
-                let anywhere = anywhere(api);
-                let odd = ODD_SPELLINGS.iter().map(|pattern| format!("{anywhere}{pattern}"));
-                Some(odd.collect())
+        match (is_wild, is_entangled) {
+            (false, _) => {}
+            (true, false) => statements.push(Statement {
+                effect: Effect::Deny,
+                patterns: Patterns::Odd(OddSpellings::of(&anywhere(api))),
+                is_of_odd_paths: true,
+            }),
+            (true, true) => {
+                let spellings = ENTANGLED_SPELLINGS.iter().map(|pattern| of_api(pattern)).collect();
+                statements
+                    .push(Statement { is_of_odd_paths: true, ..Statement::on(Effect::Deny, spellings) });
             }
-            (true, true) => Some(ENTANGLED_SPELLINGS.iter().map(|pattern| of_api(pattern)).collect()),
-        };
-        if let Some(spellings) = spellings {
-            statements.push(Statement { is_of_odd_paths: true, ..Statement::on(Effect::Deny, spellings) });
         }
         if !allow.contains("*") {
-            let scope = Scope::NotResource(allowed);
-            statements.push(Statement { scope, ..Statement::on(Effect::Deny, Vec::new()) });
+            let patterns = Patterns::Own(Scope::NotResource(allowed));
+            statements.push(Statement { effect: Effect::Deny, patterns, is_of_odd_paths: false });
         }
         Self { statements }
     }
@@ -191,18 +193,76 @@ pub struct OfRoutes {
     pub harmed: BTreeSet<usize>,
 }
 
-/// One IAM statement. Every member is always written: none has a default that could be the wrong one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
+/// One IAM statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
+    effect: Effect,
+    patterns: Patterns,
+    /// Whether it can apply only to a path that [is odd](is_odd): few are, and others need not be compared.
+    is_of_odd_paths: bool,
+}
+
+/// Where the patterns of a statement are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Patterns {
+    Own(Scope),
+    Odd(Arc<OddSpellings>),
+}
+
+/// What of a statement is written. Every member always is: none has a default that could be the wrong one.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Written<'a> {
     action: &'static str,
     effect: Effect,
     #[serde(flatten)]
-    scope: Scope,
-    /// Whether it can apply only to a path that [is odd](is_odd): few are, and others need not be compared.
-    #[serde(skip)]
-    is_of_odd_paths: bool,
+    scope: &'a Scope,
 }
+
+impl Serialize for Statement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.patterns {
+            Patterns::Odd(odd) if odd.json.is_some() => odd.json.serialize(serializer),
+            _ => Written { action: INVOKE, effect: self.effect, scope: self.scope() }.serialize(serializer),
+        }
+    }
+}
+
+/// The patterns of [`ODD_SPELLINGS`] in a partition, and the statement that denies them as it is written: in nearly every
+/// grant, and always the same.
+#[derive(Debug)]
+struct OddSpellings {
+    scope: Scope,
+    json: Option<Box<RawValue>>,
+}
+
+impl OddSpellings {
+    /// `anywhere` is what each pattern begins with.
+    fn of(anywhere: &str) -> Arc<Self> {
+        // A function serves the APIs of one partition, its own.
+        static KNOWN: OnceLock<(String, Arc<OddSpellings>)> = OnceLock::new();
+        match KNOWN.get_or_init(|| (anywhere.to_owned(), Arc::new(Self::new(anywhere)))) {
+            (known, odd) if known == anywhere => Arc::clone(odd),
+            _ => Arc::new(Self::new(anywhere)),
+        }
+    }
+
+    fn new(anywhere: &str) -> Self {
+        let patterns = ODD_SPELLINGS.iter().map(|pattern| format!("{anywhere}{pattern}"));
+        let scope = Scope::Resource(patterns.collect());
+        let written = Written { action: INVOKE, effect: Effect::Deny, scope: &scope };
+        let json = serde_json::value::to_raw_value(&written).ok();
+        Self { scope, json }
+    }
+}
+
+impl PartialEq for OddSpellings {
+    fn eq(&self, other: &Self) -> bool {
+        self.scope == other.scope
+    }
+}
+
+impl Eq for OddSpellings {}
 
 /// What a statement is about: method ARNs that one of the patterns matches, or that none does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -214,7 +274,7 @@ pub enum Scope {
 
 impl Statement {
     fn on(effect: Effect, resource: Vec<String>) -> Self {
-        Self { action: INVOKE, effect, scope: Scope::Resource(resource), is_of_odd_paths: false }
+        Self { effect, patterns: Patterns::Own(Scope::Resource(resource)), is_of_odd_paths: false }
     }
 
     /// Whether it allows or denies.
@@ -224,7 +284,10 @@ impl Statement {
 
     /// What it is about.
     pub fn scope(&self) -> &Scope {
-        &self.scope
+        match &self.patterns {
+            Patterns::Own(scope) => scope,
+            Patterns::Odd(odd) => &odd.scope,
+        }
     }
 
     /// Whether it is about nothing but spellings of paths that can be read in two ways.
@@ -233,7 +296,7 @@ impl Statement {
     }
 
     fn applies_to(&self, arn: &str) -> bool {
-        match &self.scope {
+        match self.scope() {
             Scope::Resource(patterns) => patterns.iter().any(|pattern| matches(pattern, arn)),
             Scope::NotResource(patterns) => !patterns.iter().any(|pattern| matches(pattern, arn)),
         }
@@ -364,9 +427,8 @@ mod tests {
         assert_eq!(
             grant.statements(),
             [Statement {
-                action: "execute-api:Invoke",
                 effect: Effect::Allow,
-                scope: Scope::Resource(vec![arn.to_string()]),
+                patterns: Patterns::Own(Scope::Resource(vec![arn.to_string()])),
                 is_of_odd_paths: false,
             }]
         );
@@ -394,5 +456,25 @@ mod tests {
     #[test]
     fn a_denial_holds_no_policy_variable() {
         assert!(denied(&arn("pets/${aws:username}")).ends_with("pets/??aws:username}"));
+    }
+
+    #[test]
+    fn a_statement_is_written_the_same_whether_or_not_it_was_written_before() {
+        for partition in ["aws", "aws-cn", "aws"] {
+            let api = format!("arn:{partition}:execute-api:r:1:a/s/");
+            let selection =
+                Selection { allow: ["GET/?*".to_owned()].into(), is_wild: true, ..Selection::default() };
+            let grant = Grant::of_api(&api, &selection);
+            let odd = grant.statements().iter().find(|statement| statement.is_of_odd_paths()).unwrap();
+            let patterns: Vec<String> =
+                ODD_SPELLINGS.iter().map(|text| format!("arn:{partition}:execute-api:*:*:{text}")).collect();
+            let expected =
+                serde_json::json!({"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": patterns});
+            assert_eq!(serde_json::to_value(odd).unwrap(), expected);
+            let text = serde_json::to_string(&grant).unwrap();
+            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read[1], expected);
+            assert_eq!((text.matches("\"Action\"").count(), text.matches("\"Effect\"").count()), (3, 3));
+        }
     }
 }

@@ -152,7 +152,8 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
 /// What route keys say of the method of a request, given all the places of an event that have one. If there is
 /// none, or one that names another method, none is relied on.
 fn route_key_of<'a>(verb: &str, mut keys: impl Iterator<Item = &'a str>) -> RouteKey {
-    let names = |key: &str| verb != ANY && key.split_once(' ').is_some_and(|(named, _)| named == verb);
+    let names =
+        |key: &str| verb != ANY && key.strip_prefix(verb).is_some_and(|template| template.starts_with(' '));
     match keys.next() {
         Some(first) if names(first) && keys.all(names) => RouteKey::OneMethod,
         _ => RouteKey::AnyMethod,
