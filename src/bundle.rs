@@ -1,8 +1,10 @@
 //! A bundle: one file built from a policy store, at one revision. It is what the function loads.
 
 mod archive;
-mod compiled;
+pub mod entities;
 mod manifest;
+mod outline;
+pub mod policies;
 pub mod signature;
 #[cfg(feature = "cli")]
 mod survey;
@@ -17,24 +19,24 @@ use bytes::Bytes;
 use cedar_policy::PolicySet;
 use cedar_policy::{EntityTypeName, EntityUid, PolicyId};
 
-use crate::call::TokenLocation;
-use crate::entities::StoredEntities;
+use crate::bundle::entities::StoredEntities;
+use crate::bundle::policies::PolicyIndex;
+use crate::function::tenant::Tenant;
+use crate::gateway::call::TokenLocation;
+use crate::gateway::route::RouteTable;
 use crate::grant::Separation;
-use crate::identity_source::IdentitySource;
-use crate::inputs::Input;
-use crate::nesting;
 use crate::projection::Projection;
-use crate::route::RouteTable;
-use crate::slice::PolicyIndex;
 use crate::store::finding::{self, Code, Finding, Position};
+use crate::store::inputs::Input;
+use crate::store::nesting;
 use crate::store::{self, Store, StoreFiles, settings};
-use crate::tenant::Tenant;
 use crate::time::UnixTime;
+use crate::token::identity_source::IdentitySource;
 use crate::token::key_set::KeySet;
 use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
-use compiled::{Outline, RequestTypes, Routes};
 pub use manifest::{InvalidManifest, MAX_REVISION, Manifest, Member};
+use outline::{Outline, RequestTypes, Routes};
 use signature::{CannotSign, PrivateKey, PublicKeys, Untrusted};
 #[cfg(feature = "cli")]
 pub use survey::{MemberState, Survey, survey};
@@ -70,14 +72,14 @@ impl Bundle {
         }
         let member = |path| members.get(path).ok_or(InvalidBundle::Compiled);
         let mut outline: Outline =
-            serde_json::from_slice(member(compiled::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
+            serde_json::from_slice(member(outline::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
         let Routes { table: routes, reads, projection, requests } = outline.take_routes()?;
         let table = |path| member(path).map(|content| bytes.slice_ref(content));
-        let entities = StoredEntities::open(table(compiled::ENTITIES)?)?;
+        let entities = StoredEntities::open(table(outline::ENTITIES)?)?;
         let policy_index = PolicyIndex::open(
-            table(compiled::POLICIES)?,
-            table(compiled::POLICY_PARTS)?,
-            table(compiled::POLICY_INDEX)?,
+            table(outline::POLICIES)?,
+            table(outline::POLICY_PARTS)?,
+            table(outline::POLICY_INDEX)?,
         )?;
 
         let files = members.files(StoreFiles::is_of_identity_source);
@@ -231,7 +233,7 @@ fn build_within(
 ) -> Result<Vec<u8>, CannotBuild> {
     let mut members = files.clone();
     members.retain_known();
-    for (path, content) in nesting::with_room(|| compiled::compile(store)).map_err(CannotBuild::Room)?? {
+    for (path, content) in nesting::with_room(|| outline::compile(store)).map_err(CannotBuild::Room)?? {
         members.insert(path.to_owned(), content);
     }
     archive::pack(max_bytes, &store.settings.name, edition, members.iter())
@@ -425,7 +427,7 @@ pub(crate) fn lines(findings: &[Finding]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::directory;
+    use crate::function::source::directory;
 
     #[test]
     fn whatever_is_built_in_any_edition_passed_the_check_and_nothing_else() {

@@ -1,7 +1,7 @@
 //! The grant: the IAM statements that answer API Gateway.
 //!
 //! API Gateway keeps the whole answer and applies it to every later request with the same [cache
-//! key](crate::cache_key). So a grant speaks of all those requests: of the requested method alone
+//! key](crate::gateway::cache_key). So a grant speaks of all those requests: of the requested method alone
 //! where the key has method and path, and else of every route of the API.
 //!
 //! ```text
@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::arn::{ANY_STAGE, MethodArn};
+use crate::gateway::arn::{ANY_STAGE, MethodArn};
 use crate::reason::Reason;
 pub use pattern::matches;
 pub use separation::{Overlap, Selection, Separation, TooEntangled};

@@ -29,41 +29,22 @@
 //! which circumstances. A *policy [`store`]* is a directory with schema, policies, entities and
 //! identity sources; a *[`bundle`]* is one file built from it, at one *revision*.
 
-pub mod arn;
-pub mod bundle;
 mod cache;
-pub mod cache_key;
-pub mod call;
-pub mod context;
-pub mod decision;
-pub mod entities;
-pub mod grant;
-pub mod identity_source;
-pub mod inputs;
-pub mod nesting;
-mod path_parameters;
-pub mod principal;
-pub mod projection;
 pub mod reason;
-pub mod remembered;
-pub mod resource;
-pub mod response;
-pub mod route;
-pub mod slice;
-pub mod store;
-pub mod tenant;
 pub mod time;
+
 pub mod token;
-pub mod token_cache;
 
-pub mod authorize;
+pub mod gateway;
 
-pub mod config;
-pub mod jwks;
-pub mod lambda;
-pub mod log;
-pub mod serving;
-pub mod shadow;
-pub mod source;
-pub mod tenants;
-mod under_way;
+pub mod projection;
+
+pub mod grant;
+
+pub mod bundle;
+
+pub mod decide;
+
+pub mod store;
+
+pub mod function;

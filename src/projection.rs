@@ -15,10 +15,10 @@ use std::collections::{BTreeSet, HashMap};
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::{Map, Value};
 
-use crate::context;
-use crate::identity_source::IdentitySource;
-use crate::inputs::Input;
-use crate::route::Route;
+use crate::decide::context;
+use crate::gateway::route::Route;
+use crate::store::inputs::Input;
+use crate::token::identity_source::IdentitySource;
 pub use record::{Projected, Record, RequiredClaimMissing, project_simple};
 use schema::qualify;
 pub use schema::{ResolvedSchema, UnknownType};

@@ -17,6 +17,8 @@ mod entities;
 pub mod finding;
 mod grants;
 mod identity_sources;
+pub mod inputs;
+pub mod nesting;
 mod policies;
 mod schema;
 pub mod settings;
@@ -26,12 +28,11 @@ use std::io;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 
-use crate::identity_source::IdentitySource;
-use crate::inputs::Input;
-use crate::nesting;
+use crate::gateway::route::{Route, RouteTable};
 use crate::projection::Projection;
-use crate::route::{Route, RouteTable};
+use crate::store::inputs::Input;
 use crate::token::TokenType;
+use crate::token::identity_source::IdentitySource;
 use crate::token::key_set::KeySet;
 pub(crate) use entities::FILE as ENTITIES_FILE;
 use finding::{Code, Finding, Position, Severity};

@@ -3,6 +3,7 @@
 pub mod algorithm;
 pub mod bearer;
 pub(crate) mod ed25519;
+pub mod identity_source;
 mod json;
 pub mod jws;
 pub mod key_set;
@@ -12,9 +13,9 @@ use std::{fmt, iter};
 
 use serde_json::{Map, Value};
 
-use crate::identity_source::IdentitySource;
 use crate::reason::Reason;
 use crate::time::UnixTime;
+use crate::token::identity_source::IdentitySource;
 use bearer::Bearer;
 use jws::Jws;
 use key_set::{KeyPlace, KeySets};

@@ -5,14 +5,14 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use cedar_authorizer::authorize::authorize;
+use cedar_authorizer::decide::authorize::authorize;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
-use cedar_authorizer::cache_key::CacheKey;
-use cedar_authorizer::call::{Call, Target};
+use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::call::{Call, Target};
 use cedar_authorizer::reason::Status;
-use cedar_authorizer::remembered::Remembered;
-use cedar_authorizer::response::{Response, SimpleResponses};
-use cedar_authorizer::source::directory;
+use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::function::source::directory;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;

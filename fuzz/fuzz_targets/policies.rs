@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use cedar_authorizer::bundle;
-use cedar_authorizer::source::directory;
+use cedar_authorizer::function::source::directory;
 use cedar_authorizer::store::StoreFiles;
 use libfuzzer_sys::fuzz_target;
 

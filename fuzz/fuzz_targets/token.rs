@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use cedar_authorizer::identity_source::IdentitySource;
+use cedar_authorizer::token::identity_source::IdentitySource;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};

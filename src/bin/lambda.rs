@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use cedar_authorizer::config::{self, Config};
-use cedar_authorizer::lambda::{Function, report_init_error};
-use cedar_authorizer::log;
+use cedar_authorizer::function::config::{self, Config};
+use cedar_authorizer::function::lambda::{Function, report_init_error};
+use cedar_authorizer::function::log;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 

@@ -206,11 +206,11 @@ pub const MAX_BYTES: usize = 256 * 1024 * 1024;
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::compiled;
+    use super::super::outline;
     use super::*;
 
     fn packed() -> Vec<u8> {
-        let compiled = compiled::FILES.map(|path| (path, b"\0\0".as_slice()));
+        let compiled = outline::FILES.map(|path| (path, b"\0\0".as_slice()));
         let files: [(&str, &[u8]); 2] = [("entities.json", b"[]"), ("store.toml", b"[store]\n")];
         pack(MAX_BYTES, "petstore", &7.into(), compiled.into_iter().chain(files)).unwrap()
     }
@@ -221,7 +221,7 @@ mod tests {
         let Unpacked { manifest, members, signatures, .. } = unpack(&bytes).unwrap();
         assert!(signatures.is_none());
         assert_eq!((manifest.name.as_str(), manifest.revision), ("petstore", 7));
-        assert_eq!(members.get(compiled::OUTLINE), Some(b"\0\0".as_slice()));
+        assert_eq!(members.get(outline::OUTLINE), Some(b"\0\0".as_slice()));
         let files = members.files(|path| !path.starts_with("compiled/") && path != "store.toml");
         let files: Vec<_> = files.iter().collect();
         assert_eq!(files, [("entities.json", b"[]".as_slice())]);
@@ -256,15 +256,15 @@ mod tests {
             ["store.toml", "entities.json"],
             ["store.toml", "store.toml"],
         ] {
-            let paths = compiled::FILES.into_iter().chain(paths);
+            let paths = outline::FILES.into_iter().chain(paths);
             let bundle =
                 pack(MAX_BYTES, "x", &1.into(), paths.clone().map(|path| (path, b"".as_slice()))).unwrap();
             let error = unpack(&bundle).unwrap_err();
             let paths: Vec<&str> = paths.collect();
             assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{paths:?}");
         }
-        for missing in compiled::FILES {
-            let paths = compiled::FILES.into_iter().chain(["store.toml"]).filter(|path| *path != missing);
+        for missing in outline::FILES {
+            let paths = outline::FILES.into_iter().chain(["store.toml"]).filter(|path| *path != missing);
             let bundle = pack(MAX_BYTES, "x", &1.into(), paths.map(|path| (path, b"".as_slice()))).unwrap();
             let error = unpack(&bundle).unwrap_err();
             assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{missing}");

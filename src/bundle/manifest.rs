@@ -4,9 +4,9 @@ use cedar_policy::get_lang_version;
 use serde::{Deserialize, Serialize};
 
 use super::archive::FORMAT_VERSION;
-use super::{Edition, compiled};
+use super::{Edition, outline};
+use crate::function::tenant::Tenant;
 use crate::store::StoreFiles;
-use crate::tenant::Tenant;
 use crate::time::UnixTime;
 
 /// What a bundle is and holds. Written as JSON, its members in this order.
@@ -81,9 +81,9 @@ impl Manifest {
         self.check_revision()?;
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
         let is_ordered = self.members.is_sorted_by(|a, b| a.path < b.path);
-        let is_compiled = |member: &&Member| compiled::FILES.contains(&member.path.as_str());
+        let is_compiled = |member: &&Member| outline::FILES.contains(&member.path.as_str());
         // As none stands twice, these are all.
-        let is_whole = self.members.iter().filter(is_compiled).count() == compiled::FILES.len();
+        let is_whole = self.members.iter().filter(is_compiled).count() == outline::FILES.len();
         if !is_ordered || !is_whole || !self.members.iter().all(Member::belongs) {
             return Err(InvalidManifest::Members);
         }
@@ -108,7 +108,7 @@ impl Manifest {
 impl Member {
     /// Whether a bundle has a place for it.
     pub(super) fn belongs(&self) -> bool {
-        compiled::FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
+        outline::FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
     }
 }
 
@@ -147,7 +147,7 @@ mod tests {
     /// A manifest with these members in the place of its name and revision.
     fn manifest(head: &str) -> String {
         let members: Vec<String> =
-            compiled::FILES.map(|path| format!(r#"{{"path":"{path}","size":0,"sha256":""}}"#)).to_vec();
+            outline::FILES.map(|path| format!(r#"{{"path":"{path}","size":0,"sha256":""}}"#)).to_vec();
         format!(
             r#"{{{head},"format_version":{FORMAT_VERSION},"cedar_version":"4.0.0","members":[{}]}}"#,
             members.join(",")

@@ -136,10 +136,10 @@ impl Survey {
 mod tests {
     use super::*;
     use crate::bundle::archive::{pack, unpack};
-    use crate::bundle::compiled;
+    use crate::bundle::outline;
 
     fn compiled() -> impl Iterator<Item = (&'static str, &'static [u8])> {
-        compiled::FILES.into_iter().map(|path| (path, b"".as_slice()))
+        outline::FILES.into_iter().map(|path| (path, b"".as_slice()))
     }
 
     fn packed() -> Vec<u8> {

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pattern::Pattern;
 use super::table::{Extent, MethodTable, OutOfSteps};
-use crate::route::{Method, Route, Segment};
+use crate::gateway::route::{Method, Route, Segment};
 
 /// How the routes of an API are told apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +195,7 @@ impl Separation {
             let is_default_kept = table.entries.iter().any(|entry| entry.is_default && kept(entry.route));
             if is_default_kept {
                 // What the ARN of this route looks like is not documented.
-                selection.allow.insert(crate::arn::DEFAULT.to_owned());
+                selection.allow.insert(crate::gateway::arn::DEFAULT.to_owned());
             }
             selection.is_wild |= of_table.is_wild;
             selection.is_entangled |= of_table.is_entangled;

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pattern::{Part, Pattern};
-use crate::route::{PathTemplate, Segment};
+use crate::gateway::route::{PathTemplate, Segment};
 
 /// A segment of a concrete path: one that some template names, or any other.
 pub(super) type Token = Option<String>;

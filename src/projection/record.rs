@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::value_type::ValueType;
-use crate::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
 use crate::reason::Reason;
 use crate::token::TokenType;
+use crate::token::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
 
 /// A record type: what it takes out of an object of claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

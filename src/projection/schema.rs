@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::record::{Attribute, Record};
 use super::value_type::{Extension, ValueType};
-use crate::route::Route;
+use crate::gateway::route::Route;
 
 /// A schema in Cedar's JSON form in which every type reference is resolved, as
 /// [`cedar_policy::schema_str_to_json_with_resolved_types`] writes it.

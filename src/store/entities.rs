@@ -6,7 +6,7 @@ use cedar_policy::entities_errors::EntitiesError;
 use super::StoreFiles;
 use super::finding::{Code, Finding, Text, chain};
 use super::schema::StoreSchema;
-use crate::identity_source::IdentitySource;
+use crate::token::identity_source::IdentitySource;
 
 pub(crate) const FILE: &str = "entities.json";
 

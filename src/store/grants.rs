@@ -12,12 +12,12 @@ use serde_json::Value;
 use super::finding::{Code, Finding, Position};
 use super::schema::StoreSchema;
 use super::{Store, settings};
-use crate::cache_key::CacheKey;
-use crate::context;
-use crate::decision::Effort;
+use crate::bundle::policies::with_ancestors;
+use crate::decide::context;
+use crate::decide::decision::Effort;
+use crate::gateway::cache_key::CacheKey;
 use crate::grant::{Grant, Separation};
-use crate::inputs::{Dependence, PolicyInputs};
-use crate::slice::with_ancestors;
+use crate::store::inputs::{Dependence, PolicyInputs};
 
 /// Finds them, in the order of the routes.
 pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) {

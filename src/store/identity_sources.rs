@@ -6,8 +6,8 @@ use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
 use super::settings;
 use super::{StoreFiles, is_in};
-use crate::identity_source::{IdentitySource, InvalidKeyUri, Provider};
 use crate::token::TokenType;
+use crate::token::identity_source::{IdentitySource, InvalidKeyUri, Provider};
 use crate::token::key_set::KeySet;
 
 pub(super) const FOLDER: &str = "identity-sources";

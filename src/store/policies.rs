@@ -19,12 +19,12 @@ use super::StoreFiles;
 use super::finding::{Code, Finding, Position, Text, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
 use super::settings::Settings;
-use crate::identity_source::IdentitySource;
-use crate::inputs::{self, Input, InputsByAction, PolicyInputs};
-use crate::nesting;
+use crate::bundle::policies::with_ancestors;
+use crate::gateway::route::Route;
 use crate::projection::Projection;
-use crate::route::Route;
-use crate::slice::with_ancestors;
+use crate::store::inputs::{self, Input, InputsByAction, PolicyInputs};
+use crate::store::nesting;
+use crate::token::identity_source::IdentitySource;
 
 pub(super) const STATIC_FOLDER: &str = "policies";
 pub(super) const TEMPLATE_FOLDER: &str = "templates";

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::StoreFiles;
 use super::finding::{Code, Finding, Position, Text};
-use crate::nesting;
+use crate::gateway::route::Route;
 use crate::projection::{ResolvedSchema, Shapes};
-use crate::route::Route;
+use crate::store::nesting;
 
 pub(super) const CEDAR_FILE: &str = "schema.cedarschema";
 pub(super) const JSON_FILE: &str = "schema.cedarschema.json";

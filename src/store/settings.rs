@@ -9,10 +9,10 @@ use toml::Spanned;
 
 use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
-use crate::call::TokenLocation;
-use crate::resource::{ResourceTemplate, TextTemplate};
-use crate::response::RESERVED_CONTEXT;
-use crate::route::{Method, PathTemplate, Route};
+use crate::decide::resource::{ResourceTemplate, TextTemplate};
+use crate::decide::response::RESERVED_CONTEXT;
+use crate::gateway::call::TokenLocation;
+use crate::gateway::route::{Method, PathTemplate, Route};
 use crate::token::TokenType;
 
 /// The settings of a policy store.

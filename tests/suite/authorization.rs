@@ -1,12 +1,12 @@
 //! Calls through `authorize`, on stores other than the sample.
 
-use cedar_authorizer::authorize::Outcome;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
-use cedar_authorizer::call::Call;
+use cedar_authorizer::decide::authorize::Outcome;
+use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::function::source::directory;
+use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::grant::Effect;
 use cedar_authorizer::reason::{Reason, Status};
-use cedar_authorizer::response::{Response, SimpleResponses};
-use cedar_authorizer::source::directory;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
@@ -205,7 +205,7 @@ proptest! {
             1..20,
         ),
     ) {
-        use cedar_authorizer::route::{Route, RouteTable};
+        use cedar_authorizer::gateway::route::{Route, RouteTable};
         let mut table = RouteTable::default();
         let mut known = Vec::new();
         for (method, parts) in routes {

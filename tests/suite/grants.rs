@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use cedar_authorizer::arn::MethodArn;
-use cedar_authorizer::authorize::Breadth;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
-use cedar_authorizer::cache_key::CacheKey;
-use cedar_authorizer::call::Call;
+use cedar_authorizer::decide::authorize::Breadth;
+use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::function::source::directory;
+use cedar_authorizer::gateway::arn::MethodArn;
+use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::route::Route;
 use cedar_authorizer::grant::{Grant, MAX_BYTES, OfRoutes, Scope, Selection, Separation};
-use cedar_authorizer::response::{Response, SimpleResponses};
-use cedar_authorizer::route::Route;
-use cedar_authorizer::source::directory;
 use cedar_authorizer::store::finding::{Code, Finding};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use cedar_authorizer::authorize::{Breadth, authorize};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
-use cedar_authorizer::cache_key::{CacheKey, Span};
-use cedar_authorizer::call::{Call, RouteKey};
-use cedar_authorizer::remembered::Remembered;
-use cedar_authorizer::response::{Response, SimpleResponses};
-use cedar_authorizer::source::directory;
+use cedar_authorizer::decide::authorize::{Breadth, authorize};
+use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::function::source::directory;
+use cedar_authorizer::gateway::cache_key::{CacheKey, Span};
+use cedar_authorizer::gateway::call::{Call, RouteKey};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;

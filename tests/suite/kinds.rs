@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-use cedar_authorizer::authorize::Outcome;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
-use cedar_authorizer::call::Call;
+use cedar_authorizer::decide::authorize::Outcome;
+use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::function::source::directory;
+use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::grant::Scope;
 use cedar_authorizer::reason::{Reason, Status};
-use cedar_authorizer::response::{Response, SimpleResponses};
-use cedar_authorizer::source::directory;
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::Unverified;
@@ -481,7 +481,7 @@ fn avp_request(event: &Value) -> (String, String, Value) {
 
 #[test]
 fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
-    use cedar_authorizer::context;
+    use cedar_authorizer::decide::context;
     let mut files = directory::read(&root().join("policies")).unwrap();
     let schema = String::from_utf8(files.get("schema.cedarschema").unwrap().to_vec()).unwrap();
     let declared = "context: { token: Token, pathParameters?: { petId?: String }, \
@@ -727,7 +727,7 @@ fn a_call_takes_only_the_entities_that_it_reaches() {
     assert!(bundle.entities().len() > 20_000);
     let reached = |resource: &str| {
         let roots = [resource.parse().unwrap(), "Kennel::Action::\"ViewPet\"".parse().unwrap()];
-        cedar_authorizer::entities::reachable(bundle.entities(), vec![], roots).unwrap().len()
+        cedar_authorizer::bundle::entities::reachable(bundle.entities(), vec![], roots).unwrap().len()
     };
     // The action, the pet, and its friend; what they are in comes with them.
     assert_eq!(reached("Kennel::Pet::\"7\""), 2);

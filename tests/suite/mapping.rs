@@ -3,9 +3,9 @@
 //! shows the shape of, and with one thing changed.
 
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
-use cedar_authorizer::call::Call;
+use cedar_authorizer::function::source::directory;
+use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::source::directory;
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
@@ -351,7 +351,7 @@ proptest! {
     fn every_projection_is_taken_by_cedar(
         user in record_type(cedar_type()), token in record_type(cedar_type()), claims in claims(claim()),
     ) {
-        use cedar_authorizer::identity_source::IdentitySource;
+        use cedar_authorizer::token::identity_source::IdentitySource;
         use cedar_authorizer::projection::{Projection, ResolvedSchema, Shapes};
         use cedar_policy::{Context, Entities, Entity, EntityUid, RestrictedExpression, Schema};
 

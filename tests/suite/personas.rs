@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 
-use cedar_authorizer::call::Call;
+use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::time::UnixTime;
 use serde_json::json;
 

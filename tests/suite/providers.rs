@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-use cedar_authorizer::identity_source::IdentitySource;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
+use cedar_authorizer::token::identity_source::IdentitySource;
 use cedar_authorizer::token::jws::verify_jws;
 use cedar_authorizer::token::key_set::{KeyPlace, KeySet, KeySets};
 use cedar_authorizer::token::{Unverified, verify};

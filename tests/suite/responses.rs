@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cedar_authorizer::bundle::{self, DevelopmentKeys};
-use cedar_authorizer::cache_key::CacheKey;
-use cedar_authorizer::config::Config;
-use cedar_authorizer::lambda::{Answer, Function};
+use cedar_authorizer::decide::response::{MAX_BYTES, SimpleResponses};
+use cedar_authorizer::function::config::Config;
+use cedar_authorizer::function::lambda::{Answer, Function};
+use cedar_authorizer::function::source::current::{Audience, Conditions};
+use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::response::{MAX_BYTES, SimpleResponses};
-use cedar_authorizer::source::current::{Audience, Conditions};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
-use cedar_authorizer::decision::{Decision, Subject};
-use cedar_authorizer::principal::Principal;
+use cedar_authorizer::decide::decision::{Decision, Subject};
+use cedar_authorizer::decide::principal::Principal;
+use cedar_authorizer::decide::resource::Resource;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::resource::Resource;
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entity, EntityUid, PolicyId, Request,

@@ -6,12 +6,12 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cedar_authorizer::authorize::{Outcome, authorize};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
-use cedar_authorizer::cache_key::CacheKey;
-use cedar_authorizer::call::Call;
-use cedar_authorizer::remembered::Remembered;
-use cedar_authorizer::source::directory;
+use cedar_authorizer::decide::authorize::{Outcome, authorize};
+use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::function::source::directory;
+use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;

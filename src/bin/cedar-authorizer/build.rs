@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, MAX_REVISION, Trust};
-use cedar_authorizer::jwks::{FetchFailure, KeyClient};
+use cedar_authorizer::function::jwks::{FetchFailure, KeyClient};
 use cedar_authorizer::store::{Store, StoreFiles};
 use clap::{Args, value_parser};
 

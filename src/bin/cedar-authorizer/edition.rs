@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use cedar_authorizer::bundle::Edition;
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKey};
-use cedar_authorizer::tenant::Tenant;
+use cedar_authorizer::function::tenant::Tenant;
 use cedar_authorizer::time::UnixTime;
 use clap::Args;
 

@@ -17,7 +17,7 @@ mod trust;
 
 use std::process::ExitCode;
 
-use cedar_authorizer::nesting;
+use cedar_authorizer::store::nesting;
 use clap::{Parser, Subcommand};
 
 use output::{Exit, Failure, warn};

@@ -9,8 +9,10 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, MAX_REVISION, Trust};
-use cedar_authorizer::source::BundleUri;
-use cedar_authorizer::source::s3::publish::{NotPublished, Progress, Published, Shelf, ShelfFailure};
+use cedar_authorizer::function::source::BundleUri;
+use cedar_authorizer::function::source::s3::publish::{
+    NotPublished, Progress, Published, Shelf, ShelfFailure,
+};
 use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};

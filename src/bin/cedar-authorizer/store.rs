@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cedar_authorizer::source::directory::{self, UnreadableDirectory};
+use cedar_authorizer::function::source::directory::{self, UnreadableDirectory};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;

@@ -1,7 +1,7 @@
 //! Whose bundles a verb accepts.
 
 use cedar_authorizer::bundle::signature::PublicKeys;
-use cedar_authorizer::config;
+use cedar_authorizer::function::config;
 use clap::Args;
 
 use crate::output::Failure;

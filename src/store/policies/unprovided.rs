@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use cedar_policy::Entities;
 
 use super::{Code, Finding, Policies};
-use crate::identity_source::{IdentitySource, Provider};
-use crate::inputs::{self, Read, Variable};
+use crate::store::inputs::{self, Read, Variable};
 use crate::token::TokenType;
+use crate::token::identity_source::{IdentitySource, Provider};
 
 impl Policies<'_> {
     /// Finds what policies read of tokens that none of the identity sources has.

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cedar_authorizer::source::s3::{Reader, Settings};
+use cedar_authorizer::function::source::s3::{Reader, Settings};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Barrier;
 

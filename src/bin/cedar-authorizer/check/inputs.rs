@@ -1,6 +1,6 @@
 //! `check --inputs`: what each route reads of a call, and under which cache keys it can be answered.
 
-use cedar_authorizer::cache_key::CacheKey;
+use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::store::Store;
 use serde::Serialize;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cedar_authorizer::cache_key::{CacheKey, IdentitySourceExpression, Span};
-use cedar_authorizer::call::{Api, RouteKey, TokenLocation};
-use cedar_authorizer::route::{Route, RouteTable};
+use cedar_authorizer::gateway::cache_key::{CacheKey, IdentitySourceExpression, Span};
+use cedar_authorizer::gateway::call::{Api, RouteKey, TokenLocation};
+use cedar_authorizer::gateway::route::{Route, RouteTable};
 use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::{Code, Finding, Position};
 

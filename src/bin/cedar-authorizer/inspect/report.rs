@@ -8,7 +8,7 @@ use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{
     self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey, Trust, Unreadable,
 };
-use cedar_authorizer::source::LoadFailure;
+use cedar_authorizer::function::source::LoadFailure;
 use cedar_authorizer::store::finding::{Finding, Severity};
 use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::{UnixTime, iso_8601};

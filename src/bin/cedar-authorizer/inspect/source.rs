@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle;
 use cedar_authorizer::bundle::signature::PublicKeys;
-use cedar_authorizer::source::directory::{self, UnreadableDirectory};
-use cedar_authorizer::source::s3::publish::{Object, Shelf, ShelfFailure};
-use cedar_authorizer::source::{BundleUri, InvalidBundleUri};
+use cedar_authorizer::function::source::directory::{self, UnreadableDirectory};
+use cedar_authorizer::function::source::s3::publish::{Object, Shelf, ShelfFailure};
+use cedar_authorizer::function::source::{BundleUri, InvalidBundleUri};
 
 use crate::output::Failure;
 use crate::progress;

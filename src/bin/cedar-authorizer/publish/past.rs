@@ -5,9 +5,9 @@
 //! can be opened.
 
 use cedar_authorizer::bundle::{self, Bundle, InvalidBundle, MAX_REVISION, Manifest, Trust};
-use cedar_authorizer::source::s3::publish::{Object, Shelf};
+use cedar_authorizer::function::source::s3::publish::{Object, Shelf};
+use cedar_authorizer::function::tenant::Tenant;
 use cedar_authorizer::store::{Store, StoreFiles};
-use cedar_authorizer::tenant::Tenant;
 use tokio::runtime::Runtime;
 
 use super::shelf_failure;

@@ -1,0 +1,409 @@
+//! The slice: of all policies those that may matter to a request.
+//!
+//! Cedar evaluates every policy it is given, one after the other. A policy whose scope does not match
+//! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy
+//! evaluation"), so it can be left out. Each policy is filed under one entity of its scope: the principal
+//! if there is one (`==` or `in`), else the resource, else the actions; see `slice/filing.rs`. What is found there is
+//! compared with the rest of its scope, see `slice/scope.rs`: without conditions that decides already, and the
+//! others alone are left to Cedar. What is in no slice is never read.
+
+pub(crate) mod filing;
+mod rows;
+mod scope;
+
+use std::iter;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cedar_policy::{Effect, Entities, EntityUid, PolicyId, PolicySet};
+use quick_cache::sync::Cache;
+
+use crate::bundle::entities::StoredEntities;
+use crate::bundle::table::{Table, Unreadable, entity_key};
+use crate::cache::bounded;
+use crate::store::inputs::Dependence;
+use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
+use rows::Policies;
+
+/// All policies of a bundle, by their scopes.
+#[derive(Clone, Debug)]
+pub struct PolicyIndex {
+    policies: Policies,
+    index: Table,
+    /// Where the policies are filed that name nothing.
+    others: Option<usize>,
+    places: Arc<Cache<(Role, EntityUid), Arc<Place>>>,
+    /// Policies as Cedar takes them: callers of the same groups have the same.
+    sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
+}
+
+/// As what an entity takes part in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    Action,
+    Resource,
+}
+
+/// An action or a resource, and where the policies are filed that name it or what it is in.
+#[derive(Clone, Debug)]
+struct Place {
+    keys: Vec<Box<str>>,
+    rows: Vec<u32>,
+    /// That of itself, if it has one.
+    own: Option<u32>,
+}
+
+/// Where policies are filed that may matter to a request. Two requests of one principal on one resource that have a
+/// list in common find the same policies in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct List {
+    at: At,
+    /// The row of an action that the policies name: that of the request, or one that it is in. `None`: they name none.
+    action: Option<u32>,
+    /// Whether it is that of the request itself, which `==` asks for.
+    is_own: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum At {
+    /// What names neither principal nor resource.
+    Elsewhere(u32),
+    Resource(u32),
+    Principal,
+}
+
+/// The lists of a request.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    action: Arc<Place>,
+    resource: Arc<Place>,
+    pub(crate) lists: Vec<List>,
+}
+
+/// The policies of a list whose scopes match.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// Whether one without conditions permits.
+    pub(crate) permits: bool,
+    /// Whether one without conditions forbids.
+    pub(crate) forbids: bool,
+    /// Permits with conditions, by their numbers.
+    pub(crate) conditional_permits: Vec<u32>,
+    /// Forbids with conditions.
+    pub(crate) conditional_forbids: Vec<u32>,
+    /// How many were looked at.
+    pub(crate) looked_at: u64,
+}
+
+/// A principal, and the policies that name it or what it is in.
+#[derive(Clone, Debug)]
+pub struct ForPrincipal {
+    keys: Vec<Box<str>>,
+    /// With an action of their scopes each, in the order of the actions.
+    filed: Vec<(u32, u32)>,
+}
+
+/// The policies whose scopes match a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Permits without conditions.
+    pub permits: Vec<PolicyId>,
+    /// Forbids without conditions.
+    pub forbids: Vec<PolicyId>,
+    /// Those with conditions, by their numbers.
+    pub conditional: Vec<u32>,
+}
+
+impl PolicyIndex {
+    /// Opens what [`filing::file`] wrote.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn open(policies: Bytes, parts: Bytes, index: Bytes) -> Result<Self, Unreadable> {
+        let (policies, index) = (Policies::open(policies, parts)?, Table::open(index)?);
+        let (places, sets) = (Arc::new(bounded(CAPACITY)), Arc::new(bounded(SETS)));
+        let others = index.position(OTHERS);
+        Ok(Self { policies, index, others, places, sets })
+    }
+
+    /// The policies that name these principals (one, and all that it is in).
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn for_principal<'a>(
+        &self,
+        principals: impl IntoIterator<Item = &'a EntityUid>,
+    ) -> Result<ForPrincipal, Unreadable> {
+        let keys: Vec<Box<str>> = principals.into_iter().map(entity_key).collect();
+        let mut filed = Vec::new();
+        for key in &keys {
+            if let Some(row) = self.index.position(filing::place(PRINCIPAL, key).as_bytes()) {
+                filed.extend(self.filed(row)?);
+            }
+        }
+        filed.sort_unstable();
+        Ok(ForPrincipal { keys, filed })
+    }
+
+    /// The policies whose scopes match a request.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn slice(
+        &self,
+        principal: &ForPrincipal,
+        action: &EntityUid,
+        resource: &EntityUid,
+        entities: &StoredEntities,
+    ) -> Result<Slice, Unreadable> {
+        let action = self.place(Role::Action, action, principal, entities)?;
+        let resource = self.place(Role::Resource, resource, principal, entities)?;
+
+        let mut found: Vec<u32> = Vec::new();
+        if let Some(row) = self.others {
+            found.extend(self.filed(row)?.map(|(_, policy)| policy));
+        }
+        for row in &action.rows {
+            found.extend(self.filed(*row as usize)?.map(|(_, policy)| policy));
+        }
+        let is_about = |number: u32| number == ANY_ACTION || action.rows.contains(&number);
+        for row in &resource.rows {
+            let filed = self.filed(*row as usize)?.filter(|(action, _)| is_about(*action));
+            found.extend(filed.map(|(_, policy)| policy));
+        }
+        for number in action.rows.iter().chain([&ANY_ACTION]) {
+            found.extend(principal.about(*number));
+        }
+        found.sort_unstable();
+        found.dedup();
+
+        let mut slice = Slice::default();
+        for number in found {
+            let row = self.policies.row(number)?;
+            if row.scope.is_open() {
+                return Err(Unreadable);
+            }
+            if !row.scope.matches(&principal.keys, &action.keys, &resource.keys) {
+                continue;
+            }
+            match (row.scope.has_conditions, row.scope.effect) {
+                (false, Effect::Permit) => slice.permits.push(row.id.clone()),
+                (false, Effect::Forbid) => slice.forbids.push(row.id.clone()),
+                (true, _) => slice.conditional.push(number),
+            }
+        }
+        Ok(slice)
+    }
+
+    /// Where the policies of a request are to be found. Together they have those of [`PolicyIndex::slice`].
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn lists(
+        &self,
+        principal: &ForPrincipal,
+        action: &EntityUid,
+        resource: &EntityUid,
+        entities: &StoredEntities,
+    ) -> Result<Lists, Unreadable> {
+        let action = self.place(Role::Action, action, principal, entities)?;
+        let resource = self.place(Role::Resource, resource, principal, entities)?;
+        let own = |row: u32| action.own == Some(row);
+        let actions = || iter::once(None).chain(action.rows.iter().copied().map(Some));
+        let mut lists = Vec::new();
+        if let Some(row) = self.others {
+            let at = At::Elsewhere(u32::try_from(row).map_err(|_| Unreadable)?);
+            lists.push(List { at, action: None, is_own: false });
+        }
+        for row in &action.rows {
+            // Each action that a policy names has a row, mostly for those that are filed elsewhere.
+            if self.filed(*row as usize)?.next().is_some() {
+                lists.push(List { at: At::Elsewhere(*row), action: Some(*row), is_own: own(*row) });
+            }
+        }
+        for named in actions() {
+            let is_own = named.is_some_and(own);
+            lists.extend(resource.rows.iter().map(|row| List {
+                at: At::Resource(*row),
+                action: named,
+                is_own,
+            }));
+            if principal.about(named.unwrap_or(ANY_ACTION)).next().is_some() {
+                lists.push(List { at: At::Principal, action: named, is_own });
+            }
+        }
+        Ok(Lists { action, resource, lists })
+    }
+
+    /// The policies of a list whose scopes match the request that the lists are of.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn members(
+        &self,
+        list: List,
+        principal: &ForPrincipal,
+        Lists { action, resource, .. }: &Lists,
+    ) -> Result<Members, Unreadable> {
+        let mut members = Members::default();
+        let about = list.action.unwrap_or(ANY_ACTION);
+        let mut add = |number: u32| {
+            let row = self.policies.row(number)?;
+            if row.scope.is_open() {
+                return Err(Unreadable);
+            }
+            members.looked_at += 1;
+            if row.scope.matches(&principal.keys, &action.keys, &resource.keys) {
+                match (row.scope.has_conditions, row.scope.effect) {
+                    (false, Effect::Permit) => members.permits = true,
+                    (false, Effect::Forbid) => members.forbids = true,
+                    (true, Effect::Permit) => members.conditional_permits.push(number),
+                    (true, Effect::Forbid) => members.conditional_forbids.push(number),
+                }
+            }
+            Ok(())
+        };
+        match list.at {
+            At::Principal => principal.about(about).try_for_each(add)?,
+            At::Elsewhere(row) => self.filed(row as usize)?.try_for_each(|(_, policy)| add(policy))?,
+            At::Resource(row) => {
+                let mut filed = self.filed(row as usize)?.filter(|(action, _)| *action == about);
+                filed.try_for_each(|(_, policy)| add(policy))?;
+            }
+        }
+        Ok(members)
+    }
+
+    /// What the condition of a policy depends on.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn depends(&self, number: u32) -> Result<Dependence, Unreadable> {
+        self.policies.depends(number)
+    }
+
+    /// The id of a policy, and what it does.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn policy(&self, number: u32) -> Result<(PolicyId, Effect), Unreadable> {
+        let row = self.policies.row(number)?;
+        Ok((row.id.clone(), row.scope.effect))
+    }
+
+    /// Policies as Cedar takes them, given by their numbers.
+    ///
+    /// # Errors
+    /// [`Unreadable`]: one is missing, and without it another decision could be made.
+    pub fn policies(&self, numbers: Vec<u32>) -> Result<Arc<PolicySet>, Unreadable> {
+        if let Some(known) = self.sets.get(&numbers) {
+            return Ok(known);
+        }
+        let mut set = PolicySet::new();
+        for number in &numbers {
+            self.policies.add(*number, &mut set)?;
+        }
+        let set = Arc::new(set);
+        self.sets.insert(numbers, Arc::clone(&set));
+        Ok(set)
+    }
+
+    /// All policies, templates and links.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    #[cfg(feature = "cli")]
+    pub fn all(&self) -> Result<PolicySet, Unreadable> {
+        self.policies.all()
+    }
+
+    fn place(
+        &self,
+        role: Role,
+        uid: &EntityUid,
+        principal: &ForPrincipal,
+        entities: &StoredEntities,
+    ) -> Result<Arc<Place>, Unreadable> {
+        let at = (role, uid.clone());
+        let known = self.places.get(&at);
+        let place = match known {
+            Some(known) => known,
+            None => {
+                let all = entities.with_ancestors(uid)?;
+                let place = Arc::new(self.place_of(role, all.iter().map(entity_key).collect())?);
+                self.places.insert(at, Arc::clone(&place));
+                place
+            }
+        };
+        // What the principal is in, the token says, which the store does not know.
+        match principal.keys.split_first() {
+            Some((itself, _)) if place.keys.first() == Some(itself) => {
+                Ok(Arc::new(self.place_of(role, principal.keys.clone())?))
+            }
+            Some((itself, others)) if place.keys.contains(itself) => {
+                let mut keys = place.keys.clone();
+                keys.extend(others.iter().filter(|key| !place.keys.contains(key)).cloned());
+                Ok(Arc::new(self.place_of(role, keys)?))
+            }
+            _ => Ok(place),
+        }
+    }
+
+    fn place_of(&self, role: Role, keys: Vec<Box<str>>) -> Result<Place, Unreadable> {
+        let prefix = match role {
+            Role::Action => ACTION,
+            Role::Resource => RESOURCE,
+        };
+        // An entity that no policy names has no row.
+        let row = |key: &str| self.index.position(filing::place(prefix, key).as_bytes());
+        let (mut rows, mut own) = (Vec::new(), None);
+        for (position, key) in keys.iter().enumerate() {
+            let Some(row) = row(key) else { continue };
+            let row = u32::try_from(row).map_err(|_| Unreadable)?;
+            if position == 0 {
+                own = Some(row);
+            }
+            rows.push(row);
+        }
+        Ok(Place { keys, rows, own })
+    }
+
+    /// The policies at a place, given by its row, each with an action that its scope names.
+    fn filed(&self, row: usize) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
+        let (_, filed) = self.index.row(row).ok_or(Unreadable)?;
+        let (numbers, rest) = filed.as_chunks::<NUMBER>();
+        let (pairs, odd) = numbers.as_chunks::<2>();
+        let read =
+            |[action, policy]: &[[u8; NUMBER]; 2]| (u32::from_le_bytes(*action), u32::from_le_bytes(*policy));
+        match rest.is_empty() && odd.is_empty() {
+            true => Ok(pairs.iter().map(read)),
+            false => Err(Unreadable),
+        }
+    }
+}
+
+impl ForPrincipal {
+    /// Those whose scopes name an action, given by its number.
+    fn about(&self, action: u32) -> impl Iterator<Item = u32> {
+        let (_, from) = self.filed.split_at(self.filed.partition_point(|(of, _)| *of < action));
+        from.iter().take_while(move |(of, _)| *of == action).map(|(_, policy)| *policy)
+    }
+}
+
+/// An entity with all that it is in.
+pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
+    let ancestors = entities.ancestors(uid).into_iter().flatten().cloned();
+    iter::once(uid.clone()).chain(ancestors).collect()
+}
+
+const NUMBER: usize = size_of::<u32>();
+
+/// A policy with conditions takes about four kilobytes when it is parsed, so these take ten megabytes if that many are
+/// needed. A grant for a thousand routes needs as many.
+const CAPACITY: usize = 2500;
+
+/// A handful of policies each, which they have copies of.
+const SETS: usize = 1250;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! The context: what Cedar policies may ask about a request beyond its principal and resource.
+//!
+//! ```text
+//! token                   the claims of an access token
+//! pathParameters          AVP's two: records, there only if the call has any
+//! queryStringParameters
+//! http                    method path route stage host sourceIp userAgent requestTime headers
+//! ```
+//!
+//! Each is there only where the schema declares it for the action, with the members and types that
+//! it declares. Without a schema there are the first three, whole, as AVP has them.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cedar_policy::{Context, RestrictedExpression};
+
+use crate::gateway::call::Call;
+use crate::gateway::route::{Method, Route};
+use crate::projection::{Projected, Projection, Record, project_simple};
+use crate::reason::Reason;
+use crate::store::inputs::Input;
+use crate::token::identity_source::IdentitySource;
+use crate::token::{TokenType, VerifiedToken};
+
+/// What a context is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// The route that it takes.
+    pub route: &'a Route,
+    /// What its policies read of a call.
+    pub reads: &'a BTreeSet<Input>,
+    /// The parameters of its path, decoded.
+    pub path_parameters: &'a BTreeMap<String, String>,
+    /// The token of the caller.
+    pub token: &'a VerifiedToken,
+    /// The source that vouches for the token.
+    pub source: &'a IdentitySource,
+}
+
+/// Leaves of the context of an action what its policies read. The token stays: what is required of it is
+/// required of the caller.
+pub(crate) fn keep_what_is_read(shape: &mut Record, reads: &BTreeSet<&Input>) {
+    let reads_query = reads.iter().any(|input| input.is_of_query());
+    shape.retain(|name| match name {
+        PATH_PARAMETERS => reads.contains(&Input::PathParameters),
+        QUERY_PARAMETERS => reads_query,
+        // Whether the record is there is the same for all calls, so asking for that is no input.
+        _ => true,
+    });
+    if let Some(query) = shape.record_mut(QUERY_PARAMETERS) {
+        query.retain(|name| {
+            reads.contains(&Input::QueryParameters) || reads.contains(&Input::Query(name.to_owned()))
+        });
+    }
+    if let Some(http) = shape.record_mut(HTTP) {
+        if let Some(headers) = http.record_mut(HEADERS) {
+            headers.retain(|name| {
+                reads.contains(&Input::Headers) || reads.contains(&Input::Header(name.to_ascii_lowercase()))
+            });
+        }
+        http.retain(|name| Input::of_http(name).is_none_or(|input| reads.contains(&input)));
+    }
+}
+
+/// Whether a context of this shape has the token alone in it, so that it is the same for every route and call.
+pub fn is_of_token_alone(shape: &Record) -> bool {
+    let is_empty = |name: &str| shape.record(name).is_some_and(|record| record.attributes().next().is_none());
+    shape.attributes().all(|(name, _)| name == TOKEN || (name == HTTP && is_empty(name)))
+}
+
+/// The shape of its `token`. `None`: it has none.
+pub fn token_shape(shape: &Record) -> Option<&Record> {
+    shape.record(TOKEN)
+}
+
+type Values = HashMap<String, RestrictedExpression>;
+
+/// The context of a request, checked, for which Cedar is not needed before a condition could ask for it.
+#[derive(Debug)]
+pub struct Prepared {
+    values: Values,
+    /// How many values were dropped, being of another type than the schema has.
+    pub dropped: usize,
+    context: OnceCell<Option<Context>>,
+}
+
+impl Prepared {
+    /// The context. `None`: Cedar does not take it.
+    pub fn context(&self) -> Option<Context> {
+        self.context.get_or_init(|| Context::from_pairs(self.values.clone()).ok()).clone()
+    }
+}
+
+/// Prepares the context of a request.
+///
+/// # Errors
+/// [`Reason::RequiredClaimMissing`] for the token, [`Reason::RequiredContextMissing`] for the rest
+/// and [`Reason::ParameterAmbiguous`].
+pub fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, Reason> {
+    let (values, dropped) = match projection.context(&inputs.route.action) {
+        Some(shape) => declared(inputs, &shape)?,
+        None => everything(inputs)?,
+    };
+    Ok(Prepared { values, dropped, context: OnceCell::new() })
+}
+
+fn declared(inputs: Inputs<'_>, shape: &Record) -> Result<(Values, usize), Reason> {
+    let (mut values, mut dropped) = (Values::new(), 0);
+    for (name, required) in shape.attributes() {
+        let member = match shape.record(name) {
+            Some(shape) => match name {
+                TOKEN => token(inputs, shape)?,
+                PATH_PARAMETERS => path_parameters(inputs, shape)?,
+                QUERY_PARAMETERS => query_parameters(inputs, shape)?,
+                HTTP => http(inputs, shape)?,
+                _ => None,
+            },
+            None => None,
+        };
+        match member {
+            Some(projected) => {
+                dropped += projected.dropped;
+                values.insert(name.to_owned(), record(projected.values)?);
+            }
+            None if required => return Err(Reason::RequiredContextMissing),
+            None => {}
+        }
+    }
+    Ok((values, dropped))
+}
+
+fn token(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    match inputs.source.token_type() {
+        Some(TokenType::Access) => Ok(Some(shape.project_claims(inputs.token.claims(), inputs.source)?)),
+        _ => Ok(None),
+    }
+}
+
+fn path_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    if inputs.path_parameters.is_empty() {
+        return Ok(None);
+    }
+    texts(shape, |name| inputs.path_parameters.get(name).cloned()).map(Some)
+}
+
+fn query_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    let query = inputs.call.query();
+    if query.is_empty() {
+        return Ok(None);
+    }
+    for (name, _) in shape.attributes() {
+        query.get(name).map_err(|_| Reason::ParameterAmbiguous)?;
+    }
+    texts(shape, |name| query.get(name).ok()?.map(str::to_owned)).map(Some)
+}
+
+fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
+    let Inputs { call, route, .. } = inputs;
+    let headers = match shape.record(HEADERS) {
+        Some(shape) => {
+            let header = |name: &str| call.headers().get(&name.to_ascii_lowercase());
+            for (name, _) in shape.attributes() {
+                header(name).map_err(|_| Reason::ParameterAmbiguous)?;
+            }
+            Some(texts(shape, |name| header(name).ok()?.map(str::to_owned))?)
+        }
+        None => None,
+    };
+    let text = |name: &str| match name {
+        // That of the route: the call may be for another one, whose answer this one is part of.
+        "method" => match route.method {
+            Method::Any => call.verb().map(str::to_owned),
+            method => Some(method.name().to_ascii_uppercase()),
+        },
+        "path" => call.path().map(str::to_owned),
+        "route" => Some(route.template.to_string()),
+        "stage" => Some(call.method_arn().stage().to_owned()),
+        "host" => call.host().map(str::to_owned),
+        "sourceIp" => call.source_ip().map(str::to_owned),
+        "userAgent" => call.user_agent().map(str::to_owned),
+        "requestTime" => call.time_milliseconds().map(crate::time::iso_8601),
+        _ => None,
+    };
+    let mut projected = texts(&shape.without(HEADERS), text)?;
+    if let Some(headers) = headers {
+        projected.dropped += headers.dropped;
+        projected.values.insert(HEADERS.to_owned(), record(headers.values)?);
+    }
+    Ok(Some(projected))
+}
+
+fn texts(shape: &Record, text_of: impl Fn(&str) -> Option<String>) -> Result<Projected, Reason> {
+    shape.project_texts(text_of).map_err(|_| Reason::RequiredContextMissing)
+}
+
+/// The context where no schema says what it is.
+fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
+    let (mut values, mut dropped) = (Values::new(), 0);
+    if inputs.source.token_type() == Some(TokenType::Access) {
+        let projected = project_simple(inputs.token.claims(), inputs.source);
+        dropped = projected.dropped;
+        values.insert(TOKEN.to_owned(), record(projected.values)?);
+    }
+    let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let path = inputs.path_parameters.iter().map(|(name, value)| (name.clone(), text(value)));
+    let mut query = Values::new();
+    let is_read = inputs.reads.iter().any(Input::is_of_query);
+    for name in inputs.call.query().names().filter(|_| is_read) {
+        let value = inputs.call.query().get(name).map_err(|_| Reason::ParameterAmbiguous)?;
+        query.extend(value.map(|value| (name.to_owned(), text(value))));
+    }
+    for (name, parameters) in [(PATH_PARAMETERS, path.collect::<Values>()), (QUERY_PARAMETERS, query)] {
+        if !parameters.is_empty() {
+            values.insert(name.to_owned(), record(parameters)?);
+        }
+    }
+    Ok((values, dropped))
+}
+
+fn record(values: Values) -> Result<RestrictedExpression, Reason> {
+    RestrictedExpression::new_record(values).map_err(|_| Reason::RequestInvalid)
+}
+
+const TOKEN: &str = "token";
+const HTTP: &str = "http";
+const HEADERS: &str = "headers";
+
+/// The names that AVP's authorizer uses.
+const PATH_PARAMETERS: &str = "pathParameters";
+const QUERY_PARAMETERS: &str = "queryStringParameters";

@@ -1,0 +1,13 @@
+//! The function: its settings, where bundles and keys come from, and the adapter to Lambda.
+
+pub mod config;
+pub mod jwks;
+pub mod lambda;
+pub mod log;
+pub mod serving;
+pub mod shadow;
+pub mod source;
+pub mod tenant;
+pub mod tenants;
+pub mod token_cache;
+mod under_way;

@@ -1,0 +1,213 @@
+//! Key sets over HTTP.
+//!
+//! A source whose keys are kept with the store needs no network: those keys are final. For every
+//! other one the keys are fetched in init, again when they are no longer fresh, and
+//! again when a token names a key that is not there. Nothing runs in the background, since Lambda
+//! freezes the function between calls: what is due is done within a call, by the wall clock.
+
+mod fetch;
+mod freshness;
+mod runtime_api;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use crate::bundle::{Bundle, DevelopmentKeys};
+use crate::function::under_way::{State as Progress, UnderWay};
+use crate::time::UnixTime;
+use crate::token::identity_source::KeyLocation;
+use crate::token::key_set::{KeyPlace, KeySet, KeySets};
+use fetch::Fetched;
+pub use fetch::{FetchFailure, KeyClient};
+use freshness::{Freshness, Need};
+pub use runtime_api::RuntimeApi;
+
+/// The keys of every identity source of a bundle.
+#[derive(Clone, Debug)]
+pub struct KeyCache {
+    /// For each identity source, one entry for each of its key locations.
+    sources: Vec<Vec<Arc<CachedKeys>>>,
+}
+
+#[derive(Debug)]
+struct CachedKeys {
+    /// The name of the identity source, for the log.
+    source: String,
+    /// `None`: the keys are kept with the store.
+    location: Option<KeyLocation>,
+    /// Whether the source has another location before this one, and this may well not exist: a
+    /// Cognito pool answers under the one of its two issuers that it is set to.
+    is_alternative: bool,
+    development_keys: DevelopmentKeys,
+    client: KeyClient,
+    /// Neither is ever held across an await.
+    state: Mutex<State>,
+    under_way: Mutex<Option<Arc<UnderWay<()>>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Arc<KeySet>,
+    freshness: Freshness,
+}
+
+impl KeyCache {
+    /// Takes the keys of a bundle, and fetches the others, all at once, but for those that are in the
+    /// cache of the bundle `before` it. That a fetch fails is
+    /// logged and no more: the tokens of other sources can still be verified.
+    pub async fn load(
+        bundle: &Bundle,
+        development_keys: DevelopmentKeys,
+        client: KeyClient,
+        before: Option<&Self>,
+        now: UnixTime,
+    ) -> Self {
+        let known = |source: &str, location: &Option<KeyLocation>| {
+            let mut all = before?.sources.iter().flatten();
+            all.find(|keys| location.is_some() && keys.source == source && keys.location == *location)
+                .cloned()
+        };
+        let cached = |source: &str, location, is_alternative, keys| {
+            // An issuer that is down at this moment must not cost the keys that are there.
+            if let Some(known) = known(source, &location) {
+                return known;
+            }
+            Arc::new(CachedKeys {
+                source: source.to_owned(),
+                location,
+                is_alternative,
+                development_keys,
+                client: client.clone(),
+                state: Mutex::new(State { keys: Arc::new(keys), freshness: Freshness::default() }),
+                under_way: Mutex::default(),
+            })
+        };
+        let pinned = bundle.pinned_keys().iter();
+        let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| match pinned {
+            Some(keys) => {
+                report_weak(source.name(), keys);
+                vec![cached(source.name(), None, false, keys.clone())]
+            }
+            None => {
+                let locations = source.key_locations().into_iter().enumerate();
+                let cached =
+                    |(number, location)| cached(source.name(), Some(location), number > 0, KeySet::default());
+                locations.map(cached).collect()
+            }
+        });
+        let cache = Self { sources: sources.collect() };
+        let all = cache.sources.iter().flatten();
+        let expired = all.filter(|keys| keys.lock().freshness.need(now) == Need::Expired);
+        let fetches: Vec<_> = expired.filter_map(|keys| keys.fetch(now)).collect();
+        for fetch in fetches {
+            fetch.within(LIMIT).await;
+        }
+        cache
+    }
+
+    /// The keys that may be used now. Those that are too old are none.
+    pub fn snapshot(&self, now: UnixTime) -> KeySets {
+        let usable = |keys: &Arc<CachedKeys>| keys.usable(now);
+        KeySets::new(self.sources.iter().map(|source| source.iter().map(usable).collect()).collect())
+    }
+
+    /// Fetches the keys of a place that a token named a key of, unless that was tried just now.
+    pub async fn refresh(&self, place: KeyPlace, now: UnixTime) {
+        if let Some(fetch) = self.get(place).and_then(|keys| keys.fetch(now)) {
+            fetch.within(LIMIT).await;
+        }
+    }
+
+    /// Fetches the keys of a place if they have aged. The call does not need the new ones, so it
+    /// waits only as long as a fetch usually takes; the fetch then goes on in later calls.
+    pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
+        if let Some(keys) = self.get(place)
+            && keys.lock().freshness.need(now) == Need::Stale
+            && let Some(fetch) = keys.fetch(now)
+        {
+            fetch.within(STALE_BUDGET).await;
+        }
+    }
+
+    fn get(&self, place: KeyPlace) -> Option<&Arc<CachedKeys>> {
+        let of_source = self.sources.get(place.source)?;
+        of_source.get(place.issuer).or(of_source.last())
+    }
+}
+
+impl CachedKeys {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A poisoned lock holds a whole state all the same: it is only ever replaced.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable(&self, now: UnixTime) -> Arc<KeySet> {
+        let state = self.lock();
+        match (&self.location, state.freshness.need(now)) {
+            (Some(_), Need::Expired) => Arc::default(),
+            _ => Arc::clone(&state.keys),
+        }
+    }
+
+    /// The fetch that is under way, or one that begins now. `None`: it was tried just now.
+    fn fetch(self: &Arc<Self>, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
+        let location = self.location.clone()?;
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(fetch) = under_way.as_ref() {
+            match fetch.state(now) {
+                Progress::Running => return Some(Arc::clone(fetch)),
+                Progress::Ended => {}
+                Progress::Overdue => {
+                    fetch.give_up();
+                    self.lock().freshness.failed();
+                }
+            }
+        }
+        if !self.lock().freshness.try_now(now) {
+            return None;
+        }
+        let fetch = UnderWay::begin(LIMIT, now, Arc::clone(self).fetch_from(location, now));
+        *under_way = Some(Arc::clone(&fetch));
+        Some(fetch)
+    }
+
+    async fn fetch_from(self: Arc<Self>, location: KeyLocation, now: UnixTime) {
+        // Neither the URL nor a key id is for the log.
+        match self.client.fetch(&location, self.development_keys).await {
+            Ok(Fetched { keys, max_age }) => {
+                let mut state = self.lock();
+                info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
+                report_weak(&self.source, &keys);
+                // Keys that are no longer published are gone from here on.
+                state.keys = Arc::new(keys);
+                state.freshness.succeeded(now, max_age);
+            }
+            Err(error) => {
+                match self.is_alternative {
+                    true => debug!(source = self.source, %error, "alternative key set not fetched"),
+                    false => warn!(source = self.source, %error, "key set not fetched"),
+                }
+                self.lock().freshness.failed();
+            }
+        }
+    }
+}
+
+/// Says of weak keys, which are skipped, that their issuer should replace them.
+fn report_weak(source: &str, keys: &KeySet) {
+    if keys.weak() > 0 {
+        warn!(
+            source,
+            weak = keys.weak(),
+            "the key set has weak keys, which are not used; others could sign with them"
+        );
+    }
+}
+
+/// How long a fetch may take, and a call waits for one that it needs: a little more than the fetch's own deadline.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a call waits for keys that it does not need: twice what a fetch takes within a region.
+const STALE_BUDGET: Duration = Duration::from_millis(150);

@@ -1,0 +1,224 @@
+//! The function: an event in, a response or an error out.
+
+use std::sync::Arc;
+
+use lambda_runtime::Diagnostic;
+use reqwest::redirect::Policy;
+use serde_json::json;
+use tracing::{error, info, warn};
+
+use crate::decide::authorize::{Outcome, Texts};
+use crate::decide::response::{Response, SimpleResponses};
+use crate::function::config::Config;
+use crate::function::jwks::KeyClient;
+use crate::function::serving::Serving;
+use crate::function::shadow::Shadow;
+use crate::function::source::current::Current;
+use crate::function::source::{Fetcher, LoadFailure};
+use crate::function::tenant::Tenant;
+use crate::function::tenants::{Tenants, Unserved};
+use crate::function::token_cache::MAX_TOKENS;
+use crate::gateway::cache_key::CacheKey;
+use crate::gateway::call::Call;
+use crate::reason::{Reason, Status};
+use crate::time::UnixTime;
+
+/// The function, ready for events.
+#[derive(Debug)]
+pub struct Function {
+    bundles: Bundles,
+    cache_key: CacheKey,
+    simple_responses: SimpleResponses,
+}
+
+/// Which bundles answer.
+#[derive(Debug)]
+enum Bundles {
+    One { current: Arc<Current>, shadow: Option<Shadow> },
+    PerTenant(Arc<Tenants>),
+}
+
+impl Function {
+    /// Loads the bundle and the keys; those of tenants only when they are first needed.
+    ///
+    /// # Errors
+    /// [`LoadFailure`]: without a bundle nothing can be answered.
+    pub async fn init(config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
+        Self::with_fetcher(Fetcher::of(config.bundle_uri.clone()).await, config, now).await
+    }
+
+    /// The same with a reader of one's own in the place of what `BUNDLE_URI` and the environment say.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub async fn with_fetcher(fetcher: Fetcher, config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
+        let client = KeyClient::new(config.jwks_proxy.clone());
+        let (fallback, conditions) = (config.fallback_uri.clone(), config.conditions.clone());
+        let cache_key = conditions.cache_key.clone();
+        let bundles = if let Some(tenancy) = &config.tenancy {
+            Bundles::PerTenant(Tenants::load(fetcher, tenancy, conditions, client, now).await?)
+        } else {
+            let shadow = async {
+                let uri = config.shadow_uri.clone()?;
+                Shadow::load(Fetcher::of(uri).await, conditions.clone(), client.clone(), now).await
+            };
+            let current =
+                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now);
+            // Both at once: the shadow must not cost the init phase the time of the bundle that serves.
+            let (current, shadow) = tokio::join!(current, shadow);
+            let current = current?;
+            current.serving().report_uncacheable(&cache_key);
+            Bundles::One { current, shadow }
+        };
+        Ok(Self { bundles, cache_key, simple_responses: config.simple_responses })
+    }
+
+    /// The bundle in use. `None`: each tenant has one of its own.
+    pub fn current(&self) -> Option<&Current> {
+        match &self.bundles {
+            Bundles::One { current, .. } => Some(current),
+            Bundles::PerTenant(_) => None,
+        }
+    }
+
+    /// Answers an event, given as JSON. It never fails: a fault is an answer too.
+    pub async fn answer(&self, event: &str, now: UnixTime) -> Answer {
+        let call = match Call::from_json(event) {
+            Ok(call) => call,
+            Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string(), None),
+        };
+        let (tenant, serving) = match self.serving(&call, now).await {
+            Ok(found) => found,
+            Err(Unserved { reason, tenant }) if reason.status() == Status::Deny => {
+                let response = Response::denied(&call, reason, self.simple_responses);
+                return Answer::denied(reason, response, tenant.as_ref());
+            }
+            Err(Unserved { reason, tenant }) => return Answer::refused(reason, "", tenant.as_ref()),
+        };
+        let decided = serving.decide(&call, &self.cache_key, now).await;
+        if let Bundles::One { shadow: Some(shadow), .. } = &self.bundles {
+            shadow.compare(&call, &decided, &self.cache_key, now).await;
+        }
+        match decided {
+            Ok(outcome) => {
+                let revision = serving.bundle.revision();
+                let write = || Response::new(&outcome, revision, self.simple_responses);
+                let response = outcome.response.get_or_init(write).clone();
+                // What is logged must be what API Gateway is told.
+                let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
+                Answer::decided(outcome, response, revision, tenant.as_ref())
+            }
+            Err(reason) => Answer::refused(reason, "", tenant.as_ref()),
+        }
+    }
+
+    /// The bundle for a call, and the tenant whose it is.
+    async fn serving(&self, call: &Call, now: UnixTime) -> Result<(Option<Tenant>, Arc<Serving>), Unserved> {
+        match &self.bundles {
+            Bundles::One { current, .. } => Ok((None, current.get(now).await?)),
+            Bundles::PerTenant(tenants) => {
+                let (tenant, serving) = tenants.get(call, now).await?;
+                Ok((Some(tenant), serving))
+            }
+        }
+    }
+}
+
+/// What an event leads to.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// A decision.
+    Decided(Arc<Outcome>, Response),
+    /// None, since there is no tenant to decide for: 403.
+    Denied(Reason, Response),
+    /// None: 401 or 500.
+    Refused(Reason),
+}
+
+impl Answer {
+    /// Why.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Decided(outcome, _) => outcome.decision.reason,
+            Self::Denied(reason, _) | Self::Refused(reason) => *reason,
+        }
+    }
+
+    /// What the runtime is given: the response, or the error that API Gateway turns into 401 or
+    /// 500. This is the one place where that is decided.
+    ///
+    /// # Errors
+    /// The error for the runtime. API Gateway answers 401 if its message is `Unauthorized` to the
+    /// letter, and 500 else (API Gateway Developer Guide, "Lambda authorizers").
+    pub fn into_response(self) -> Result<Response, Diagnostic> {
+        let reason = self.reason();
+        match self {
+            Self::Decided(_, response) | Self::Denied(_, response) => Ok(response),
+            Self::Refused(_) if reason.status() == Status::Unauthorized => Err(Diagnostic {
+                error_type: UNAUTHORIZED.to_owned(),
+                error_message: UNAUTHORIZED.to_owned(),
+            }),
+            Self::Refused(_) => Err(Diagnostic {
+                error_type: reason.code().to_owned(),
+                error_message: reason.meaning().to_owned(),
+            }),
+        }
+    }
+
+    fn decided(outcome: Arc<Outcome>, response: Response, revision: u64, tenant: Option<&Tenant>) -> Self {
+        let Outcome { decision, dropped, .. } = &*outcome;
+        let Texts { principal, action, resource, policies, errors } = outcome.texts();
+        info!(
+            reason = decision.reason.code(),
+            tenant = tenant.map(Tenant::as_str),
+            principal,
+            action = action.as_deref(),
+            policies,
+            errors,
+            resource,
+            dropped,
+            revision,
+            "decided"
+        );
+        Self::Decided(outcome, response)
+    }
+
+    fn denied(reason: Reason, response: Response, tenant: Option<&Tenant>) -> Self {
+        warn!(reason = reason.code(), tenant = tenant.map(Tenant::as_str), "denied");
+        Self::Denied(reason, response)
+    }
+
+    /// `detail` is for the log; like the reason it must say nothing of the token.
+    fn refused(reason: Reason, detail: &str, tenant: Option<&Tenant>) -> Self {
+        let tenant = tenant.map(Tenant::as_str);
+        match reason.status() {
+            Status::Fault => error!(reason = reason.code(), tenant, detail, "fault"),
+            _ => warn!(reason = reason.code(), tenant, detail, "refused"),
+        }
+        Self::Refused(reason)
+    }
+}
+
+/// Tells Lambda that init failed, so that its log and its caller have the whole message.
+pub async fn report_init_error(runtime_api: &str, message: &str) {
+    let url = format!("http://{runtime_api}/2018-06-01/runtime/init/error");
+    let body = json!({"errorType": INIT_ERROR, "errorMessage": message, "stackTrace": []});
+    // It is on this machine: no proxy of the system is asked for it.
+    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).tls_certs_only([]).build();
+    let sent = match client {
+        Ok(client) => {
+            let request = client.post(url).header("Lambda-Runtime-Function-Error-Type", INIT_ERROR);
+            request.body(body.to_string()).send().await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sent.map_err(reqwest::Error::without_url) {
+        error!(%error, "the failed init cannot be reported");
+    }
+}
+
+/// The one message that API Gateway turns into 401.
+const UNAUTHORIZED: &str = "Unauthorized";
+
+/// The form is Lambda's: a category and a reason (Lambda Developer Guide, "Runtime API").
+const INIT_ERROR: &str = "CedarAuthorizer.InitError";

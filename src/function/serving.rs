@@ -1,0 +1,112 @@
+//! Serving: a bundle in use, with what was gathered for it. A call sees one of these throughout.
+
+use std::sync::Arc;
+
+use tracing::warn;
+
+use crate::bundle::Bundle;
+use crate::decide::authorize::{Outcome, authorize};
+use crate::function::jwks::KeyCache;
+use crate::function::token_cache::{KnownToken, TokenCache, TokenHash};
+use crate::gateway::cache_key::{CacheKey, Span};
+use crate::gateway::call::{Call, RouteKey};
+use crate::reason::Reason;
+use crate::time::UnixTime;
+use crate::token::bearer::Bearer;
+use crate::token::{self, Unverified};
+
+/// A bundle in use.
+#[derive(Debug)]
+pub struct Serving {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// The keys of its identity sources.
+    pub keys: KeyCache,
+    tokens: TokenCache,
+}
+
+impl Serving {
+    /// Puts a bundle into use, with room for so many verified tokens.
+    pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize) -> Self {
+        Self { bundle, keys, tokens: TokenCache::new(max_tokens) }
+    }
+
+    /// Decides on a call, for a cache with this key.
+    ///
+    /// # Errors
+    /// The reason why there is no decision.
+    pub async fn decide(
+        &self,
+        call: &Call,
+        cache_key: &CacheKey,
+        now: UnixTime,
+    ) -> Result<Arc<Outcome>, Reason> {
+        let KnownToken { token, remembered } = self.authenticate(call, now).await?;
+        authorize(call, &self.bundle, &token, cache_key, &remembered)
+    }
+
+    /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
+    /// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
+    pub(crate) fn report_uncacheable(&self, cache_key: &CacheKey) {
+        for (index, route) in self.bundle.routes().routes().iter().enumerate() {
+            let reads = self.bundle.reads(index).into_iter().flatten();
+            let beyond: Vec<String> = cache_key.lacking(reads, route).map(ToString::to_string).collect();
+            if !beyond.is_empty() {
+                let reason = Reason::NotCacheable.code();
+                warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
+            }
+        }
+        // Which routes have such a key only the template knows.
+        let routes = self.bundle.routes();
+        if cache_key.through(RouteKey::AnyMethod).mixes_methods()
+            && let Some(route) =
+                routes.routes().iter().find(|route| routes.tells_methods_apart(&route.template.to_string()))
+        {
+            let reason = Reason::NotCacheable.code();
+            warn!(
+                %cache_key, example = %route, reason,
+                "calls through `ANY` and `$default` are denied under this CACHE_KEY where the method decides; \
+                 context.httpMethod has to be in it"
+            );
+        }
+        if self.bundle.separation().is_none() && cache_key.span() != Span::Method {
+            warn!(%cache_key, "the routes cannot be told apart: each answer allows one method and path alone");
+        }
+    }
+
+    /// Verifies the token of a call, if need be with keys that are fetched for it.
+    ///
+    /// # Errors
+    /// What is wrong with the token, or that there are no keys.
+    pub(crate) async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
+        let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
+        let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
+        let hash = TokenHash::of(bearer);
+        let mut key_sets = self.keys.snapshot(now);
+        let known = match self.tokens.get(hash, &key_sets, leeway, now) {
+            Some(known) => known,
+            None => {
+                let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
+                if let Err(Unverified::KeyMissing(place)) = verified {
+                    self.keys.refresh(place, now).await;
+                    key_sets = self.keys.snapshot(now);
+                    verified = token::verify(bearer, sources, &key_sets, leeway, now);
+                }
+                let known = KnownToken::new(verified.map_err(|unverified| match unverified {
+                    Unverified::Refused(reason) => reason,
+                    // With some keys at hand the token is not of them; without any, nobody can say.
+                    Unverified::KeyMissing(place) => {
+                        match key_sets.get(place).is_some_and(|keys| !keys.is_empty()) {
+                            true => Reason::KeyUnknown,
+                            false => Reason::KeysUnavailable,
+                        }
+                    }
+                })?);
+                self.tokens.insert(hash, &known, &key_sets);
+                known
+            }
+        };
+        self.keys.refresh_if_stale(known.token.keys(), now).await;
+        Ok(known)
+    }
+}

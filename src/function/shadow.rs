@@ -1,0 +1,111 @@
+//! The shadow: a candidate bundle that decides on every call as well, and whose answers go nowhere.
+//!
+//! What it would have answered otherwise is logged, so that a change of policies can be watched on real
+//! calls before it is in force. It never changes an answer: what it costs is bounded, and what goes wrong
+//! with it is a line of the log.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::decide::authorize::Outcome;
+use crate::decide::decision::list;
+use crate::function::jwks::KeyClient;
+use crate::function::source::Fetcher;
+use crate::function::source::current::{Conditions, Current};
+use crate::function::token_cache::MAX_TOKENS;
+use crate::gateway::cache_key::CacheKey;
+use crate::gateway::call::Call;
+use crate::reason::Reason;
+use crate::time::UnixTime;
+
+/// A candidate bundle.
+#[derive(Debug)]
+pub struct Shadow {
+    current: Arc<Current>,
+    /// It was slow, and is not asked before then.
+    rests_until: Mutex<UnixTime>,
+}
+
+impl Shadow {
+    /// Loads the candidate. `None`: it cannot be used, which the log says.
+    pub async fn load(
+        fetcher: Fetcher,
+        conditions: Conditions,
+        client: KeyClient,
+        now: UnixTime,
+    ) -> Option<Self> {
+        let uri = fetcher.uri().clone();
+        // A candidate may well be older than what is in force, or lower than what may be.
+        let conditions = Conditions { min_revision: 0, ..conditions };
+        let load = Current::load(fetcher, None, conditions, MAX_TOKENS, client, now);
+        match timeout(LOAD_BUDGET, load).await {
+            Ok(Ok(current)) => Some(Self { current, rests_until: Mutex::new(now) }),
+            Ok(Err(failure)) => {
+                warn!(code = failure.code(), %failure, %uri, "shadow bundle not loaded; nothing is compared");
+                None
+            }
+            Err(_) => {
+                warn!(budget = ?LOAD_BUDGET, %uri, "shadow bundle not loaded in time; nothing is compared");
+                None
+            }
+        }
+    }
+
+    /// Decides on a call that was decided, and logs if the two differ.
+    pub async fn compare(
+        &self,
+        call: &Call,
+        served: &Result<Arc<Outcome>, Reason>,
+        cache_key: &CacheKey,
+        now: UnixTime,
+    ) {
+        if now < *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) {
+            return;
+        }
+        let started = Instant::now();
+        let decide = async {
+            let serving = self.current.get(now).await?;
+            let decided = serving.decide(call, cache_key, now).await;
+            decided.map(|outcome| (outcome, serving.bundle.revision()))
+        };
+        let candidate = timeout(BUDGET, decide).await;
+        // Evaluation cannot be interrupted, so what took too long is at least not repeated.
+        if started.elapsed() > BUDGET {
+            *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = now.after(REST);
+            warn!(budget = ?BUDGET, rest = ?REST, "the shadow bundle is too slow; it rests");
+        }
+        let Ok(candidate) = candidate else {
+            return;
+        };
+        let reason = candidate.as_ref().map_or_else(|reason| *reason, |(outcome, _)| outcome.decision.reason);
+        let of_served = served.as_ref().map_or_else(|reason| *reason, |outcome| outcome.decision.reason);
+        if reason.status() == of_served.status() {
+            return;
+        }
+        let (served, candidate) = (served.as_ref().ok(), candidate.as_ref().ok());
+        let outcome = served.or(candidate.map(|(outcome, _)| outcome));
+        let policies =
+            |outcome: Option<&Arc<Outcome>>| outcome.map(|outcome| list(&outcome.decision.policies));
+        info!(
+            action = outcome.and_then(|outcome| Some(outcome.route.as_ref()?.action.to_string())),
+            reason = of_served.code(),
+            policies = policies(served),
+            candidate_reason = reason.code(),
+            candidate_policies = policies(candidate.map(|(outcome, _)| outcome)),
+            candidate_revision = candidate.map(|(_, revision)| *revision),
+            "the shadow bundle differs"
+        );
+    }
+}
+
+/// What a cold start may spend on it, beside the bundle that serves.
+const LOAD_BUDGET: Duration = Duration::from_secs(3);
+
+/// What a call may spend on it.
+const BUDGET: Duration = Duration::from_millis(20);
+
+/// For how long it is not asked after it was slow.
+const REST: Duration = Duration::from_secs(60);

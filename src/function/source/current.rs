@@ -1,0 +1,318 @@
+//! The bundle in use, and how it is replaced under a running function.
+//!
+//! Lambda freezes the function between calls, so the bundle is looked for within a call, when that
+//! is due by the clock: one look at a time, on the condition that it changed, and a call waits for it only
+//! so long. What takes longer goes on while later calls are answered, up to a limit: then the look is given up. A
+//! new bundle is opened and checked completely before it replaces the old one; one that cannot be used is reported
+//! and changes nothing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use bytes::Bytes;
+use tracing::{error, info, warn};
+
+use super::schedule::{Need, Schedule};
+use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
+use crate::bundle::signature::PublicKeys;
+use crate::bundle::{Bundle, DevelopmentKeys, Manifest, Trust};
+use crate::function::config::TrustedPool;
+use crate::function::jwks::{KeyCache, KeyClient};
+use crate::function::serving::Serving;
+use crate::function::source::s3::Read;
+use crate::function::tenant::Tenant;
+use crate::function::under_way::{State, UnderWay};
+use crate::gateway::cache_key::CacheKey;
+use crate::reason::Reason;
+use crate::time::UnixTime;
+
+/// What a bundle must be to be used, and when it is looked for.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    /// Whether the development key is trusted to sign tokens.
+    pub development_keys: DevelopmentKeys,
+    /// Who may sign bundles. `None`: a bundle need not be signed.
+    pub public_keys: Option<PublicKeys>,
+    /// The store that it must be of (`BUNDLE_NAME`). `None`: any.
+    pub name: Option<String>,
+    /// The tenant that it must be for.
+    pub audience: Audience,
+    /// The lowest revision.
+    pub min_revision: u64,
+    /// Whose tokens it may accept. `None`: anybody's.
+    pub trusted_pool: Option<TrustedPool>,
+    /// What API Gateway keeps answers under.
+    pub cache_key: CacheKey,
+    /// How often it is looked for.
+    pub refresh: Duration,
+    /// How long it may serve without being found to be the current one.
+    pub max_stale: Duration,
+}
+
+impl Conditions {
+    /// Opens a bundle.
+    ///
+    /// # Errors
+    /// [`LoadFailure`], if it is none or must not be used.
+    fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
+        let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
+        let bundle = Bundle::open(bytes, trust)?;
+        self.check_addressee(bundle.manifest())?;
+        let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
+        if found < least {
+            return Err(LoadFailure::RevisionTooLow { found, least });
+        }
+        if bundle.manifest().has_ended(now) {
+            return Err(LoadFailure::Expired);
+        }
+        if let Some(trusted) = &self.trusted_pool {
+            let strangers = bundle.identity_sources().iter().filter(|source| !trusted.covers(source));
+            let names: Vec<&str> = strangers.map(|source| source.name()).collect();
+            if !names.is_empty() {
+                return Err(LoadFailure::UntrustedIdentitySource(names.join("`, `")));
+            }
+        }
+        if !self.cache_key.holds_token(bundle.token_location()) {
+            return Err(LoadFailure::CacheKeyWithoutToken(bundle.token_location().header.clone()));
+        }
+        Ok(bundle)
+    }
+
+    /// Whether a bundle is of the right store and for the right tenant. Otherwise whoever may write to the
+    /// bucket could exchange bundles that are all signed with one key.
+    fn check_addressee(&self, manifest: &Manifest) -> Result<(), LoadFailure> {
+        let Manifest { name: found, tenant, .. } = manifest;
+        if let Some(expected) = self.name.as_ref().filter(|expected| *expected != found) {
+            return Err(LoadFailure::NameMismatch { found: found.clone(), expected: expected.clone() });
+        }
+        let expected = match &self.audience {
+            Audience::Any => return Ok(()),
+            Audience::NoTenant => None,
+            Audience::Tenant(tenant) => Some(tenant),
+        };
+        // Whoever can exchange bundles that are not signed can write a tenant into them as well.
+        let may_lack_tenant = self.public_keys.is_none() && tenant.is_none();
+        if tenant.as_ref() == expected || may_lack_tenant {
+            return Ok(());
+        }
+        Err(LoadFailure::TenantMismatch { found: tenant.clone(), expected: expected.cloned() })
+    }
+}
+
+/// The tenant that a bundle must be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Any tenant or none.
+    Any,
+    /// No tenant in particular: one bundle answers all calls, or says who the tenant is.
+    NoTenant,
+    /// This one. A bundle may leave it out only if bundles need not be signed.
+    Tenant(Tenant),
+}
+
+/// The bundle in use.
+#[derive(Debug)]
+pub struct Current {
+    fetcher: Fetcher,
+    conditions: Conditions,
+    max_tokens: usize,
+    client: KeyClient,
+    /// None of these is ever held across an await.
+    serving: Mutex<Arc<Serving>>,
+    schedule: Mutex<Schedule>,
+    seen: Mutex<Seen>,
+    under_way: Mutex<Option<Arc<UnderWay<()>>>>,
+}
+
+/// What was there at the last look.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    etag: Option<String>,
+    /// Why it is not in use.
+    refused: Option<&'static str>,
+    /// Why the last look came to nothing.
+    failure: Option<&'static str>,
+}
+
+impl Current {
+    /// Loads the bundle, or where that fails the one of the package. So many verified tokens are kept with it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn load(
+        fetcher: Fetcher,
+        fallback: Option<BundleUri>,
+        conditions: Conditions,
+        max_tokens: usize,
+        client: KeyClient,
+        now: UnixTime,
+    ) -> Result<Arc<Self>, LoadFailure> {
+        let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
+            Ok(Read::New { bytes, etag }) => conditions.open(bytes, 0, now).map(|bundle| (bundle, etag)),
+            Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(super::UnreadableDirectory::Changed)),
+            Err(failure) => Err(failure),
+        };
+        let (bundle, etag, uri) = match (loaded, fallback) {
+            (Ok((bundle, etag)), _) => (bundle, etag, fetcher.uri().clone()),
+            (Err(failure), None) => return Err(failure),
+            (Err(failure), Some(fallback)) => {
+                error!(code = failure.code(), %failure, %fallback, "bundle not loaded; the fallback serves");
+                let bundle = match Fetcher::of(fallback.clone()).await.fetch(None, 1).await? {
+                    Read::New { bytes, .. } => conditions.open(bytes, 0, now)?,
+                    Read::Unchanged => return Err(failure),
+                };
+                (bundle, None, fallback)
+            }
+        };
+        let keys = KeyCache::load(&bundle, conditions.development_keys, client.clone(), None, now).await;
+        let manifest = bundle.manifest();
+        info!(bundle = manifest.name, revision = manifest.revision, %uri, "bundle loaded");
+        let mut jitter = [0];
+        // Without random numbers all ask at once, which is no reason not to answer.
+        let _ = rand::fill(&mut jitter);
+        let schedule = Schedule::new(conditions.refresh, conditions.max_stale, jitter[0], now);
+        Ok(Arc::new(Self {
+            fetcher,
+            conditions,
+            max_tokens,
+            client,
+            serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens))),
+            schedule: Mutex::new(schedule),
+            seen: Mutex::new(Seen { etag, ..Seen::default() }),
+            under_way: Mutex::default(),
+        }))
+    }
+
+    /// The bundle for a call, after a look for another one if that is due.
+    ///
+    /// # Errors
+    /// [`Reason::BundleStale`], if it was not found to be the current one for too long.
+    pub async fn get(self: &Arc<Self>, now: UnixTime) -> Result<Arc<Serving>, Reason> {
+        match self.need(now) {
+            Need::Fresh => {}
+            // After a long freeze it is too stale as well: then the call needs the answer.
+            need @ (Need::Due | Need::TooStale) => self.refresh(now, need).await,
+        }
+        match self.need(now) {
+            Need::TooStale => Err(Reason::BundleStale),
+            Need::Fresh | Need::Due => Ok(self.serving()),
+        }
+    }
+
+    /// The bundle in use.
+    pub fn serving(&self) -> Arc<Serving> {
+        Arc::clone(&lock(&self.serving))
+    }
+
+    /// The code of the failure that the last look for another bundle ended with, if it did.
+    pub fn last_failure(&self) -> Option<&'static str> {
+        lock(&self.seen).failure
+    }
+
+    fn need(&self, now: UnixTime) -> Need {
+        match self.serving().bundle.manifest().has_ended(now) {
+            true => Need::TooStale,
+            false => lock(&self.schedule).need(now),
+        }
+    }
+
+    /// Begins a look, unless one is under way, and waits for it.
+    async fn refresh(self: &Arc<Self>, now: UnixTime, need: Need) {
+        let look = match self.look_under_way(now) {
+            // Those that come later wait only if they cannot be answered without.
+            Some(_) if need == Need::Due => return,
+            Some(look) => look,
+            None if lock(&self.schedule).begin(now, need) => {
+                let look = UnderWay::begin(LIMIT, now, Arc::clone(self).look(now, need));
+                *lock(&self.under_way) = Some(Arc::clone(&look));
+                look
+            }
+            None => return,
+        };
+        let patience = match need {
+            Need::TooStale => STALE_PATIENCE,
+            Need::Fresh | Need::Due => lock(&self.schedule).patience(),
+        };
+        look.within(patience).await;
+    }
+
+    /// The look that is under way, unless it is to be given up.
+    fn look_under_way(&self, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
+        let look = lock(&self.under_way).clone()?;
+        match look.state(now) {
+            State::Running => Some(look),
+            State::Ended => None,
+            State::Overdue => {
+                warn!(limit = ?LIMIT, "a look for another bundle took too long and is given up");
+                look.give_up();
+                lock(&self.schedule).given_up(now);
+                None
+            }
+        }
+    }
+
+    /// Looks for another bundle, and puts it into use.
+    ///
+    /// It may be given up wherever it waits. So what changes changes all at once, behind the last of these places:
+    /// an entity tag that is kept for a bundle not in use would confirm the old one for good.
+    async fn look(self: Arc<Self>, now: UnixTime, need: Need) {
+        let seen = lock(&self.seen).clone();
+        // A connection from before a freeze may be dead. A call that cannot do without the answer has time for another.
+        let attempts = if need == Need::TooStale { 2 } else { 1 };
+        let (bytes, etag) = match self.fetcher.fetch(seen.etag.as_deref(), attempts).await {
+            Ok(Read::New { bytes, etag }) => (bytes, etag),
+            Ok(Read::Unchanged) => match seen.refused {
+                None => {
+                    lock(&self.seen).failure = None;
+                    lock(&self.schedule).confirmed(now);
+                    return;
+                }
+                Some(code) => {
+                    warn!(code, "the bundle that is there still cannot be used; the last good one serves");
+                    lock(&self.schedule).failed(now);
+                    return;
+                }
+            },
+            Err(failure) => {
+                lock(&self.seen).failure = Some(failure.code());
+                return self.report(&failure, now);
+            }
+        };
+        let old = self.serving();
+        match self.conditions.open(bytes, old.bundle.revision(), now) {
+            Ok(bundle) => {
+                let (development_keys, client) = (self.conditions.development_keys, self.client.clone());
+                let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
+                let (revision, before) = (bundle.revision(), old.bundle.revision());
+                *lock(&self.seen) = Seen { etag, ..Seen::default() };
+                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens));
+                lock(&self.schedule).confirmed(now);
+                info!(revision, before, "bundle refreshed");
+            }
+            Err(failure) => {
+                let code = Some(failure.code());
+                *lock(&self.seen) = Seen { etag, refused: code, failure: code };
+                self.report(&failure, now);
+            }
+        }
+    }
+
+    fn report(&self, failure: &LoadFailure, now: UnixTime) {
+        let revision = self.serving().bundle.revision();
+        error!(code = failure.code(), %failure, revision, "bundle not refreshed; the last good one serves");
+        lock(&self.schedule).failed(now);
+    }
+}
+
+/// A poisoned lock holds a whole value all the same: each is only ever replaced.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a call waits for a bundle without which it cannot be answered. An HTTP API waits ten seconds in all.
+const STALE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a look, or the opening of a bundle, may take: what its requests to S3 and to key servers may, which have
+/// deadlines of their own (`s3::DEADLINE`, `jwks::fetch::DEADLINE`). Lambda gives the init phase ten seconds as well.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);

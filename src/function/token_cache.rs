@@ -1,0 +1,94 @@
+//! Tokens that were verified before.
+//!
+//! A signature costs more than the rest of a call, and a caller sends the same token many times.
+//! An entry never outlives its token, nor the key set that vouched for it; the cache is part of
+//! the state of one bundle and goes with it.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::sync::Cache;
+
+use crate::cache::bounded;
+use crate::decide::memo::Remembered;
+use crate::time::UnixTime;
+use crate::token::VerifiedToken;
+use crate::token::bearer::Bearer;
+use crate::token::key_set::{KeySet, KeySets};
+
+/// Verified tokens, by the hash of their whole text.
+#[derive(Debug)]
+pub struct TokenCache {
+    entries: Cache<TokenHash, Entry>,
+}
+
+/// The hash of a whole token, signature included: a part would let another token pass for this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// SHA-256.
+    pub fn of(bearer: Bearer<'_>) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, bearer.as_str().as_bytes()).as_ref());
+        Self(hash)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    known: KnownToken,
+    keys: Arc<KeySet>,
+}
+
+/// A verified token with what was worked out for it.
+#[derive(Clone, Debug)]
+pub struct KnownToken {
+    /// The token.
+    pub token: Arc<VerifiedToken>,
+    /// What was worked out for it.
+    pub remembered: Arc<Remembered>,
+}
+
+impl KnownToken {
+    /// A token of which nothing is known yet.
+    pub fn new(token: VerifiedToken) -> Self {
+        Self { token: Arc::new(token), remembered: Arc::default() }
+    }
+}
+
+impl TokenCache {
+    /// Room for so many tokens.
+    pub fn new(max_tokens: usize) -> Self {
+        Self { entries: bounded(max_tokens) }
+    }
+
+    /// The token of this hash, if it was verified with keys that are still in use.
+    pub fn get(
+        &self,
+        hash: TokenHash,
+        key_sets: &KeySets,
+        leeway_seconds: u32,
+        now: UnixTime,
+    ) -> Option<KnownToken> {
+        let Entry { known, keys } = self.entries.get(&hash)?;
+        let are_current = key_sets.get(known.token.keys()).is_some_and(|current| Arc::ptr_eq(current, &keys));
+        if are_current && !known.token.has_expired(leeway_seconds, now) {
+            return Some(known);
+        }
+        self.entries.remove(&hash);
+        None
+    }
+
+    /// Keeps a token that was verified with these keys.
+    pub fn insert(&self, hash: TokenHash, known: &KnownToken, key_sets: &KeySets) {
+        if let Some(keys) = key_sets.get(known.token.keys()) {
+            let entry = Entry { known: known.clone(), keys: Arc::clone(keys) };
+            self.entries.insert(hash, entry);
+        }
+    }
+}
+
+/// An instance answers one call at a time, and API Gateway's cache most of them, so this is more than the callers it
+/// sees within minutes; at up to twenty kilobytes each, with all that is remembered, it is below four megabytes.
+pub const MAX_TOKENS: usize = 200;

@@ -1,0 +1,7 @@
+//! The gateway: what API Gateway says of a request, and what it is told.
+
+pub mod arn;
+pub mod cache_key;
+pub mod call;
+pub(crate) mod path_parameters;
+pub mod route;

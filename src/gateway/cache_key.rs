@@ -1,0 +1,442 @@
+//! The cache key: what API Gateway keeps an answer under.
+//!
+//! It keeps the whole answer and applies it to every later request with the same values of the
+//! identity sources, so an answer may depend on nothing else. API Gateway does not tell a function
+//! what its identity sources are; `CACHE_KEY` does, in API Gateway's own syntax.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::gateway::call::{Api, RouteKey, TokenLocation};
+use crate::gateway::route::Route;
+use crate::store::inputs::Input;
+
+/// What API Gateway keeps an answer under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheKey {
+    /// Nothing is kept: the TTL is 0.
+    None,
+    /// The token alone.
+    Token,
+    /// These identity sources, the token among them.
+    Sources(Vec<IdentitySourceExpression>),
+}
+
+/// One identity source of an authorizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitySourceExpression {
+    /// A variable of `$context`, e.g. `httpMethod`, `identity.sourceIp`.
+    Context(String),
+    /// A header, in lower case.
+    Header(String),
+    /// A query parameter.
+    Query(String),
+    /// A stage variable.
+    StageVariable(String),
+}
+
+/// For what requests an answer has to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Span {
+    /// For those with one method and path alone.
+    Method,
+    /// For those of one route.
+    Route,
+    /// For any request of the API.
+    Api,
+}
+
+impl CacheKey {
+    /// The key that counts for a kind of API. A TOKEN authorizer is keyed by the token alone, and
+    /// the authorizer of a WebSocket API has no cache.
+    /// Source: API Gateway Developer Guide, "Input to an API Gateway Lambda authorizer", and the API
+    /// reference of `CreateAuthorizer` for `AuthorizerResultTtlInSeconds`.
+    pub fn of(&self, api: Api) -> &Self {
+        match (self, api) {
+            (_, Api::WebSocket) | (Self::None, _) => &Self::None,
+            (_, Api::RestToken) => &Self::Token,
+            (key, _) => key,
+        }
+    }
+
+    /// The key as it is for requests whose route key says this of their method.
+    ///
+    /// A route is a template and a method. `routeKey` has the template, and the method only if the API's own route
+    /// names one: under `ANY /pets` a GET and a DELETE have the same key. Only HTTP APIs know `routeKey`, and
+    /// only REST APIs `resourcePath` and `resourceId`, which have the template alone.
+    /// Source: API Gateway Developer Guide, "Customize HTTP API access logs" and "Variables for access logging".
+    pub fn through(&self, route_key: RouteKey) -> KeyOfRoute<'_> {
+        let has = |name: &str| self.has_context(name);
+        let (span, mixes_methods) = match self {
+            Self::None => (Span::Method, false),
+            Self::Token => (Span::Api, false),
+            Self::Sources(_) => {
+                let has_template = match route_key {
+                    RouteKey::Absent => has("resourcePath") || has("resourceId"),
+                    RouteKey::AnyMethod | RouteKey::OneMethod => has("routeKey"),
+                };
+                let names_method = route_key == RouteKey::OneMethod && has_template;
+                match (has_template, names_method || has("httpMethod")) {
+                    (_, true) if has("path") => (Span::Method, false),
+                    (true, true) => (Span::Route, false),
+                    (true, false) if route_key == RouteKey::AnyMethod => (Span::Route, true),
+                    _ => (Span::Api, false),
+                }
+            }
+        };
+        KeyOfRoute { key: self, span, mixes_methods }
+    }
+
+    /// The key where nothing is known of the API: as if each of its routes had a method of its own.
+    fn at_best(&self) -> KeyOfRoute<'_> {
+        let [rest, http] = [RouteKey::Absent, RouteKey::OneMethod].map(|route_key| self.through(route_key));
+        if rest.span < http.span { rest } else { http }
+    }
+
+    /// For what requests an answer has to be right, at best; see [`through`](Self::through).
+    pub fn span(&self) -> Span {
+        self.at_best().span
+    }
+
+    /// Whether all requests with one key have the same value of an input, at best.
+    pub fn covers(&self, input: &Input) -> bool {
+        self.at_best().covers(input)
+    }
+
+    /// What a route reads that differs between requests with one key, at best: with any of it, an answer for
+    /// one of them is not one for the others.
+    pub fn lacking<'a>(
+        &self,
+        reads: impl IntoIterator<Item = &'a Input>,
+        route: &Route,
+    ) -> impl Iterator<Item = &'a Input> {
+        self.at_best().lacking(reads, route)
+    }
+
+    /// The key that has the least in it and covers these inputs; `none` if no key does.
+    pub fn least_for<'a>(inputs: impl IntoIterator<Item = &'a Input>, location: &TokenLocation) -> Self {
+        use IdentitySourceExpression::{Context, Header, Query};
+        let mut sources = vec![Header(location.header.clone())];
+        let mut add = |source: IdentitySourceExpression| {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        };
+        let mut asks_for_any_query = false;
+        for input in inputs {
+            match input {
+                Input::Header(name) => add(Header(name.clone())),
+                Input::Query(name) => add(Query(name.clone())),
+                Input::QueryPresence => asks_for_any_query = true,
+                Input::Host => add(Context("domainName".to_owned())),
+                Input::Method => add(Context("httpMethod".to_owned())),
+                Input::Path | Input::PathParameters | Input::Resource => {
+                    add(Context("httpMethod".to_owned()));
+                    add(Context("path".to_owned()));
+                }
+                Input::SourceIp => add(Context("identity.sourceIp".to_owned())),
+                Input::Stage => {}
+                Input::UserAgent => add(Context("identity.userAgent".to_owned())),
+                Input::Headers | Input::QueryParameters | Input::Time => return Self::None,
+            }
+        }
+        let has_query = sources.iter().any(|source| matches!(source, Query(_)));
+        match sources.len() {
+            _ if asks_for_any_query && !has_query => Self::None,
+            1 => Self::Token,
+            _ => Self::Sources(sources),
+        }
+    }
+
+    /// Whether requests with one key have one token. Without that, the answer to one caller would be
+    /// given to another.
+    pub fn holds_token(&self, location: &TokenLocation) -> bool {
+        match self {
+            Self::None | Self::Token => true,
+            Self::Sources(_) => self.has(
+                |source| matches!(source, IdentitySourceExpression::Header(name) if *name == location.header),
+            ),
+        }
+    }
+
+    fn has(&self, is_it: impl Fn(&IdentitySourceExpression) -> bool) -> bool {
+        matches!(self, Self::Sources(sources) if sources.iter().any(is_it))
+    }
+
+    /// Whether it has a variable of `$context`.
+    pub(crate) fn has_context(&self, name: &str) -> bool {
+        self.has(|source| matches!(source, IdentitySourceExpression::Context(known) if known == name))
+    }
+}
+
+/// A cache key as it is for requests of one kind of route; see [`CacheKey::through`].
+#[derive(Clone, Copy, Debug)]
+pub struct KeyOfRoute<'a> {
+    key: &'a CacheKey,
+    span: Span,
+    mixes_methods: bool,
+}
+
+impl KeyOfRoute<'_> {
+    /// For what requests an answer has to be right.
+    pub fn span(self) -> Span {
+        self.span
+    }
+
+    /// Whether requests with one key have one template, but may have different methods. Where those lead to
+    /// different routes of the store, there is no one answer.
+    pub fn mixes_methods(self) -> bool {
+        self.mixes_methods
+    }
+
+    /// Whether all requests with one key have the same value of an input.
+    pub fn covers(self, input: &Input) -> bool {
+        let Self { key, span, mixes_methods: _ } = self;
+        if *key == CacheKey::None {
+            return true;
+        }
+        match input {
+            Input::Header(name) => {
+                key.has(|source| matches!(source, IdentitySourceExpression::Header(known) if known == name))
+            }
+            Input::Query(name) => {
+                key.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name))
+            }
+            // A request that lacks an identity source is refused before the cache is asked.
+            Input::QueryPresence => key.has(|source| matches!(source, IdentitySourceExpression::Query(_))),
+            Input::Host => key.has_context("domainName"),
+            Input::Method => key.has_context("httpMethod"),
+            Input::Path | Input::PathParameters | Input::Resource => {
+                span == Span::Method && key.has_context("path")
+            }
+            Input::SourceIp => key.has_context("identity.sourceIp"),
+            // Every statement names the stage.
+            Input::Stage => true,
+            Input::UserAgent => key.has_context("identity.userAgent"),
+            Input::Headers | Input::QueryParameters | Input::Time => false,
+        }
+    }
+
+    /// What a route reads that differs between requests with one key: with any of it, an answer for
+    /// one of them is not one for the others.
+    pub fn lacking<'a>(
+        self,
+        reads: impl IntoIterator<Item = &'a Input>,
+        route: &Route,
+    ) -> impl Iterator<Item = &'a Input> {
+        reads.into_iter().filter(move |input| input.matters_to(route) && !self.covers(input))
+    }
+}
+
+impl FromStr for CacheKey {
+    type Err = InvalidCacheKey;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCacheKey> {
+        match text {
+            "none" => Ok(Self::None),
+            "token" => Ok(Self::Token),
+            list => list
+                .split(',')
+                .map(|source| source.trim().parse())
+                .collect::<Result<_, _>>()
+                .map(Self::Sources),
+        }
+    }
+}
+
+impl fmt::Display for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Token => f.write_str("token"),
+            Self::Sources(sources) => {
+                let texts: Vec<String> = sources.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for IdentitySourceExpression {
+    type Err = InvalidCacheKey;
+
+    /// Reads one in the syntax of REST APIs (`method.request.header.Authorization`,
+    /// `context.path`), of HTTP APIs (`$request.header.Authorization`, `$context.path`) or of WebSocket APIs
+    /// (`route.request.header.Authorization`).
+    fn from_str(text: &str) -> Result<Self, InvalidCacheKey> {
+        let rest = text.strip_prefix('$').unwrap_or(text);
+        let rest = ["method.", "route."].iter().find_map(|prefix| rest.strip_prefix(prefix)).unwrap_or(rest);
+        let (read, name): (fn(String) -> Self, &str) =
+            if let Some(name) = rest.strip_prefix("request.header.") {
+                (|name| Self::Header(name.to_ascii_lowercase()), name)
+            } else if let Some(name) = rest.strip_prefix("request.querystring.") {
+                (Self::Query, name)
+            } else if let Some(name) = rest.strip_prefix("stageVariables.") {
+                (Self::StageVariable, name)
+            } else if let Some(name) = rest.strip_prefix("context.") {
+                (Self::Context, name)
+            } else {
+                return Err(InvalidCacheKey);
+            };
+        match name.is_empty() || name.contains(char::is_whitespace) {
+            true => Err(InvalidCacheKey),
+            false => Ok(read(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for IdentitySourceExpression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Context(name) => write!(f, "context.{name}"),
+            Self::Header(name) => write!(f, "method.request.header.{name}"),
+            Self::Query(name) => write!(f, "method.request.querystring.{name}"),
+            Self::StageVariable(name) => write!(f, "stageVariables.{name}"),
+        }
+    }
+}
+
+/// Not a cache key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not `none`, `token`, or a list of identity sources such as \
+     `method.request.header.Authorization,context.httpMethod,context.path`"
+)]
+pub struct InvalidCacheKey;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> CacheKey {
+        text.parse().unwrap()
+    }
+
+    const AUTHORIZATION: &str = "method.request.header.Authorization";
+
+    #[test]
+    fn what_a_key_spans_depends_on_method_path_and_route() {
+        for (more, span) in [
+            ("", Span::Api),
+            (",context.httpMethod,context.path", Span::Method),
+            (",$context.routeKey,$context.path", Span::Method),
+            (",$context.routeKey", Span::Route),
+            (",context.httpMethod,context.resourcePath", Span::Route),
+            (",context.path", Span::Api),
+            (",context.httpMethod", Span::Api),
+            (",context.resourcePath", Span::Api),
+            (",method.request.header.X-Tenant,context.identity.sourceIp", Span::Api),
+        ] {
+            assert_eq!(key(&format!("{AUTHORIZATION}{more}")).span(), span, "{more}");
+        }
+        assert_eq!((key("none").span(), key("token").span()), (Span::Method, Span::Api));
+    }
+
+    #[test]
+    fn a_route_key_holds_no_more_than_the_route_of_the_api_names() {
+        use RouteKey::{Absent, AnyMethod, OneMethod};
+        for (more, route_key, span, mixes_methods) in [
+            (",$context.routeKey", OneMethod, Span::Route, false),
+            (",$context.routeKey", AnyMethod, Span::Route, true),
+            (",$context.routeKey", Absent, Span::Api, false),
+            (",$context.routeKey,$context.path", OneMethod, Span::Method, false),
+            (",$context.routeKey,$context.path", AnyMethod, Span::Route, true),
+            (",$context.routeKey,$context.path", Absent, Span::Api, false),
+            (",$context.routeKey,$context.httpMethod", AnyMethod, Span::Route, false),
+            (",$context.routeKey,$context.httpMethod,$context.path", AnyMethod, Span::Method, false),
+            (",context.httpMethod,context.path", Absent, Span::Method, false),
+            (",context.httpMethod,context.path", AnyMethod, Span::Method, false),
+            (",context.httpMethod,context.resourcePath", Absent, Span::Route, false),
+            (",context.httpMethod,context.resourceId", Absent, Span::Route, false),
+            (",context.resourcePath,context.path", Absent, Span::Api, false),
+            (",context.httpMethod,context.resourcePath", OneMethod, Span::Api, false),
+            (",context.httpMethod", AnyMethod, Span::Api, false),
+            ("", OneMethod, Span::Api, false),
+        ] {
+            let key = key(&format!("{AUTHORIZATION}{more}"));
+            let of_route = key.through(route_key);
+            assert_eq!(
+                (of_route.span(), of_route.mixes_methods()),
+                (span, mixes_methods),
+                "{more} {route_key:?}"
+            );
+            assert_eq!(of_route.covers(&Input::Resource), span == Span::Method, "{more} {route_key:?}");
+            assert!(key.span() <= span, "{more} {route_key:?}");
+        }
+        for route_key in [Absent, AnyMethod, OneMethod] {
+            assert_eq!(key("none").through(route_key).span(), Span::Method);
+            assert_eq!(key("token").through(route_key).span(), Span::Api);
+        }
+    }
+
+    #[test]
+    fn an_input_is_covered_by_its_own_source_alone() {
+        let all = [
+            Input::Header("x-a".to_owned()),
+            Input::Headers,
+            Input::Host,
+            Input::Method,
+            Input::Path,
+            Input::PathParameters,
+            Input::Query("q".to_owned()),
+            Input::QueryParameters,
+            Input::QueryPresence,
+            Input::Resource,
+            Input::SourceIp,
+            Input::Time,
+            Input::UserAgent,
+        ];
+        for (more, covered) in [
+            ("", vec![]),
+            (",method.request.header.X-A", vec![Input::Header("x-a".to_owned())]),
+            (",method.request.header.X-B,stageVariables.a,context.requestId", vec![]),
+            (",$request.querystring.q", vec![Input::Query("q".to_owned()), Input::QueryPresence]),
+            (",$request.querystring.Q", vec![Input::QueryPresence]),
+            (",context.identity.sourceIp", vec![Input::SourceIp]),
+            (",context.identity.userAgent,context.domainName", vec![Input::Host, Input::UserAgent]),
+            (",context.httpMethod", vec![Input::Method]),
+            (",context.path", vec![]),
+            (
+                ",context.httpMethod,context.path",
+                vec![Input::Method, Input::Path, Input::PathParameters, Input::Resource],
+            ),
+        ] {
+            let key = key(&format!("{AUTHORIZATION}{more}"));
+            let found: Vec<Input> = all.iter().filter(|input| key.covers(input)).cloned().collect();
+            assert_eq!(found, covered, "{more}");
+        }
+        assert!(all.iter().all(|input| key("none").covers(input) && !key("token").covers(input)));
+        for input in &all {
+            let least = CacheKey::least_for([input], &TokenLocation::default());
+            assert!(least.covers(input), "{input:?}: {least}");
+        }
+    }
+
+    #[test]
+    fn a_key_without_the_token_would_mix_up_callers() {
+        let location = TokenLocation::default();
+        assert!(key("token").holds_token(&location) && key("none").holds_token(&location));
+        assert!(key("$request.header.authorization,$context.path").holds_token(&location));
+        assert!(!key("context.httpMethod,context.path").holds_token(&location));
+        assert!(!key("method.request.header.X-Token").holds_token(&location));
+    }
+
+    #[test]
+    fn token_authorizers_are_keyed_by_the_token_and_web_sockets_by_nothing() {
+        let full = key(&format!("{AUTHORIZATION},context.httpMethod,context.path"));
+        assert_eq!(full.of(Api::RestToken), &CacheKey::Token);
+        assert_eq!(full.of(Api::RestRequest), &full);
+        assert_eq!(full.of(Api::WebSocket), &CacheKey::None);
+        assert_eq!(CacheKey::None.of(Api::RestToken), &CacheKey::None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        for text in ["", "None", "TOKEN", "token,context.path", "header.Authorization", "context.", ","] {
+            assert!(text.parse::<CacheKey>().is_err(), "{text}");
+        }
+        let text =
+            "method.request.header.authorization,context.path,stageVariables.a,method.request.querystring.B";
+        assert_eq!(key(text).to_string(), text);
+    }
+}

@@ -1,0 +1,608 @@
+//! Inputs: what the policies read of a request.
+//!
+//! The answer is syntactic and errs on the side of more: it walks the JSON form of a policy
+//! (Cedar Policy Language Reference, "JSON policy format") and takes every attribute that stands
+//! in it for one that is read.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::gateway::route::{Method, Route};
+
+/// What a decision may depend on beside token and route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Input {
+    /// A header, by its name in lower case.
+    Header(String),
+    /// All headers.
+    Headers,
+    /// The domain name.
+    Host,
+    /// The method, where a route takes several.
+    Method,
+    /// The concrete path.
+    Path,
+    /// The values of the path parameters.
+    PathParameters,
+    /// A query parameter, by its name.
+    Query(String),
+    /// All query parameters.
+    QueryParameters,
+    /// Whether there are any query parameters.
+    QueryPresence,
+    /// The resource, where it is made from the path.
+    Resource,
+    /// The address of the caller.
+    SourceIp,
+    /// The stage.
+    Stage,
+    /// The time of the request.
+    Time,
+    /// What the caller says it is.
+    UserAgent,
+}
+
+impl Input {
+    /// The input behind a member of `context.http`. `None`: it has none.
+    pub fn of_http(name: &str) -> Option<Self> {
+        Some(match name {
+            "host" => Self::Host,
+            "method" => Self::Method,
+            "path" => Self::Path,
+            "requestTime" => Self::Time,
+            "sourceIp" => Self::SourceIp,
+            "stage" => Self::Stage,
+            "userAgent" => Self::UserAgent,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is of the query string.
+    pub fn is_of_query(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::QueryParameters | Self::QueryPresence)
+    }
+
+    /// Whether it can differ between the calls of a route; what policies read may be the same for all.
+    pub fn matters_to(&self, route: &Route) -> bool {
+        let has_parameters = || route.template.parameters().next().is_some();
+        match self {
+            Self::Method => route.method == Method::Any,
+            // The `$default` route has no parameters, and takes any path.
+            Self::PathParameters => has_parameters(),
+            Self::Resource => route.resource.as_ref().is_some_and(|made| {
+                let texts = std::iter::once(&made.id).chain(made.attributes.values());
+                texts.flat_map(|text| text.parameters()).next().is_some()
+            }),
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header `{name}`"),
+            Self::Headers => f.write_str("all headers"),
+            Self::Host => f.write_str("host"),
+            Self::Method => f.write_str("method"),
+            Self::Path => f.write_str("path"),
+            Self::PathParameters => f.write_str("path parameters"),
+            Self::Query(name) => write!(f, "query parameter `{name}`"),
+            Self::QueryParameters => f.write_str("all query parameters"),
+            Self::QueryPresence => f.write_str("whether there is a query"),
+            Self::Resource => f.write_str("resource from the path"),
+            Self::SourceIp => f.write_str("source address"),
+            Self::Stage => f.write_str("stage"),
+            Self::Time => f.write_str("time"),
+            Self::UserAgent => f.write_str("user agent"),
+        }
+    }
+}
+
+impl Read {
+    /// The inputs that are behind an attribute of the context. What a schema declares beyond them is
+    /// never filled, so it is none.
+    pub fn inputs(&self) -> Vec<Input> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        match (self.variable, path.as_slice()) {
+            (Variable::Context, []) => [HTTP, &[Input::PathParameters, Input::QueryParameters]].concat(),
+            // Whether they are there is the same for all calls of a route, but not without a call.
+            (Variable::Context, ["pathParameters", ..]) => vec![Input::PathParameters],
+            (Variable::Context, ["queryStringParameters"]) if self.is_presence => vec![Input::QueryPresence],
+            (Variable::Context, ["queryStringParameters"]) => vec![Input::QueryParameters],
+            // A call without a query has not even the record.
+            (Variable::Context, ["queryStringParameters", name, ..]) => {
+                vec![Input::Query((*name).to_owned()), Input::QueryPresence]
+            }
+            (Variable::Context, ["http"]) if !self.is_presence => HTTP.to_vec(),
+            (Variable::Context, ["http", "headers"]) if !self.is_presence => vec![Input::Headers],
+            (Variable::Context, ["http", "headers", name, ..]) => {
+                vec![Input::Header(name.to_ascii_lowercase())]
+            }
+            (Variable::Context, ["http", name, ..]) => Input::of_http(name).into_iter().collect(),
+            (Variable::Resource, _) => vec![Input::Resource],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// All that `context.http` has.
+const HTTP: &[Input] = &[
+    Input::Headers,
+    Input::Host,
+    Input::Method,
+    Input::Path,
+    Input::SourceIp,
+    Input::Stage,
+    Input::Time,
+    Input::UserAgent,
+];
+
+/// Something that a policy reads: a variable and the attributes below it, as far as they are
+/// named. Without attributes it reads the variable as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Read {
+    /// The variable.
+    pub variable: Variable,
+    /// The attributes, outermost first.
+    pub path: Vec<String>,
+    /// Only whether the last attribute is there, not its value.
+    pub is_presence: bool,
+}
+
+/// A variable of Cedar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "Cedar's own words")]
+pub enum Variable {
+    Action,
+    Context,
+    Principal,
+    Resource,
+}
+
+/// What the conditions of a policy or template read. `policy` is its JSON form.
+pub fn reads(policy: &Value) -> BTreeSet<Read> {
+    let mut reads = BTreeSet::new();
+    if let Some(conditions) = policy.get("conditions") {
+        collect(conditions, &mut reads);
+    }
+    reads
+}
+
+/// A policy or template, as far as it says what requests its decision depends on.
+#[derive(Clone, Debug)]
+pub struct PolicyInputs {
+    /// The actions of its scope, and those in them. `None`: any.
+    actions: Option<BTreeSet<EntityUid>>,
+    /// The type of resource of its scope. `None`: any.
+    resource_type: Option<EntityTypeName>,
+    inputs: BTreeSet<Input>,
+}
+
+impl PolicyInputs {
+    /// Reads a policy or template in its JSON form. `None`: it is not of that form.
+    pub fn of(policy: &Value) -> Option<Self> {
+        let (action, resource) = (policy.get("action")?, policy.get("resource")?);
+        let actions = match action.get("op")?.as_str()? {
+            "All" => None,
+            _ => {
+                let several = action.get("entities").and_then(Value::as_array).into_iter().flatten();
+                let named = action.get("entity").into_iter().chain(several);
+                Some(named.map(entity).collect::<Option<BTreeSet<_>>>()?)
+            }
+        };
+        let mut inputs: BTreeSet<Input> = reads(policy).iter().flat_map(Read::inputs).collect();
+        let resource_op = resource.get("op")?.as_str()?;
+        let is_type = resource_op == "is";
+        if resource.get("in").is_some() || !(is_type || resource_op == "All") {
+            inputs.insert(Input::Resource);
+        }
+        let resource_type = match is_type {
+            true => Some(resource.get("entity_type")?.as_str()?.parse().ok()?),
+            false => None,
+        };
+        Some(Self { actions, resource_type, inputs })
+    }
+
+    /// Whether its scope may match a request for this action, given with all that it is in, on a resource of this type.
+    pub fn may_match(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> bool {
+        let is_of_type = self.resource_type.as_ref().is_none_or(|own| own == resource_type);
+        let mut action = action.iter();
+        is_of_type
+            && self.actions.as_ref().is_none_or(|actions| action.any(|action| actions.contains(action)))
+    }
+}
+
+/// What policies read, by the actions of their scopes: many policies read the same, and most routes concern few.
+#[derive(Clone, Debug, Default)]
+pub struct InputsByAction(HashMap<Option<EntityUid>, BTreeSet<InputsOnResource>>);
+
+/// What is read where the resource is of this type. `None`: of any.
+type InputsOnResource = (Option<EntityTypeName>, BTreeSet<Input>);
+
+impl InputsByAction {
+    /// Adds a policy or template.
+    pub fn add(&mut self, policy: PolicyInputs) {
+        let PolicyInputs { actions, resource_type, inputs } = policy;
+        let mut add = |action| {
+            let read = (resource_type.clone(), inputs.clone());
+            self.0.entry(action).or_default().insert(read);
+        };
+        match actions {
+            Some(actions) => actions.into_iter().map(Some).for_each(add),
+            None => add(None),
+        }
+    }
+
+    /// What is read by the policies whose scopes may match a request for an action, given with all that it is in, on a
+    /// resource of this type.
+    pub fn for_request(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> BTreeSet<Input> {
+        let actions = action.iter().cloned().map(Some).chain([None]);
+        let reads = actions.filter_map(|action| self.0.get(&action)).flatten();
+        let of_type = reads.filter(|(of, _)| of.as_ref().is_none_or(|own| own == resource_type));
+        of_type.flat_map(|(_, inputs)| inputs).cloned().collect()
+    }
+}
+
+fn entity(json: &Value) -> Option<EntityUid> {
+    let json = json.get("__entity").unwrap_or(json);
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    Some(EntityUid::from_type_name_and_id(text("type")?.parse().ok()?, EntityId::new(text("id")?)))
+}
+
+/// The entities that the conditions of a policy or template name and may look into: a policy may ask for their
+/// attributes and for what they are in, so they belong to every request. One of which only the id matters is none.
+pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
+    let mut found = BTreeSet::new();
+    if let Some(conditions) = policy.get("conditions") {
+        collect_entities(conditions, &mut found);
+    }
+    found
+}
+
+fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
+    found.extend(expression.get("__entity").and_then(entity));
+    match expression {
+        Value::Array(parts) => parts.iter().for_each(|part| collect_entities(part, found)),
+        Value::Object(parts) => parts.iter().for_each(|(operator, part)| {
+            // Nothing is read of what something is compared with, or may be in.
+            let by_id: &[&str] = match operator.as_str() {
+                "==" | "!=" => &["left", "right"],
+                "in" => &["right"],
+                "is" => &["in"],
+                _ => &[],
+            };
+            match part {
+                Value::Object(operands) if part.get("left").is_some() => {
+                    let read = operands
+                        .iter()
+                        .filter(|(name, operand)| !(by_id.contains(&name.as_str()) && is_entities(operand)));
+                    read.for_each(|(_, operand)| collect_entities(operand, found));
+                }
+                _ => collect_entities(part, found),
+            }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// An entity or a list of them, written out.
+fn is_entities(expression: &Value) -> bool {
+    let is_entity = |value: &Value| value.get("__entity").is_some();
+    let is_literal = |expression: &Value| match expression.get("Value") {
+        Some(Value::Array(values)) => values.iter().all(is_entity),
+        Some(value) => is_entity(value),
+        None => false,
+    };
+    let set = expression.get("Set").and_then(Value::as_array);
+    is_literal(expression) || set.is_some_and(|elements| elements.iter().all(is_literal))
+}
+
+/// What of a request the conditions of a policy or template depend on, beside the principal and what the store says.
+/// It errs on the side of more, as [`reads`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dependence {
+    /// On the action.
+    pub action: bool,
+    /// On the resource.
+    pub resource: bool,
+    /// On `context.token`, or whether it is there.
+    pub token: bool,
+    /// On anything else of the context.
+    pub context: bool,
+}
+
+impl Dependence {
+    /// On everything.
+    pub const ALL: Self = Self { action: true, resource: true, token: true, context: true };
+
+    /// Reads a policy or template in its JSON form.
+    pub fn of(policy: &Value) -> Self {
+        let mut found = Self::default();
+        match policy.get("conditions") {
+            Some(conditions) => found.add(conditions),
+            None => found = Self::ALL,
+        }
+        found
+    }
+
+    fn add(&mut self, expression: &Value) {
+        match expression {
+            Value::Array(parts) => parts.iter().for_each(|part| self.add(part)),
+            Value::Object(parts) => {
+                for (operator, operand) in parts {
+                    match (operator.as_str(), operand) {
+                        ("Var", Value::String(variable)) => self.add_variable(variable),
+                        ("." | "has", operand) if is_of_token(operand) => self.token = true,
+                        (_, operand) => self.add(operand),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn add_variable(&mut self, variable: &str) {
+        match variable {
+            "principal" => {}
+            "action" => self.action = true,
+            "resource" => self.resource = true,
+            "context" => self.context = true,
+            _ => *self = Self::ALL,
+        }
+    }
+}
+
+/// The operands of `context.token`, and of `context has token` with or without more behind it.
+fn is_of_token(operand: &Value) -> bool {
+    let is_context = operand.get("left").is_some_and(|left| {
+        left.as_object().is_some_and(|left| left.len() == 1)
+            && left.get("Var").is_some_and(|of| of == "context")
+    });
+    let first = match operand.get("attr") {
+        Some(Value::Array(attributes)) => attributes.first(),
+        attribute => attribute,
+    };
+    is_context && first.is_some_and(|first| first == "token")
+}
+
+fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
+    if let Some(read) = access(expression) {
+        // `context.a has b.c` reads the presence of `context.a.b`, too, and all of what is before.
+        if read.is_presence {
+            let shorter =
+                |length: usize| Some(Read { path: read.path.get(..length)?.to_vec(), ..read.clone() });
+            reads.extend((1..read.path.len()).filter_map(shorter));
+        }
+        reads.insert(read);
+        return;
+    }
+    // Whatever it is, all that is in it counts.
+    match expression {
+        Value::Array(parts) => parts.iter().for_each(|part| collect(part, reads)),
+        Value::Object(parts) => parts.values().for_each(|part| collect(part, reads)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// `variable`, `variable.a.b` or `variable.a has b`; nothing else.
+fn access(expression: &Value) -> Option<Read> {
+    let operators = expression.as_object().filter(|object| object.len() == 1)?;
+    let (operator, operand) = operators.iter().next()?;
+    if operator == "Var" {
+        let variable = match operand.as_str()? {
+            "action" => Variable::Action,
+            "context" => Variable::Context,
+            "principal" => Variable::Principal,
+            "resource" => Variable::Resource,
+            _ => return None,
+        };
+        return Some(Read { variable, path: Vec::new(), is_presence: false });
+    }
+    if operator != "." && operator != "has" {
+        return None;
+    }
+    let mut read = access(operand.get("left")?)?;
+    // A presence is a boolean, which has no attributes.
+    if read.is_presence {
+        return None;
+    }
+    read.is_presence = operator == "has";
+    match operand.get("attr")? {
+        Value::String(attribute) => read.path.push(attribute.clone()),
+        // `has a.b` names all of its attributes at once.
+        Value::Array(attributes) => {
+            let names: Option<Vec<&str>> = attributes.iter().map(Value::as_str).collect();
+            read.path.extend(names?.into_iter().map(str::to_owned));
+        }
+        _ => return None,
+    }
+    Some(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::Policy;
+
+    use super::*;
+
+    fn printed(condition: &str) -> Vec<String> {
+        let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+        let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+        let print = |read: Read| {
+            let has = if read.is_presence { "?" } else { "" };
+            format!("{:?} {}{has}", read.variable, read.path.join("."))
+        };
+        reads(&policy).into_iter().map(print).collect()
+    }
+
+    #[test]
+    fn the_entities_of_conditions_are_named() {
+        let text = "permit (principal in G::\"scope\", action, resource) when { [X::\"a\"].contains(A::B::\"b\".c) };";
+        let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+        let named: Vec<String> = named_entities(&policy).iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["A::B::\"b\"", "X::\"a\""]);
+    }
+
+    #[test]
+    fn an_entity_of_which_only_the_id_matters_is_not_among_them() {
+        for (condition, expected) in [
+            ("principal in G::\"a\" && resource == X::\"b\" && X::\"c\" != resource", vec![]),
+            ("principal in [G::\"a\", G::\"b\"] || principal is U in G::\"c\"", vec![]),
+            ("G::\"a\" in G::\"b\"", vec!["G::\"a\""]),
+            ("G::\"a\".next in G::\"b\"", vec!["G::\"a\""]),
+            ("principal in G::\"a\".next", vec!["G::\"a\""]),
+            ("principal in [G::\"a\", G::\"b\".next]", vec!["G::\"a\"", "G::\"b\""]),
+            ("(if true then G::\"a\" else G::\"b\") in G::\"c\"", vec!["G::\"a\"", "G::\"b\""]),
+            ("(if true then G::\"a\" else resource) == resource", vec!["G::\"a\""]),
+            ("G::\"a\" has x || G::\"b\".hasTag(\"x\")", vec!["G::\"a\"", "G::\"b\""]),
+            (
+                "{\"==\": G::\"a\", left: G::\"b\", right: G::\"c\"}.left.x",
+                vec!["G::\"a\"", "G::\"b\"", "G::\"c\""],
+            ),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let named: Vec<String> = named_entities(&policy).iter().map(ToString::to_string).collect();
+            assert_eq!(named, expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn what_a_condition_depends_on_is_never_less_than_what_it_reads() {
+        for (condition, expected) in [
+            ("principal.x == 1 && G::\"a\".x == 1", ""),
+            (
+                "context.token.scope.contains(\"a\") && context has token.x && context[\"token\"] has y",
+                "token",
+            ),
+            ("context has token", "token"),
+            ("context.tokens.x", "context"),
+            ("context has x.token", "context"),
+            ("context == {token: 1}", "context"),
+            ("(if true then context else context).token.x", "context"),
+            ("{a: context}.a.token", "context"),
+            ("action in G::\"a\" && resource.token == 1", "action resource"),
+            ("[{\"x\": resource}].contains({\"x\": principal}) || context.token.y", "resource token"),
+            ("{\"Var\": 1}.Var == 1 && {left: 1, attr: \"token\"}.left == 1", ""),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let Dependence { action, resource, token, context } = Dependence::of(&policy);
+            let named = [(action, "action"), (resource, "resource"), (token, "token"), (context, "context")];
+            let found: Vec<&str> = named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+            assert_eq!(found.join(" "), expected, "{condition}");
+            // The other reader of conditions agrees.
+            for read in reads(&policy) {
+                assert!(
+                    match read.variable {
+                        Variable::Principal => true,
+                        Variable::Action => action,
+                        Variable::Resource => resource,
+                        Variable::Context if read.path.first().is_some_and(|name| name == "token") =>
+                            token || context,
+                        Variable::Context => context,
+                    },
+                    "{condition}: {read:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_read_wherever_it_stands() {
+        for (condition, expected) in [
+            ("true", vec![]),
+            ("principal.email == \"a\"", vec!["Principal email"]),
+            ("principal[\"custom:x\"] == 1", vec!["Principal custom:x"]),
+            (
+                "context has token && context.token.scope.contains(\"a\")",
+                vec!["Context token?", "Context token.scope"],
+            ),
+            ("principal has a.b", vec!["Principal a?", "Principal a.b?"]),
+            ("[context.a, {\"x\": resource.b}].contains(1)", vec!["Context a", "Resource b"]),
+            ("if context.a then context.b else context.c", vec!["Context a", "Context b", "Context c"]),
+            ("ip(context.ip).isInRange(ip(\"10.0.0.0/8\"))", vec!["Context ip"]),
+            ("principal.name like \"a*\" || !(principal.age < 5)", vec!["Principal age", "Principal name"]),
+            ("(if true then principal else resource).a == 1", vec!["Principal ", "Resource "]),
+            ("context == {}", vec!["Context "]),
+            ("principal in resource.owners", vec!["Principal ", "Resource owners"]),
+            ("resource.getTag(principal.key) == 1", vec!["Principal key", "Resource "]),
+            ("{\"Var\": \"principal\"}.Var == 1", vec![]),
+        ] {
+            assert_eq!(printed(condition), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn inputs_are_what_the_call_fills() {
+        for (condition, expected) in [
+            ("context.token.a == 1 && principal.b == 2", vec![]),
+            ("context has http", vec![]),
+            ("context has pathParameters", vec![Input::PathParameters]),
+            ("context.pathParameters.id == \"7\"", vec![Input::PathParameters]),
+            ("context has queryStringParameters", vec![Input::QueryPresence]),
+            ("context has queryStringParameters.q", vec![Input::Query("q".to_owned()), Input::QueryPresence]),
+            ("context.queryStringParameters == {}", vec![Input::QueryParameters]),
+            ("context.http.headers has \"X-A\"", vec![Input::Header("x-a".to_owned())]),
+            ("context.http.headers == {}", vec![Input::Headers]),
+            ("context.http has sourceIp", vec![Input::SourceIp]),
+            ("context.http.requestTime > context.http.requestTime", vec![Input::Time]),
+            ("context.http.route == \"/\"", vec![]),
+            ("context.unknown.value == 1", vec![]),
+            ("resource.owner == principal", vec![Input::Resource]),
+            ("principal in resource", vec![Input::Resource]),
+        ] {
+            let text = format!("permit (principal, action, resource) when {{ {condition} }};");
+            let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
+            let found: Vec<Input> = PolicyInputs::of(&policy).unwrap().inputs.into_iter().collect();
+            assert_eq!(found, expected, "{condition}");
+        }
+        let whole =
+            Policy::parse(None, "permit (principal, action, resource) when { context == {} };").unwrap();
+        let whole = PolicyInputs::of(&whole.to_json().unwrap()).unwrap().inputs;
+        assert_eq!(whole.len(), HTTP.len() + 2);
+    }
+
+    #[test]
+    fn the_scope_says_for_which_requests_a_policy_counts() {
+        let uid = |text: &str| text.parse::<EntityUid>().unwrap();
+        let scope_only =
+            |scope: &str| Policy::parse(None, format!("permit ({scope});")).unwrap().to_json().unwrap();
+        let of_one = |policy: &PolicyInputs| {
+            let mut inputs = InputsByAction::default();
+            inputs.add(policy.clone());
+            inputs
+        };
+        let (read, group, write) =
+            (uid("Action::\"read\""), uid("Action::\"group\""), uid("Action::\"write\""));
+        for (scope, counts_for_read, reads_resource) in [
+            ("principal, action, resource", true, false),
+            ("principal, action == Action::\"read\", resource", true, false),
+            ("principal, action == Action::\"write\", resource", false, false),
+            ("principal, action in [Action::\"write\", Action::\"group\"], resource", true, false),
+            ("principal, action in Action::\"other\", resource", false, false),
+            ("principal, action, resource == T::\"a\"", true, true),
+            ("principal, action, resource in T::\"a\"", true, true),
+            ("principal, action, resource is T", true, false),
+            ("principal, action, resource is T in T::\"a\"", true, true),
+            ("principal, action, resource is Other", false, false),
+        ] {
+            let policy = scope_only(scope);
+            let policy = PolicyInputs { inputs: [Input::Time].into(), ..PolicyInputs::of(&policy).unwrap() };
+            let counts = of_one(&policy).for_request(&[read.clone(), group.clone()], &"T".parse().unwrap());
+            assert_eq!(!counts.is_empty(), counts_for_read, "{scope}");
+            let inputs = PolicyInputs::of(&scope_only(scope)).unwrap().inputs;
+            assert_eq!(inputs.contains(&Input::Resource), reads_resource, "{scope}");
+        }
+        let template = "permit (principal == ?principal, action, resource in ?resource);";
+        let template = cedar_policy::Template::parse(None, template).unwrap().to_json().unwrap();
+        let inputs = of_one(&PolicyInputs::of(&template).unwrap());
+        assert!(inputs.for_request(&[write], &"T".parse().unwrap()).contains(&Input::Resource));
+    }
+}
