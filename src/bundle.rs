@@ -1,46 +1,49 @@
 //! A bundle: one file built from a policy store, at one revision. It is what the function loads.
+//!
+//! This room only reads. What writes bundles is in the store's room, `store::build`.
 
-mod archive;
+pub(crate) mod archive;
 pub mod entities;
+pub mod file;
+pub(crate) mod files;
+mod identity_sources;
 mod manifest;
-mod outline;
+pub mod nesting;
+pub(crate) mod outline;
 pub mod policies;
 pub mod signature;
-#[cfg(feature = "cli")]
+mod stack;
 mod survey;
 pub(crate) mod table;
+mod tenant;
 pub(crate) mod text;
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 
 use bytes::Bytes;
-#[cfg(feature = "cli")]
-use cedar_policy::PolicySet;
-use cedar_policy::{EntityTypeName, EntityUid, PolicyId};
+use cedar_policy::{EntityTypeName, EntityUid, PolicySet};
 
-use crate::bundle::entities::StoredEntities;
-use crate::bundle::policies::PolicyIndex;
-use crate::function::tenant::Tenant;
 use crate::gateway::call::TokenLocation;
-use crate::gateway::route::RouteTable;
+use crate::gateway::input::Input;
+use crate::gateway::route::{Route, RouteId, RouteTable};
 use crate::grant::Separation;
 use crate::projection::Projection;
-use crate::store::finding::{self, Code, Finding, Position};
-use crate::store::inputs::Input;
-use crate::store::nesting;
-use crate::store::{self, Store, StoreFiles, settings};
-use crate::time::UnixTime;
+use crate::reason::Reason;
 use crate::token::identity_source::IdentitySource;
 use crate::token::key_set::KeySet;
 use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
+use entities::StoredEntities;
+pub use files::StoreFiles;
+pub use identity_sources::InvalidIdentitySources;
 pub use manifest::{InvalidManifest, MAX_REVISION, Manifest, Member};
-use outline::{Outline, RequestTypes, Routes};
-use signature::{CannotSign, PrivateKey, PublicKeys, Untrusted};
-#[cfg(feature = "cli")]
+use outline::{AppliesTo, Opened, Outline};
+use policies::PolicyIndex;
+use signature::{PublicKeys, Untrusted};
+pub use stack::{MAX_DEPTH, with_room};
 pub use survey::{MemberState, Survey, survey};
 pub use table::Unreadable;
+pub use tenant::{InvalidTenant, Tenant};
 
 /// An opened bundle: complete and unaltered.
 ///
@@ -48,15 +51,32 @@ pub use table::Unreadable;
 #[derive(Clone, Debug)]
 pub struct Bundle {
     manifest: Manifest,
-    outline: Outline,
+    resource: EntityUid,
+    token_location: TokenLocation,
+    leeway_seconds: u32,
+    backend_claims: Vec<String>,
+    usage_identifier_claim: Option<String>,
+    named_entities: Vec<EntityUid>,
+    separation: Option<Separation>,
     routes: RouteTable,
+    /// For each route, what its policies read.
     reads: Vec<BTreeSet<Input>>,
     projection: Projection,
-    requests: Option<HashMap<EntityUid, RequestTypes>>,
+    applies_to: Option<HashMap<EntityUid, AppliesTo>>,
     identity_sources: Vec<IdentitySource>,
-    pinned_keys: Vec<Option<KeySet>>,
     policy_index: PolicyIndex,
     entities: StoredEntities,
+}
+
+/// A route of a bundle, and what its policies read of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct BundledRoute<'a> {
+    /// Which route of the bundle it is.
+    pub id: RouteId,
+    /// The route.
+    pub route: &'a Route,
+    /// What its policies read, whether or not it can differ between calls; see [`Input::matters_to`].
+    pub reads: &'a BTreeSet<Input>,
 }
 
 impl Bundle {
@@ -71,9 +91,6 @@ impl Bundle {
             signatures.ok_or(InvalidBundle::Unsigned)?.verify(signed, trusted)?;
         }
         let member = |path| members.get(path).ok_or(InvalidBundle::Compiled);
-        let mut outline: Outline =
-            serde_json::from_slice(member(outline::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
-        let Routes { table: routes, reads, projection, requests } = outline.take_routes()?;
         let table = |path| member(path).map(|content| bytes.slice_ref(content));
         let entities = StoredEntities::open(table(outline::ENTITIES)?)?;
         let policy_index = PolicyIndex::open(
@@ -81,26 +98,46 @@ impl Bundle {
             table(outline::POLICY_PARTS)?,
             table(outline::POLICY_INDEX)?,
         )?;
-
-        let files = members.files(StoreFiles::is_of_identity_source);
-        let sources =
-            store::open_identity_sources(&files, outline.token_type).map_err(InvalidBundle::Store)?;
-        let (identity_sources, pinned_keys): (Vec<_>, Vec<Option<KeySet>>) = sources.into_iter().unzip();
+        let Outline {
+            resource,
+            token_type,
+            token_location,
+            leeway_seconds,
+            backend_claims,
+            usage_identifier_claim,
+            named_entities,
+            has_schema,
+            shapes,
+            actions,
+            routes,
+            separation,
+        } = serde_json::from_slice(member(outline::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
+        let Opened { routes, reads, projection, applies_to } =
+            outline::open(has_schema, shapes, actions, routes)?;
+        if separation.as_ref().is_some_and(|separation| !separation.fits(routes.routes().len())) {
+            return Err(InvalidBundle::Compiled);
+        }
+        let identity_sources = identity_sources::read(&members, token_type)?;
         if trust.development_keys == DevelopmentKeys::Refuse {
-            let holds = |keys: &Option<KeySet>| keys.as_ref().is_some_and(KeySet::holds_development_key);
-            if pinned_keys.iter().any(holds) {
+            let mut pinned = identity_sources.iter().filter_map(IdentitySource::pinned_keys);
+            if pinned.any(KeySet::holds_development_key) {
                 return Err(InvalidBundle::DevelopmentKey);
             }
         }
         Ok(Self {
             manifest,
-            outline,
+            resource,
+            token_location,
+            leeway_seconds,
+            backend_claims,
+            usage_identifier_claim,
+            named_entities,
+            separation,
             routes,
             reads,
             projection,
-            requests,
+            applies_to,
             identity_sources,
-            pinned_keys,
             policy_index,
             entities,
         })
@@ -116,19 +153,30 @@ impl Bundle {
         self.manifest.revision
     }
 
-    /// What is read of a token.
+    /// The claims and call fields that are read, and as which types.
     pub fn projection(&self) -> &Projection {
         &self.projection
     }
 
-    /// The routes of the API.
+    /// The routes of the API, ready to be matched.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
     }
 
+    /// The routes of the API, in the order of their ids, with what their policies read.
+    pub fn bundled_routes(&self) -> impl Iterator<Item = BundledRoute<'_>> {
+        let routes = self.routes.routes().iter().zip(&self.reads).enumerate();
+        routes.map(|(index, (route, reads))| BundledRoute { id: RouteId(index), route, reads })
+    }
+
+    /// A route with what its policies read.
+    pub fn route(&self, id: RouteId) -> Option<BundledRoute<'_>> {
+        Some(BundledRoute { id, route: self.routes.route(id)?, reads: self.reads.get(id.0)? })
+    }
+
     /// The resource of every route that does not make its own.
     pub fn resource(&self) -> &EntityUid {
-        &self.outline.resource
+        &self.resource
     }
 
     /// The policies, by their scopes.
@@ -140,20 +188,13 @@ impl Bundle {
     ///
     /// # Errors
     /// [`Unreadable`].
-    #[cfg(feature = "cli")]
     pub fn policies(&self) -> Result<PolicySet, Unreadable> {
         self.policy_index.all()
     }
 
-    /// What the policies of a route read of a call, the route given by its index; without the route table's own
-    /// knowledge, see [`Input::matters_to`].
-    pub fn reads(&self, route: usize) -> Option<&BTreeSet<Input>> {
-        self.reads.get(route)
-    }
-
     /// How the routes are told apart. `None`: they overlap in too many ways.
     pub fn separation(&self) -> Option<&Separation> {
-        self.outline.separation.as_ref()
+        self.separation.as_ref()
     }
 
     /// Whether the schema lets an action apply to a principal and resource of these types.
@@ -163,8 +204,8 @@ impl Bundle {
         action: &EntityUid,
         resource_type: &EntityTypeName,
     ) -> bool {
-        self.requests.as_ref().is_none_or(|requests| {
-            requests.get(action).is_some_and(|types| {
+        self.applies_to.as_ref().is_none_or(|actions| {
+            actions.get(action).is_some_and(|types| {
                 types.principals.contains(principal_type) && types.resources.contains(resource_type)
             })
         })
@@ -177,114 +218,33 @@ impl Bundle {
 
     /// The entities of the store that policies name in their conditions.
     pub fn named_entities(&self) -> &[EntityUid] {
-        &self.outline.named_entities
+        &self.named_entities
     }
 
     /// Where a request carries its token.
     pub fn token_location(&self) -> &TokenLocation {
-        &self.outline.token_location
+        &self.token_location
     }
 
     /// The claim whose value is the API key of the caller, for usage plans.
     pub fn usage_identifier_claim(&self) -> Option<&str> {
-        self.outline.usage_identifier_claim.as_deref()
+        self.usage_identifier_claim.as_deref()
     }
 
-    /// The identity sources, in the order of their names.
+    /// The identity sources, in the order of their names, each with the keys that came with the store.
     pub fn identity_sources(&self) -> &[IdentitySource] {
         &self.identity_sources
     }
 
-    /// The keys that came with the store, for each identity source.
-    pub fn pinned_keys(&self) -> &[Option<KeySet>] {
-        &self.pinned_keys
-    }
-
     /// How far the clocks of issuer and function may differ, in seconds.
     pub fn leeway_seconds(&self) -> u32 {
-        self.outline.leeway_seconds
+        self.leeway_seconds
     }
 
     /// The names of the claims that the backend gets.
     pub fn backend_claims(&self) -> &[String] {
-        &self.outline.backend_claims
+        &self.backend_claims
     }
-}
-
-/// Builds a bundle from a store and the files that it was read from. The same files and edition
-/// always make the same bytes.
-///
-/// # Errors
-/// [`CannotBuild`].
-pub fn build<'a>(
-    store: &Store,
-    files: &StoreFiles,
-    edition: impl Into<Edition<'a>>,
-) -> Result<Vec<u8>, CannotBuild> {
-    build_within(MAX_BUNDLE_BYTES, store, files, &edition.into())
-}
-
-/// The same with another limit.
-fn build_within(
-    max_bytes: usize,
-    store: &Store,
-    files: &StoreFiles,
-    edition: &Edition<'_>,
-) -> Result<Vec<u8>, CannotBuild> {
-    let mut members = files.clone();
-    members.retain_known();
-    for (path, content) in nesting::with_room(|| outline::compile(store)).map_err(CannotBuild::Room)?? {
-        members.insert(path.to_owned(), content);
-    }
-    archive::pack(max_bytes, &store.settings.name, edition, members.iter())
-}
-
-/// Checks a policy store as [`Store::check`] does, and whether a bundle can be made of it: one is built, in memory, and
-/// opened. The store is left out if it cannot.
-pub fn check(files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
-    check_within(MAX_BUNDLE_BYTES, files)
-}
-
-fn check_within(max_bytes: usize, files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
-    let (store, mut findings) = Store::check(files);
-    let Some(store) = store else {
-        return (None, findings);
-    };
-    match try_build(max_bytes, &store, files) {
-        Ok(()) => (Some(store), findings),
-        Err(finding) => {
-            findings.push(*finding);
-            finding::sort(&mut findings);
-            (None, findings)
-        }
-    }
-}
-
-/// Of all editions, tries one that takes the most room.
-fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), Box<Finding>> {
-    let last = Some(UnixTime::from_seconds(u64::MAX));
-    let tenant = Tenant::longest();
-    let edition = Edition {
-        revision: MAX_REVISION,
-        tenant: Some(&tenant),
-        created: last,
-        not_after: last,
-        signing_keys: &[],
-    };
-    let built = build_within(max_bytes, store, files, &edition).map_err(|error| {
-        let code = match error {
-            CannotBuild::Archive(InvalidArchive::TooLarge) => Code::BundleTooLarge,
-            _ => Code::BundleImpossible,
-        };
-        let file = match error {
-            CannotBuild::Entity(_) => store::ENTITIES_FILE,
-            _ => settings::FILE,
-        };
-        Finding::new(code, Position::file(file), error)
-    })?;
-    let opened = Bundle::open(built, DevelopmentKeys::Allow);
-    opened.map_err(|error| Finding::new(Code::BundleImpossible, Position::file(settings::FILE), error))?;
-    Ok(())
 }
 
 /// All members of a bundle: the files of the policy store, and the compiled part.
@@ -292,54 +252,7 @@ fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), 
 /// # Errors
 /// [`InvalidArchive`].
 pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
-    archive::unpack(bytes).map(|unpacked| unpacked.members.files(|_| true))
-}
-
-/// What makes one bundle of a store differ from another.
-#[derive(Clone, Debug, Default)]
-pub struct Edition<'a> {
-    /// The increasing number, up to [`MAX_REVISION`].
-    pub revision: u64,
-    /// The tenant that it is for.
-    pub tenant: Option<&'a Tenant>,
-    /// When it is built. Left out, the same store makes the same bytes at any time.
-    pub created: Option<UnixTime>,
-    /// When it ends to be good.
-    pub not_after: Option<UnixTime>,
-    /// The keys that sign it; none for a bundle without signatures.
-    pub signing_keys: &'a [PrivateKey],
-}
-
-impl From<u64> for Edition<'_> {
-    fn from(revision: u64) -> Self {
-        Self { revision, ..Self::default() }
-    }
-}
-
-/// Why a bundle cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum CannotBuild {
-    /// It would not be a bundle.
-    #[error(transparent)]
-    Archive(#[from] InvalidArchive),
-    /// An entity of the store has no exact JSON form.
-    #[error("the entity `{0}` cannot be written into a bundle")]
-    Entity(Box<EntityUid>),
-    /// A policy has neither an exact JSON form nor a text.
-    #[error("the policy `{0}` cannot be written into a bundle")]
-    Policy(PolicyId),
-    /// There is no stack that is large enough.
-    #[error("there is no room to build a bundle: {0}")]
-    Room(io::Error),
-    /// It cannot be signed.
-    #[error("the bundle cannot be signed: {0}")]
-    Sign(#[from] CannotSign),
-}
-
-impl From<InvalidManifest> for CannotBuild {
-    fn from(error: InvalidManifest) -> Self {
-        Self::Archive(error.into())
-    }
+    archive::unpack(bytes).map(|unpacked| unpacked.members.to_files())
 }
 
 /// Whose bundles are opened, and with which keys.
@@ -380,15 +293,15 @@ pub enum InvalidBundle {
         "the bundle trusts the development key, with which everybody can sign tokens; remove it from `jwks/`, or on your own machine set ALLOW_DEVELOPMENT_KEYS=true"
     )]
     DevelopmentKey,
+    /// The identity sources inside have errors.
+    #[error("the policy store in the bundle is invalid: {0}")]
+    IdentitySources(#[from] InvalidIdentitySources),
     /// Keys are trusted, and it is not signed.
     #[error("the bundle is not signed, and only those of trusted keys are accepted (BUNDLE_PUBLIC_KEYS)")]
     Unsigned,
     /// It is not signed by a key that is trusted.
     #[error("the bundle cannot be trusted: {0}")]
     Untrusted(#[from] Untrusted),
-    /// The policy store inside has errors.
-    #[error("the policy store in the bundle is invalid:{}", lines(.0))]
-    Store(Vec<Finding>),
 }
 
 impl InvalidBundle {
@@ -420,47 +333,8 @@ impl From<Unreadable> for InvalidBundle {
     }
 }
 
-pub(crate) fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| format!("\n  {finding}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::function::source::directory;
-
-    #[test]
-    fn whatever_is_built_in_any_edition_passed_the_check_and_nothing_else() {
-        let files = directory::read(concat!(env!("CARGO_MANIFEST_DIR"), "/policies").as_ref()).unwrap();
-        let store = Store::open(&files).unwrap();
-        let keys = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
-        let last = Some(UnixTime::from_seconds(u64::MAX));
-        let tenant = Tenant::longest();
-        let editions = [
-            Edition::from(1),
-            Edition { signing_keys: &keys, ..Edition::from(7) },
-            Edition {
-                revision: MAX_REVISION,
-                tenant: Some(&tenant),
-                created: last,
-                not_after: last,
-                signing_keys: &keys,
-            },
-        ];
-        let size = build(&store, &files, 1).unwrap().len();
-        let (mut passed, mut refused) = (0, 0);
-        for max_bytes in (size - 50..size + 3000).step_by(50) {
-            let (usable, findings) = check_within(max_bytes, &files);
-            let too_large = findings.iter().any(|finding| finding.code == Code::BundleTooLarge);
-            assert_eq!(usable.is_none(), too_large);
-            for edition in &editions {
-                match build_within(max_bytes, &store, &files, edition) {
-                    Ok(bytes) => assert!(bytes.len() <= max_bytes),
-                    Err(error) => assert!(too_large, "{max_bytes}: {error}"),
-                }
-            }
-            if too_large { refused += 1 } else { passed += 1 }
-        }
-        assert!(passed > 0 && refused > 0);
+impl From<Unreadable> for Reason {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::BundleUnreadable
     }
 }

@@ -3,5 +3,6 @@
 pub mod arn;
 pub mod cache_key;
 pub mod call;
+pub mod input;
 pub(crate) mod path_parameters;
 pub mod route;

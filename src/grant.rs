@@ -17,8 +17,7 @@
 //! not documented, so nothing that is allowed depends on it.
 
 mod pattern;
-mod separation;
-mod table;
+pub(crate) mod separation;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -27,9 +26,10 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::gateway::arn::{ANY_STAGE, MethodArn};
+use crate::gateway::route::RouteId;
 use crate::reason::Reason;
 pub use pattern::matches;
-pub use separation::{Overlap, Selection, Separation, TooEntangled};
+pub use separation::{Overlap, Selection, Separation};
 
 /// IAM statements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,14 +108,14 @@ impl Grant {
         Self { statements }
     }
 
-    /// Allows the routes that a token may call, given by their index, and denies all else of the API.
+    /// Allows the routes that a token may call, and denies all else of the API.
     /// If that is longer than [`MAX_BYTES`], only some of them, `requested` above all: in
     /// their order, as many of them as one half, a quarter and so on of all. `None`: not even one.
     pub fn of_routes(
         api: &str,
         separation: &Separation,
-        routes: &[usize],
-        requested: Option<usize>,
+        routes: &[RouteId],
+        requested: Option<RouteId>,
     ) -> Option<OfRoutes> {
         Self::of_routes_within(MAX_BYTES, api, separation, routes, requested)
     }
@@ -125,17 +125,17 @@ impl Grant {
         room: usize,
         api: &str,
         separation: &Separation,
-        routes: &[usize],
-        requested: Option<usize>,
+        routes: &[RouteId],
+        requested: Option<RouteId>,
     ) -> Option<OfRoutes> {
-        let mut routes: Vec<usize> = routes.to_vec();
+        let mut routes: Vec<RouteId> = routes.to_vec();
         let position = requested.and_then(|requested| routes.iter().position(|route| *route == requested));
         if let Some(before) = position.and_then(|position| routes.get_mut(..=position)) {
             before.rotate_right(1);
         }
         let all = routes.len();
         loop {
-            let kept: BTreeSet<usize> = routes.iter().copied().collect();
+            let kept: BTreeSet<RouteId> = routes.iter().copied().collect();
             let selection = separation.select(|route| kept.contains(&route));
             let grant = Self::of_api(api, &selection);
             if grant.size() <= room {
@@ -190,7 +190,7 @@ pub struct OfRoutes {
     /// How many of the routes are not in it, for want of room.
     pub left_out: usize,
     /// The routes of which some paths, or all, are denied since no pattern tells them apart.
-    pub harmed: BTreeSet<usize>,
+    pub harmed: BTreeSet<RouteId>,
 }
 
 /// One IAM statement.

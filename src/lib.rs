@@ -45,6 +45,7 @@ pub mod bundle;
 
 pub mod decide;
 
+#[cfg(feature = "authoring")]
 pub mod store;
 
 pub mod function;

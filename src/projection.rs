@@ -6,22 +6,18 @@
 //! `{"__entity": ...}` or `{"__extn": ...}` inside a claim would be an entity or a function call.
 
 mod record;
-mod schema;
 mod value_type;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::{Map, Value};
 
-use crate::decide::context;
-use crate::gateway::route::Route;
-use crate::store::inputs::Input;
 use crate::token::identity_source::IdentitySource;
+pub(crate) use record::Attribute;
 pub use record::{Projected, Record, RequiredClaimMissing, project_simple};
-use schema::qualify;
-pub use schema::{ResolvedSchema, UnknownType};
+pub(crate) use value_type::{Extension, ValueType};
 
 /// What is taken of a token and of a call, and as what.
 #[derive(Clone, Debug)]
@@ -74,23 +70,6 @@ impl Projection {
         }
     }
 
-    /// Forgets what the schema declares of calls and no policy reads: it is then never looked at, and its
-    /// absence changes nothing. `reads` has for each route what its policies read.
-    pub fn keep_what_is_read(&mut self, routes: &[Route], reads: &[BTreeSet<Input>]) {
-        let Self::Schema(shapes) = self else {
-            return;
-        };
-        let mut by_action: HashMap<&EntityUid, BTreeSet<&Input>> = HashMap::new();
-        for (route, reads) in routes.iter().zip(reads) {
-            by_action.entry(&route.action).or_default().extend(reads);
-        }
-        for (action, reads) in by_action {
-            if let Some(shape) = shapes.contexts.get_mut(action) {
-                context::keep_what_is_read(shape, &reads);
-            }
-        }
-    }
-
     /// An attribute of a resource, from a text of the path. `None`: the schema does not have it, or
     /// the text is not of its type.
     pub fn text_attribute(
@@ -116,35 +95,6 @@ pub struct Shapes {
 }
 
 impl Shapes {
-    /// Reads the shapes of entity types and of the context of actions.
-    ///
-    /// # Errors
-    /// [`UnknownType`] for a type that this version does not know.
-    pub fn from_schema(schema: &ResolvedSchema) -> Result<Self, UnknownType> {
-        let mut shapes = Self::default();
-        for (namespace, name, definition) in schema.definitions("entityTypes") {
-            let Ok(entity_type) = qualify(namespace, name).parse() else {
-                return Err(UnknownType(name.clone()));
-            };
-            let shape = match definition.get("shape") {
-                Some(shape) => schema.record(shape)?,
-                None => Record::default(),
-            };
-            shapes.entities.insert(entity_type, shape);
-        }
-        for (namespace, id, definition) in schema.definitions("actions") {
-            let Some(context) = definition.pointer("/appliesTo/context") else {
-                continue;
-            };
-            let Ok(action_type) = qualify(namespace, "Action").parse() else {
-                return Err(UnknownType(id.clone()));
-            };
-            let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(id));
-            shapes.contexts.insert(action, schema.record(context)?);
-        }
-        Ok(shapes)
-    }
-
     /// Adds an entity type.
     pub(crate) fn insert_entity(&mut self, entity_type: EntityTypeName, shape: Record) {
         self.entities.insert(entity_type, shape);
@@ -155,11 +105,13 @@ impl Shapes {
         self.contexts.insert(action, shape);
     }
 
+    /// The context of an action, to change it.
+    pub(crate) fn context_mut(&mut self, action: &EntityUid) -> Option<&mut Record> {
+        self.contexts.get_mut(action)
+    }
+
     /// The attributes of an entity type. `None`: the schema does not define it.
     pub fn entity(&self, entity_type: &EntityTypeName) -> Option<&Record> {
         self.entities.get(entity_type)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -13,28 +13,30 @@
 //!
 //! Reading one yields *all* its problems, each with a code and a position; see [`Finding`].
 
+pub mod build;
+pub mod directory;
 mod entities;
 pub mod finding;
 mod grants;
 mod identity_sources;
 pub mod inputs;
-pub mod nesting;
 mod policies;
-mod schema;
+#[cfg(feature = "cli")]
+pub mod publish;
+pub mod schema;
 pub mod settings;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 
+use crate::bundle::files::{POLICY_FOLDER, SETTINGS_FILE};
+use crate::bundle::{StoreFiles, with_room};
+use crate::gateway::input::Input;
 use crate::gateway::route::{Route, RouteTable};
 use crate::projection::Projection;
-use crate::store::inputs::Input;
-use crate::token::TokenType;
 use crate::token::identity_source::IdentitySource;
-use crate::token::key_set::KeySet;
-pub(crate) use entities::FILE as ENTITIES_FILE;
 use finding::{Code, Finding, Position, Severity};
 use policies::Policies;
 use schema::{SchemaUnusable, StoreSchema};
@@ -61,8 +63,6 @@ pub struct Store {
     pub reads: Vec<BTreeSet<Input>>,
     /// The identity sources, in the order of their names.
     pub identity_sources: Vec<IdentitySource>,
-    /// The keys that are kept with the store, for each identity source.
-    pub pinned_keys: Vec<Option<KeySet>>,
 }
 
 impl Store {
@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// All the problems that make it unusable.
     pub fn open(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
-        nesting::with_room(|| Self::open_with_room(files)).unwrap_or_else(|error| Err(vec![no_room(&error)]))
+        with_room(|| Self::open_with_room(files)).unwrap_or_else(|error| Err(vec![no_room(&error)]))
     }
 
     fn open_with_room(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
@@ -85,8 +85,7 @@ impl Store {
     /// Reads and checks a policy store. All its problems are returned, in the order of the files;
     /// the store as well unless one of them is an error.
     pub fn check(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
-        nesting::with_room(|| Self::check_with_room(files))
-            .unwrap_or_else(|error| (None, vec![no_room(&error)]))
+        with_room(|| Self::check_with_room(files)).unwrap_or_else(|error| (None, vec![no_room(&error)]))
     }
 
     fn check_with_room(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
@@ -105,98 +104,19 @@ impl Store {
 }
 
 fn no_room(error: &io::Error) -> Finding {
-    let at = Position::file(policies::STATIC_FOLDER);
+    let at = Position::file(POLICY_FOLDER);
     Finding::new(Code::FileUnreadable, at, format_args!("there is no room to read policies: {error}"))
 }
 
-/// Reads the identity sources alone, and the keys that are kept with them. `token_type` is that of the settings.
-///
-/// # Errors
-/// All the problems that make them unusable.
-pub(crate) fn open_identity_sources(
-    files: &StoreFiles,
-    token_type: Option<TokenType>,
-) -> Result<Vec<(IdentitySource, Option<KeySet>)>, Vec<Finding>> {
-    let mut findings = Vec::new();
-    let sources = identity_sources::read(files, Some(token_type), None, &mut findings);
-    findings.retain(|finding| finding.severity == Severity::Error);
-    match findings.is_empty() {
-        true => Ok(sources),
-        false => Err(findings),
-    }
-}
-
-/// The files of a policy store, by their paths relative to it, with `/` between folders.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoreFiles(BTreeMap<String, Vec<u8>>);
-
-impl StoreFiles {
-    /// Adds a file.
-    pub fn insert(&mut self, path: String, content: Vec<u8>) {
-        self.0.insert(path, content);
-    }
-
-    /// Leaves what has a place in the layout of a policy store.
-    pub fn retain_known(&mut self) {
-        self.0.retain(|path, _| Self::is_known(path));
-    }
-
-    /// The content of a file.
-    pub fn get(&self, path: &str) -> Option<&[u8]> {
-        self.0.get(path).map(Vec::as_slice)
-    }
-
-    /// All the files, in the order of their paths.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
-    }
-
-    /// Whether a path has a place in the layout of a policy store, and so in a bundle.
-    pub fn is_known(path: &str) -> bool {
-        const FILES: [&str; 5] =
-            [settings::FILE, schema::CEDAR_FILE, schema::JSON_FILE, policies::LINKS_FILE, entities::FILE];
-        let in_folder = |folder, extension| is_in(path, folder, extension);
-        FILES.contains(&path)
-            || in_folder(policies::STATIC_FOLDER, ".cedar")
-            || in_folder(policies::STATIC_FOLDER, ".json")
-            || in_folder(policies::TEMPLATE_FOLDER, ".cedar")
-            || in_folder(identity_sources::FOLDER, ".json")
-            || in_folder(identity_sources::KEYS_FOLDER, ".json")
-    }
-
-    /// Whether a path is that of an identity source or of its keys.
-    pub(crate) fn is_of_identity_source(path: &str) -> bool {
-        [identity_sources::FOLDER, identity_sources::KEYS_FOLDER]
-            .iter()
-            .any(|folder| is_in(path, folder, ".json"))
-    }
-
-    /// The text of a file; a file that is not UTF-8 is a finding.
-    fn text(&self, path: &str, findings: &mut Vec<Finding>) -> Option<&str> {
-        match std::str::from_utf8(self.get(path)?) {
-            Ok(text) => Some(text),
-            Err(_) => {
-                findings.push(Finding::new(
-                    Code::FileUnreadable,
-                    Position::file(path),
-                    "the file is not UTF-8",
-                ));
-                None
-            }
+/// The text of a file; a file that is not UTF-8 is a finding.
+fn read_text<'a>(files: &'a StoreFiles, path: &str, findings: &mut Vec<Finding>) -> Option<&'a str> {
+    match std::str::from_utf8(files.get(path)?) {
+        Ok(text) => Some(text),
+        Err(_) => {
+            findings.push(Finding::new(Code::FileUnreadable, Position::file(path), "the file is not UTF-8"));
+            None
         }
     }
-
-    /// The files of a folder and the folders in it.
-    fn in_folder<'a>(&'a self, folder: &'a str, extension: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.keys().map(String::as_str).filter(move |path| is_in(path, folder, extension))
-    }
-}
-
-fn is_in(path: &str, folder: &str, extension: &str) -> bool {
-    // Neither what a directory is read without nor a way out of it: no `//`, `.`, `..` or hidden file.
-    let is_plain = |rest: &str| rest.split('/').all(|name| !name.is_empty() && !name.starts_with('.'));
-    let inside = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
-    inside.is_some_and(is_plain) && path.ends_with(extension)
 }
 
 /// What could be read of a policy store, however much is wrong with the rest.
@@ -206,15 +126,15 @@ struct Parts<'a> {
     routes: RouteTable,
     policies: Policies<'a>,
     entities: Option<Entities>,
-    identity_sources: Vec<(IdentitySource, Option<KeySet>)>,
+    identity_sources: Vec<IdentitySource>,
 }
 
 impl<'a> Parts<'a> {
     fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
-        let settings = match files.text(settings::FILE, findings) {
+        let settings = match read_text(files, SETTINGS_FILE, findings) {
             Some(text) => Settings::parse(text, findings),
             None => {
-                let at = Position::file(settings::FILE);
+                let at = Position::file(SETTINGS_FILE);
                 let finding = Finding::new(Code::SettingsInvalid, at, "there is no `store.toml`");
                 findings.push(
                     finding.hint("a policy store is a directory with a `store.toml`; name it by --store"),
@@ -260,7 +180,7 @@ impl<'a> Parts<'a> {
         match (settings.validation, schema) {
             (Validation::Strict, Some(schema)) => self.policies.validate(schema, findings),
             _ => {
-                let at = Position::file(settings::FILE);
+                let at = Position::file(SETTINGS_FILE);
                 let message = "policies are not validated against a schema";
                 findings.push(Finding::new(Code::ValidationOff, at, message));
             }
@@ -269,14 +189,14 @@ impl<'a> Parts<'a> {
         if let Some(schema) = schema
             && !schema.schema.entity_types().any(|known| known == resource_type)
         {
-            let at = Position::file(settings::FILE);
+            let at = Position::file(SETTINGS_FILE);
             let message = format!("the schema has no entity type `{resource_type}`, that of the resource");
             findings.push(Finding::new(Code::ResourceInvalid, at, message).hint("set `resource` in `[api]`"));
         }
         if let Some(schema) = schema {
             self.check_routes(settings, schema, findings);
         }
-        let sources: Vec<&IdentitySource> = self.identity_sources.iter().map(|(source, _)| source).collect();
+        let sources: Vec<&IdentitySource> = self.identity_sources.iter().collect();
         self.policies.check_claims(&sources, findings);
         if let Some(entities) = &self.entities {
             self.policies.check_groups(&sources, entities, findings);
@@ -316,7 +236,6 @@ impl<'a> Parts<'a> {
             Some(StoreSchema { schema, shapes, .. }) => (Some(schema), Projection::Schema(shapes)),
             None => (None, Projection::Schemaless),
         };
-        let (identity_sources, pinned_keys): (Vec<_>, Vec<_>) = identity_sources.into_iter().unzip();
         let entities = entities?;
         let mut named_entities = policies.named_entities();
         let settings = settings?;
@@ -339,7 +258,6 @@ impl<'a> Parts<'a> {
             entities,
             named_entities,
             identity_sources,
-            pinned_keys,
         })
     }
 }
@@ -387,12 +305,12 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
         {
             let position = schema.map(|schema| schema.find(action.id().unescaped()));
             let message = format!("{action} is the same route as `{}`", conflict.with);
-            let position = position.unwrap_or_else(|| Position::file(settings::FILE));
+            let position = position.unwrap_or_else(|| Position::file(SETTINGS_FILE));
             findings.push(Finding::new(Code::RouteConflict, position, message));
         }
     }
     if table.routes().is_empty() {
-        let file = schema.map_or(settings::FILE, |schema| schema.file);
+        let file = schema.map_or(SETTINGS_FILE, |schema| schema.file);
         let message =
             format!("there is neither an action `{action_type}::\"<method> <path>\"` nor a `[[routes]]`");
         let finding = Finding::new(Code::RouteMissing, Position::file(file), message);

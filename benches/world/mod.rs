@@ -7,8 +7,7 @@ pub mod tokens;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cedar_authorizer::bundle;
-use cedar_authorizer::store::Store;
+use cedar_authorizer::store::{Store, build};
 
 use store::Shape;
 
@@ -38,7 +37,7 @@ pub fn bundle_file(shape: &Shape) -> PathBuf {
     let files = shape.files();
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    let bytes = bundle::build(&store, &files, 1).unwrap();
+    let bytes = build::bundle(&store, &files, 1).unwrap();
     fs::create_dir_all(&folder).unwrap();
     // Half a bundle must not pass for one.
     let unfinished = path.with_extension("unfinished");

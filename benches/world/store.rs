@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use cedar_authorizer::store::StoreFiles;
+use cedar_authorizer::bundle::StoreFiles;
 use serde_json::{Value, json};
 
 use super::root;

@@ -5,19 +5,18 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::decide::authorize::authorize;
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
+use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::response::{Response, SimpleResponses};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::{Call, Target};
 use cedar_authorizer::reason::Status;
-use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::decide::response::{Response, SimpleResponses};
-use cedar_authorizer::function::source::directory;
-use cedar_authorizer::store::Store;
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::verify;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
-use cedar_authorizer::token::verify;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -25,7 +24,7 @@ use serde_json::Value;
 static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
     let files = directory::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")).unwrap();
     let (store, _) = Store::check(&files);
-    Bundle::open(build(&store.unwrap(), &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build::bundle(&store.unwrap(), &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 });
 
 static KEYS: LazyLock<KeySets> = LazyLock::new(|| {

@@ -4,9 +4,8 @@
 
 use std::sync::LazyLock;
 
-use cedar_authorizer::bundle;
-use cedar_authorizer::function::source::directory;
-use cedar_authorizer::store::StoreFiles;
+use cedar_authorizer::bundle::{self, StoreFiles};
+use cedar_authorizer::store::{build, directory};
 use libfuzzer_sys::fuzz_target;
 
 static SAMPLE: LazyLock<StoreFiles> = LazyLock::new(|| {
@@ -17,6 +16,6 @@ static SAMPLE: LazyLock<StoreFiles> = LazyLock::new(|| {
 fuzz_target!(|text: &[u8]| {
     let mut files = SAMPLE.clone();
     files.insert("policies/fuzz.cedar".to_owned(), text.to_vec());
-    let (store, findings) = bundle::check(&files);
+    let (store, findings) = build::check(&files);
     assert!(store.is_some() || !findings.is_empty());
 });

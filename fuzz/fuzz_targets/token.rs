@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use cedar_authorizer::token::identity_source::IdentitySource;
 use cedar_authorizer::time::UnixTime;
-use cedar_authorizer::token::bearer::Bearer;
-use cedar_authorizer::token::key_set::{KeySet, KeySets};
 use cedar_authorizer::token::verify;
+use cedar_authorizer::token::bearer::Bearer;
+use cedar_authorizer::token::identity_source::IdentitySource;
+use cedar_authorizer::token::key_set::{KeySet, KeySets};
 use libfuzzer_sys::fuzz_target;
 
 static SOURCE: LazyLock<IdentitySource> = LazyLock::new(|| {

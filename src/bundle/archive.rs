@@ -23,105 +23,58 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use super::files::StoreFiles;
 use super::manifest::{InvalidManifest, Manifest, Member};
-use super::signature::{self, InvalidSignatures, Signatures};
-use super::{CannotBuild, Edition};
-use crate::store::StoreFiles;
+use super::signature::{InvalidSignatures, Signatures};
 
-pub(super) fn pack<'a>(
-    max_bytes: usize,
-    name: &str,
-    edition: &Edition<'_>,
-    files: impl Iterator<Item = (&'a str, &'a [u8])>,
-) -> Result<Vec<u8>, CannotBuild> {
-    let (mut members, mut contents) = (Vec::new(), Vec::new());
-    for (path, content) in files {
-        let sha256 = hex(digest(&SHA256, content).as_ref());
-        members.push(Member { path: path.to_owned(), size: content.len() as u64, sha256 });
-        contents.extend_from_slice(content);
-    }
-    let manifest = Manifest::new(name, edition, members);
-    manifest.check_revision()?;
-    let manifest = serde_json::to_vec(&manifest).map_err(InvalidManifest::Json)?;
-    let signatures = match edition.signing_keys {
-        [] => String::new(),
-        keys => Signatures::sign(&manifest, keys)?.to_json(),
-    };
-    let length = |length: usize| u32::try_from(length).map_err(|_| InvalidArchive::TooLarge);
-    let archive = [
-        MAGIC.as_slice(),
-        &FORMAT_VERSION.to_le_bytes(),
-        &length(manifest.len())?.to_le_bytes(),
-        digest(&SHA256, &manifest).as_ref(),
-        &length(signatures.len())?.to_le_bytes(),
-        digest(&SHA256, signatures.as_bytes()).as_ref(),
-        &manifest,
-        signatures.as_bytes(),
-        &contents,
-    ]
-    .concat();
-    // As if there were as many signatures as there may be: whether a store is too large does not depend on who signs.
-    match archive.len() - signatures.len() + signature::MAX_BYTES > max_bytes {
-        true => Err(InvalidArchive::TooLarge.into()),
-        false => Ok(archive),
-    }
-}
-
-/// What an archive has in it. Nobody has vouched for it yet.
+/// The content of an archive. Nobody has vouched for it yet.
 #[derive(Debug)]
-pub(super) struct Unpacked<'a> {
-    pub(super) manifest: Manifest,
+pub(crate) struct Unpacked<'a> {
+    pub(crate) manifest: Manifest,
     /// The text of the manifest, which is what signatures are of.
-    pub(super) signed: &'a [u8],
+    pub(crate) signed: &'a [u8],
     /// `None`: it is not signed.
-    pub(super) signatures: Option<Signatures>,
-    pub(super) members: Members<'a>,
+    pub(crate) signatures: Option<Signatures>,
+    pub(crate) members: Members<'a>,
 }
 
 /// The members of a bundle, by their paths.
 #[derive(Debug)]
-pub(super) struct Members<'a>(BTreeMap<String, &'a [u8]>);
+pub(crate) struct Members<'a>(BTreeMap<String, &'a [u8]>);
 
 impl<'a> Members<'a> {
     /// The content of a member.
-    pub(super) fn get(&self, path: &str) -> Option<&'a [u8]> {
+    pub(crate) fn get(&self, path: &str) -> Option<&'a [u8]> {
         self.0.get(path).copied()
     }
 
-    /// A copy of those whose paths are wanted.
-    pub(super) fn files(&self, is_wanted: impl Fn(&str) -> bool) -> StoreFiles {
+    /// The paths, in their order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// A copy of all members.
+    pub(crate) fn to_files(&self) -> StoreFiles {
         let mut files = StoreFiles::default();
-        for (path, content) in self.0.iter().filter(|(path, _)| is_wanted(path)) {
+        for (path, content) in &self.0 {
             files.insert(path.clone(), content.to_vec());
         }
         files
     }
 }
 
-pub(super) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
-    if bytes.len() > MAX_BYTES {
-        return Err(InvalidArchive::TooLarge);
-    }
-    let mut rest = bytes;
-    if take(&mut rest, MAGIC.len()) != Some(MAGIC.as_slice()) {
-        return Err(InvalidArchive::NotABundle);
-    }
-    let version = take_number(&mut rest)?;
+/// Opens an archive. Every byte of it is checked against the hashes of the manifest.
+///
+/// # Errors
+/// [`InvalidArchive`], the first fault in the order of the file.
+pub(crate) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
+    let (version, rest) = format_version(bytes)?;
     if version != FORMAT_VERSION {
         return Err(InvalidArchive::FormatVersion(version));
     }
-    let length = take_number(&mut rest)? as usize;
-    let manifest_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
-    let signatures_length = take_number(&mut rest)? as usize;
-    let signatures_digest = take(&mut rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?;
-    let signed = take(&mut rest, length).ok_or(InvalidArchive::Truncated)?;
-    if digest(&SHA256, signed).as_ref() != manifest_digest {
-        return Err(InvalidArchive::ManifestAltered);
-    }
-    let signatures = take(&mut rest, signatures_length).ok_or(InvalidArchive::Truncated)?;
-    if digest(&SHA256, signatures).as_ref() != signatures_digest {
-        return Err(InvalidArchive::SignaturesAltered);
-    }
+    let Head { manifest, signatures, mut rest } = Head::read(rest)?;
+    let signed = manifest.content()?.intact().ok_or(InvalidArchive::ManifestAltered)?;
+    let signatures = signatures.content()?.intact().ok_or(InvalidArchive::SignaturesAltered)?;
     let signatures = match signatures {
         [] => None,
         signatures => Some(Signatures::parse(signatures)?),
@@ -132,15 +85,97 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
     for Member { path, size, sha256 } in &manifest.members {
         let size = usize::try_from(*size).map_err(|_| InvalidArchive::Truncated)?;
         let content = take(&mut rest, size).ok_or(InvalidArchive::Truncated)?;
-        if hex(digest(&SHA256, content).as_ref()) != *sha256 {
+        if sha256_hex(content) != *sha256 {
             return Err(InvalidArchive::MemberAltered(path.clone()));
         }
         members.insert(path.clone(), content);
     }
-    match rest.is_empty() {
-        true => Ok(Unpacked { manifest, signed, signatures, members: Members(members) }),
-        false => Err(InvalidArchive::TrailingBytes),
+    if rest.is_empty() {
+        Ok(Unpacked { manifest, signed, signatures, members: Members(members) })
+    } else {
+        Err(InvalidArchive::TrailingBytes)
     }
+}
+
+/// The format version of a file, and what follows it.
+///
+/// # Errors
+/// [`InvalidArchive`], for a file that is no bundle of any version.
+pub(super) fn format_version(bytes: &[u8]) -> Result<(u32, &[u8]), InvalidArchive> {
+    if bytes.len() > MAX_BYTES {
+        return Err(InvalidArchive::TooLarge);
+    }
+    let mut rest = bytes;
+    if take(&mut rest, MAGIC.len()) != Some(MAGIC.as_slice()) {
+        return Err(InvalidArchive::NotABundle);
+    }
+    Ok((take_number(&mut rest)?, rest))
+}
+
+/// The head of an archive, behind its version: manifest and signatures, and the bytes of the members.
+pub(super) struct Head<'a> {
+    pub(super) manifest: Section<'a>,
+    pub(super) signatures: Section<'a>,
+    pub(super) rest: &'a [u8],
+}
+
+/// A part of the head, with the hash that the file has for it.
+pub(super) struct Section<'a> {
+    /// `None`: the file ends before it does.
+    content: Option<&'a [u8]>,
+    sha256: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// Reads it, from behind the format version.
+    ///
+    /// # Errors
+    /// [`InvalidArchive::Truncated`], if the lengths and hashes are not all there.
+    pub(super) fn read(mut rest: &'a [u8]) -> Result<Self, InvalidArchive> {
+        let (manifest_length, manifest_sha256) = section(&mut rest)?;
+        let (signatures_length, signatures_sha256) = section(&mut rest)?;
+        let mut content = |length: u32| {
+            let content = take(&mut rest, length as usize);
+            if content.is_none() {
+                rest = &[];
+            }
+            content
+        };
+        let manifest = Section { content: content(manifest_length), sha256: manifest_sha256 };
+        let signatures = Section { content: content(signatures_length), sha256: signatures_sha256 };
+        Ok(Self { manifest, signatures, rest })
+    }
+}
+
+impl<'a> Section<'a> {
+    /// What stands there, whether or not it is what was written.
+    ///
+    /// # Errors
+    /// [`InvalidArchive::Truncated`].
+    pub(super) fn content(&self) -> Result<Content<'a>, InvalidArchive> {
+        let bytes = self.content.ok_or(InvalidArchive::Truncated)?;
+        Ok(Content { bytes, is_intact: digest(&SHA256, bytes).as_ref() == self.sha256 })
+    }
+}
+
+/// The bytes of a section.
+#[derive(Clone, Copy)]
+pub(super) struct Content<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Whether they have the hash that the file has for them.
+    pub(super) is_intact: bool,
+}
+
+impl<'a> Content<'a> {
+    fn intact(self) -> Option<&'a [u8]> {
+        self.is_intact.then_some(self.bytes)
+    }
+}
+
+/// The length and the hash of a section.
+fn section<'a>(rest: &mut &'a [u8]) -> Result<(u32, &'a [u8]), InvalidArchive> {
+    let length = take_number(rest)?;
+    Ok((length, take(rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?))
 }
 
 /// Why a file is not a whole and unaltered bundle.
@@ -184,108 +219,20 @@ pub(super) fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-pub(super) fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
+fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
     let bytes = take(rest, size_of::<u32>()).and_then(|bytes| bytes.try_into().ok());
     bytes.map(u32::from_le_bytes).ok_or(InvalidArchive::Truncated)
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+/// The SHA-256 of a member, as the manifest has it: in lower-case hexadecimal digits.
+pub(crate) fn sha256_hex(content: &[u8]) -> String {
+    hex::encode(digest(&SHA256, content).as_ref())
 }
 
-pub(super) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
-pub(super) const FORMAT_VERSION: u32 = 5;
+pub(crate) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
+pub(crate) const FORMAT_VERSION: u32 = 5;
 
 /// The largest bundle. A cold start has ten seconds, and S3 gives 85 to 90 megabytes a second over one connection (Amazon S3
 /// User Guide, "Performance guidelines"): this much takes three of them. While a bundle is replaced, the function holds
 /// two of them in memory.
 pub const MAX_BYTES: usize = 256 * 1024 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::outline;
-    use super::*;
-
-    fn packed() -> Vec<u8> {
-        let compiled = outline::FILES.map(|path| (path, b"\0\0".as_slice()));
-        let files: [(&str, &[u8]); 2] = [("entities.json", b"[]"), ("store.toml", b"[store]\n")];
-        pack(MAX_BYTES, "petstore", &7.into(), compiled.into_iter().chain(files)).unwrap()
-    }
-
-    #[test]
-    fn what_is_packed_is_unpacked() {
-        let bytes = packed();
-        let Unpacked { manifest, members, signatures, .. } = unpack(&bytes).unwrap();
-        assert!(signatures.is_none());
-        assert_eq!((manifest.name.as_str(), manifest.revision), ("petstore", 7));
-        assert_eq!(members.get(outline::OUTLINE), Some(b"\0\0".as_slice()));
-        let files = members.files(|path| !path.starts_with("compiled/") && path != "store.toml");
-        let files: Vec<_> = files.iter().collect();
-        assert_eq!(files, [("entities.json", b"[]".as_slice())]);
-    }
-
-    #[test]
-    fn every_truncation_and_every_addition_is_refused() {
-        let bundle = packed();
-        for length in 0..bundle.len() {
-            assert!(unpack(&bundle[..length]).is_err(), "{length}");
-        }
-        assert!(matches!(unpack(&[&bundle[..], b"\0"].concat()), Err(InvalidArchive::TrailingBytes)));
-    }
-
-    #[test]
-    fn every_flipped_bit_is_refused() {
-        let bundle = packed();
-        for position in 0..bundle.len() * 8 {
-            let mut altered = bundle.clone();
-            altered[position / 8] ^= 1 << (position % 8);
-            assert!(unpack(&altered).is_err(), "bit {position}");
-        }
-    }
-
-    #[test]
-    fn members_that_do_not_belong_are_refused() {
-        for paths in [
-            ["../x", "store.toml"],
-            ["policies/../../x.cedar", "store.toml"],
-            ["policies/.x.cedar", "store.toml"],
-            ["policies//x.cedar", "store.toml"],
-            ["store.toml", "entities.json"],
-            ["store.toml", "store.toml"],
-        ] {
-            let paths = outline::FILES.into_iter().chain(paths);
-            let bundle =
-                pack(MAX_BYTES, "x", &1.into(), paths.clone().map(|path| (path, b"".as_slice()))).unwrap();
-            let error = unpack(&bundle).unwrap_err();
-            let paths: Vec<&str> = paths.collect();
-            assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{paths:?}");
-        }
-        for missing in outline::FILES {
-            let paths = outline::FILES.into_iter().chain(["store.toml"]).filter(|path| *path != missing);
-            let bundle = pack(MAX_BYTES, "x", &1.into(), paths.map(|path| (path, b"".as_slice()))).unwrap();
-            let error = unpack(&bundle).unwrap_err();
-            assert!(matches!(error, InvalidArchive::Manifest(InvalidManifest::Members)), "{missing}");
-        }
-    }
-
-    #[test]
-    fn another_format_version_is_named() {
-        let mut bundle = packed();
-        bundle[24] = 9;
-        assert_eq!(
-            unpack(&bundle).unwrap_err().to_string(),
-            "the bundle has format version 9, this version reads 5"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_are_refused_without_a_panic(tail in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(unpack(&tail).is_err());
-            prop_assert!(unpack(&[MAGIC.as_slice(), &FORMAT_VERSION.to_le_bytes(), &tail].concat()).is_err());
-        }
-    }
-}

@@ -4,9 +4,9 @@ use cedar_policy::get_lang_version;
 use serde::{Deserialize, Serialize};
 
 use super::archive::FORMAT_VERSION;
-use super::{Edition, outline};
-use crate::function::tenant::Tenant;
-use crate::store::StoreFiles;
+use super::files::StoreFiles;
+use super::outline::COMPILED_FILES;
+use super::tenant::Tenant;
 use crate::time::UnixTime;
 
 /// What a bundle is and holds. Written as JSON, its members in this order.
@@ -47,19 +47,6 @@ pub struct Member {
 }
 
 impl Manifest {
-    pub(super) fn new(name: &str, edition: &Edition<'_>, members: Vec<Member>) -> Self {
-        Self {
-            name: name.to_owned(),
-            tenant: edition.tenant.cloned(),
-            revision: edition.revision,
-            format_version: FORMAT_VERSION,
-            created: edition.created.map(UnixTime::as_seconds),
-            not_after: edition.not_after.map(UnixTime::as_seconds),
-            cedar_version: get_lang_version().to_string(),
-            members,
-        }
-    }
-
     /// Whether it is past its time.
     pub fn has_ended(&self, now: UnixTime) -> bool {
         self.not_after.is_some_and(|not_after| now.as_seconds() >= not_after)
@@ -81,9 +68,9 @@ impl Manifest {
         self.check_revision()?;
         // A member that nothing reads, stands twice or leads elsewhere has no business here.
         let is_ordered = self.members.is_sorted_by(|a, b| a.path < b.path);
-        let is_compiled = |member: &&Member| outline::FILES.contains(&member.path.as_str());
+        let is_compiled = |member: &&Member| COMPILED_FILES.contains(&member.path.as_str());
         // As none stands twice, these are all.
-        let is_whole = self.members.iter().filter(is_compiled).count() == outline::FILES.len();
+        let is_whole = self.members.iter().filter(is_compiled).count() == COMPILED_FILES.len();
         if !is_ordered || !is_whole || !self.members.iter().all(Member::belongs) {
             return Err(InvalidManifest::Members);
         }
@@ -97,7 +84,7 @@ impl Manifest {
     }
 
     /// Whether there may be a bundle of this revision.
-    pub(super) fn check_revision(&self) -> Result<(), InvalidManifest> {
+    pub(crate) fn check_revision(&self) -> Result<(), InvalidManifest> {
         if self.revision > MAX_REVISION {
             return Err(InvalidManifest::Revision(self.revision));
         }
@@ -108,7 +95,7 @@ impl Manifest {
 impl Member {
     /// Whether a bundle has a place for it.
     pub(super) fn belongs(&self) -> bool {
-        outline::FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
+        COMPILED_FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
     }
 }
 
@@ -147,7 +134,7 @@ mod tests {
     /// A manifest with these members in the place of its name and revision.
     fn manifest(head: &str) -> String {
         let members: Vec<String> =
-            outline::FILES.map(|path| format!(r#"{{"path":"{path}","size":0,"sha256":""}}"#)).to_vec();
+            COMPILED_FILES.map(|path| format!(r#"{{"path":"{path}","size":0,"sha256":""}}"#)).to_vec();
         format!(
             r#"{{{head},"format_version":{FORMAT_VERSION},"cedar_version":"4.0.0","members":[{}]}}"#,
             members.join(",")

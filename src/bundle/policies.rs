@@ -3,11 +3,12 @@
 //! Cedar evaluates every policy it is given, one after the other. A policy whose scope does not match
 //! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy
 //! evaluation"), so it can be left out. Each policy is filed under one entity of its scope: the principal
-//! if there is one (`==` or `in`), else the resource, else the actions; see `slice/filing.rs`. What is found there is
-//! compared with the rest of its scope, see `slice/scope.rs`: without conditions that decides already, and the
+//! if there is one (`==` or `in`), else the resource, else the actions; see ``format``. What is found there is
+//! compared with the rest of its scope, see ``scope``: without conditions that decides already, and the
 //! others alone are left to Cedar. What is in no slice is never read.
 
-pub(crate) mod filing;
+mod dependence;
+pub(crate) mod format;
 mod rows;
 mod scope;
 
@@ -21,8 +22,8 @@ use quick_cache::sync::Cache;
 use crate::bundle::entities::StoredEntities;
 use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::cache::bounded;
-use crate::store::inputs::Dependence;
-use filing::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
+pub use dependence::Dependence;
+use format::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
 use rows::Policies;
 
 /// All policies of a bundle, by their scopes.
@@ -115,7 +116,7 @@ pub struct Slice {
 }
 
 impl PolicyIndex {
-    /// Opens what [`filing::file`] wrote.
+    /// Opens what `store::build` wrote.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -137,7 +138,7 @@ impl PolicyIndex {
         let keys: Vec<Box<str>> = principals.into_iter().map(entity_key).collect();
         let mut filed = Vec::new();
         for key in &keys {
-            if let Some(row) = self.index.position(filing::place(PRINCIPAL, key).as_bytes()) {
+            if let Some(row) = self.index.position(format::index_key(PRINCIPAL, key).as_bytes()) {
                 filed.extend(self.filed(row)?);
             }
         }
@@ -355,7 +356,7 @@ impl PolicyIndex {
             Role::Resource => RESOURCE,
         };
         // An entity that no policy names has no row.
-        let row = |key: &str| self.index.position(filing::place(prefix, key).as_bytes());
+        let row = |key: &str| self.index.position(format::index_key(prefix, key).as_bytes());
         let (mut rows, mut own) = (Vec::new(), None);
         for (position, key) in keys.iter().enumerate() {
             let Some(row) = row(key) else { continue };
@@ -404,6 +405,3 @@ const CAPACITY: usize = 2500;
 
 /// A handful of policies each, which they have copies of.
 const SETS: usize = 1250;
-
-#[cfg(test)]
-mod tests;

@@ -327,7 +327,7 @@ const SIGNATURE_BYTES: usize = 64;
 const MAX_KEYS: usize = 8;
 
 /// An envelope with [`MAX_KEYS`] signatures has 1303.
-pub(super) const MAX_BYTES: usize = 2048;
+pub(crate) const MAX_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests;

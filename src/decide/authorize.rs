@@ -17,12 +17,12 @@ use crate::decide::{context, principal};
 use crate::gateway::arn::ANY_STAGE;
 use crate::gateway::cache_key::{CacheKey, KeyOfRoute, Span};
 use crate::gateway::call::{Api, Call, Target};
+use crate::gateway::input::Input;
 use crate::gateway::path_parameters;
-use crate::gateway::route::{NoRoute, Route};
+use crate::gateway::route::{Route, RouteId};
 use crate::grant::{Grant, OfRoutes};
 use crate::projection::Record;
 use crate::reason::{Reason, Status};
-use crate::store::inputs::Input;
 use crate::token::VerifiedToken;
 use crate::token::identity_source::IdentitySource;
 
@@ -290,8 +290,8 @@ type Made = (Resource, BTreeMap<String, String>);
 
 impl Caller<'_> {
     /// Whether the caller may take a route. The count is that of dropped values.
-    fn decide(&self, (index, route): (usize, &Route), made: Made) -> Result<(Decision, usize), Reason> {
-        let reads = self.bundle.reads(index).ok_or(Reason::RouteUnmapped)?;
+    fn decide(&self, (index, route): (RouteId, &Route), made: Made) -> Result<(Decision, usize), Reason> {
+        let reads = self.bundle.route(index).ok_or(Reason::RouteUnmapped)?.reads;
         if !self.is_cacheable(route, reads) {
             return Err(Reason::NotCacheable);
         }
@@ -309,7 +309,7 @@ impl Caller<'_> {
     }
 
     /// Whether the caller may take all of these routes, whatever their resources are.
-    fn may_take<'a>(&self, mut routes: impl Iterator<Item = &'a (usize, &'a Route)>) -> bool {
+    fn may_take<'a>(&self, mut routes: impl Iterator<Item = &'a (RouteId, &'a Route)>) -> bool {
         routes.all(|route| {
             let decided = self.decide(*route, some_resource(route.1, self.bundle));
             decided.is_ok_and(|(decision, _)| decision.reason.status() == Status::Allow)
@@ -379,7 +379,7 @@ impl Caller<'_> {
     fn grant(
         &self,
         decision: Decision,
-        requested: Option<usize>,
+        requested: Option<RouteId>,
         room: impl FnOnce() -> usize,
     ) -> (Decision, Told) {
         let arn = self.call.method_arn();
@@ -419,7 +419,7 @@ impl Caller<'_> {
     /// The grant for all that the caller may do. `room` says how long it may be.
     fn whole_api(
         &self,
-        requested: Option<usize>,
+        requested: Option<RouteId>,
         room: impl FnOnce() -> usize,
     ) -> Result<Arc<Whole>, Narrow> {
         // With another key it depends on the call, too.
@@ -460,24 +460,24 @@ impl Caller<'_> {
     }
 
     /// The routes that the caller may take, whatever the rest of a request is.
-    fn allowed_routes(&self) -> Result<Vec<usize>, TooExpensive> {
+    fn allowed_routes(&self) -> Result<Vec<RouteId>, TooExpensive> {
         let Ok((subject, _)) = self.subject else {
             return Ok(Vec::new());
         };
-        let decided = |(index, (decision, _)): (&usize, &(Decision, usize))| {
+        let decided = |(index, (decision, _)): (&RouteId, &(Decision, usize))| {
             (*index, decision.reason.status() == Status::Allow)
         };
-        let known: BTreeMap<usize, bool> =
+        let known: BTreeMap<RouteId, bool> =
             self.remembered.with_api(self.call, |of_api| of_api.decisions.iter().map(decided).collect());
         let mut shared = self.shared.borrow_mut();
         shared.limit(Effort::BUDGET);
         let mut allowed = Vec::new();
-        for (index, route) in self.bundle.routes().routes().iter().enumerate() {
+        for (index, route) in self.bundle.bundled_routes().map(|bundled| (bundled.id, bundled.route)) {
             // It has an API of its own, and an ARN that names it.
             if route.template.is_connect() {
                 continue;
             }
-            let Some(reads) = self.bundle.reads(index) else {
+            let Some(reads) = self.bundle.route(index).map(|bundled| bundled.reads) else {
                 continue;
             };
             if !self.is_cacheable(route, reads) {
@@ -515,9 +515,10 @@ impl Contexts {
 fn some_resource(route: &Route, bundle: &Bundle) -> Made {
     let resource = match &route.resource {
         // Without parameters it is the same for every path.
-        Some(made) => made
-            .fill(&BTreeMap::new(), bundle.entities(), bundle.projection())
-            .unwrap_or_else(|_| made.unnamed()),
+        Some(template) => {
+            Resource::from_path(template, &BTreeMap::new(), bundle.entities(), bundle.projection())
+                .unwrap_or_else(|_| Resource::unnamed(template))
+        }
         None => Resource { uid: bundle.resource().clone(), entity: None },
     };
     (resource, BTreeMap::new())
@@ -530,7 +531,7 @@ fn find_routes<'a>(
     call: &Call,
     bundle: &'a Bundle,
     speaks_of_more: bool,
-) -> Result<Vec<(usize, &'a Route)>, Reason> {
+) -> Result<Vec<(RouteId, &'a Route)>, Reason> {
     // In an Allow it would stand for other stages, and for a piece of their paths.
     if call.method_arn().stage() == ANY_STAGE {
         return Err(Reason::StageWildcard);
@@ -550,7 +551,7 @@ fn find_routes<'a>(
             }
         }
     };
-    let route = |index: usize| Some((index, table.routes().get(index)?));
+    let route = |index: RouteId| Some((index, table.route(index)?));
     indices.into_iter().map(route).collect::<Option<_>>().ok_or(Reason::RouteUnmapped)
 }
 
@@ -558,19 +559,10 @@ fn find_routes<'a>(
 fn make_resource(call: &Call, route: &Route, bundle: &Bundle) -> Result<Made, Reason> {
     let parameters = path_parameters::of_call(call, route)?;
     let resource = match &route.resource {
-        Some(template) => template.fill(&parameters, bundle.entities(), bundle.projection())?,
+        Some(template) => Resource::from_path(template, &parameters, bundle.entities(), bundle.projection())?,
         None => Resource { uid: bundle.resource().clone(), entity: None },
     };
     Ok((resource, parameters))
-}
-
-impl From<NoRoute> for Reason {
-    fn from(no_route: NoRoute) -> Self {
-        match no_route {
-            NoRoute::Unmapped => Self::RouteUnmapped,
-            NoRoute::Unsafe => Self::PathUnsafe,
-        }
-    }
 }
 
 /// The claims of these names that are flat, which is all that API Gateway passes on.

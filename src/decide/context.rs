@@ -16,10 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use cedar_policy::{Context, RestrictedExpression};
 
 use crate::gateway::call::Call;
+use crate::gateway::input::Input;
 use crate::gateway::route::{Method, Route};
 use crate::projection::{Projected, Projection, Record, project_simple};
 use crate::reason::Reason;
-use crate::store::inputs::Input;
 use crate::token::identity_source::IdentitySource;
 use crate::token::{TokenType, VerifiedToken};
 
@@ -38,31 +38,6 @@ pub struct Inputs<'a> {
     pub token: &'a VerifiedToken,
     /// The source that vouches for the token.
     pub source: &'a IdentitySource,
-}
-
-/// Leaves of the context of an action what its policies read. The token stays: what is required of it is
-/// required of the caller.
-pub(crate) fn keep_what_is_read(shape: &mut Record, reads: &BTreeSet<&Input>) {
-    let reads_query = reads.iter().any(|input| input.is_of_query());
-    shape.retain(|name| match name {
-        PATH_PARAMETERS => reads.contains(&Input::PathParameters),
-        QUERY_PARAMETERS => reads_query,
-        // Whether the record is there is the same for all calls, so asking for that is no input.
-        _ => true,
-    });
-    if let Some(query) = shape.record_mut(QUERY_PARAMETERS) {
-        query.retain(|name| {
-            reads.contains(&Input::QueryParameters) || reads.contains(&Input::Query(name.to_owned()))
-        });
-    }
-    if let Some(http) = shape.record_mut(HTTP) {
-        if let Some(headers) = http.record_mut(HEADERS) {
-            headers.retain(|name| {
-                reads.contains(&Input::Headers) || reads.contains(&Input::Header(name.to_ascii_lowercase()))
-            });
-        }
-        http.retain(|name| Input::of_http(name).is_none_or(|input| reads.contains(&input)));
-    }
 }
 
 /// Whether a context of this shape has the token alone in it, so that it is the same for every route and call.
@@ -225,9 +200,9 @@ fn record(values: Values) -> Result<RestrictedExpression, Reason> {
 }
 
 const TOKEN: &str = "token";
-const HTTP: &str = "http";
-const HEADERS: &str = "headers";
+pub(crate) const HTTP: &str = "http";
+pub(crate) const HEADERS: &str = "headers";
 
 /// The names that AVP's authorizer uses.
-const PATH_PARAMETERS: &str = "pathParameters";
-const QUERY_PARAMETERS: &str = "queryStringParameters";
+pub(crate) const PATH_PARAMETERS: &str = "pathParameters";
+pub(crate) const QUERY_PARAMETERS: &str = "queryStringParameters";

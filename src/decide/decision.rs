@@ -12,11 +12,10 @@ use cedar_policy::{
 
 use crate::bundle::entities::reachable;
 use crate::bundle::policies::{ForPrincipal, Slice};
-use crate::bundle::{Bundle, Unreadable};
+use crate::bundle::{Bundle, Unreadable, with_room};
 use crate::decide::principal::Principal;
 use crate::decide::resource::{Resource, merged};
 use crate::reason::Reason;
-use crate::store::nesting;
 pub(crate) use shared::{Effort, InContext, Shared, TooExpensive};
 use shared::{Evaluation, NotEvaluated, Verdict};
 
@@ -199,7 +198,7 @@ fn is_authorized(request: &Request, policies: &PolicySet, entities: &Entities) -
     };
     if response.diagnostics().errors().any(is_out_of_room) {
         // Without room the errors stand, which deny.
-        return nesting::with_room(ask).unwrap_or(response);
+        return with_room(ask).unwrap_or(response);
     }
     response
 }

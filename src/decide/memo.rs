@@ -10,6 +10,7 @@ use crate::decide::authorize::Outcome;
 use crate::decide::decision::{Decision, Subject};
 use crate::decide::response::Response;
 use crate::gateway::call::{Api, Call};
+use crate::gateway::route::RouteId;
 use crate::grant::OfRoutes;
 use crate::reason::Reason;
 
@@ -25,11 +26,11 @@ pub struct Remembered {
 #[derive(Debug, Default)]
 pub(crate) struct OfApi {
     /// Decisions that do not depend on a call, with counts of dropped values, by route.
-    pub(crate) decisions: HashMap<usize, (Decision, usize)>,
+    pub(crate) decisions: HashMap<RouteId, (Decision, usize)>,
     /// Outcomes that allow a route as part of a grant for the whole API, by route.
-    pub(crate) outcomes: HashMap<usize, Arc<Outcome>>,
+    pub(crate) outcomes: HashMap<RouteId, Arc<Outcome>>,
     /// The routes that the caller may take.
-    pub(crate) allowed: Option<Arc<[usize]>>,
+    pub(crate) allowed: Option<Arc<[RouteId]>>,
     /// Whether it takes too long to find that out.
     pub(crate) is_too_expensive: bool,
     /// Grants for them.
@@ -39,7 +40,7 @@ pub(crate) struct OfApi {
 /// A grant for the whole API, made for a call of this route.
 #[derive(Debug)]
 pub(crate) struct Whole {
-    pub(crate) requested: Option<usize>,
+    pub(crate) requested: Option<RouteId>,
     pub(crate) of_routes: OfRoutes,
     /// What API Gateway is told where the call itself is allowed.
     pub(crate) response: Arc<OnceLock<Response>>,
@@ -61,7 +62,7 @@ impl Remembered {
 
 impl OfApi {
     /// A grant for a call of this route: if there is no room for all, what was asked for comes first.
-    pub(crate) fn grant(&self, requested: Option<usize>) -> Option<Arc<Whole>> {
+    pub(crate) fn grant(&self, requested: Option<RouteId>) -> Option<Arc<Whole>> {
         let is_it = |whole: &&Arc<Whole>| whole.of_routes.left_out == 0 || whole.requested == requested;
         self.grants.iter().find(is_it).map(Arc::clone)
     }
@@ -72,14 +73,14 @@ impl OfApi {
         self.grants.insert(0, whole);
     }
 
-    pub(crate) fn add_decision(&mut self, route: usize, decision: (Decision, usize)) {
+    pub(crate) fn add_decision(&mut self, route: RouteId, decision: (Decision, usize)) {
         if self.decisions.len() >= MAX_ROUTES {
             self.decisions.clear();
         }
         self.decisions.insert(route, decision);
     }
 
-    pub(crate) fn add_outcome(&mut self, route: usize, outcome: Arc<Outcome>) {
+    pub(crate) fn add_outcome(&mut self, route: RouteId, outcome: Arc<Outcome>) {
         if self.outcomes.len() >= MAX_ROUTES {
             self.outcomes.clear();
         }

@@ -1,25 +1,13 @@
 //! The resource: what a call acts on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
-use std::str::FromStr;
+use std::collections::{BTreeMap, HashMap};
 
-use cedar_policy::{Entity, EntityId, EntityTypeName, EntityUid, EvalResult, RestrictedExpression};
+use cedar_policy::{Entity, EntityId, EntityUid, EvalResult, RestrictedExpression};
 
 use crate::bundle::entities::StoredEntities;
+use crate::gateway::route::ResourceTemplate;
 use crate::projection::Projection;
 use crate::reason::Reason;
-
-/// How a route makes its resource from the parameters of its path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceTemplate {
-    /// The type of the entity.
-    pub entity_type: EntityTypeName,
-    /// Its id, e.g. `{petId}` or `{storeId}/{petId}`.
-    pub id: TextTemplate,
-    /// Its attributes that come from the path, over those of the store's entities.
-    pub attributes: BTreeMap<String, TextTemplate>,
-}
 
 /// A resource of a call.
 #[derive(Clone, Debug)]
@@ -31,42 +19,42 @@ pub struct Resource {
     pub entity: Option<Entity>,
 }
 
-impl ResourceTemplate {
-    /// A resource of the type, where nothing asks which one.
-    pub fn unnamed(&self) -> Resource {
-        let id = EntityId::new(self.id.to_string());
-        let uid = EntityUid::from_type_name_and_id(self.entity_type.clone(), id);
-        Resource { uid, entity: None }
+impl Resource {
+    /// A resource of the type of a template, where nothing asks which one.
+    pub fn unnamed(template: &ResourceTemplate) -> Self {
+        let id = EntityId::new(template.id.to_string());
+        let uid = EntityUid::from_type_name_and_id(template.entity_type.clone(), id);
+        Self { uid, entity: None }
     }
 
-    /// The resource for these parameters.
+    /// The resource that a template makes of these parameters.
     ///
     /// # Errors
     /// [`Reason::RequiredContextMissing`] for a parameter that the call does not have, or whose
     /// text is not of the type that the schema has for the attribute; [`Reason::BundleUnreadable`].
-    pub fn fill(
-        &self,
+    pub fn from_path(
+        template: &ResourceTemplate,
         parameters: &BTreeMap<String, String>,
         entities: &StoredEntities,
         projection: &Projection,
-    ) -> Result<Resource, Reason> {
+    ) -> Result<Self, Reason> {
         let missing = Reason::RequiredContextMissing;
-        let id = self.id.fill(parameters).ok_or(missing)?;
-        let uid = EntityUid::from_type_name_and_id(self.entity_type.clone(), EntityId::new(id));
-        if self.attributes.is_empty() {
-            return Ok(Resource { uid, entity: None });
+        let id = template.id.fill(parameters).ok_or(missing)?;
+        let uid = EntityUid::from_type_name_and_id(template.entity_type.clone(), EntityId::new(id));
+        if template.attributes.is_empty() {
+            return Ok(Self { uid, entity: None });
         }
         let mut from_path = HashMap::new();
-        for (name, template) in &self.attributes {
-            let text = template.fill(parameters).ok_or(missing)?;
-            let value = projection.text_attribute(&self.entity_type, name, &text).ok_or(missing)?;
+        for (name, text) in &template.attributes {
+            let text = text.fill(parameters).ok_or(missing)?;
+            let value = projection.text_attribute(&template.entity_type, name, &text).ok_or(missing)?;
             from_path.insert(name.clone(), value);
         }
         let entity = match entities.entity(&uid)? {
             Some(known) => overlay(&known, from_path),
             None => Entity::new(uid.clone(), from_path, [].into()).ok(),
         };
-        Ok(Resource { uid, entity: Some(entity.ok_or(Reason::RequestInvalid)?) })
+        Ok(Self { uid, entity: Some(entity.ok_or(Reason::RequestInvalid)?) })
     }
 }
 
@@ -112,133 +100,4 @@ fn restricted(value: &EvalResult) -> Option<RestrictedExpression> {
         }
         EvalResult::ExtensionValue(text) => text.parse().ok()?,
     })
-}
-
-/// A text with `{name}` for parameters of the path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextTemplate(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Literal(String),
-    Parameter(String),
-}
-
-impl TextTemplate {
-    /// The names of its parameters.
-    pub fn parameters(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|piece| match piece {
-            Piece::Parameter(name) => Some(name.as_str()),
-            Piece::Literal(_) => None,
-        })
-    }
-
-    /// Whether different parameters can make one text. They cannot where a `/` stands between any two of them:
-    /// no value has one but that of a greedy parameter, and of those there is one at most.
-    pub fn is_ambiguous(&self, is_greedy: impl Fn(&str) -> bool) -> bool {
-        let names: BTreeSet<&str> = self.parameters().collect();
-        if names.len() < 2 {
-            return false;
-        }
-        let literals = self.0.iter().filter_map(|piece| match piece {
-            Piece::Literal(text) => Some(text),
-            Piece::Parameter(_) => None,
-        });
-        // There is one before each parameter, perhaps an empty one, and one behind the last.
-        let all_apart = literals.skip(1).take(self.parameters().count() - 1).all(|text| text.contains('/'));
-        !all_apart || self.parameters().filter(|name| is_greedy(name)).count() > 1
-    }
-
-    fn fill(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
-        self.0
-            .iter()
-            .map(|piece| match piece {
-                Piece::Literal(text) => Some(text.as_str()),
-                Piece::Parameter(name) => parameters.get(name).map(String::as_str),
-            })
-            .collect()
-    }
-}
-
-impl FromStr for TextTemplate {
-    type Err = InvalidTextTemplate;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTextTemplate> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((literal, tail)) = rest.split_once('{') {
-            let (name, tail) = tail.split_once('}').ok_or(InvalidTextTemplate)?;
-            let name = name.strip_suffix('+').unwrap_or(name);
-            if name.is_empty() || name.contains('{') || literal.contains('}') {
-                return Err(InvalidTextTemplate);
-            }
-            pieces.extend([Piece::Literal(literal.to_owned()), Piece::Parameter(name.to_owned())]);
-            rest = tail;
-        }
-        if rest.contains('}') {
-            return Err(InvalidTextTemplate);
-        }
-        pieces.push(Piece::Literal(rest.to_owned()));
-        Ok(Self(pieces))
-    }
-}
-
-impl fmt::Display for TextTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|piece| match piece {
-            Piece::Literal(text) => f.write_str(text),
-            Piece::Parameter(name) => write!(f, "{{{name}}}"),
-        })
-    }
-}
-
-/// Braces that do not enclose the name of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a text with `{{name}}` for parameters of the path")]
-pub struct InvalidTextTemplate;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_of_several_parameters_is_theirs_alone_if_a_slash_parts_them() {
-        for (text, expected) in [
-            ("{a}", false),
-            ("x-{a}-y", false),
-            ("{a}{a}", false),
-            ("{a}/{b}", false),
-            ("x{a}-/-{b}y/{c}", false),
-            ("{a}/{rest+}", false),
-            ("{rest+}/{a}", false),
-            ("{a}{b}", true),
-            ("{a}-{b}", true),
-            ("{a}|{b}/{c}", true),
-            ("{a}/{b}:{c}", true),
-            ("/{a}{b}/", true),
-            ("{rest+}/{a}/{rest+}", true),
-        ] {
-            let template: TextTemplate = text.parse().unwrap();
-            assert_eq!(template.is_ambiguous(|name| name == "rest"), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_template_takes_the_parameters_that_it_names() {
-        let parameters = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "{a}".to_owned())].into();
-        for (text, filled) in [
-            ("{a}", Some("1")),
-            ("x-{a}/{b}.y", Some("x-1/{a}.y")),
-            ("{a+}", Some("1")),
-            ("fixed", Some("fixed")),
-            ("", Some("")),
-            ("{c}", None),
-        ] {
-            let template: TextTemplate = text.parse().unwrap();
-            assert_eq!(template.fill(&parameters).as_deref(), filled, "{text}");
-        }
-        for text in ["{", "}", "{}", "{a", "a}", "{a}}", "{{a}}"] {
-            assert_eq!(text.parse::<TextTemplate>(), Err(InvalidTextTemplate), "{text}");
-        }
-    }
 }

@@ -84,8 +84,7 @@ impl KeyCache {
                 under_way: Mutex::default(),
             })
         };
-        let pinned = bundle.pinned_keys().iter();
-        let sources = bundle.identity_sources().iter().zip(pinned).map(|(source, pinned)| match pinned {
+        let sources = bundle.identity_sources().iter().map(|source| match source.pinned_keys() {
             Some(keys) => {
                 report_weak(source.name(), keys);
                 vec![cached(source.name(), None, false, keys.clone())]

@@ -7,6 +7,7 @@ use reqwest::redirect::Policy;
 use serde_json::json;
 use tracing::{error, info, warn};
 
+use crate::bundle::Tenant;
 use crate::decide::authorize::{Outcome, Texts};
 use crate::decide::response::{Response, SimpleResponses};
 use crate::function::config::Config;
@@ -15,7 +16,6 @@ use crate::function::serving::Serving;
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
 use crate::function::source::{Fetcher, LoadFailure};
-use crate::function::tenant::Tenant;
 use crate::function::tenants::{Tenants, Unserved};
 use crate::function::token_cache::MAX_TOKENS;
 use crate::gateway::cache_key::CacheKey;

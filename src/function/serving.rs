@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundledRoute};
 use crate::decide::authorize::{Outcome, authorize};
 use crate::function::jwks::KeyCache;
 use crate::function::token_cache::{KnownToken, TokenCache, TokenHash};
@@ -48,8 +48,7 @@ impl Serving {
     /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
     /// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
     pub(crate) fn report_uncacheable(&self, cache_key: &CacheKey) {
-        for (index, route) in self.bundle.routes().routes().iter().enumerate() {
-            let reads = self.bundle.reads(index).into_iter().flatten();
+        for BundledRoute { route, reads, .. } in self.bundle.bundled_routes() {
             let beyond: Vec<String> = cache_key.lacking(reads, route).map(ToString::to_string).collect();
             if !beyond.is_empty() {
                 let reason = Reason::NotCacheable.code();

@@ -1,7 +1,6 @@
 //! Where the bundle comes from.
 
 pub mod current;
-pub mod directory;
 pub mod s3;
 mod schedule;
 
@@ -9,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::{fmt, io};
 
-use crate::bundle::{self, Bundle, CannotBuild, InvalidArchive, InvalidBundle, Trust, lines};
+use crate::bundle::file::{self, UnreadableFile};
+use crate::bundle::{Bundle, InvalidArchive, InvalidBundle, Tenant, Trust};
 use crate::function::config;
-use crate::function::tenant::{InvalidTenantUri, Tenant};
-use crate::store::Store;
-use crate::store::finding::{Finding, Severity};
-use directory::UnreadableDirectory;
+use crate::function::tenant::InvalidTenantUri;
+#[cfg(feature = "authoring")]
+use crate::store::build::{UnusableStore, bundle_of_directory};
 use s3::{InvalidSettings, Read, S3Failure};
 
 /// Where a bundle is: the value of `BUNDLE_URI`.
@@ -42,7 +41,7 @@ impl BundleUri {
         match Fetcher::of(self.clone()).await.fetch(None, COLD_ATTEMPTS).await? {
             Read::New { bytes, .. } => Ok(Bundle::open(bytes, trust)?),
             // Nothing was there to compare with.
-            Read::Unchanged => Err(LoadFailure::Unreadable(UnreadableDirectory::Changed)),
+            Read::Unchanged => Err(LoadFailure::Unreadable(UnreadableFile::Changed)),
         }
     }
 }
@@ -92,37 +91,36 @@ impl Fetcher {
         match (&self.uri, &self.s3) {
             (BundleUri::File(path), _) if path.is_dir() => match etag {
                 None => {
-                    let bytes = build_from_directory(path, DIRECTORY_REVISION)?;
+                    let bytes = build_from_directory(path)?;
                     Ok(Read::New { bytes: bytes.into(), etag: Some(DIRECTORY_TAG.to_owned()) })
                 }
                 Some(_) => Ok(Read::Unchanged),
             },
             (BundleUri::File(path), _) => {
-                let tag = directory::tag(path)?;
+                let tag = file::tag(path)?;
                 if etag == Some(tag.as_str()) {
                     return Ok(Read::Unchanged);
                 }
-                Ok(Read::New { bytes: directory::read_bundle(path)?.into(), etag: Some(tag) })
+                Ok(Read::New { bytes: file::read(path)?.into(), etag: Some(tag) })
             }
             (BundleUri::S3 { .. }, Some(Err(invalid))) => Err(S3Failure::from(invalid.clone()).into()),
             (BundleUri::S3 { bucket, key, version_id }, Some(Ok(s3))) => {
                 Ok(s3.read(bucket, key, version_id.as_deref(), etag, attempts).await?)
             }
-            (BundleUri::S3 { .. }, None) => Err(LoadFailure::Unreadable(UnreadableDirectory::Changed)),
+            (BundleUri::S3 { .. }, None) => Err(LoadFailure::Unreadable(UnreadableFile::Changed)),
         }
     }
 }
 
-/// Reads and checks a policy store and builds a bundle of it, all in memory.
-fn build_from_directory(path: &Path, revision: u64) -> Result<Vec<u8>, LoadFailure> {
-    let files = directory::read(path)?;
-    match Store::check(&files) {
-        (Some(store), _) => Ok(bundle::build(&store, &files, revision)?),
-        (None, mut findings) => {
-            findings.retain(|finding| finding.severity == Severity::Error);
-            Err(LoadFailure::InvalidStore { path: path.to_owned(), findings })
-        }
-    }
+/// A bundle of a policy store that is used straight from its directory: for work on one's own machine.
+#[cfg(feature = "authoring")]
+fn build_from_directory(path: &Path) -> Result<Vec<u8>, LoadFailure> {
+    Ok(bundle_of_directory(path, DIRECTORY_REVISION)?)
+}
+
+#[cfg(not(feature = "authoring"))]
+fn build_from_directory(path: &Path) -> Result<Vec<u8>, LoadFailure> {
+    Err(LoadFailure::Directory(path.to_owned()))
 }
 
 impl FromStr for BundleUri {
@@ -174,14 +172,18 @@ pub struct InvalidBundleUri;
 /// Why a bundle could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFailure {
-    /// The store makes no bundle.
-    #[error(transparent)]
-    Build(#[from] CannotBuild),
     /// Answers would go to callers with another token.
     #[error(
         "CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`"
     )]
     CacheKeyWithoutToken(String),
+    /// There is a policy store, and this build of the function cannot build a bundle of it.
+    #[cfg(not(feature = "authoring"))]
+    #[error(
+        "`{}` is a directory, and this function is built without the feature `authoring`: \
+         make a bundle of it with `cedar-authorizer build`", .0.display()
+    )]
+    Directory(PathBuf),
     /// The bundle is past its time.
     #[error("the bundle is past the time to which it is good (`not_after`): publish a new one")]
     Expired,
@@ -217,35 +219,36 @@ pub enum LoadFailure {
     /// What was loaded cannot be used.
     #[error(transparent)]
     InvalidBundle(#[from] InvalidBundle),
-    /// The policy store has errors.
-    #[error("the policy store `{}` is invalid:{}", .path.display(), lines(.findings))]
-    InvalidStore {
-        /// The directory.
-        path: PathBuf,
-        /// The errors.
-        findings: Vec<Finding>,
-    },
     /// S3 did not give it.
     #[error(transparent)]
     S3(#[from] S3Failure),
+    /// The policy store in the directory makes no bundle.
+    #[cfg(feature = "authoring")]
+    #[error(transparent)]
+    Store(#[from] UnusableStore),
     /// There is no place in the URI for the name of a tenant.
     #[error("the URI of the bundles {0}")]
     TenantUri(#[from] InvalidTenantUri),
     /// The file system did not give it.
     #[error(transparent)]
-    Unreadable(#[from] UnreadableDirectory),
+    Unreadable(#[from] UnreadableFile),
 }
 
 impl LoadFailure {
     /// A stable name for the log.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Build(_) | Self::InvalidStore { .. } => "store-invalid",
+            #[cfg(not(feature = "authoring"))]
+            Self::Directory(_) => "store-unsupported",
             Self::Expired => "bundle-expired",
             Self::InvalidBundle(invalid) => invalid.code(),
             Self::NameMismatch { .. } => "bundle-name-mismatch",
             Self::RevisionTooLow { .. } => "bundle-revision-too-low",
             Self::S3(failure) => failure.code(),
+            #[cfg(feature = "authoring")]
+            Self::Store(UnusableStore::Unreadable(_)) => "bundle-unreadable",
+            #[cfg(feature = "authoring")]
+            Self::Store(_) => "store-invalid",
             Self::TenantMismatch { .. } => "bundle-tenant-mismatch",
             Self::TenantUri(_) => "bundle-uri-invalid",
             Self::Unreadable(_) => "bundle-unreadable",
@@ -258,9 +261,7 @@ impl LoadFailure {
     pub fn is_missing(&self) -> bool {
         match self {
             Self::S3(failure) => failure.is_missing(),
-            Self::Unreadable(UnreadableDirectory::Io { source, .. }) => {
-                source.kind() == io::ErrorKind::NotFound
-            }
+            Self::Unreadable(UnreadableFile::Io { source, .. }) => source.kind() == io::ErrorKind::NotFound,
             _ => false,
         }
     }
@@ -287,6 +288,7 @@ pub(crate) const COLD_ATTEMPTS: u32 = 3;
 const DIRECTORY_TAG: &str = "directory";
 
 /// The revision of a store that is used straight from its directory: it has none yet.
+#[cfg(feature = "authoring")]
 const DIRECTORY_REVISION: u64 = 0;
 
 #[cfg(test)]

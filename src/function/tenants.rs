@@ -20,11 +20,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing::{Instrument, error, info, info_span, warn};
 
+use crate::bundle::Tenant;
 use crate::function::jwks::KeyClient;
 use crate::function::serving::Serving;
 use crate::function::source::current::{Audience, Conditions, Current, LIMIT};
 use crate::function::source::{Fetcher, LoadFailure};
-use crate::function::tenant::{CallPart, Tenancy, Tenant, TenantFrom, TenantUri};
+use crate::function::tenant::{CallPart, Tenancy, TenantFrom, TenantUri};
 use crate::function::token_cache::MAX_TOKENS;
 use crate::function::under_way::UnderWay;
 use crate::gateway::call::Call;

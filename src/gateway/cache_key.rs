@@ -8,8 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::gateway::call::{Api, RouteKey, TokenLocation};
+use crate::gateway::input::Input;
 use crate::gateway::route::Route;
-use crate::store::inputs::Input;
 
 /// What API Gateway keeps an answer under.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 //! method that must exist, so a resource without the verb falls back to a more general one.
 //! (`matchit` and its like refuse `/a/{x}` beside `/a/{proxy+}`, hence the tree below.)
 
+mod resource_template;
 mod template;
 
 use std::borrow::Cow;
@@ -18,9 +19,11 @@ use std::str::FromStr;
 
 use cedar_policy::EntityUid;
 use percent_encoding::percent_decode;
+use serde::{Deserialize, Serialize};
 
-use crate::decide::resource::ResourceTemplate;
 use crate::gateway::arn::{CONNECT, DEFAULT};
+use crate::reason::Reason;
+pub use resource_template::{InvalidTextTemplate, ResourceTemplate, TextTemplate};
 pub use template::{InvalidTemplate, PathTemplate, Segment};
 
 /// A method and a path template, and the action that they lead to.
@@ -131,6 +134,11 @@ impl fmt::Display for Method {
     }
 }
 
+/// Which route of a [`RouteTable`] one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RouteId(pub usize);
+
 /// The routes of an API, ready to match.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
@@ -138,7 +146,7 @@ pub struct RouteTable {
     root: Node,
     keys: BTreeMap<String, Node>,
     /// The same routes by the text of their template.
-    by_template: HashMap<String, BTreeMap<Method, usize>>,
+    by_template: HashMap<String, BTreeMap<Method, RouteId>>,
 }
 
 impl RouteTable {
@@ -148,7 +156,7 @@ impl RouteTable {
     /// The route that already has this method on this resource: two parameters at one place are
     /// one resource to API Gateway, whatever their names.
     pub fn insert(&mut self, route: Route) -> Result<(), Conflict> {
-        let index = self.routes.len();
+        let id = RouteId(self.routes.len());
         let mut node = &mut self.root;
         for segment in &route.template.segments {
             node = match segment {
@@ -159,12 +167,12 @@ impl RouteTable {
             };
         }
         if let Some(&taken) = node.methods.get(&route.method) {
-            // The index is that of a route that was inserted, so there is one.
-            let with = self.routes.get(taken).cloned().unwrap_or(route);
+            // The id is that of a route that was inserted, so there is one.
+            let with = self.route(taken).cloned().unwrap_or(route);
             return Err(Conflict { with: Box::new(with) });
         }
-        node.methods.insert(route.method, index);
-        self.by_template.entry(route.template.to_string()).or_default().insert(route.method, index);
+        node.methods.insert(route.method, id);
+        self.by_template.entry(route.template.to_string()).or_default().insert(route.method, id);
         self.routes.push(route);
         Ok(())
     }
@@ -174,12 +182,17 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The index of the route with this template, as API Gateway chose it: that of the verb, else of `any`.
+    /// The route of an id.
+    pub fn route(&self, id: RouteId) -> Option<&Route> {
+        self.routes.get(id.0)
+    }
+
+    /// The route with this template, as API Gateway chose it: that of the verb, else of `any`.
     /// `verb` is `None` for a WebSocket API.
     ///
     /// # Errors
     /// [`NoRoute::Unmapped`].
-    pub fn get(&self, verb: Option<&str>, template: &str) -> Result<usize, NoRoute> {
+    pub fn get(&self, verb: Option<&str>, template: &str) -> Result<RouteId, NoRoute> {
         let methods = self.by_template.get(template).ok_or(NoRoute::Unmapped)?;
         let own = verb.and_then(Method::from_verb).and_then(|method| methods.get(&method));
         own.or_else(|| methods.get(&Method::Any)).copied().ok_or(NoRoute::Unmapped)
@@ -192,7 +205,7 @@ impl RouteTable {
         methods.any(|method| *method != Method::Any)
     }
 
-    /// The index of the route that API Gateway takes for a request.
+    /// The route that API Gateway takes for a request.
     ///
     /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes
     /// before it routes is not documented, so a path is matched only where every reading of it is a text and
@@ -200,7 +213,7 @@ impl RouteTable {
     ///
     /// # Errors
     /// [`NoRoute::Unsafe`] for a path whose readings differ, [`NoRoute::Unmapped`] where no route has this method and path.
-    pub fn find(&self, verb: &str, path: &str) -> Result<usize, NoRoute> {
+    pub fn find(&self, verb: &str, path: &str) -> Result<RouteId, NoRoute> {
         let Readings { routes, are_texts } = self.readings(verb, path)?;
         match routes.as_slice() {
             [route] if are_texts => Ok(*route),
@@ -208,7 +221,7 @@ impl RouteTable {
         }
     }
 
-    /// The indices of the routes that API Gateway may take for a request, that of the path as it stands first.
+    /// The routes that API Gateway may take for a request, that of the path as it stands first.
     ///
     /// Enough where nothing is read of the path: if all of these routes are allowed, it does not matter which is taken,
     /// nor what a parameter says.
@@ -216,7 +229,7 @@ impl RouteTable {
     /// # Errors
     /// [`NoRoute::Unsafe`] for a path of which some reading leads nowhere or is no path of an API,
     /// [`NoRoute::Unmapped`] where no route has this method and path.
-    pub fn find_all(&self, verb: &str, path: &str) -> Result<Vec<usize>, NoRoute> {
+    pub fn find_all(&self, verb: &str, path: &str) -> Result<Vec<RouteId>, NoRoute> {
         Ok(self.readings(verb, path)?.routes)
     }
 
@@ -246,7 +259,7 @@ impl RouteTable {
         Err(NoRoute::Unsafe)
     }
 
-    fn find_reading(&self, verb: &str, path: &str) -> Result<Option<usize>, NoRoute> {
+    fn find_reading(&self, verb: &str, path: &str) -> Result<Option<RouteId>, NoRoute> {
         let path = path.strip_prefix('/').ok_or(NoRoute::Unsafe)?;
         // A trailing slash leads to the same resource (seen on real APIs).
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -268,7 +281,7 @@ impl RouteTable {
 #[derive(Debug)]
 struct Readings {
     /// Without duplicates, that of the path as it was sent first.
-    routes: Vec<usize>,
+    routes: Vec<RouteId>,
     /// Whether all of them are UTF-8.
     are_texts: bool,
 }
@@ -304,18 +317,27 @@ pub enum NoRoute {
     Unsafe,
 }
 
+impl From<NoRoute> for Reason {
+    fn from(no_route: NoRoute) -> Self {
+        match no_route {
+            NoRoute::Unmapped => Self::RouteUnmapped,
+            NoRoute::Unsafe => Self::PathUnsafe,
+        }
+    }
+}
+
 /// A resource: what is reached by the segments so far.
 #[derive(Clone, Debug, Default)]
 struct Node {
     statics: BTreeMap<String, Node>,
     parameter: Option<Box<Node>>,
     greedy: Option<Box<Node>>,
-    methods: BTreeMap<Method, usize>,
+    methods: BTreeMap<Method, RouteId>,
 }
 
 impl Node {
     // The depth is that of the tree, which the policy store bounds, not the caller.
-    fn find(&self, method: Option<Method>, segments: &[&str]) -> Option<usize> {
+    fn find(&self, method: Option<Method>, segments: &[&str]) -> Option<RouteId> {
         let Some((first, rest)) = segments.split_first() else {
             return self.route(method);
         };
@@ -325,7 +347,7 @@ impl Node {
             .or_else(|| self.greedy.as_ref()?.route(method))
     }
 
-    fn route(&self, method: Option<Method>) -> Option<usize> {
+    fn route(&self, method: Option<Method>) -> Option<RouteId> {
         let own = method.and_then(|method| self.methods.get(&method));
         own.or_else(|| self.methods.get(&Method::Any)).copied()
     }

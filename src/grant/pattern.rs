@@ -5,95 +5,7 @@
 //! "any one segment". The nearest is `?*`, at least one character: where path and pattern have
 //! as many slashes, it cannot have one. What it matches beyond that are *deeper* paths alone.
 
-use std::fmt;
 use std::str::Chars;
-
-/// A pattern of paths, between slashes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Pattern {
-    parts: Vec<Part>,
-    is_everything: bool,
-}
-
-/// What stands between two slashes of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    /// This text.
-    Literal(String),
-    /// `?*`: one segment, or several.
-    Any,
-}
-
-impl Pattern {
-    /// `*`, the root path as well.
-    pub(super) fn everything() -> Self {
-        Self { parts: vec![Part::Any], is_everything: true }
-    }
-
-    /// The pattern of a path of which some segments are known.
-    pub(super) fn of_path(segments: &[Option<String>]) -> Self {
-        let part = |segment: &Option<String>| segment.clone().map_or(Part::Any, Part::Literal);
-        Self { parts: segments.iter().map(part).collect(), is_everything: false }
-    }
-
-    pub(super) fn parts(&self) -> &[Part] {
-        &self.parts
-    }
-
-    /// The same with one more segment where the `?*` at this place is.
-    pub(super) fn deeper(&self, at: usize) -> Self {
-        let mut parts = self.parts.clone();
-        parts.insert(at.min(parts.len()), Part::Any);
-        Self { parts, is_everything: false }
-    }
-
-    /// Whether it is `*`.
-    pub(super) fn is_everything(&self) -> bool {
-        self.is_everything
-    }
-
-    /// Whether it has a wildcard.
-    pub(super) fn is_wild(&self) -> bool {
-        self.is_everything || self.parts.contains(&Part::Any)
-    }
-
-    /// Whether it matches all that the other does.
-    pub(super) fn contains(&self, other: &Self) -> bool {
-        self.is_everything || (!other.is_everything && contains(&self.parts, &other.parts))
-    }
-}
-
-/// A literal is matched by itself, and a `?*` by any run of parts.
-fn contains(parts: &[Part], others: &[Part]) -> bool {
-    match parts.split_first() {
-        None => others.is_empty(),
-        Some((Part::Literal(text), rest)) => match others.split_first() {
-            Some((Part::Literal(other), others)) => text == other && contains(rest, others),
-            _ => false,
-        },
-        Some((Part::Any, rest)) => {
-            (1..=others.len()).any(|taken| others.get(taken..).is_some_and(|others| contains(rest, others)))
-        }
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_everything {
-            return f.write_str("*");
-        }
-        for (number, part) in self.parts.iter().enumerate() {
-            if number > 0 {
-                f.write_str("/")?;
-            }
-            f.write_str(match part {
-                Part::Literal(text) => text,
-                Part::Any => "?*",
-            })?;
-        }
-        Ok(())
-    }
-}
 
 /// Whether an IAM pattern matches a text.
 pub fn matches(pattern: &str, text: &str) -> bool {
@@ -158,28 +70,6 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
-    }
-
-    #[test]
-    fn a_pattern_contains_what_it_matches_part_by_part() {
-        let pattern = |text: &str| {
-            Pattern::of_path(
-                &text.split('/').map(|part| (part != "?*").then(|| part.to_owned())).collect::<Vec<_>>(),
-            )
-        };
-        for (wide, narrow, expected) in [
-            ("a/?*", "a/b", true),
-            ("a/?*", "a/b/c", true),
-            ("a/?*", "a/?*/c", true),
-            ("?*/c", "a/?*/c", true),
-            ("a/?*/c", "a/?*", false),
-            ("a/b", "a/?*", false),
-            ("?*/?*", "?*", false),
-        ] {
-            assert_eq!(pattern(wide).contains(&pattern(narrow)), expected, "{wide} {narrow}");
-        }
-        assert!(Pattern::everything().contains(&pattern("a/?*")));
-        assert!(!pattern("?*").contains(&Pattern::everything()));
     }
 
     /// IAM's words, one after the other.

@@ -3,7 +3,7 @@
 //! A statement that allows `/pets/{petId}` has to say `pets/?*`, which also matches `/pets/7/toys` and
 //! `/pets/mine`. What else a pattern matches, where API Gateway routes that to, and by which patterns it
 //! can be taken out again, follows from the route table alone. So it is worked out once, when a
-//! bundle is built; a token then only says which routes are *kept*, those that it may call.
+//! bundle is built (`store::build`); a token then only says which routes are *kept*, those that it may call.
 //!
 //! For a kept route, with its pattern `a/?*/b`, a path that the pattern matches and that is not of a
 //! kept route is one of two:
@@ -19,79 +19,76 @@
 //! what was to be allowed, and never the other way round. [`Separation::overlaps`] names such routes
 //! beforehand.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::pattern::Pattern;
-use super::table::{Extent, MethodTable, OutOfSteps};
-use crate::gateway::route::{Method, Route, Segment};
+use crate::gateway::route::{Method, RouteId};
 
 /// How the routes of an API are told apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Separation {
     /// Whether the API has no routes but these.
-    is_complete: bool,
-    tables: Vec<Table>,
+    pub(crate) is_complete: bool,
+    pub(crate) tables: Vec<Table>,
 }
 
 /// The routes of some methods, which are the same for each of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Table {
-    methods: Vec<String>,
-    entries: Vec<Entry>,
-    takes_everything: bool,
-    subtrees: Vec<Subtree>,
+pub(crate) struct Table {
+    pub(crate) methods: Vec<String>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) takes_everything: bool,
+    pub(crate) subtrees: Vec<Subtree>,
 }
 
 /// A route and what its pattern matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    /// The index of the route in the route table.
-    route: usize,
-    pattern: String,
-    is_wild: bool,
-    is_default: bool,
+pub(crate) struct Entry {
+    /// The route.
+    pub(crate) route: RouteId,
+    pub(crate) pattern: String,
+    pub(crate) is_wild: bool,
+    pub(crate) is_default: bool,
     /// Entries whose patterns match all that this one does.
-    within: Vec<usize>,
-    siblings: Vec<Sibling>,
-    deeper: Vec<Deeper>,
+    pub(crate) within: Vec<usize>,
+    pub(crate) siblings: Vec<Sibling>,
+    pub(crate) deeper: Vec<Deeper>,
 }
 
 /// An entry whose paths the pattern matches, and the ways to take them out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Sibling {
-    entry: usize,
-    ways: Vec<Vec<Exclusion>>,
+pub(crate) struct Sibling {
+    pub(crate) entry: usize,
+    pub(crate) ways: Vec<Vec<Exclusion>>,
 }
 
 /// The paths that a pattern matches with one more segment in the place of one parameter, and all that
 /// are deeper still.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Deeper {
-    all: Exclusion,
+pub(crate) struct Deeper {
+    pub(crate) all: Exclusion,
     /// Where API Gateway routes those whose parameters are no texts of the table.
-    leads_to: Vec<usize>,
+    pub(crate) leads_to: Vec<usize>,
     /// The ways to take out what is not kept one by one.
-    each: Vec<Sibling>,
+    pub(crate) each: Vec<Sibling>,
 }
 
 /// A pattern that takes paths out, and the entries of which it does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Exclusion {
-    pattern: String,
-    reaches: Vec<usize>,
+pub(crate) struct Exclusion {
+    pub(crate) pattern: String,
+    pub(crate) reaches: Vec<usize>,
 }
 
 /// All that begins with some static segments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Subtree {
-    pattern: String,
+pub(crate) struct Subtree {
+    pub(crate) pattern: String,
     /// The entries whose paths it matches.
-    reaches: Vec<usize>,
+    pub(crate) reaches: Vec<usize>,
     /// Those of them whose pattern lies within it.
-    holds: Vec<usize>,
+    pub(crate) holds: Vec<usize>,
 }
 
 /// The patterns for some kept routes, each beginning with the method: `GET/pets/?*`.
@@ -107,65 +104,28 @@ pub struct Selection {
     /// not kept.
     pub is_entangled: bool,
     /// The kept routes of which paths are denied.
-    pub harmed: BTreeSet<usize>,
+    pub harmed: BTreeSet<RouteId>,
 }
 
 /// Two routes that cannot both be allowed exactly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Overlap {
     /// The route whose pattern matches too much.
-    pub route: usize,
+    pub route: RouteId,
     /// The route of which paths are then denied; it may be the same.
-    pub harmed: usize,
+    pub harmed: RouteId,
     /// The route that is denied. `None`: none at all takes the paths in question.
-    pub because_of: Option<usize>,
-}
-
-/// The routes of a table overlap in too many ways to tell them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the routes overlap in too many ways to tell them apart by patterns")]
-pub struct TooEntangled;
-
-impl From<OutOfSteps> for TooEntangled {
-    fn from(OutOfSteps: OutOfSteps) -> Self {
-        Self
-    }
+    pub because_of: Option<RouteId>,
 }
 
 impl Separation {
-    /// Works it out. `is_complete` says that the API has no routes but these, so that API Gateway
-    /// itself refuses a path that none of them takes.
-    ///
-    /// # Errors
-    /// [`TooEntangled`].
-    pub fn of(routes: &[Route], is_complete: bool) -> Result<Self, TooEntangled> {
-        let mut tables: Vec<Table> = Vec::new();
-        let mut by_routes: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
-        for method in Method::ALL.into_iter().filter(|method| *method != Method::Any) {
-            let taking = taking(routes, method);
-            if taking.is_empty() {
-                continue;
-            }
-            let name = method.name().to_ascii_uppercase();
-            match by_routes.get(&taking).and_then(|index| tables.get_mut(*index)) {
-                Some(table) => table.methods.push(name),
-                None => {
-                    let table = Table::of(routes, &taking, name, is_complete)?;
-                    by_routes.insert(taking, tables.len());
-                    tables.push(table);
-                }
-            }
-        }
-        Ok(Self { is_complete, tables })
-    }
-
     /// Whether it can be that of so many routes.
     pub fn fits(&self, routes: usize) -> bool {
-        self.tables.iter().flat_map(|table| &table.entries).all(|entry| entry.route < routes)
+        self.tables.iter().flat_map(|table| &table.entries).all(|entry| entry.route.0 < routes)
     }
 
-    /// The patterns that allow the kept routes, given by their index, and nothing else.
-    pub fn select(&self, kept: impl Fn(usize) -> bool) -> Selection {
+    /// The patterns that allow the kept routes, and nothing else.
+    pub fn select(&self, kept: impl Fn(RouteId) -> bool) -> Selection {
         let mut selection = Selection::default();
         let all = |table: &Table| {
             (self.is_complete || table.takes_everything)
@@ -180,12 +140,11 @@ impl Separation {
         }
         for table in &self.tables {
             let mut of_table = Selection::default();
-            match all(table) {
-                true => {
-                    of_table.allow.insert("*".to_owned());
-                    of_table.is_wild = true;
-                }
-                false => table.select(&kept, self.is_complete, &mut of_table),
+            if all(table) {
+                of_table.allow.insert("*".to_owned());
+                of_table.is_wild = true;
+            } else {
+                table.select(&kept, self.is_complete, &mut of_table);
             }
             for method in &table.methods {
                 let with_method = |pattern: &String| format!("{method}/{pattern}");
@@ -206,7 +165,7 @@ impl Separation {
 
     /// The routes that cannot always be told apart. `same_decision` says of two routes that they are
     /// always decided alike.
-    pub fn overlaps(&self, same_decision: impl Fn(usize, usize) -> bool) -> BTreeSet<Overlap> {
+    pub fn overlaps(&self, same_decision: impl Fn(RouteId, RouteId) -> bool) -> BTreeSet<Overlap> {
         let mut found = BTreeSet::new();
         for table in &self.tables {
             table.overlaps(self.is_complete, &same_decision, &mut found);
@@ -215,54 +174,8 @@ impl Separation {
     }
 }
 
-/// The indices of the routes that take a method: on each resource that of the method itself, else `ANY`.
-fn taking(routes: &[Route], method: Method) -> Vec<usize> {
-    let mut by_resource: BTreeMap<Vec<Option<String>>, (bool, usize)> = BTreeMap::new();
-    for (index, route) in routes.iter().enumerate() {
-        let is_own = route.method == method;
-        if route.template.is_connect() || !(is_own || route.method == Method::Any) {
-            continue;
-        }
-        let resource = route.template.segments().iter().map(|segment| match segment {
-            Segment::Static(text) | Segment::Key(text) => Some(text.clone()),
-            Segment::Parameter(_) => None,
-            // No static segment has a plus.
-            Segment::Greedy(_) => Some("+".to_owned()),
-        });
-        let entry = by_resource.entry(resource.collect()).or_insert((is_own, index));
-        if is_own {
-            *entry = (true, index);
-        }
-    }
-    let mut taking: Vec<usize> = by_resource.into_values().map(|(_, index)| index).collect();
-    taking.sort_unstable();
-    taking
-}
-
 impl Table {
-    fn of(
-        routes: &[Route],
-        taking: &[usize],
-        method: String,
-        is_complete: bool,
-    ) -> Result<Self, TooEntangled> {
-        let mut table = MethodTable::default();
-        for route in taking.iter().filter_map(|index| routes.get(*index)) {
-            table.push(&route.template);
-        }
-        let patterns: Vec<Pattern> =
-            (0..table.len()).filter_map(|index| Some(table.template(index)?.pattern())).collect();
-        let builder = Builder { table: &table, patterns: &patterns, is_complete, wholes: RefCell::default() };
-        let mut entries = Vec::new();
-        for (index, (route, pattern)) in taking.iter().zip(&patterns).enumerate() {
-            entries.push(builder.entry(index, *route, pattern)?);
-        }
-        let subtrees = if is_complete { builder.subtrees()? } else { Vec::new() };
-        let takes_everything = table.takes_everything();
-        Ok(Self { methods: vec![method], entries, takes_everything, subtrees })
-    }
-
-    fn select(&self, kept: impl Fn(usize) -> bool, is_complete: bool, selection: &mut Selection) {
+    fn select(&self, kept: impl Fn(RouteId) -> bool, is_complete: bool, selection: &mut Selection) {
         let is_kept = |index: &usize| self.entries.get(*index).is_some_and(|entry| kept(entry.route));
         let mut held: BTreeSet<usize> = BTreeSet::new();
         for subtree in &self.subtrees {
@@ -326,14 +239,14 @@ impl Table {
     fn overlaps(
         &self,
         is_complete: bool,
-        same_decision: impl Fn(usize, usize) -> bool,
+        same_decision: impl Fn(RouteId, RouteId) -> bool,
         found: &mut BTreeSet<Overlap>,
     ) {
         let route = |index: &usize| self.entries.get(*index).map(|entry| entry.route);
         // With `x` and `harmed` allowed and `denied` not.
-        let mut add = |x: usize, denied: Option<usize>, reaches: &[usize]| {
+        let mut add = |x: RouteId, denied: Option<RouteId>, reaches: &[usize]| {
             for harmed in reaches.iter().filter_map(route) {
-                let differ = |denied: usize| !same_decision(denied, x) && !same_decision(denied, harmed);
+                let differ = |denied: RouteId| !same_decision(denied, x) && !same_decision(denied, harmed);
                 if denied.is_none_or(differ) {
                     found.insert(Overlap { route: x, harmed, because_of: denied });
                 }
@@ -366,153 +279,6 @@ impl Table {
                 }
             }
         }
-    }
-}
-
-struct Builder<'a> {
-    table: &'a MethodTable,
-    patterns: &'a [Pattern],
-    is_complete: bool,
-    /// By index; each is asked for many times.
-    wholes: RefCell<BTreeMap<usize, Exclusion>>,
-}
-
-impl Builder<'_> {
-    fn entry(&self, index: usize, route: usize, pattern: &Pattern) -> Result<Entry, OutOfSteps> {
-        let template = self.table.template(index);
-        let mut siblings = Vec::new();
-        for other in (0..self.patterns.len()).filter(|other| *other != index) {
-            if let Some(sibling) = self.sibling(index, pattern, other)? {
-                siblings.push(sibling);
-            }
-        }
-        let mut deeper = Vec::new();
-        for at in template.into_iter().flat_map(|template| template.single_parameters()) {
-            deeper.push(self.deeper(pattern.deeper(at))?);
-        }
-        let contains = |other: &usize| {
-            self.patterns.get(*other).is_some_and(|wide| {
-                // Of two that match the same, `{x}` lies within `{x+}`.
-                let is_wider = self.table.template(*other).is_some_and(|template| !template.is_fixed());
-                wide.contains(pattern) && (is_wider || !pattern.contains(wide))
-            })
-        };
-        let within = (0..self.patterns.len()).filter(|other| *other != index).filter(contains).collect();
-        Ok(Entry {
-            route,
-            pattern: pattern.to_string(),
-            is_wild: pattern.is_wild(),
-            is_default: template.is_some_and(|template| template.is_default()),
-            within,
-            siblings,
-            deeper,
-        })
-    }
-
-    /// How to take out the paths of another route that a template itself takes, too.
-    fn sibling(&self, index: usize, pattern: &Pattern, other: usize) -> Result<Option<Sibling>, OutOfSteps> {
-        let (Some(own), Some(theirs)) = (self.table.template(index), self.table.template(other)) else {
-            return Ok(None);
-        };
-        // With as many segments as the template: no `?*` stands for more than one.
-        if own.is_fixed() && theirs.is_fixed() && own.depth() != theirs.depth() {
-            return Ok(None);
-        }
-        let mut matched = self.table.matched(pattern, other, Extent::Whole)?;
-        matched.retain(|path| own.takes(path));
-        if matched.is_empty() {
-            return Ok(None);
-        }
-        // Between two routes whose paths have any number of segments there are too many.
-        let are_few = own.is_fixed() || theirs.is_fixed();
-        Ok(Some(Sibling { entry: other, ways: self.ways(other, are_few.then_some(matched))? }))
-    }
-
-    /// The ways to take out paths of a route: all of them by its own pattern, or just these.
-    fn ways(
-        &self,
-        other: usize,
-        paths: Option<BTreeSet<Vec<Option<String>>>>,
-    ) -> Result<Vec<Vec<Exclusion>>, OutOfSteps> {
-        let mut ways = vec![vec![self.whole(other)?]];
-        if let Some(paths) = paths {
-            let patterns: BTreeSet<Pattern> = paths.iter().map(|path| Pattern::of_path(path)).collect();
-            let mut few = Vec::new();
-            for pattern in &patterns {
-                if !patterns.iter().any(|wide| wide != pattern && wide.contains(pattern)) {
-                    few.push(self.exclusion(pattern.clone(), other)?);
-                }
-            }
-            ways.push(few);
-        }
-        Ok(ways)
-    }
-
-    /// The pattern of a route, as what takes all its paths out.
-    fn whole(&self, index: usize) -> Result<Exclusion, OutOfSteps> {
-        if let Some(known) = self.wholes.borrow().get(&index) {
-            return Ok(known.clone());
-        }
-        let pattern = self.patterns.get(index).cloned().unwrap_or_else(Pattern::everything);
-        let whole = self.exclusion(pattern, index)?;
-        self.wholes.borrow_mut().insert(index, whole.clone());
-        Ok(whole)
-    }
-
-    fn exclusion(&self, pattern: Pattern, but: usize) -> Result<Exclusion, OutOfSteps> {
-        Ok(Exclusion { reaches: self.table.reached(&pattern, but)?, pattern: pattern.to_string() })
-    }
-
-    fn deeper(&self, pattern: Pattern) -> Result<Deeper, OutOfSteps> {
-        let generic: Vec<Option<String>> = pattern
-            .parts()
-            .iter()
-            .map(|part| match part {
-                super::pattern::Part::Literal(text) => Some(text.clone()),
-                super::pattern::Part::Any => None,
-            })
-            .collect();
-        let leads_to = self.table.routes(&generic);
-        let all = self.exclusion(pattern.clone(), usize::MAX)?;
-        let mut each = Vec::new();
-        if self.is_complete && leads_to.is_empty() {
-            for other in &all.reaches {
-                let is_fixed = self.table.template(*other).is_some_and(|template| template.is_fixed());
-                let paths = match is_fixed {
-                    true => Some(self.table.matched(&pattern, *other, Extent::Whole)?),
-                    false => None,
-                };
-                each.push(Sibling { entry: *other, ways: self.ways(*other, paths)? });
-            }
-        }
-        Ok(Deeper { all, leads_to, each })
-    }
-
-    /// Every beginning of static segments that several routes have.
-    fn subtrees(&self) -> Result<Vec<Subtree>, OutOfSteps> {
-        let mut prefixes: BTreeSet<Vec<Option<String>>> = BTreeSet::new();
-        for index in 0..self.patterns.len() {
-            if let Some(template) = self.table.template(index) {
-                let statics = template.leading_statics();
-                prefixes.extend((1..=statics.len()).filter_map(|end| Some(statics.get(..end)?.to_vec())));
-            }
-        }
-        let mut subtrees = Vec::new();
-        for prefix in prefixes {
-            let mut below = prefix;
-            below.push(None);
-            let pattern = Pattern::of_path(&below);
-            let holds: Vec<usize> = (0..self.patterns.len())
-                .filter(|index| self.patterns.get(*index).is_some_and(|inner| pattern.contains(inner)))
-                .collect();
-            if holds.len() > 1 {
-                let reaches = self.table.reached(&pattern, usize::MAX)?;
-                subtrees.push(Subtree { pattern: pattern.to_string(), reaches, holds });
-            }
-        }
-        // The largest first.
-        subtrees.sort_by_key(|subtree| std::cmp::Reverse(subtree.holds.len()));
-        Ok(subtrees)
     }
 }
 

@@ -16,16 +16,16 @@ use crate::token::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Record {
-    pub(super) attributes: BTreeMap<String, Attribute>,
+    pub(crate) attributes: BTreeMap<String, Attribute>,
 }
 
 /// One of its attributes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Attribute {
+pub(crate) struct Attribute {
     #[serde(rename = "type")]
-    pub(super) value_type: ValueType,
-    pub(super) required: bool,
+    pub(crate) value_type: ValueType,
+    pub(crate) required: bool,
 }
 
 /// The values that a record type took, with how many claims were of the wrong type.
@@ -136,7 +136,7 @@ impl Record {
 
     /// Takes each attribute from its claim. One that is null counts as absent, one of another
     /// type is dropped.
-    pub(super) fn project<'a>(
+    pub(crate) fn project<'a>(
         &self,
         claim_of: impl Fn(&str, &Attribute) -> Option<Cow<'a, Value>>,
     ) -> Result<Projected, RequiredClaimMissing> {

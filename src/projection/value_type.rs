@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::record::{Attribute, Projected, Record};
-use super::schema::UnknownType;
 
 /// The type of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum ValueType {
+pub(crate) enum ValueType {
     Bool,
     /// Never filled from a token: a claim is data, not a reference.
     Entity,
@@ -25,7 +24,7 @@ pub(super) enum ValueType {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Extension {
+pub(crate) enum Extension {
     Datetime,
     Decimal,
     Duration,
@@ -33,7 +32,7 @@ pub(super) enum Extension {
 }
 
 impl ValueType {
-    pub(super) fn convert(&self, claim: &Value) -> Option<RestrictedExpression> {
+    pub(crate) fn convert(&self, claim: &Value) -> Option<RestrictedExpression> {
         match (self, claim) {
             (Self::Bool, Value::Bool(value)) => Some(RestrictedExpression::new_bool(*value)),
             (Self::Long, Value::Number(number)) => number.as_i64().map(RestrictedExpression::new_long),
@@ -54,7 +53,7 @@ impl ValueType {
 
     /// A text of a URL or header, which has no types of its own: a number is written as Cedar
     /// writes it, so that one number has one text.
-    pub(super) fn convert_text(&self, text: &str) -> Option<RestrictedExpression> {
+    pub(crate) fn convert_text(&self, text: &str) -> Option<RestrictedExpression> {
         match self {
             Self::Long => {
                 let number: i64 = text.parse().ok()?;
@@ -68,7 +67,7 @@ impl ValueType {
     }
 
     /// The `scope` claim: words in one string (RFC 6749 3.3), which the schema has as a set.
-    pub(super) fn convert_words(&self, claim: &Value) -> Option<RestrictedExpression> {
+    pub(crate) fn convert_words(&self, claim: &Value) -> Option<RestrictedExpression> {
         match (self, claim) {
             (Self::Set(element), Value::String(text)) if **element == Self::String => {
                 let words = text.split(' ').filter(|word| !word.is_empty());
@@ -81,13 +80,14 @@ impl ValueType {
 }
 
 impl Extension {
-    pub(super) fn from_name(name: &str) -> Result<Self, UnknownType> {
+    /// The type of this name. `None`: this version does not know it.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         match name {
-            "datetime" => Ok(Self::Datetime),
-            "decimal" => Ok(Self::Decimal),
-            "duration" => Ok(Self::Duration),
-            "ipaddr" => Ok(Self::IpAddr),
-            _ => Err(UnknownType(name.to_owned())),
+            "datetime" => Some(Self::Datetime),
+            "decimal" => Some(Self::Decimal),
+            "duration" => Some(Self::Duration),
+            "ipaddr" => Some(Self::IpAddr),
+            _ => None,
         }
     }
 

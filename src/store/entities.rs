@@ -3,12 +3,11 @@
 use cedar_policy::Entities;
 use cedar_policy::entities_errors::EntitiesError;
 
-use super::StoreFiles;
 use super::finding::{Code, Finding, Text, chain};
+use super::read_text;
 use super::schema::StoreSchema;
+use crate::bundle::files::{ENTITIES_FILE, StoreFiles};
 use crate::token::identity_source::IdentitySource;
-
-pub(crate) const FILE: &str = "entities.json";
 
 /// Reads the entities; with a schema its actions are among them.
 pub(super) fn read(
@@ -16,8 +15,8 @@ pub(super) fn read(
     schema: Option<&StoreSchema>,
     findings: &mut Vec<Finding>,
 ) -> Option<Entities> {
-    let text = match files.get(FILE) {
-        Some(_) => files.text(FILE, findings)?,
+    let text = match files.get(ENTITIES_FILE) {
+        Some(_) => read_text(files, ENTITIES_FILE, findings)?,
         None => "[]",
     };
     match Entities::from_json_str(text, schema.map(|schema| &schema.schema)) {
@@ -36,7 +35,7 @@ pub(super) fn check_principals(
     sources: &[&IdentitySource],
     findings: &mut Vec<Finding>,
 ) {
-    let text = Text::new(FILE, files.text(FILE, &mut Vec::new()).unwrap_or_default());
+    let text = Text::new(ENTITIES_FILE, read_text(files, ENTITIES_FILE, &mut Vec::new()).unwrap_or_default());
     let types: Vec<_> = sources.iter().map(|source| source.principal_type()).collect();
     for entity in entities.iter() {
         let uid = entity.uid();
@@ -52,14 +51,14 @@ pub(super) fn check_principals(
 /// that it names.
 fn finding(text: &str, error: &EntitiesError) -> Finding {
     let message = chain(error);
-    let finding = Finding::json(Code::EntitiesInvalid, FILE, &message);
+    let finding = Finding::json(Code::EntitiesInvalid, ENTITIES_FILE, &message);
     if finding.position.line.is_some() {
         return finding;
     }
     let id = message.split_once("::\"").and_then(|(_, rest)| rest.split_once('"'));
     match id {
         Some((id, _)) => {
-            let position = Text::new(FILE, text).find(&format!("\"{id}\""));
+            let position = Text::new(ENTITIES_FILE, text).find(&format!("\"{id}\""));
             Finding::new(Code::EntitiesInvalid, position, message)
         }
         None => finding,

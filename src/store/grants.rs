@@ -9,44 +9,49 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::{EntityUid, PolicyId, PrincipalConstraint};
 use serde_json::Value;
 
+use super::Store;
+use super::build::separate;
 use super::finding::{Code, Finding, Position};
 use super::schema::StoreSchema;
-use super::{Store, settings};
+use crate::bundle::files::SETTINGS_FILE;
+use crate::bundle::policies::Dependence;
 use crate::bundle::policies::with_ancestors;
 use crate::decide::context;
 use crate::decide::decision::Effort;
+use crate::decide::resource::Resource;
 use crate::gateway::cache_key::CacheKey;
-use crate::grant::{Grant, Separation};
-use crate::store::inputs::{Dependence, PolicyInputs};
+use crate::gateway::route::RouteId;
+use crate::grant::Grant;
+use crate::store::inputs::PolicyInputs;
 
 /// Finds them, in the order of the routes.
 pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) {
     let routes = store.routes.routes();
-    let position = |index: usize| match routes.get(index) {
+    let position = |index: RouteId| match routes.get(index.0) {
         Some(route) => store.settings.position_of(route, schema),
-        None => Position::file(settings::FILE),
+        None => Position::file(SETTINGS_FILE),
     };
-    let Ok(separation) = Separation::of(routes, store.settings.is_complete) else {
+    let Ok(separation) = separate(routes, store.settings.is_complete) else {
         let message = "the routes overlap in too many ways to be told apart by patterns: every answer allows one \
                        method and path alone";
-        let finding = Finding::new(Code::GrantInexact, Position::file(settings::FILE), message);
+        let finding = Finding::new(Code::GrantInexact, Position::file(SETTINGS_FILE), message);
         findings.push(finding.hint(KEY_HINT));
         return;
     };
     // What reads more than the token is denied under such a key, so it stands in nobody's way.
-    let is_grantable = |index: usize| {
-        let of_route = routes.get(index).zip(store.reads.get(index));
+    let is_grantable = |index: RouteId| {
+        let of_route = routes.get(index.0).zip(store.reads.get(index.0));
         of_route.is_some_and(|(route, reads)| CacheKey::Token.lacking(reads, route).next().is_none())
     };
-    let decided_alike = |a: usize, b: usize| {
+    let decided_alike = |a: RouteId, b: RouteId| {
         let same = routes
-            .get(a)
-            .zip(routes.get(b))
+            .get(a.0)
+            .zip(routes.get(b.0))
             .is_some_and(|(a, b)| a.action == b.action && a.resource.is_none() && b.resource.is_none());
         same && is_grantable(a) == is_grantable(b)
     };
     // One line for two routes, whatever the reasons are.
-    let mut pairs: BTreeMap<(usize, usize), Option<usize>> = BTreeMap::new();
+    let mut pairs: BTreeMap<(RouteId, RouteId), Option<RouteId>> = BTreeMap::new();
     for overlap in separation.overlaps(decided_alike) {
         if is_grantable(overlap.route) && is_grantable(overlap.harmed) {
             let because_of = pairs.entry((overlap.route, overlap.harmed)).or_insert(overlap.because_of);
@@ -54,7 +59,7 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
             *because_of = overlap.because_of.and(*because_of);
         }
     }
-    let text = |index: usize| routes.get(index).map(|route| format!("`{route}`")).unwrap_or_default();
+    let text = |index: RouteId| routes.get(index.0).map(|route| format!("`{route}`")).unwrap_or_default();
     let count = pairs.len();
     for ((route, harmed), because_of) in pairs.into_iter().take(MAX_PAIRS) {
         let (wide, harmed_text) = (text(route), text(harmed));
@@ -83,10 +88,10 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
     }
     if count > MAX_PAIRS {
         let message = format!("{} more pairs of routes cannot be told apart", count - MAX_PAIRS);
-        findings.push(Finding::new(Code::GrantInexact, Position::file(settings::FILE), message));
+        findings.push(Finding::new(Code::GrantInexact, Position::file(SETTINGS_FILE), message));
     }
 
-    let all: Vec<usize> = (0..routes.len()).filter(|index| is_grantable(*index)).collect();
+    let all: Vec<RouteId> = (0..routes.len()).map(RouteId).filter(|index| is_grantable(*index)).collect();
     check_expense(store, &all, findings);
     // All routes, and all but one, for which there is no short pattern.
     let largest = [all.as_slice(), all.get(1..).unwrap_or_default()].into_iter();
@@ -101,14 +106,14 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
             all.len()
         );
         findings
-            .push(Finding::new(Code::GrantTooLarge, Position::file(settings::FILE), message).hint(KEY_HINT));
+            .push(Finding::new(Code::GrantTooLarge, Position::file(SETTINGS_FILE), message).hint(KEY_HINT));
     }
 }
 
 /// Finds out whether there are more conditions to evaluate for one answer than it may take. The caller is one whom all
 /// policies concern but those for single users and groups: of these, those of the user and of the groups with
 /// the most.
-fn check_expense(store: &Store, grantable: &[usize], findings: &mut Vec<Finding>) {
+fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Finding>) {
     // By all that it follows from.
     let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
     let (mut by_user, mut by_group): (Work, Work) = Default::default();
@@ -156,7 +161,7 @@ fn check_expense(store: &Store, grantable: &[usize], findings: &mut Vec<Finding>
             grantable.len()
         );
         findings.push(
-            Finding::new(Code::GrantExpensive, Position::file(settings::FILE), message).hint(EXPENSIVE_HINT),
+            Finding::new(Code::GrantExpensive, Position::file(SETTINGS_FILE), message).hint(EXPENSIVE_HINT),
         );
     }
 }
@@ -179,22 +184,20 @@ impl Cost {
 }
 
 /// What one policy takes: its condition is evaluated once for all routes that are alike in what it depends on.
-fn cost_of(store: &Store, grantable: &[usize], json: &Value, depends: Dependence) -> Cost {
+fn cost_of(store: &Store, grantable: &[RouteId], json: &Value, depends: Dependence) -> Cost {
     let Some(inputs) = PolicyInputs::of(json) else {
         return Cost::default();
     };
     let names_actions = json.pointer("/action/op").is_some_and(|operator| operator != "All");
     let (mut alike, mut looks) = (BTreeSet::new(), BTreeSet::new());
-    for (index, route) in
-        grantable.iter().filter_map(|index| Some((index, store.routes.routes().get(*index)?)))
-    {
+    for (id, route) in grantable.iter().filter_map(|id| Some((id, store.routes.route(*id)?))) {
         let made = route.resource.as_ref();
         let resource_type = made.map_or(store.settings.resource.type_name(), |made| &made.entity_type);
         let actions = with_ancestors(&store.entities, &route.action);
         if !inputs.may_match(&actions, resource_type) {
             continue;
         }
-        let resource = made.map(|made| (made.unnamed().uid, format!("{:?}", made.attributes)));
+        let resource = made.map(|made| (Resource::unnamed(made).uid, format!("{:?}", made.attributes)));
         let has_attributes = made.is_some_and(|made| !made.attributes.is_empty());
         let shape = store.projection.context(&route.action);
         let token =
@@ -204,7 +207,7 @@ fn cost_of(store: &Store, grantable: &[usize], json: &Value, depends: Dependence
             depends.action.then_some(&route.action),
             (depends.resource || has_attributes).then_some(resource),
             depends.token.then_some(token),
-            depends.context.then_some(index),
+            depends.context.then_some(id),
         ));
     }
     Cost { conditions: alike.len() as u64, looks: looks.len() as u64 }

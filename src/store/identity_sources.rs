@@ -3,15 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Code, Finding, Position, Text};
+use super::read_text;
 use super::schema::StoreSchema;
-use super::settings;
-use super::{StoreFiles, is_in};
+use crate::bundle::files::{IDENTITY_SOURCE_FOLDER, KEY_FOLDER, SETTINGS_FILE, StoreFiles, is_in};
 use crate::token::TokenType;
 use crate::token::identity_source::{IdentitySource, InvalidKeyUri, Provider};
 use crate::token::key_set::KeySet;
-
-pub(super) const FOLDER: &str = "identity-sources";
-pub(super) const KEYS_FOLDER: &str = "jwks";
 
 /// Reads the identity sources in the order of their names, each with its keys if the store has
 /// them: those of the file that it names, else `jwks/<name>.json`. `token_type` is that of the settings, if
@@ -21,16 +18,16 @@ pub(super) fn read(
     token_type: Option<Option<TokenType>>,
     schema: Option<&StoreSchema>,
     findings: &mut Vec<Finding>,
-) -> Vec<(IdentitySource, Option<KeySet>)> {
-    let mut sources: Vec<(IdentitySource, Option<KeySet>)> = Vec::new();
+) -> Vec<IdentitySource> {
+    let mut sources: Vec<IdentitySource> = Vec::new();
     let mut used = BTreeSet::new();
     let mut count = 0;
-    for file in files.in_folder(FOLDER, ".json") {
+    for file in files.in_folder(IDENTITY_SOURCE_FOLDER, ".json") {
         count += 1;
-        let Some(text) = files.text(file, findings) else {
+        let Some(text) = read_text(files, file, findings) else {
             continue;
         };
-        let name = file.rsplit('/').next().and_then(|name| name.strip_suffix(".json")).unwrap_or(file);
+        let name = IdentitySource::name_of_file(file);
         let source = match IdentitySource::from_json(name, text) {
             Ok(source) => source,
             Err(error) => {
@@ -47,7 +44,7 @@ pub(super) fn read(
             Some(None) if source.token_type().is_none() => {
                 let message =
                     format!("`[tokens]` has no `type`, which identity source `{}` needs", source.name());
-                let finding = Finding::new(Code::SettingsInvalid, Position::file(settings::FILE), message);
+                let finding = Finding::new(Code::SettingsInvalid, Position::file(SETTINGS_FILE), message);
                 findings.push(finding.hint("`type = \"access\"` or `type = \"id\"`"));
             }
             _ => {}
@@ -61,7 +58,7 @@ pub(super) fn read(
             let finding = Finding::new(Code::ClientsUnrestricted, Position::file(file), message);
             findings.push(finding.hint(format!("list those of this API in `{key}`")));
         }
-        if let Some((other, _)) = sources.iter().find(|(other, _)| could_accept_the_same(other, &source)) {
+        if let Some(other) = sources.iter().find(|other| source.shares_tokens_with(other)) {
             let key = match source.provider() {
                 Provider::Cognito(_) => "userPoolArn",
                 Provider::OpenIdConnect => "issuer",
@@ -71,7 +68,7 @@ pub(super) fn read(
             let finding = Finding::new(Code::IssuerDuplicate, position, message);
             findings.push(finding.hint("two sources of one issuer need clients or audiences that differ"));
         }
-        if let Some((other, _)) = sources.iter().find(|(other, _)| could_make_the_same(other, &source)) {
+        if let Some(other) = sources.iter().find(|other| source.shares_ids_with(other)) {
             let message =
                 format!("a user of `{}` could have the id of a user or group of `{name}`", other.name());
             let finding = Finding::new(Code::IdentityAmbiguous, Position::file(file), message);
@@ -89,45 +86,23 @@ pub(super) fn read(
             let position = Text::new(file, text).find("issuer");
             let message = format!("keys cannot be fetched from the `issuer`: {InvalidKeyUri}");
             let finding = Finding::new(Code::KeysUnfetchable, position, message);
-            findings.push(finding.hint(format!("name `jwksUri`, or keep the keys in `{KEYS_FOLDER}/`")));
+            findings.push(finding.hint(format!("name `jwksUri`, or keep the keys in `{KEY_FOLDER}/`")));
         }
-        sources.push((source, keys));
+        if let Some(keys) = keys {
+            source.pin_keys(keys);
+        }
+        sources.push(source);
     }
     if count == 0 {
-        let at = Position::file(FOLDER);
+        let at = Position::file(IDENTITY_SOURCE_FOLDER);
         findings.push(Finding::new(Code::IdentitySourceMissing, at, "there is no identity source"));
     }
-    for file in files.in_folder(KEYS_FOLDER, ".json").filter(|file| !used.contains(*file)) {
+    for file in files.in_folder(KEY_FOLDER, ".json").filter(|file| !used.contains(*file)) {
         let finding =
             Finding::new(Code::KeySetUnused, Position::file(file), "no identity source uses these keys");
         findings.push(finding.hint("the file has the name of its identity source, or is its `jwksFile`"));
     }
     sources
-}
-
-/// Whether two issuers could speak of the same entity: then the users of one could pass for users
-/// or groups of the other, by choosing their names. The ids of one source begin with its prefix
-/// and a bar, so none of the prefixes may begin with another; no prefix begins them all.
-fn could_make_the_same(one: &IdentitySource, other: &IdentitySource) -> bool {
-    let types =
-        |source: &IdentitySource| [Some(source.principal_type().clone()), source.group_type().cloned()];
-    let shares_type =
-        types(one).iter().flatten().any(|name| types(other).iter().flatten().any(|of| of == name));
-    let start =
-        |source: &IdentitySource| source.id_prefix().map(|prefix| format!("{prefix}|")).unwrap_or_default();
-    let (of_one, of_other) = (start(one), start(other));
-    let shares_ids = of_one.starts_with(&of_other) || of_other.starts_with(&of_one);
-    let shares_issuer = one.issuers().iter().any(|issuer| other.issuers().contains(issuer));
-    shares_type && shares_ids && !shares_issuer
-}
-
-/// Whether a token could be for both sources: then it could be read in two ways. Their types do not
-/// tell them apart: a token need not bear a mark of either.
-fn could_accept_the_same(one: &IdentitySource, other: &IdentitySource) -> bool {
-    let shares_issuer = one.issuers().iter().any(|issuer| other.issuers().contains(issuer));
-    let any = |source: &IdentitySource| source.accepted().is_empty();
-    let shares_audience = any(one) || any(other) || !one.accepted().is_disjoint(other.accepted());
-    shares_issuer && shares_audience
 }
 
 fn check_types(
@@ -170,13 +145,12 @@ fn read_keys(
 ) -> Option<KeySet> {
     let file = source.pinned_keys_file();
     // Of the other files a bundle has no copy.
-    let Some(text) = files.get(&file).filter(|_| is_in(&file, KEYS_FOLDER, ".json")) else {
+    let Some(text) = files.get(&file).filter(|_| is_in(&file, KEY_FOLDER, ".json")) else {
         if source.jwks_file().is_some() {
             let position = Text::new(source_file, source_text).find("jwksFile");
             let finding =
                 Finding::new(Code::KeySetInvalid, position, format!("there is no key set `{file}`"));
-            findings
-                .push(finding.hint(format!("key sets are files of `{KEYS_FOLDER}/` that end in `.json`")));
+            findings.push(finding.hint(format!("key sets are files of `{KEY_FOLDER}/` that end in `.json`")));
         }
         return None;
     };

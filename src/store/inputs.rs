@@ -5,104 +5,23 @@
 //! in it for one that is read.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::gateway::route::{Method, Route};
+use crate::gateway::input::Input;
 
-/// What a decision may depend on beside token and route.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Input {
-    /// A header, by its name in lower case.
-    Header(String),
-    /// All headers.
-    Headers,
-    /// The domain name.
-    Host,
-    /// The method, where a route takes several.
-    Method,
-    /// The concrete path.
-    Path,
-    /// The values of the path parameters.
-    PathParameters,
-    /// A query parameter, by its name.
-    Query(String),
-    /// All query parameters.
-    QueryParameters,
-    /// Whether there are any query parameters.
-    QueryPresence,
-    /// The resource, where it is made from the path.
-    Resource,
-    /// The address of the caller.
-    SourceIp,
-    /// The stage.
-    Stage,
-    /// The time of the request.
-    Time,
-    /// What the caller says it is.
-    UserAgent,
-}
-
-impl Input {
-    /// The input behind a member of `context.http`. `None`: it has none.
-    pub fn of_http(name: &str) -> Option<Self> {
-        Some(match name {
-            "host" => Self::Host,
-            "method" => Self::Method,
-            "path" => Self::Path,
-            "requestTime" => Self::Time,
-            "sourceIp" => Self::SourceIp,
-            "stage" => Self::Stage,
-            "userAgent" => Self::UserAgent,
-            _ => return None,
-        })
-    }
-
-    /// Whether it is of the query string.
-    pub fn is_of_query(&self) -> bool {
-        matches!(self, Self::Query(_) | Self::QueryParameters | Self::QueryPresence)
-    }
-
-    /// Whether it can differ between the calls of a route; what policies read may be the same for all.
-    pub fn matters_to(&self, route: &Route) -> bool {
-        let has_parameters = || route.template.parameters().next().is_some();
-        match self {
-            Self::Method => route.method == Method::Any,
-            // The `$default` route has no parameters, and takes any path.
-            Self::PathParameters => has_parameters(),
-            Self::Resource => route.resource.as_ref().is_some_and(|made| {
-                let texts = std::iter::once(&made.id).chain(made.attributes.values());
-                texts.flat_map(|text| text.parameters()).next().is_some()
-            }),
-            _ => true,
-        }
-    }
-}
-
-impl fmt::Display for Input {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Header(name) => write!(f, "header `{name}`"),
-            Self::Headers => f.write_str("all headers"),
-            Self::Host => f.write_str("host"),
-            Self::Method => f.write_str("method"),
-            Self::Path => f.write_str("path"),
-            Self::PathParameters => f.write_str("path parameters"),
-            Self::Query(name) => write!(f, "query parameter `{name}`"),
-            Self::QueryParameters => f.write_str("all query parameters"),
-            Self::QueryPresence => f.write_str("whether there is a query"),
-            Self::Resource => f.write_str("resource from the path"),
-            Self::SourceIp => f.write_str("source address"),
-            Self::Stage => f.write_str("stage"),
-            Self::Time => f.write_str("time"),
-            Self::UserAgent => f.write_str("user agent"),
-        }
-    }
-}
+/// All that `context.http` has.
+const HTTP: &[Input] = &[
+    Input::Headers,
+    Input::Host,
+    Input::Method,
+    Input::Path,
+    Input::SourceIp,
+    Input::Stage,
+    Input::Time,
+    Input::UserAgent,
+];
 
 impl Read {
     /// The inputs that are behind an attribute of the context. What a schema declares beyond them is
@@ -130,18 +49,6 @@ impl Read {
         }
     }
 }
-
-/// All that `context.http` has.
-const HTTP: &[Input] = &[
-    Input::Headers,
-    Input::Host,
-    Input::Method,
-    Input::Path,
-    Input::SourceIp,
-    Input::Stage,
-    Input::Time,
-    Input::UserAgent,
-];
 
 /// Something that a policy reads: a variable and the attributes below it, as far as they are
 /// named. Without attributes it reads the variable as a whole.
@@ -303,74 +210,6 @@ fn is_entities(expression: &Value) -> bool {
     is_literal(expression) || set.is_some_and(|elements| elements.iter().all(is_literal))
 }
 
-/// What of a request the conditions of a policy or template depend on, beside the principal and what the store says.
-/// It errs on the side of more, as [`reads`] does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dependence {
-    /// On the action.
-    pub action: bool,
-    /// On the resource.
-    pub resource: bool,
-    /// On `context.token`, or whether it is there.
-    pub token: bool,
-    /// On anything else of the context.
-    pub context: bool,
-}
-
-impl Dependence {
-    /// On everything.
-    pub const ALL: Self = Self { action: true, resource: true, token: true, context: true };
-
-    /// Reads a policy or template in its JSON form.
-    pub fn of(policy: &Value) -> Self {
-        let mut found = Self::default();
-        match policy.get("conditions") {
-            Some(conditions) => found.add(conditions),
-            None => found = Self::ALL,
-        }
-        found
-    }
-
-    fn add(&mut self, expression: &Value) {
-        match expression {
-            Value::Array(parts) => parts.iter().for_each(|part| self.add(part)),
-            Value::Object(parts) => {
-                for (operator, operand) in parts {
-                    match (operator.as_str(), operand) {
-                        ("Var", Value::String(variable)) => self.add_variable(variable),
-                        ("." | "has", operand) if is_of_token(operand) => self.token = true,
-                        (_, operand) => self.add(operand),
-                    }
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-
-    fn add_variable(&mut self, variable: &str) {
-        match variable {
-            "principal" => {}
-            "action" => self.action = true,
-            "resource" => self.resource = true,
-            "context" => self.context = true,
-            _ => *self = Self::ALL,
-        }
-    }
-}
-
-/// The operands of `context.token`, and of `context has token` with or without more behind it.
-fn is_of_token(operand: &Value) -> bool {
-    let is_context = operand.get("left").is_some_and(|left| {
-        left.as_object().is_some_and(|left| left.len() == 1)
-            && left.get("Var").is_some_and(|of| of == "context")
-    });
-    let first = match operand.get("attr") {
-        Some(Value::Array(attributes)) => attributes.first(),
-        attribute => attribute,
-    };
-    is_context && first.is_some_and(|first| first == "token")
-}
-
 fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
     if let Some(read) = access(expression) {
         // `context.a has b.c` reads the presence of `context.a.b`, too, and all of what is before.
@@ -430,6 +269,7 @@ mod tests {
     use cedar_policy::Policy;
 
     use super::*;
+    use crate::bundle::policies::Dependence;
 
     fn printed(condition: &str) -> Vec<String> {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");

@@ -15,20 +15,18 @@ use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::StoreFiles;
 use super::finding::{Code, Finding, Position, Text, chain};
+use super::read_text;
 use super::schema::{StoreSchema, offset_of, with_expectation};
 use super::settings::Settings;
+use crate::bundle::files::{POLICY_FOLDER, StoreFiles, TEMPLATE_FOLDER, TEMPLATE_LINKS_FILE};
+use crate::bundle::nesting;
 use crate::bundle::policies::with_ancestors;
+use crate::gateway::input::Input;
 use crate::gateway::route::Route;
 use crate::projection::Projection;
-use crate::store::inputs::{self, Input, InputsByAction, PolicyInputs};
-use crate::store::nesting;
+use crate::store::inputs::{self, InputsByAction, PolicyInputs};
 use crate::token::identity_source::IdentitySource;
-
-pub(super) const STATIC_FOLDER: &str = "policies";
-pub(super) const TEMPLATE_FOLDER: &str = "templates";
-pub(super) const LINKS_FILE: &str = "template-links.json";
 
 /// The member of a policy in JSON that has its text.
 const STATEMENT: &str = "statement";
@@ -51,26 +49,26 @@ struct Source<'a> {
 impl<'a> Policies<'a> {
     pub(super) fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
         let mut policies = Self::default();
-        let mut is_empty = files.get(LINKS_FILE).is_none();
-        for folder in [STATIC_FOLDER, TEMPLATE_FOLDER] {
+        let mut is_empty = files.get(TEMPLATE_LINKS_FILE).is_none();
+        for folder in [POLICY_FOLDER, TEMPLATE_FOLDER] {
             for file in files.in_folder(folder, ".cedar") {
-                is_empty &= folder != STATIC_FOLDER;
-                if let Some(text) = files.text(file, findings) {
+                is_empty &= folder != POLICY_FOLDER;
+                if let Some(text) = read_text(files, file, findings) {
                     policies.read_file(file, text, folder, findings);
                 }
             }
         }
-        for file in files.in_folder(STATIC_FOLDER, ".json") {
+        for file in files.in_folder(POLICY_FOLDER, ".json") {
             is_empty = false;
-            if let Some(text) = files.text(file, findings) {
+            if let Some(text) = read_text(files, file, findings) {
                 policies.read_definition(file, text, findings);
             }
         }
-        if let Some(text) = files.text(LINKS_FILE, findings) {
+        if let Some(text) = read_text(files, TEMPLATE_LINKS_FILE, findings) {
             policies.read_links(text, findings);
         }
         if is_empty {
-            let at = Position::file(STATIC_FOLDER);
+            let at = Position::file(POLICY_FOLDER);
             findings.push(Finding::new(
                 Code::PolicyMissing,
                 at,
@@ -154,7 +152,7 @@ impl<'a> Policies<'a> {
     /// Where a text first stands in a policy, else where the policy begins.
     fn position(&self, policy: &PolicyId, needle: &str) -> Position {
         let Some((Source { part, .. }, text)) = self.source(policy) else {
-            return Position::file(STATIC_FOLDER);
+            return Position::file(POLICY_FOLDER);
         };
         let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?..text.len()));
         match part {
@@ -173,11 +171,11 @@ impl<'a> Policies<'a> {
             (Some((Source { part: Some(part), .. }, text)), offset) => {
                 text.at(part.start + offset.unwrap_or_default())
             }
-            (Some((Source { file, .. }, text)), _) if *file == LINKS_FILE => {
+            (Some((Source { file, .. }, text)), _) if *file == TEMPLATE_LINKS_FILE => {
                 text.find_string(policy.as_ref())
             }
             (Some((_, text)), _) => text.find_string(STATEMENT),
-            (None, _) => Position::file(STATIC_FOLDER),
+            (None, _) => Position::file(POLICY_FOLDER),
         };
         let finding = Finding::new(code, position, diagnostic);
         match diagnostic.help() {
@@ -221,11 +219,11 @@ impl<'a> Policies<'a> {
             findings
                 .push(Finding::new(Code::PolicyInvalid, at, message).hint(format!("move it to `{other}/`")));
         };
-        if folder == STATIC_FOLDER && parsed.iter().any(|(_, parsed)| parsed.templates().next().is_some()) {
+        if folder == POLICY_FOLDER && parsed.iter().any(|(_, parsed)| parsed.templates().next().is_some()) {
             return misplaced("template", TEMPLATE_FOLDER);
         }
         if folder == TEMPLATE_FOLDER && parsed.iter().any(|(_, parsed)| parsed.policies().next().is_some()) {
-            return misplaced("static policy", STATIC_FOLDER);
+            return misplaced("static policy", POLICY_FOLDER);
         }
         for (number, (part, parsed)) in parsed.iter().enumerate() {
             let source = || Source { file, part: Some(part.clone()) };
@@ -278,11 +276,11 @@ impl<'a> Policies<'a> {
         let links: Vec<TemplateLink> = match serde_json::from_str(text) {
             Ok(links) => links,
             Err(error) => {
-                findings.push(Finding::json(Code::LinkInvalid, LINKS_FILE, error));
+                findings.push(Finding::json(Code::LinkInvalid, TEMPLATE_LINKS_FILE, error));
                 return;
             }
         };
-        let places = Text::new(LINKS_FILE, text);
+        let places = Text::new(TEMPLATE_LINKS_FILE, text);
         for link in links {
             let TemplateLink { id, template_id, principal, resource } = link;
             let mut problem = |needle: &str, message: String| {
@@ -311,12 +309,12 @@ impl<'a> Policies<'a> {
             let link_id = PolicyId::new(&id);
             match self.set.link(template, link_id.clone(), values) {
                 Ok(()) => {
-                    self.sources.insert(link_id, Source { file: LINKS_FILE, part: None });
+                    self.sources.insert(link_id, Source { file: TEMPLATE_LINKS_FILE, part: None });
                 }
                 Err(error) => problem(&id, format!("link `{id}`: {}", chain(&error))),
             }
         }
-        self.texts.insert(LINKS_FILE, places);
+        self.texts.insert(TEMPLATE_LINKS_FILE, places);
     }
 
     fn note(&mut self, id: PolicyId, added: bool, source: Source<'a>, findings: &mut Vec<Finding>) {

@@ -1,5 +1,7 @@
 //! The schema of a policy store, in Cedar's syntax or in the JSON that AVP exports.
 
+mod resolved;
+
 use std::collections::HashMap;
 use std::fmt::Display;
 
@@ -7,14 +9,13 @@ use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic;
 use serde_json::Value;
 
-use super::StoreFiles;
 use super::finding::{Code, Finding, Position, Text};
+use super::read_text;
+use crate::bundle::files::{CEDAR_SCHEMA_FILE, JSON_SCHEMA_FILE, StoreFiles};
+use crate::bundle::nesting;
 use crate::gateway::route::Route;
-use crate::projection::{ResolvedSchema, Shapes};
-use crate::store::nesting;
-
-pub(super) const CEDAR_FILE: &str = "schema.cedarschema";
-pub(super) const JSON_FILE: &str = "schema.cedarschema.json";
+use crate::projection::Shapes;
+pub use resolved::{ResolvedSchema, UnknownType};
 
 /// A schema, with where it was read.
 #[derive(Clone)]
@@ -37,19 +38,20 @@ impl StoreSchema {
         is_needed: bool,
         findings: &mut Vec<Finding>,
     ) -> Result<Option<Self>, SchemaUnusable> {
-        let file = match (files.get(CEDAR_FILE), files.get(JSON_FILE)) {
-            (Some(_), None) => CEDAR_FILE,
-            (None, Some(_)) => JSON_FILE,
+        let file = match (files.get(CEDAR_SCHEMA_FILE), files.get(JSON_SCHEMA_FILE)) {
+            (Some(_), None) => CEDAR_SCHEMA_FILE,
+            (None, Some(_)) => JSON_SCHEMA_FILE,
             (None, None) if !is_needed => return Ok(None),
             (None, None) => {
-                let message = format!("there is neither `{CEDAR_FILE}` nor `{JSON_FILE}`");
-                findings.push(Finding::new(Code::SchemaMissing, Position::file(CEDAR_FILE), message));
+                let message = format!("there is neither `{CEDAR_SCHEMA_FILE}` nor `{JSON_SCHEMA_FILE}`");
+                findings.push(Finding::new(Code::SchemaMissing, Position::file(CEDAR_SCHEMA_FILE), message));
                 return Err(SchemaUnusable);
             }
             (Some(_), Some(_)) => {
-                let message = format!("there is both `{CEDAR_FILE}` and `{JSON_FILE}`");
+                let message = format!("there is both `{CEDAR_SCHEMA_FILE}` and `{JSON_SCHEMA_FILE}`");
                 findings.push(
-                    Finding::new(Code::SchemaMissing, Position::file(JSON_FILE), message).hint("keep one"),
+                    Finding::new(Code::SchemaMissing, Position::file(JSON_SCHEMA_FILE), message)
+                        .hint("keep one"),
                 );
                 return Err(SchemaUnusable);
             }
@@ -58,12 +60,12 @@ impl StoreSchema {
     }
 
     fn read_file(file: &'static str, files: &StoreFiles, findings: &mut Vec<Finding>) -> Option<Self> {
-        let text = files.text(file, findings)?;
+        let text = read_text(files, file, findings)?;
         let (schema, resolved) = match file {
-            CEDAR_FILE => from_cedar(text, findings)?,
+            CEDAR_SCHEMA_FILE => from_cedar(text, findings)?,
             _ => from_json(text, findings)?,
         };
-        match Shapes::from_schema(&resolved) {
+        match resolved.shapes() {
             Ok(shapes) => {
                 let annotated = resolved.annotated_routes();
                 Some(Self { schema, shapes, file, annotated, text: Text::new(file, text.to_owned()) })
@@ -82,7 +84,7 @@ impl StoreSchema {
 }
 
 fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
-    let places = Text::new(CEDAR_FILE, text);
+    let places = Text::new(CEDAR_SCHEMA_FILE, text);
     let at = |offset| places.at(offset);
     if let Err(too_deep) = nesting::schema(text) {
         findings.push(Finding::new(Code::SchemaInvalid, at(too_deep.offset), too_deep));
@@ -91,7 +93,7 @@ fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolv
     // What is no fragment is said to be wrong by the reader of schemas.
     let fragment = SchemaFragment::from_cedarschema_str(text).ok();
     if let Some(json) = fragment.and_then(|(fragment, _)| fragment.to_json_value().ok()) {
-        weigh(&json, CEDAR_FILE, findings)?;
+        weigh(&json, CEDAR_SCHEMA_FILE, findings)?;
     }
     let schema = match Schema::from_cedarschema_str(text) {
         Ok((schema, warnings)) => {
@@ -102,24 +104,24 @@ fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolv
             schema
         }
         Err(error) => {
-            let position = offset_of(&error).map_or_else(|| Position::file(CEDAR_FILE), at);
+            let position = offset_of(&error).map_or_else(|| Position::file(CEDAR_SCHEMA_FILE), at);
             findings.push(Finding::new(Code::SchemaInvalid, position, with_expectation(&error)));
             return None;
         }
     };
-    resolve(text, CEDAR_FILE, findings).map(|resolved| (schema, resolved))
+    resolve(text, CEDAR_SCHEMA_FILE, findings).map(|resolved| (schema, resolved))
 }
 
 fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
     if let Ok(json) = serde_json::from_str(text) {
-        weigh(&json, JSON_FILE, findings)?;
+        weigh(&json, JSON_SCHEMA_FILE, findings)?;
     }
     let mut problem =
-        |error: &dyn Display| findings.push(Finding::json(Code::SchemaInvalid, JSON_FILE, error));
+        |error: &dyn Display| findings.push(Finding::json(Code::SchemaInvalid, JSON_SCHEMA_FILE, error));
     let schema = Schema::from_json_str(text).map_err(|error| problem(&error)).ok()?;
     let fragment = SchemaFragment::from_json_str(text).map_err(|error| problem(&error)).ok()?;
     let cedar = fragment.to_cedarschema().map_err(|error| problem(&error)).ok()?;
-    resolve(&cedar, JSON_FILE, findings).map(|resolved| (schema, resolved))
+    resolve(&cedar, JSON_SCHEMA_FILE, findings).map(|resolved| (schema, resolved))
 }
 
 /// Refuses a schema of which the common types, written out, come to too much: Cedar writes them out wherever they are

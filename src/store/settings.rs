@@ -9,10 +9,11 @@ use toml::Spanned;
 
 use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
-use crate::decide::resource::{ResourceTemplate, TextTemplate};
+use crate::bundle::files::SETTINGS_FILE;
 use crate::decide::response::RESERVED_CONTEXT;
 use crate::gateway::call::TokenLocation;
 use crate::gateway::route::{Method, PathTemplate, Route};
+use crate::gateway::route::{ResourceTemplate, TextTemplate};
 use crate::token::TokenType;
 
 /// The settings of a policy store.
@@ -73,7 +74,7 @@ impl Settings {
         match (self.routes.iter().find(is_it), schema) {
             (Some(setting), _) => setting.position.clone(),
             (None, Some(schema)) => schema.find(route.action.id().unescaped()),
-            (None, None) => Position::file(FILE),
+            (None, None) => Position::file(SETTINGS_FILE),
         }
     }
 }
@@ -104,13 +105,10 @@ pub enum Validation {
     Off,
 }
 
-/// The file.
-pub const FILE: &str = "store.toml";
-
 impl Settings {
     /// Reads `store.toml`.
     pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
-        let places = Text::new(FILE, text);
+        let places = Text::new(SETTINGS_FILE, text);
         let problem = |offset: usize, message: &dyn std::fmt::Display| {
             Finding::new(Code::SettingsInvalid, places.at(offset), message)
         };

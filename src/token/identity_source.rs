@@ -13,6 +13,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use serde_json::{Map, Value};
 
 use crate::reason::Reason;
+use crate::token::key_set::KeySet;
 use crate::token::{TokenType, required_text};
 use file::{CognitoUserPool, Configuration, IdentitySourceFile, OpenIdConnect, TokenSelection};
 pub use file::{InvalidKeyUri, KeyUri};
@@ -33,6 +34,7 @@ pub struct IdentitySource {
     id_prefix: Option<String>,
     jwks_uri: Option<KeyUri>,
     jwks_file: Option<String>,
+    pinned_keys: Option<KeySet>,
 }
 
 /// What kind of issuer it is.
@@ -113,6 +115,7 @@ impl IdentitySource {
             provider: Provider::Cognito(user_pool_arn),
             jwks_uri: None,
             jwks_file: None,
+            pinned_keys: None,
         }
     }
 
@@ -141,6 +144,7 @@ impl IdentitySource {
             id_prefix: entity_id_prefix.map(|prefix| prefix.0),
             jwks_uri: None,
             jwks_file: None,
+            pinned_keys: None,
         }
     }
 
@@ -237,6 +241,47 @@ impl IdentitySource {
             Some(file) => file.clone(),
             None => format!("jwks/{}.json", self.name),
         }
+    }
+
+    /// The keys that are kept with the store. `None`: they are fetched.
+    pub fn pinned_keys(&self) -> Option<&KeySet> {
+        self.pinned_keys.as_ref()
+    }
+
+    /// Gives it the keys that are kept with the store.
+    pub(crate) fn pin_keys(&mut self, keys: KeySet) {
+        self.pinned_keys = Some(keys);
+    }
+
+    /// The name of the source in a file: the stem of its name.
+    pub(crate) fn name_of_file(path: &str) -> &str {
+        path.rsplit('/').next().and_then(|name| name.strip_suffix(".json")).unwrap_or(path)
+    }
+
+    /// Whether this source and another could speak of the same entity: then the users of one could pass for users
+    /// or groups of the other, by choosing their names. The ids of one source begin with its prefix
+    /// and a bar, so none of the prefixes may begin with another; no prefix begins them all.
+    pub(crate) fn shares_ids_with(&self, other: &Self) -> bool {
+        let types = |source: &Self| [Some(source.principal_type.clone()), source.group_type.clone()];
+        let shares_type =
+            types(self).iter().flatten().any(|name| types(other).iter().flatten().any(|of| of == name));
+        let start = |source: &Self| source.id_prefix().map(|prefix| format!("{prefix}|")).unwrap_or_default();
+        let (own, others) = (start(self), start(other));
+        let shares_ids = own.starts_with(&others) || others.starts_with(&own);
+        shares_type && shares_ids && !self.shares_issuer_with(other)
+    }
+
+    /// Whether a token could be for this source and another: then it could be read in two ways. Their types do not
+    /// tell them apart: a token need not bear a mark of either.
+    pub(crate) fn shares_tokens_with(&self, other: &Self) -> bool {
+        let shares_audience = self.accepted.is_empty()
+            || other.accepted.is_empty()
+            || !self.accepted.is_disjoint(&other.accepted);
+        self.shares_issuer_with(other) && shares_audience
+    }
+
+    fn shares_issuer_with(&self, other: &Self) -> bool {
+        self.issuers.iter().any(|issuer| other.issuers.contains(issuer))
     }
 
     /// Checks that the token is of the type that is accepted. `explicit_access` is whether its

@@ -5,15 +5,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, Trust};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles, Trust};
 use cedar_authorizer::decide::response::SimpleResponses;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
-use cedar_authorizer::function::source::{Fetcher, LoadFailure, directory};
+use cedar_authorizer::function::source::{Fetcher, LoadFailure};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::build::{self, Edition};
+use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -33,7 +34,7 @@ fn at(seconds: u64) -> UnixTime {
 pub fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
     let files = directory::read(&sample_store()).unwrap();
     let (store, _) = Store::check(&files);
-    bundle::build(&store.unwrap(), &files, edition).unwrap()
+    build::bundle(&store.unwrap(), &files, edition).unwrap()
 }
 
 /// The sample store with a file changed.
@@ -46,7 +47,7 @@ pub fn build_changed<'a>(
     let text = change(std::str::from_utf8(files.get(path).unwrap()).unwrap());
     files.insert(path.to_owned(), text.into_bytes());
     let (store, findings) = Store::check(&files);
-    bundle::build(&store.unwrap_or_else(|| panic!("{findings:?}")), &files, edition).unwrap()
+    build::bundle(&store.unwrap_or_else(|| panic!("{findings:?}")), &files, edition).unwrap()
 }
 
 /// A function under the test's own clock.
@@ -448,7 +449,7 @@ fn a_bundle_is_not_taken_for_the_one_in_use_because_its_look_was_given_up() {
     files.insert("identity-sources/provider.json".to_owned(), source.to_string().into());
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:?}"));
-    s3.put(BUCKET, KEY, bundle::build(&store, &files, 2).unwrap());
+    s3.put(BUCKET, KEY, build::bundle(&store, &files, 2).unwrap());
     assert_eq!(function.call(60), Ok(1));
     function.settle(61, |_| server.requests() == 1);
     assert_eq!(function.call(62), Ok(1));
@@ -499,7 +500,7 @@ fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
     let stores = two_stores();
     let bundle = |revision: u64| {
         let (store, files) = &stores[usize::from(revision.is_multiple_of(2))];
-        bundle::build(store, files, revision).unwrap()
+        build::bundle(store, files, revision).unwrap()
     };
     let s3 = S3::start();
     s3.put(BUCKET, KEY, bundle(1));

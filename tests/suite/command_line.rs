@@ -234,7 +234,7 @@ fn build_pins_the_keys_that_it_fetches_and_the_function_fetches_none() {
     assert_eq!(server.requests(), 1);
 
     let bundle = Bundle::open(fs::read(&target).unwrap(), DevelopmentKeys::Refuse).unwrap();
-    assert_eq!(bundle.pinned_keys()[0].as_ref().unwrap().len(), 1);
+    assert_eq!(bundle.identity_sources()[0].pinned_keys().unwrap().len(), 1);
 
     fs::remove_file(&target).unwrap();
     for fault in [KeyServerFault::Status(500), KeyServerFault::NotJson] {

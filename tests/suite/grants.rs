@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::authorize::Breadth;
 use cedar_authorizer::decide::response::{Response, SimpleResponses};
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::gateway::arn::MethodArn;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
-use cedar_authorizer::gateway::route::Route;
+use cedar_authorizer::gateway::route::{Route, RouteId};
 use cedar_authorizer::grant::{Grant, MAX_BYTES, OfRoutes, Scope, Selection, Separation};
 use cedar_authorizer::store::finding::{Code, Finding};
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRunner};
@@ -73,11 +72,15 @@ fn play(
 ) -> Result<(), TestCaseError> {
     let (table, sequences) = case;
     let api = Api::new(table.clone());
-    let separation = Separation::of(&routes(table), is_complete).unwrap();
+    let separation = build::separate(&routes(table), is_complete).unwrap();
     for (decisions, requests) in sequences {
         play_one(&api, &separation, is_complete, decisions, requests, &grant)?;
     }
     Ok(())
+}
+
+fn ids(routes: &[usize]) -> Vec<RouteId> {
+    routes.iter().copied().map(RouteId).collect()
 }
 
 fn play_one(
@@ -89,7 +92,7 @@ fn play_one(
     grant: impl Fn(OfRoutes, &MethodArn) -> Grant,
 ) -> Result<(), TestCaseError> {
     let allowed: Vec<usize> = (0..decisions.len()).filter(|route| decisions[*route]).collect();
-    let of_routes = Grant::of_routes(API, separation, &allowed, None).unwrap();
+    let of_routes = Grant::of_routes(API, separation, &ids(&allowed), None).unwrap();
     let exact = separation.overlaps(|_, _| false).is_empty();
     prop_assert!(!exact || of_routes.harmed.is_empty(), "{separation:#?}");
     let mut cache = AuthorizerCache::default();
@@ -113,7 +116,7 @@ fn play_one(
             prop_assert!(!passed || may_pass, "false Allow, no route: {verb} {path}\n{answer:#?}");
             prop_assert!(!passed || all_allowed, "false Allow: {verb} {path}\n{answer:#?}");
             if !taken.is_empty() && all_allowed && is_plain(path) {
-                let harmed = taken.iter().any(|route| of_routes.harmed.contains(route));
+                let harmed = taken.iter().any(|route| of_routes.harmed.contains(&RouteId(*route)));
                 let is_known = harmed || of_routes.left_out > 0;
                 prop_assert!(passed || is_known, "false Deny: {verb} {path}\n{answer:#?}");
             }
@@ -207,7 +210,7 @@ fn store_of(table: &Pairs, decisions: &[bool], is_complete: bool) -> Bundle {
     }
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{schema}\n{policies}\n{findings:#?}"));
-    Bundle::open(build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 /// What the authorizer of a REST API answers, and whether all that the caller may do has room in it.
@@ -352,7 +355,7 @@ fn of_two_proxies_that_could_take_a_path_both_must_be_allowed() {
         .map(|(verb, template)| (verb.to_owned(), template.to_owned()))
         .into();
     for is_complete in [false, true] {
-        let separation = Separation::of(&routes(&table), is_complete).unwrap();
+        let separation = build::separate(&routes(&table), is_complete).unwrap();
         for (allowed, passing, denied) in [
             (vec![0, 1, 2], &["/a/b/c", "/a/x", "/x/b/c", "/z"][..], &[][..]),
             (vec![0, 2], &["/a/x", "/z"], &["/a/b/c", "/x/b/c"]),
@@ -361,7 +364,7 @@ fn of_two_proxies_that_could_take_a_path_both_must_be_allowed() {
             (vec![0], &["/a/x"], &["/a/b/c", "/x/b/c", "/z"]),
             (vec![1], &["/x/b/c"], &["/a/b/c", "/a/x", "/z"]),
         ] {
-            let grant = Grant::of_routes(API, &separation, &allowed, None).unwrap().grant;
+            let grant = Grant::of_routes(API, &separation, &ids(&allowed), None).unwrap().grant;
             for (paths, expected) in [(passing, true), (denied, false)] {
                 for path in paths {
                     assert_eq!(
@@ -460,14 +463,15 @@ fn a_thousand_routes_stay_within_the_limits_or_fall_back_and_check_had_said_whic
         // Between `/r/{id}` and `/r/{id}/parts/{part}` lie paths that no route takes.
         assert_eq!(said(Code::GrantInexact), !is_complete);
 
-        let separation = Separation::of(store.routes.routes(), is_complete).unwrap();
+        let separation = build::separate(store.routes.routes(), is_complete).unwrap();
         let all: Vec<usize> = (0..store.routes.routes().len()).collect();
         let some = |each: usize| all.iter().copied().filter(|route| route % each == 1).collect::<Vec<_>>();
-        let everybody = Grant::of_routes(API, &separation, &all, None).unwrap();
+        let everybody = Grant::of_routes(API, &separation, &ids(&all), None).unwrap();
         assert_eq!(everybody.left_out == 0, is_complete, "all routes of a complete API are one pattern");
         for (allowed, fits) in [(some(2), false), (some(100), true), (vec![700], true), (vec![], true)] {
             for requested in [None, allowed.last().copied()] {
-                let grant = Grant::of_routes(API, &separation, &allowed, requested).unwrap();
+                let grant =
+                    Grant::of_routes(API, &separation, &ids(&allowed), requested.map(RouteId)).unwrap();
                 assert!(grant.grant.size() <= MAX_BYTES);
                 assert_eq!(grant.left_out == 0, fits, "{is_complete} {}", allowed.len());
                 // What was asked for is always among them, and what is not allowed never.
@@ -521,7 +525,7 @@ fn constant_store() -> Bundle {
     }
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    Bundle::open(build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 #[test]

@@ -9,11 +9,10 @@ use cedar_authorizer::decide::response::SimpleResponses;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::Code;
+use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 

@@ -4,14 +4,13 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::authorize::{Breadth, authorize};
 use cedar_authorizer::decide::memo::Remembered;
 use cedar_authorizer::decide::response::{Response, SimpleResponses};
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::gateway::cache_key::{CacheKey, Span};
 use cedar_authorizer::gateway::call::{Call, RouteKey};
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -120,7 +119,7 @@ fn open(policies: &str, has_default: bool) -> Bundle {
     }
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{policies}\n{findings:#?}"));
-    Bundle::open(build(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 /// A request, as its parts: method, route, id, query, header, address, caller.
@@ -356,10 +355,11 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
         let said = format!("{verb} {path} by {} of {kind:?} under {key}\n{policies}", called_by);
         prop_assert!(!cached || alone, "false Allow: {said}");
 
-        let Ok(index) = bundle.routes().get(Some(verb), template) else { continue };
-        let route = &bundle.routes().routes()[index];
+        let Ok(id) = bundle.routes().get(Some(verb), template) else { continue };
+        let bundled = bundle.route(id).unwrap();
+        let route = bundled.route;
         let of_route = cache_key.through(call.route_key());
-        let mut reads = bundle.reads(index).unwrap().iter();
+        let mut reads = bundled.reads.iter();
         // An HTTP API's `ANY` and `$default` name no method, which the store may ask for.
         let names_method = matches!(kind, Kind::Rest) || takes != "ANY" || key.contains("httpMethod");
         let of_one_route =

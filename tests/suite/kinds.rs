@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::LazyLock;
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::authorize::Outcome;
 use cedar_authorizer::decide::response::{Response, SimpleResponses};
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::grant::Scope;
 use cedar_authorizer::reason::{Reason, Status};
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::Unverified;
 use proptest::prelude::*;
@@ -29,7 +28,7 @@ fn files(store: &str) -> StoreFiles {
 fn open(files: &StoreFiles) -> Bundle {
     let (store, findings) = Store::check(files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    Bundle::open(bundle::build(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    Bundle::open(build::bundle(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
 fn token(user: &str, claims: Value) -> String {

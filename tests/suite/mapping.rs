@@ -2,11 +2,10 @@
 //! "Mapping identity provider tokens to schema": each with the claims, schema and policy that it
 //! shows the shape of, and with one thing changed.
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
-use cedar_authorizer::function::source::directory;
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -32,7 +31,7 @@ impl World {
         }
         let (store, findings) = Store::check(&files);
         let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-        let bytes = bundle::build(&store, &files, 1).unwrap();
+        let bytes = build::bundle(&store, &files, 1).unwrap();
         Self { bundle: Bundle::open(bytes.clone(), DevelopmentKeys::Allow).unwrap(), files }
     }
 
@@ -351,15 +350,16 @@ proptest! {
     fn every_projection_is_taken_by_cedar(
         user in record_type(cedar_type()), token in record_type(cedar_type()), claims in claims(claim()),
     ) {
+        use cedar_authorizer::projection::Projection;
+        use cedar_authorizer::store::schema::ResolvedSchema;
         use cedar_authorizer::token::identity_source::IdentitySource;
-        use cedar_authorizer::projection::{Projection, ResolvedSchema, Shapes};
         use cedar_policy::{Context, Entities, Entity, EntityUid, RestrictedExpression, Schema};
 
         let schema = "namespace World { entity Application; entity User = ".to_owned() + &user
             + "; action \"get /\" appliesTo { principal: User, resource: Application, context: { token: "
             + &token + " } }; }";
         let resolved = ResolvedSchema::parse(&schema).unwrap();
-        let projection = Projection::Schema(Shapes::from_schema(&resolved).unwrap());
+        let projection = Projection::Schema(resolved.shapes().unwrap());
         let (schema, _) = Schema::from_cedarschema_str(&schema).unwrap();
         let source = IdentitySource::from_json("cognito", &cognito().to_string()).unwrap();
 
@@ -389,7 +389,7 @@ fn album(store: &str, user: &str, action: &str, resource: &str) -> Reason {
     files.insert("store.toml".to_owned(), settings.into_bytes());
     let (store, findings) = Store::check(&files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    let bundle = bundle::build(&store, &files, 1).unwrap();
+    let bundle = build::bundle(&store, &files, 1).unwrap();
     let bundle = Bundle::open(bundle.clone(), DevelopmentKeys::Allow).unwrap();
     let claims = json!({
         "exp": EXPIRES_AT, "iat": ISSUED_AT, "auth_time": ISSUED_AT, "sub": user, "event_id": "e8b89c86",

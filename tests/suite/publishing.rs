@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::signature::PrivateKey;
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, Edition};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+use cedar_authorizer::store::build::Edition;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 
@@ -861,7 +862,7 @@ fn publish_pins_the_keys_that_it_fetches() {
     let s3 = S3::start();
     published(&s3, &["--store", path(&store), "--pin-jwks"]);
     let bundle = Bundle::open(s3.object(BUCKET, KEY).unwrap().0, DevelopmentKeys::Refuse).unwrap();
-    assert_eq!(bundle.pinned_keys()[0].as_ref().unwrap().len(), 1);
+    assert_eq!(bundle.identity_sources()[0].pinned_keys().unwrap().len(), 1);
     assert_eq!(server.requests(), 1);
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use cedar_authorizer::bundle::{self, DevelopmentKeys};
+use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::response::{MAX_BYTES, SimpleResponses};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -143,7 +143,7 @@ fn bundle_of(size: Size, key: &SigningKey) -> Vec<u8> {
         files.insert(path.to_owned(), text.into_bytes());
     }
     let store = Store::open(&files).unwrap_or_else(|findings| panic!("{findings:?}"));
-    bundle::build(&store, &files, 1).unwrap()
+    build::bundle(&store, &files, 1).unwrap()
 }
 
 /// The four kinds of events of a request.

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::decision::{Decision, Subject};
 use cedar_authorizer::decide::principal::Principal;
 use cedar_authorizer::decide::resource::Resource;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build};
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entity, EntityUid, PolicyId, Request,
     RestrictedExpression,
@@ -278,8 +278,8 @@ proptest! {
         let files = world.files();
         let (store, findings) = Store::check(&files);
         let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-        let bytes = bundle::build(&store, &files, 1).unwrap();
-        prop_assert_eq!(&bytes, &bundle::build(&Store::open(&files).unwrap(), &files, 1).unwrap());
+        let bytes = build::bundle(&store, &files, 1).unwrap();
+        prop_assert_eq!(&bytes, &build::bundle(&Store::open(&files).unwrap(), &files, 1).unwrap());
         let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Refuse).unwrap();
         for (principal, action, resource, x) in requests {
             let action: EntityUid = format!("Action::{action:?}").parse().unwrap();
@@ -320,7 +320,7 @@ fn decide_by_deep_policies(most: usize) {
     let world = World { policies: vec![terms(2), terms(most)], templates, links, entities: vec![] };
     let files = world.files();
     let store = Store::open(&files).unwrap();
-    let bytes = bundle::build(&store, &files, 1).unwrap();
+    let bytes = build::bundle(&store, &files, 1).unwrap();
     let bundle = Bundle::open(bytes.clone(), DevelopmentKeys::Refuse).unwrap();
     let uid = "User::\"u0\"".parse().unwrap();
     let principal = Principal { uid, parents: HashSet::new(), attributes: HashMap::new() };

@@ -9,10 +9,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cedar_authorizer::function::source::directory;
-use cedar_authorizer::store::Store;
+use cedar_authorizer::bundle::MAX_DEPTH;
 use cedar_authorizer::store::finding::{Code, Finding};
-use cedar_authorizer::store::nesting::MAX_DEPTH;
+use cedar_authorizer::store::{Store, directory};
 use serde_json::json;
 
 use crate::world::{StoreCopy, golden, root, run, stdout};

@@ -4,16 +4,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
-use cedar_authorizer::bundle::{self, DevelopmentKeys, Edition};
+use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles, Tenant};
 use cedar_authorizer::decide::response::SimpleResponses;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
-use cedar_authorizer::function::source::{Fetcher, LoadFailure, directory};
-use cedar_authorizer::function::tenant::{CallPart, Tenancy, Tenant, TenantFrom};
+use cedar_authorizer::function::source::{Fetcher, LoadFailure};
+use cedar_authorizer::function::tenant::TenantFrom;
+use cedar_authorizer::function::tenant::{CallPart, Tenancy};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::build::{self, Edition};
+use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::time::UnixTime;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -77,7 +79,7 @@ impl Provider {
 
 fn build<'a>(files: &StoreFiles, edition: impl Into<Edition<'a>>) -> Vec<u8> {
     let store = Store::open(files).unwrap_or_else(|findings| panic!("{findings:?}"));
-    bundle::build(&store, files, edition).unwrap()
+    build::bundle(&store, files, edition).unwrap()
 }
 
 const SEE_PETS: &str = "permit (principal, action == PetStore::Action::\"get /pets\", resource);";

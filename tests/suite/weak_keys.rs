@@ -2,10 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::reason::Reason;
-use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::Code;
+use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::token::jws::verify_jws;
 use cedar_authorizer::token::key_set::KeySet;
 use serde_json::{Value, json};

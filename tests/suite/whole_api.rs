@@ -4,17 +4,16 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, build};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::authorize::{Breadth, Narrow, Outcome, authorize};
 use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::gateway::arn::MethodArn;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::input::Input;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::finding::{Code, Finding};
-use cedar_authorizer::store::inputs::Input;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::VerifiedToken;
 use proptest::prelude::*;
@@ -53,7 +52,7 @@ fn files(settings: &str, policies: &str, entities: &[Value]) -> StoreFiles {
 fn open(files: &StoreFiles) -> (Bundle, Vec<Finding>) {
     let (store, findings) = Store::check(files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    (Bundle::open(build(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap(), findings)
+    (Bundle::open(build::bundle(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap(), findings)
 }
 
 fn route(path: &str, action: &str, rest: &str) -> String {
@@ -344,7 +343,7 @@ fn nested_groups_take_what_they_are_in_and_no_more() {
         let settings = route("/r0", "a0", "");
         let files = files(&settings, &policies, &entities);
         let store = Store::open(&files).unwrap();
-        let bytes = build(&store, &files, 1).unwrap();
+        let bytes = build::bundle(&store, &files, 1).unwrap();
         let size = bytes.len();
         let bundle = Bundle::open(bytes, DevelopmentKeys::Allow).unwrap();
         let caller = Caller::new(&token("alice", json!({"cognito:groups": ["n0"]})), &bundle);
@@ -446,7 +445,7 @@ fn a_caller_that_is_the_resource_has_the_attributes_of_both() {
         let outcome = answer_under(&CacheKey::Token, &call, &bundle, now).unwrap();
         assert_eq!(outcome.decision.reason, Reason::NotCacheable, "{path}");
     }
-    for index in 0..3 {
-        assert!(bundle.reads(index).unwrap().contains(&Input::Resource), "{index}");
+    for bundled in bundle.bundled_routes().take(3) {
+        assert!(bundled.reads.contains(&Input::Resource), "{}", bundled.route);
     }
 }

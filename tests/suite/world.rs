@@ -6,13 +6,12 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::decide::authorize::{Outcome, authorize};
 use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::function::source::directory;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
-use cedar_authorizer::store::Store;
+use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
@@ -72,7 +71,7 @@ pub fn event(token: &str, verb: &str, path: &str) -> Value {
 pub fn bundle_bytes(revision: u64) -> Vec<u8> {
     let files = directory::read(&sample_store()).unwrap();
     let (store, _) = Store::check(&files);
-    bundle::build(&store.unwrap(), &files, revision).unwrap()
+    build::bundle(&store.unwrap(), &files, revision).unwrap()
 }
 
 pub fn sample_bundle() -> Bundle {

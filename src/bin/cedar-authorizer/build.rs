@@ -5,14 +5,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use cedar_authorizer::bundle::signature::PublicKeys;
-use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Edition, MAX_REVISION, Trust};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, MAX_REVISION, StoreFiles, Trust};
 use cedar_authorizer::function::jwks::{FetchFailure, KeyClient};
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::build::{self, Edition};
 use clap::{Args, value_parser};
 
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, print, warn};
 use crate::progress;
+use crate::runtime::runtime;
 use crate::store::StoreArgs;
 
 /// Build a bundle, the one file that the function loads
@@ -84,7 +86,7 @@ pub fn make(
     trust: Trust<'_>,
 ) -> Result<(Vec<u8>, Bundle), Failure> {
     progress::during("building the bundle", || {
-        let bytes = bundle::build(store, files, edition).map_err(Failure::invalid)?;
+        let bytes = build::bundle(store, files, edition).map_err(Failure::invalid)?;
         let bundle = Bundle::open(bytes.clone(), trust).map_err(Failure::invalid)?;
         Ok((bytes, bundle))
     })
@@ -103,11 +105,10 @@ pub fn open_pinned(store: &StoreArgs) -> Result<(Store, StoreFiles), Failure> {
 /// Adds the key set of every identity source that has none in the store. All of them or none:
 /// a bundle that could verify only some tokens is not what was asked for.
 fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::could_not_run)?;
+    let runtime = runtime()?;
     let client = KeyClient::new(None);
-    for (source, pinned) in store.identity_sources.iter().zip(&store.pinned_keys) {
-        if pinned.is_some() {
+    for source in &store.identity_sources {
+        if source.pinned_keys().is_some() {
             continue;
         }
         warn(&format_args!("fetching the keys of `{}`", source.name()));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use cedar_authorizer::bundle;
+use cedar_authorizer::store::build;
 use cedar_authorizer::store::finding::{Finding, Severity};
 use clap::Args;
 use serde_json::json;
@@ -62,7 +62,7 @@ impl Check {
     pub fn run(self) -> Result<Exit, Failure> {
         let Self { store, inputs, template, parameters, token_life, format } = self;
         let files = store.read()?;
-        let (checked, findings) = progress::during(checking(&files), || bundle::check(&files));
+        let (checked, findings) = progress::during(checking(&files), || build::check(&files));
         let of_template = match (&template, &checked) {
             (Some(path), Some(checked)) => {
                 let name = path.display().to_string();

@@ -4,9 +4,9 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use cedar_authorizer::bundle::Edition;
+use cedar_authorizer::bundle::Tenant;
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKey};
-use cedar_authorizer::function::tenant::Tenant;
+use cedar_authorizer::store::build::Edition;
 use cedar_authorizer::time::UnixTime;
 use clap::Args;
 

@@ -15,11 +15,13 @@ use cedar_authorizer::function::source::{BundleUri, LoadFailure};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::grant::{Grant, Scope, Statement};
 use cedar_authorizer::reason::{Reason, Status};
+use cedar_authorizer::store::build::UnusableStore;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::output::{ERROR, Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
 use crate::progress;
+use crate::runtime::runtime;
 use crate::store::StoreArgs;
 use crate::trust::TrustArgs;
 
@@ -105,10 +107,7 @@ impl Invoke {
             jwks_proxy: None,
             simple_responses,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Failure::could_not_run)?;
+        let runtime = runtime()?;
         let loading = format!("loading `{}`", path.display());
         let function =
             progress::during(loading, || runtime.block_on(Function::init(&config, SystemTime::now().into())));
@@ -154,9 +153,9 @@ fn read_event(path: &Path) -> Result<Value, Failure> {
 
 fn init_failure(failure: LoadFailure) -> Failure {
     match failure {
-        LoadFailure::InvalidBundle(_) | LoadFailure::InvalidStore { .. } | LoadFailure::Expired => {
-            Failure::invalid(failure)
-        }
+        LoadFailure::InvalidBundle(_)
+        | LoadFailure::Store(UnusableStore::Invalid { .. })
+        | LoadFailure::Expired => Failure::invalid(failure),
         failure => Failure::could_not_run(failure),
     }
 }

@@ -11,13 +11,14 @@ mod keygen;
 mod output;
 mod progress;
 mod publish;
+mod runtime;
 mod store;
 mod token;
 mod trust;
 
 use std::process::ExitCode;
 
-use cedar_authorizer::store::nesting;
+use cedar_authorizer::bundle::with_room;
 use clap::{Parser, Subcommand};
 
 use output::{Exit, Failure, warn};
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         }
     };
     // Whatever is done with policies may go as deep as they do.
-    let result = nesting::with_room(|| run(cli.command)).map_err(Failure::could_not_run).flatten();
+    let result = with_room(|| run(cli.command)).map_err(Failure::could_not_run).flatten();
     result.unwrap_or_else(Failure::report).into()
 }
 

@@ -10,9 +10,8 @@ use aws_lc_rs::rand;
 use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, MAX_REVISION, Trust};
 use cedar_authorizer::function::source::BundleUri;
-use cedar_authorizer::function::source::s3::publish::{
-    NotPublished, Progress, Published, Shelf, ShelfFailure,
-};
+use cedar_authorizer::store;
+use cedar_authorizer::store::publish::{NotPublished, Progress, Published, Shelf, ShelfFailure};
 use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -22,6 +21,7 @@ use crate::changes::Changes;
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
 use crate::progress;
+use crate::runtime::runtime;
 use crate::store::StoreArgs;
 use crate::trust::TrustArgs;
 use past::{Owner, Past};
@@ -121,10 +121,7 @@ impl Publish {
             (None, true) => Some(build::open_pinned(&self.store)?),
             (None, false) => Some(self.store.open()?),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Failure::could_not_run)?;
+        let runtime = runtime()?;
         let Destination { bucket, key } = &self.to;
         let shelf = runtime.block_on(Shelf::open(bucket, key));
         let past = Past {
@@ -195,7 +192,7 @@ impl Publish {
                 old.map(Bundle::revision),
                 revision,
                 &attempt_id()?,
-                |revision| bundle::build(&store, &files, stamp.edition(revision)),
+                |revision| store::build::bundle(&store, &files, stamp.edition(revision)),
                 progress(&bar),
             ));
             bar.finish_and_clear();

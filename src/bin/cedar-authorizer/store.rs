@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use cedar_authorizer::function::source::directory::{self, UnreadableDirectory};
+use cedar_authorizer::bundle::StoreFiles;
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::directory::{self, UnreadableDirectory};
 use cedar_authorizer::store::finding::{Finding, Severity};
-use cedar_authorizer::store::{Store, StoreFiles};
 use clap::Args;
 
 use crate::output::{self, Failure, plural};

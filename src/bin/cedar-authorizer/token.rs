@@ -106,13 +106,13 @@ impl Token {
     }
 
     fn find_source<'a>(&self, store: &'a Store) -> Result<(&'a IdentitySource, Option<&'a KeySet>), Failure> {
-        let mut sources = store.identity_sources.iter().zip(&store.pinned_keys);
+        let mut sources = store.identity_sources.iter();
         let found = match &self.source {
-            Some(name) => sources.find(|(source, _)| source.name() == name),
+            Some(name) => sources.find(|source| source.name() == name),
             None => sources.next(),
         };
         let names: Vec<&str> = store.identity_sources.iter().map(IdentitySource::name).collect();
-        found.map(|(source, keys)| (source, keys.as_ref())).ok_or_else(|| {
+        found.map(|source| (source, source.pinned_keys())).ok_or_else(|| {
             let name = self.source.as_deref().unwrap_or_default();
             let failure = Failure::could_not_run(format!("there is no identity source `{name}`"));
             failure.hint(format!("there is: {}", names.join(", ")))

@@ -8,13 +8,12 @@ use cedar_policy::{Policy, PolicyId, PolicySet, SlotId, Template};
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
-use super::CAPACITY;
 use super::scope::Scope;
+use super::{CAPACITY, Dependence};
 use crate::bundle::table::{Table, Unreadable, key_of};
 use crate::bundle::text::uid;
+use crate::bundle::{nesting, with_room};
 use crate::cache::bounded;
-use crate::store::inputs::Dependence;
-use crate::store::nesting;
 
 /// The tables of policies and of what they have in common, see `filing`.
 #[derive(Clone, Debug)]
@@ -207,7 +206,7 @@ impl Policies {
                 Ok(policy) => Some(Body::Policy(policy)),
                 Err(_) => Template::parse(Some(id), text).map(Body::Template).ok(),
             };
-            let body = nesting::with_room(parse).ok()??;
+            let body = with_room(parse).ok()??;
             return Some(Parsed { body, depends: Dependence::ALL });
         }
         let mut json: Map<String, Value> = serde_json::from_str(text).ok()?;

@@ -12,12 +12,12 @@ use std::rc::Rc;
 use cedar_policy::{AuthorizationError, Context, Effect, Entities, Entity, EntityUid, PolicyId, Request};
 
 use super::{Given, Subject, is_authorized, is_bare};
+use crate::bundle::policies::Dependence;
 use crate::bundle::policies::{List, Lists, Members};
 use crate::bundle::{Bundle, Unreadable};
 use crate::decide::context::Prepared;
 use crate::decide::resource::Resource;
 use crate::reason::Reason;
-use crate::store::inputs::Dependence;
 
 /// The context of a request, and which of several it is: those with one number are the same.
 #[derive(Clone, Debug)]

@@ -15,13 +15,13 @@ use tracing::{error, info, warn};
 
 use super::schedule::{Need, Schedule};
 use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
+use crate::bundle::Tenant;
 use crate::bundle::signature::PublicKeys;
 use crate::bundle::{Bundle, DevelopmentKeys, Manifest, Trust};
 use crate::function::config::TrustedPool;
 use crate::function::jwks::{KeyCache, KeyClient};
 use crate::function::serving::Serving;
 use crate::function::source::s3::Read;
-use crate::function::tenant::Tenant;
 use crate::function::under_way::{State, UnderWay};
 use crate::gateway::cache_key::CacheKey;
 use crate::reason::Reason;
@@ -150,7 +150,7 @@ impl Current {
     ) -> Result<Arc<Self>, LoadFailure> {
         let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
             Ok(Read::New { bytes, etag }) => conditions.open(bytes, 0, now).map(|bundle| (bundle, etag)),
-            Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(super::UnreadableDirectory::Changed)),
+            Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(crate::bundle::file::UnreadableFile::Changed)),
             Err(failure) => Err(failure),
         };
         let (bundle, etag, uri) = match (loaded, fallback) {

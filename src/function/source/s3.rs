@@ -6,7 +6,6 @@
 
 mod endpoint;
 #[cfg(feature = "cli")]
-pub mod publish;
 mod refusal;
 mod settings;
 mod signature;

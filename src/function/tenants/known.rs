@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::budget::Budget;
 use super::recent::Recent;
+use crate::bundle::Tenant;
 use crate::function::source::current::Current;
-use crate::function::tenant::Tenant;
 use crate::function::under_way::{State, UnderWay};
 use crate::reason::Reason;
 use crate::time::UnixTime;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::function::tenant::Tenant;
+use crate::bundle::Tenant;
 
 /// Something for each of so many tenants.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cedar_authorizer::gateway::cache_key::{CacheKey, IdentitySourceExpression, Span};
 use cedar_authorizer::gateway::call::{Api, RouteKey, TokenLocation};
-use cedar_authorizer::gateway::route::{Route, RouteTable};
+use cedar_authorizer::gateway::route::{Route, RouteId, RouteTable};
 use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::{Code, Finding, Position};
 
@@ -193,7 +193,7 @@ impl Audit<'_> {
                 self.beyond(deployed);
             }
             for (route, index) in known {
-                let reads = self.store.reads.get(index).into_iter().flatten();
+                let reads = self.store.reads.get(index.0).into_iter().flatten();
                 let beyond: Vec<String> = of_route.lacking(reads, &route).map(ToString::to_string).collect();
                 if beyond.is_empty() {
                     continue;
@@ -206,7 +206,7 @@ impl Audit<'_> {
                 let all = self
                     .store
                     .reads
-                    .get(index)
+                    .get(index.0)
                     .into_iter()
                     .flatten()
                     .filter(|input| input.matters_to(&route));
@@ -231,7 +231,7 @@ impl Audit<'_> {
         let path = some_path(&deployed.path);
         for verb in METHODS.iter().filter(|verb| !is_known(verb)) {
             let found = table.find(verb, &path).or_else(|_| table.get(Some(verb), "$default"));
-            let Some(other) = found.ok().and_then(|index| table.routes().get(index)) else {
+            let Some(other) = found.ok().and_then(|id| table.route(id)) else {
                 continue;
             };
             let message = format!(
@@ -302,10 +302,10 @@ impl Audit<'_> {
         if !api.routes.iter().any(|route| is_ours(&route.protection)) {
             return;
         }
-        let mut found: BTreeSet<usize> = BTreeSet::new();
+        let mut found: BTreeSet<RouteId> = BTreeSet::new();
         for deployed in &api.routes {
             let known = self.known(&deployed.verb, &deployed.path);
-            found.extend(known.iter().map(|(_, index)| *index));
+            found.extend(known.iter().map(|(_, id)| *id));
             let (verb, path) = (&deployed.verb, &deployed.path);
             if is_ours(&deployed.protection) && known.is_empty() {
                 let message = format!("the policy store has no route `{verb} {path}`: it is always denied");
@@ -326,7 +326,7 @@ impl Audit<'_> {
             .routes()
             .iter()
             .enumerate()
-            .filter(|(index, _)| !found.contains(index))
+            .filter(|(index, _)| !found.contains(&RouteId(*index)))
             .map(|(_, route)| format!("`{route}`"))
             .collect();
         if !missing.is_empty() {
@@ -337,15 +337,15 @@ impl Audit<'_> {
     }
 
     /// The routes of the store that a route of the template leads to: `ANY` to several.
-    fn known(&self, verb: &str, path: &str) -> Vec<(Route, usize)> {
+    fn known(&self, verb: &str, path: &str) -> Vec<(Route, RouteId)> {
         let table: &RouteTable = &self.store.routes;
         let verbs: Vec<&str> = match verb {
             "ANY" => METHODS.to_vec(),
             verb => vec![verb],
         };
-        let indices: BTreeSet<usize> =
+        let ids: BTreeSet<RouteId> =
             verbs.iter().filter_map(|verb| table.get(Some(verb), path).ok()).collect();
-        indices.into_iter().filter_map(|index| Some((table.routes().get(index)?.clone(), index))).collect()
+        ids.into_iter().filter_map(|id| Some((table.route(id)?.clone(), id))).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
-use cedar_authorizer::store::StoreFiles;
+use cedar_authorizer::bundle::StoreFiles;
 
 use crate::output::Failure;
 

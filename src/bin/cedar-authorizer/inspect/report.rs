@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{
-    self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, Survey, Trust, Unreadable,
+    self, Bundle, DevelopmentKeys, Member, MemberState, StoreFiles, Survey, Trust, Unreadable,
 };
 use cedar_authorizer::function::source::LoadFailure;
+use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::{Finding, Severity};
-use cedar_authorizer::store::{Store, StoreFiles};
 use cedar_authorizer::time::{UnixTime, iso_8601};
+use cedar_authorizer::token::identity_source::IdentitySource;
 use cedar_authorizer::token::key_set::KeySet;
 use serde::Serialize;
 use serde_json::json;
@@ -60,10 +61,6 @@ impl<'a> Report<'a> {
             .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
         let (counts, bundle) = match opened {
             Ok(opened) => opened,
-            Err(InvalidBundle::Store(findings)) => {
-                problems.extend(findings.iter().map(ToString::to_string));
-                (None, None)
-            }
             Err(error) => {
                 if survey.problems.is_empty() {
                     problems.push(error.to_string());
@@ -290,7 +287,11 @@ pub fn signers(signatures: &[(KeyId, SignatureStatus)]) -> String {
 }
 
 fn trusts_development_key(bundle: &Bundle) -> bool {
-    bundle.pinned_keys().iter().flatten().any(KeySet::holds_development_key)
+    bundle
+        .identity_sources()
+        .iter()
+        .filter_map(IdentitySource::pinned_keys)
+        .any(KeySet::holds_development_key)
 }
 
 /// How much of what is in a bundle.

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use cedar_authorizer::bundle;
+use cedar_authorizer::bundle::file::{self, UnreadableFile};
 use cedar_authorizer::bundle::signature::PublicKeys;
-use cedar_authorizer::function::source::directory::{self, UnreadableDirectory};
-use cedar_authorizer::function::source::s3::publish::{Object, Shelf, ShelfFailure};
 use cedar_authorizer::function::source::{BundleUri, InvalidBundleUri};
+use cedar_authorizer::store::build;
+use cedar_authorizer::store::publish::{Object, Shelf, ShelfFailure};
 
 use crate::output::Failure;
 use crate::progress;
+use crate::runtime::runtime;
 use crate::store::StoreArgs;
 
 /// A bundle, by the name that it was given.
@@ -34,8 +35,8 @@ impl Source {
     pub fn read(&self) -> Result<Vec<u8>, Failure> {
         match &self.uri {
             BundleUri::File(path) if path.is_dir() => build(path),
-            BundleUri::File(path) => directory::read_bundle(path).map_err(|error| match error {
-                UnreadableDirectory::TooLarge(_) => Failure::invalid(error),
+            BundleUri::File(path) => file::read(path).map_err(|error| match error {
+                UnreadableFile::TooLarge(_) => Failure::invalid(error),
                 error => Failure::could_not_run(error),
             }),
             BundleUri::S3 { bucket, key, version_id } => self.download(bucket, key, version_id.as_deref()),
@@ -51,10 +52,7 @@ impl Source {
     }
 
     fn download(&self, bucket: &str, key: &str, version_id: Option<&str>) -> Result<Vec<u8>, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(Failure::could_not_run)?;
+        let runtime = runtime()?;
         let download = async {
             let shelf = Shelf::open(bucket, key).await;
             match version_id {
@@ -91,7 +89,7 @@ impl fmt::Display for Source {
 
 fn build(path: &Path) -> Result<Vec<u8>, Failure> {
     let (store, files) = StoreArgs { store: path.to_owned() }.open()?;
-    let build = || bundle::build(&store, &files, DIRECTORY_REVISION);
+    let build = || build::bundle(&store, &files, DIRECTORY_REVISION);
     progress::during("building the bundle", build).map_err(Failure::invalid)
 }
 

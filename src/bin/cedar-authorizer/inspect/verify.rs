@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use cedar_authorizer::bundle::{self, Bundle, Edition, Manifest};
+use cedar_authorizer::bundle::{self, Bundle, Manifest};
 use cedar_authorizer::store::Store;
+use cedar_authorizer::store::build::{self, Edition};
 use cedar_authorizer::time::UnixTime;
 
 use crate::output::Failure;
@@ -28,7 +29,7 @@ pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Fai
         not_after: seconds(not_after),
         signing_keys: &[],
     };
-    let made = progress::during("building it anew", || bundle::build(&store, &sources, edition));
+    let made = progress::during("building it anew", || build::bundle(&store, &sources, edition));
     let made = made.map_err(Failure::invalid)?;
     if made == bytes {
         return Ok(Vec::new());

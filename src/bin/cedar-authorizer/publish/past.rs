@@ -4,10 +4,11 @@
 //! of them signed: neither what a bundle holds nor the number that it has. Without any, everything counts that
 //! can be opened.
 
-use cedar_authorizer::bundle::{self, Bundle, InvalidBundle, MAX_REVISION, Manifest, Trust};
-use cedar_authorizer::function::source::s3::publish::{Object, Shelf};
-use cedar_authorizer::function::tenant::Tenant;
-use cedar_authorizer::store::{Store, StoreFiles};
+use cedar_authorizer::bundle::{
+    self, Bundle, InvalidBundle, MAX_REVISION, Manifest, StoreFiles, Tenant, Trust,
+};
+use cedar_authorizer::store::Store;
+use cedar_authorizer::store::publish::{Object, Shelf};
 use tokio::runtime::Runtime;
 
 use super::shelf_failure;

@@ -1,30 +1,4 @@
-//! Filing: how policies and their scopes are written into a bundle.
-//!
-//! The member with the policies is a [table](crate::bundle::table) from the id of a policy or template to
-//! one of three texts:
-//!
-//! ```text
-//! {"effect":"permit", ...}                        a policy or template in Cedar's JSON form
-//! ["template", ["T", "principal"], null]          a template link with the entities of its two slots
-//! permit (principal, action, resource) ...        Cedar's own syntax, where JSON would lose something
-//! ```
-//!
-//! JSON is read in half the time of Cedar's syntax and takes a third of the memory afterwards. Policies have much in
-//! common: a part of the first form that stands in several of them (a `principal`, an `action`, all `conditions`) is
-//! replaced by a number, its row in the table of parts, which has such texts for keys and no values.
-//!
-//! The member with the index is a table from the place where a policy is filed to the policies there:
-//!
-//! ```text
-//! p T\0id      the scope names this principal
-//! r T\0id      it names no principal, but this resource
-//! a T\0id      it names neither, but this action
-//! *            it names none of them
-//! ```
-//!
-//! (without the space). Each policy is two little-endian numbers: the row that this index has for an action
-//! of its scope, or [`ANY_ACTION`], and its own row in the table of policies. One that names several
-//! actions stands there once for each. Every action that any policy names has a row.
+//! Files the policies of a store by their scopes: the format is in [`crate::bundle::policies::format`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,22 +8,11 @@ use cedar_policy::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::bundle::table::{Table, entity_key};
+use super::{CannotBuild, table};
+use crate::bundle::policies::format::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE, index_key};
+use crate::bundle::table::entity_key;
 use crate::bundle::text::uid;
-use crate::bundle::{CannotBuild, InvalidArchive};
-
-/// Of a policy whose scope names no action.
-pub(super) const ANY_ACTION: u32 = u32::MAX;
-
-pub(super) const PRINCIPAL: &str = "p";
-pub(super) const RESOURCE: &str = "r";
-pub(super) const ACTION: &str = "a";
-pub(super) const OTHERS: &[u8] = b"*";
-
-/// Where policies are filed that name an entity, given by its key.
-pub(super) fn place(prefix: &str, key: &str) -> String {
-    format!("{prefix}{key}")
-}
+use crate::store::build::table::TooLarge;
 
 /// The members of a set of policies.
 #[derive(Clone, Debug)]
@@ -79,7 +42,7 @@ pub(crate) fn file(set: &PolicySet) -> Result<Filed, CannotBuild> {
     let rows: BTreeMap<Vec<u8>, Vec<u8>> =
         forms.into_iter().map(|(key, form)| (key, form.written(&numbers_of_parts).into_bytes())).collect();
     let index = index(set, &numbers(&rows)?)?;
-    Ok(Filed { policies: Table::write(&rows)?, parts: Table::write(&parts)?, index })
+    Ok(Filed { policies: table::write(&rows)?, parts: table::write(&parts)?, index })
 }
 
 /// A policy, template or link before it is written.
@@ -126,9 +89,9 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
         let Some(&number) = policies.get(key(policy.id()).as_slice()) else {
             return Err(CannotBuild::Policy(policy.id().clone()));
         };
-        let named = principal_of(policy).map(|uid| place(PRINCIPAL, &entity_key(&uid)).into_bytes());
-        let named =
-            named.or_else(|| resource_of(policy).map(|uid| place(RESOURCE, &entity_key(&uid)).into_bytes()));
+        let named = principal_of(policy).map(|uid| index_key(PRINCIPAL, &entity_key(&uid)).into_bytes());
+        let named = named
+            .or_else(|| resource_of(policy).map(|uid| index_key(RESOURCE, &entity_key(&uid)).into_bytes()));
         let actions = match policy.action_constraint() {
             ActionConstraint::Any => {
                 let place = named.unwrap_or_else(|| OTHERS.to_vec());
@@ -138,7 +101,7 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
             ActionConstraint::Eq(action) => vec![action],
             ActionConstraint::In(actions) => actions,
         };
-        for action in actions.iter().map(|action| place(ACTION, &entity_key(action)).into_bytes()) {
+        for action in actions.iter().map(|action| index_key(ACTION, &entity_key(action)).into_bytes()) {
             places.entry(action.clone()).or_default();
             let place = named.clone().unwrap_or_else(|| action.clone());
             places.entry(place).or_default().insert(AtPlace { policy: number, action: Some(action) });
@@ -154,7 +117,7 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
     for (place, filed) in &places {
         rows.insert(place.clone(), filed.iter().flat_map(written).flatten().collect());
     }
-    Ok(Table::write(&rows)?)
+    Ok(table::write(&rows)?)
 }
 
 /// A policy at a place, with one of the actions of its scope.
@@ -167,8 +130,8 @@ struct AtPlace {
 /// The row of each key in the table of these rows.
 type Numbers<'a> = BTreeMap<&'a [u8], u32>;
 
-fn numbers<T>(rows: &BTreeMap<Vec<u8>, T>) -> Result<Numbers<'_>, InvalidArchive> {
-    u32::try_from(rows.len()).map_err(|_| InvalidArchive::TooLarge)?;
+fn numbers<T>(rows: &BTreeMap<Vec<u8>, T>) -> Result<Numbers<'_>, TooLarge> {
+    u32::try_from(rows.len()).map_err(|_| TooLarge)?;
     Ok(rows.keys().map(Vec::as_slice).zip(0..).collect())
 }
 
@@ -222,3 +185,6 @@ fn resource_of(policy: &Policy) -> Option<EntityUid> {
 
 /// The shortest part that is worth a number.
 const LEAST_PART: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
 
-use crate::bundle::{CannotBuild, MAX_BUNDLE_BYTES};
+use crate::bundle::MAX_BUNDLE_BYTES;
+use crate::store::build::CannotBuild;
 
 /// Why a bundle was not published.
 #[derive(Debug, thiserror::Error)]

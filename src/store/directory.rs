@@ -1,12 +1,12 @@
-//! Policy stores and bundles in the file system.
+//! Policy stores in the file system.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::bundle::MAX_BUNDLE_BYTES;
-use crate::store::StoreFiles;
+use crate::bundle::file::read_at_most;
+use crate::bundle::{MAX_BUNDLE_BYTES, StoreFiles};
 
 /// Reads the files of a policy store: regular files below its folder. A link may lead to another place in the folder, not
 /// out of it; a pipe, a socket or a device is refused, and not opened.
@@ -101,38 +101,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> UnreadableDirectory {
     move |source| UnreadableDirectory::Io { path: path.clone(), source }
 }
 
-/// Reads a file, however long it says that it is. `None`: it is longer.
-fn read_at_most(file: File, limit: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut content = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut content)?;
-    Ok((content.len() <= limit).then_some(content))
-}
-
-/// What differs when a file has changed: its time and its length.
-///
-/// # Errors
-/// [`UnreadableDirectory`].
-pub fn tag(path: &Path) -> Result<String, UnreadableDirectory> {
-    let metadata = fs::metadata(path).map_err(unreadable(path))?;
-    let modified = metadata.modified().map_err(unreadable(path))?;
-    let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(format!("{}-{}", since.as_nanos(), metadata.len()))
-}
-
-/// Reads the file of a bundle.
-///
-/// # Errors
-/// [`UnreadableDirectory`].
-pub fn read_bundle(path: &Path) -> Result<Vec<u8>, UnreadableDirectory> {
-    let file = File::open(path).map_err(unreadable(path))?;
-    let too_large = || UnreadableDirectory::TooLarge(path.to_owned());
-    if file.metadata().map_err(unreadable(path))?.len() > MAX_BUNDLE_BYTES as u64 {
-        return Err(too_large());
-    }
-    read_at_most(file, MAX_BUNDLE_BYTES).map_err(unreadable(path))?.ok_or_else(too_large)
-}
-
-/// Why a policy store or bundle cannot be read from the file system.
+/// Why a policy store cannot be read from the file system.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableDirectory {
     /// The system said no.
@@ -143,9 +112,6 @@ pub enum UnreadableDirectory {
         /// What the system said.
         source: io::Error,
     },
-    /// It changed while it was read.
-    #[error("the bundle changed while it was read")]
-    Changed,
     /// A name that is not UTF-8.
     #[error("the name of `{}` is not UTF-8", .0.display())]
     Name(PathBuf),

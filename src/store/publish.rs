@@ -32,7 +32,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::bundle::{CannotBuild, MAX_BUNDLE_BYTES};
+use crate::bundle::MAX_BUNDLE_BYTES;
+use crate::store::build::CannotBuild;
 use failure::Cause;
 pub use failure::{NotPublished, ShelfFailure};
 pub use upload::Progress;

@@ -3,8 +3,14 @@ use std::str::FromStr;
 use cedar_policy::SlotId;
 use proptest::prelude::*;
 
-use super::filing::Filed;
+use bytes::Bytes;
+use cedar_policy::Entities;
+
 use super::*;
+use crate::bundle::Unreadable;
+use crate::bundle::entities::StoredEntities;
+use crate::bundle::policies::{PolicyIndex, Slice};
+use crate::bundle::table::Table;
 
 const POLICIES: &str = r#"
     permit (principal == User::"u", action, resource);
@@ -39,7 +45,7 @@ fn slice(
 ) -> Result<Ids, Unreadable> {
     let [policies, parts, index] = [policies, parts, index].map(|bytes| Bytes::from(bytes.clone()));
     let index = PolicyIndex::open(policies, parts, index)?;
-    let entities = StoredEntities::write(&Entities::empty()).unwrap();
+    let entities = crate::store::build::entities::write(&Entities::empty()).unwrap();
     let entities = StoredEntities::open(entities.into())?;
     let of_principal = index.for_principal(principals)?;
     let Slice { permits, forbids, conditional, .. } =
@@ -55,7 +61,7 @@ fn slice(
 
 #[test]
 fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
-    let filed = filing::file(&set()).unwrap();
+    let filed = file(&set()).unwrap();
     for (principal, action, resource, expected) in [
         ("User::\"u\"", "Action::\"read\"", "Doc::\"d\"", [vec!["policy0", "policy4"], vec![], vec![]]),
         (
@@ -98,7 +104,7 @@ fn what_policies_have_in_common_is_written_once() {
         permit (principal == User::"u", action == Action::"write", resource) when { context.x == 1 };
         forbid (principal == User::"v", action == Action::"write", resource) when { context.x == 1 };
     "#;
-    let filed = filing::file(&PolicySet::from_str(text).unwrap()).unwrap();
+    let filed = file(&PolicySet::from_str(text).unwrap()).unwrap();
     let found = slice(&filed, &[uid("User::\"u\"")], &uid("Action::\"write\""), &uid("Doc::\"d\"")).unwrap();
     assert_eq!(found, [vec![], vec![], vec!["policy0".to_owned()]]);
     let parts = Table::open(filed.parts.into()).unwrap();
@@ -114,7 +120,7 @@ fn what_policies_have_in_common_is_written_once() {
 fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
     let members: [fn(&mut Filed) -> &mut Vec<u8>; 3] =
         [|filed| &mut filed.policies, |filed| &mut filed.parts, |filed| &mut filed.index];
-    let good = filing::file(&set()).unwrap();
+    let good = file(&set()).unwrap();
     for member in members {
         let length = member(&mut good.clone()).len();
         for by in [1, 0x80, 0xff] {
@@ -135,14 +141,14 @@ fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
 
 #[test]
 fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
-    let mut rows = std::collections::BTreeMap::new();
+    let mut rows = BTreeMap::new();
     let (action, resource) = (uid("Action::\"read\""), uid("Doc::\"d\""));
     let read = |policies: Vec<u8>| {
-        let filed = Filed { policies, ..filing::file(&set()).unwrap() };
+        let filed = Filed { policies, ..file(&set()).unwrap() };
         slice(&filed, &[], &action, &resource)
     };
     // Every policy number leads nowhere.
-    assert_eq!(read(Table::write(&rows).unwrap()), Err(Unreadable));
+    assert_eq!(read(table::write(&rows).unwrap()), Err(Unreadable));
     let no_such_part =
         r#"{"effect":"permit","principal":99,"action":{"op":"All"},"resource":{"op":"All"},"conditions":[]}"#;
     for text in
@@ -151,7 +157,7 @@ fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
         for id in ["a", "b", "c", "d", "e", "f", "link"] {
             rows.insert(id.into(), text.into());
         }
-        assert_eq!(read(Table::write(&rows).unwrap()), Err(Unreadable), "{text}");
+        assert_eq!(read(table::write(&rows).unwrap()), Err(Unreadable), "{text}");
     }
 }
 
@@ -168,7 +174,7 @@ proptest! {
         let places = [b"pUser\0u".as_slice(), b"aAction\0read", b"rFolder\0f", b"*"];
         let index = places.map(|place| (place.to_vec(), cells.clone())).into();
         let parts = [(cells, Vec::new())].into();
-        let [policies, parts, index] = [policies, parts, index].map(|rows| Table::write(&rows).unwrap());
+        let [policies, parts, index] = [policies, parts, index].map(|rows| table::write(&rows).unwrap());
         look(&Filed { policies, parts, index });
     }
 }

@@ -4,21 +4,11 @@
 //! one. Without a bound a text of a few kilobytes overflows the stack, which ends the process. So a text that is deeper
 //! than [`MAX_DEPTH`] is refused before Cedar sees it, and what is not is worked on [with room](with_room).
 
-use std::{io, panic, thread};
-
-/// How deep a policy may go: so many levels of brackets, of `if`, of operators in a chain such as `a || b || c` and of
-/// accesses such as `a.b.c`, added up along the deepest way into it.
-///
-/// A chain of a thousand alternatives fits. Cedar parses it as a tree of that depth.
-pub const MAX_DEPTH: usize = 1024;
+use super::stack::MAX_DEPTH;
 
 /// How many brackets may be open at once in a schema. Types within types come out of it as JSON within JSON, of which
 /// `serde_json` reads 128 levels, four for each record.
 pub const MAX_SCHEMA_DEPTH: usize = 24;
-
-/// Room for [`MAX_DEPTH`]: without optimisation a level of brackets takes a hundred kilobytes of stack (measured with Cedar
-/// 4.14.1), and no more than the levels that there are take up memory.
-const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// The text is deeper than it may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,18 +104,6 @@ pub fn schema(text: &str) -> Result<(), TooDeep> {
         }
     }
     Ok(())
-}
-
-/// Does work on what may be [`MAX_DEPTH`] deep, on a stack that is large enough.
-///
-/// # Errors
-/// The system gives no such stack.
-pub fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().name("cedar".to_owned()).stack_size(STACK_BYTES);
-        let done = thread.spawn_scoped(scope, work)?.join();
-        Ok(done.unwrap_or_else(|panic| panic::resume_unwind(panic)))
-    })
 }
 
 /// What stands between two brackets, or a policy as a whole, as far as it was read.
@@ -302,6 +280,7 @@ impl Iterator for Tokens<'_> {
 
 #[cfg(test)]
 mod tests {
+    use crate::bundle::with_room;
     use cedar_policy::PolicySet;
 
     use super::*;
@@ -379,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_panic_goes_on_in_the_caller() {
-        let result = panic::catch_unwind(|| with_room(|| assert_eq!(1, 2)));
+        let result = std::panic::catch_unwind(|| with_room(|| assert_eq!(1, 2)));
         assert!(result.is_err());
         assert_eq!(with_room(|| 7).unwrap(), 7);
     }

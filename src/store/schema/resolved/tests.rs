@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
+use crate::projection::{Projected, Projection, RequiredClaimMissing, project_simple};
 use crate::token::TokenType;
+use crate::token::identity_source::IdentitySource;
 
 const SCHEMA: &str = r#"
     type Place = { city: String, zip?: Long };
@@ -24,7 +26,7 @@ const SCHEMA: &str = r#"
     }"#;
 
 fn projection() -> Projection {
-    Projection::Schema(Shapes::from_schema(&ResolvedSchema::parse(SCHEMA).unwrap()).unwrap())
+    Projection::Schema(ResolvedSchema::parse(SCHEMA).unwrap().shapes().unwrap())
 }
 
 fn cognito(principal_type: &str, token_type: TokenType) -> IdentitySource {
@@ -189,8 +191,7 @@ fn dot_notation_is_for_cognito_alone() {
 #[test]
 fn the_claim_of_groups_is_never_an_attribute() {
     let schema = "entity G; entity User in [G] = { roles?: Set<String> };";
-    let projection =
-        Projection::Schema(Shapes::from_schema(&ResolvedSchema::parse(schema).unwrap()).unwrap());
+    let projection = Projection::Schema(ResolvedSchema::parse(schema).unwrap().shapes().unwrap());
     let claims = json!({"roles": ["a"]});
     let (attributes, dropped) =
         printed(projection.principal(claims.as_object().unwrap(), &oidc("User")).unwrap());

@@ -7,15 +7,15 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pattern::{Part, Pattern};
+use super::pattern::{Pattern, PatternSegment};
 use crate::gateway::route::{PathTemplate, Segment};
 
 /// A segment of a concrete path: one that some template names, or any other.
-pub(super) type Token = Option<String>;
+pub(super) type PathSegment = Option<String>;
 
 /// The routes that take a method, each with its own index.
 #[derive(Debug, Default)]
-pub(super) struct MethodTable {
+pub(super) struct MethodRoutes {
     templates: Vec<Template>,
     root: Node,
     default: Option<usize>,
@@ -27,7 +27,7 @@ pub(super) struct MethodTable {
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     /// The segments; without `is_greedy` exactly these.
-    segments: Vec<Token>,
+    segments: Vec<PathSegment>,
     /// Whether the last segment stands for all that follow, too.
     is_greedy: bool,
     is_default: bool,
@@ -46,7 +46,7 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfSteps;
 
-impl MethodTable {
+impl MethodRoutes {
     /// Adds the next route. No two have one resource.
     pub(super) fn push(&mut self, template: &PathTemplate) {
         let index = self.templates.len();
@@ -94,7 +94,7 @@ impl MethodTable {
     /// level. An HTTP API prefers any template without `{proxy+}` (Developer Guide, "Set up a method request" and
     /// "Routing API requests"). How it chooses among several with `{proxy+}` is not documented: one whose paths
     /// another takes as well is the more specific of the two, but of `/a/{p+}` and `/{x}/b/{p+}` either may be taken.
-    pub(super) fn routes(&self, path: &[Token]) -> Vec<usize> {
+    pub(super) fn routes(&self, path: &[PathSegment]) -> Vec<usize> {
         let mut routes: Vec<usize> = self.root.find(path, Greedy::AsTheyCome).into_iter().collect();
         match self.root.find(path, Greedy::Never) {
             Some(full) => routes.push(full),
@@ -109,7 +109,7 @@ impl MethodTable {
     }
 
     /// The routes with `{proxy+}` that take a path, without those that leave it to a more specific one.
-    fn greedy_routes(&self, path: &[Token]) -> Vec<usize> {
+    fn greedy_routes(&self, path: &[PathSegment]) -> Vec<usize> {
         let mut found = Vec::new();
         self.root.greedy_routes(path, &mut found);
         let leaves_it = |wide: &usize| {
@@ -137,7 +137,7 @@ impl MethodTable {
         pattern: &Pattern,
         index: usize,
         extent: Extent,
-    ) -> Result<BTreeSet<Vec<Token>>, OutOfSteps> {
+    ) -> Result<BTreeSet<Vec<PathSegment>>, OutOfSteps> {
         let mut found = BTreeSet::new();
         let Some(template) = self.template(index) else {
             return Ok(found);
@@ -186,13 +186,13 @@ impl MethodTable {
     #[expect(clippy::too_many_arguments, reason = "a recursion over a handful of positions")]
     fn fill(
         &self,
-        parts: &[Part],
+        parts: &[PatternSegment],
         depth: usize,
         index: usize,
         template: &Template,
-        path: &mut Vec<Token>,
+        path: &mut Vec<PathSegment>,
         extent: Extent,
-        found: &mut BTreeSet<Vec<Token>>,
+        found: &mut BTreeSet<Vec<PathSegment>>,
     ) -> Result<(), OutOfSteps> {
         self.steps.set(self.steps.get() + 1);
         if self.steps.get() > MAX_STEPS {
@@ -206,17 +206,17 @@ impl MethodTable {
         };
         let start = path.len();
         let most = match part {
-            Part::Literal(_) => 1,
-            Part::Any => depth.saturating_sub(start + rest.len()),
+            PatternSegment::Literal(_) => 1,
+            PatternSegment::Any => depth.saturating_sub(start + rest.len()),
         };
         for _ in 0..most {
             let wanted = template.segment(path.len());
-            let token = match (part, wanted) {
-                (Part::Literal(text), Some(other)) if text != other => break,
-                (Part::Literal(text), _) => Some(text.clone()),
-                (Part::Any, wanted) => wanted.cloned(),
+            let segment = match (part, wanted) {
+                (PatternSegment::Literal(text), Some(other)) if text != other => break,
+                (PatternSegment::Literal(text), _) => Some(text.clone()),
+                (PatternSegment::Any, wanted) => wanted.cloned(),
             };
-            path.push(token);
+            path.push(segment);
             self.fill(rest, depth, index, template, path, extent, found)?;
             if extent == Extent::Any && !found.is_empty() {
                 break;
@@ -261,11 +261,16 @@ impl Template {
     /// The places of the parameters that stand for one segment alone.
     pub(super) fn single_parameters(&self) -> impl Iterator<Item = usize> {
         let singles = self.segments.len() - usize::from(self.is_greedy);
-        self.segments.iter().take(singles).enumerate().filter(|(_, token)| token.is_none()).map(|(at, _)| at)
+        self.segments
+            .iter()
+            .take(singles)
+            .enumerate()
+            .filter(|(_, segment)| segment.is_none())
+            .map(|(at, _)| at)
     }
 
     /// Whether it takes a path, were it the only route.
-    pub(super) fn takes(&self, path: &[Token]) -> bool {
+    pub(super) fn takes(&self, path: &[PathSegment]) -> bool {
         let fits = match self.is_greedy {
             true => path.len() >= self.segments.len(),
             false => self.is_default || path.len() == self.segments.len(),
@@ -274,7 +279,7 @@ impl Template {
     }
 
     /// Its static segments before the first parameter.
-    pub(super) fn leading_statics(&self) -> &[Token] {
+    pub(super) fn leading_statics(&self) -> &[PathSegment] {
         let count = self.segments.iter().take_while(|segment| segment.is_some()).count();
         self.segments.get(..count).unwrap_or_default()
     }
@@ -287,9 +292,9 @@ impl Template {
     fn may_meet(&self, pattern: &Pattern) -> bool {
         for (part, segment) in pattern.parts().iter().zip(&self.segments) {
             match (part, segment) {
-                (Part::Any, _) => return true,
-                (Part::Literal(text), Some(other)) if text != other => return false,
-                (Part::Literal(_), _) => {}
+                (PatternSegment::Any, _) => return true,
+                (PatternSegment::Literal(text), Some(other)) if text != other => return false,
+                (PatternSegment::Literal(_), _) => {}
             }
         }
         true
@@ -304,7 +309,7 @@ enum Greedy {
 }
 
 impl Node {
-    fn find(&self, path: &[Token], greedy: Greedy) -> Option<usize> {
+    fn find(&self, path: &[PathSegment], greedy: Greedy) -> Option<usize> {
         let Some((first, rest)) = path.split_first() else {
             return self.route;
         };
@@ -313,7 +318,7 @@ impl Node {
         found.or(self.greedy.filter(|_| greedy == Greedy::AsTheyCome))
     }
 
-    fn greedy_routes(&self, path: &[Token], found: &mut Vec<usize>) {
+    fn greedy_routes(&self, path: &[PathSegment], found: &mut Vec<usize>) {
         let Some((first, rest)) = path.split_first() else {
             return;
         };

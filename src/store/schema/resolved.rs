@@ -6,9 +6,8 @@
 use cedar_policy::{CedarSchemaError, EntityId, EntityUid, schema_str_to_json_with_resolved_types};
 use serde_json::Value;
 
-use super::record::{Attribute, Record};
-use super::value_type::{Extension, ValueType};
 use crate::gateway::route::Route;
+use crate::projection::{Attribute, Extension, Record, Shapes, ValueType};
 
 /// A schema in Cedar's JSON form in which every type reference is resolved, as
 /// [`cedar_policy::schema_str_to_json_with_resolved_types`] writes it.
@@ -38,12 +37,38 @@ impl ResolvedSchema {
         self.definitions("actions").filter_map(route).collect()
     }
 
+    /// Reads the shapes of entity types and of the context of actions.
+    ///
+    /// # Errors
+    /// [`UnknownType`] for a type that this version does not know.
+    pub fn shapes(&self) -> Result<Shapes, UnknownType> {
+        let mut shapes = Shapes::default();
+        for (namespace, name, definition) in self.definitions("entityTypes") {
+            let Ok(entity_type) = qualify(namespace, name).parse() else {
+                return Err(UnknownType(name.clone()));
+            };
+            let shape = match definition.get("shape") {
+                Some(shape) => self.record(shape)?,
+                None => Record::default(),
+            };
+            shapes.insert_entity(entity_type, shape);
+        }
+        for (namespace, id, definition) in self.definitions("actions") {
+            let Some(context) = definition.pointer("/appliesTo/context") else {
+                continue;
+            };
+            let Ok(action_type) = qualify(namespace, "Action").parse() else {
+                return Err(UnknownType(id.clone()));
+            };
+            let action = EntityUid::from_type_name_and_id(action_type, EntityId::new(id));
+            shapes.insert_context(action, self.record(context)?);
+        }
+        Ok(shapes)
+    }
+
     /// The entries of one section (`entityTypes`, `actions` or `commonTypes`) of all namespaces,
     /// as (namespace, name, definition).
-    pub(super) fn definitions<'a>(
-        &'a self,
-        section: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a String, &'a Value)> {
+    fn definitions<'a>(&'a self, section: &'a str) -> impl Iterator<Item = (&'a str, &'a String, &'a Value)> {
         let namespaces = self.0.as_object().into_iter().flatten();
         namespaces.flat_map(move |(namespace, body)| {
             let entries = body.get(section).and_then(Value::as_object);
@@ -52,7 +77,7 @@ impl ResolvedSchema {
         })
     }
 
-    pub(super) fn record(&self, definition: &Value) -> Result<Record, UnknownType> {
+    fn record(&self, definition: &Value) -> Result<Record, UnknownType> {
         match self.value_type(definition)? {
             ValueType::Record(record) => Ok(record),
             _ => Err(UnknownType("a shape that is no record".to_owned())),
@@ -85,9 +110,9 @@ impl ResolvedSchema {
             "Entity" => ValueType::Entity,
             "Extension" => {
                 let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
-                ValueType::Extension(Extension::from_name(name)?)
+                ValueType::Extension(extension(name)?)
             }
-            name => ValueType::Extension(Extension::from_name(name)?),
+            name => ValueType::Extension(extension(name)?),
         })
     }
 
@@ -97,7 +122,11 @@ impl ResolvedSchema {
     }
 }
 
-pub(super) fn qualify(namespace: &str, name: &str) -> String {
+fn extension(name: &str) -> Result<Extension, UnknownType> {
+    Extension::from_name(name).ok_or_else(|| UnknownType(name.to_owned()))
+}
+
+pub(crate) fn qualify(namespace: &str, name: &str) -> String {
     match namespace {
         "" => name.to_owned(),
         namespace => format!("{namespace}::{name}"),
@@ -107,4 +136,7 @@ pub(super) fn qualify(namespace: &str, name: &str) -> String {
 /// A type that this version does not know, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the schema uses a type that is not supported: `{0}`")]
-pub struct UnknownType(pub(super) String);
+pub struct UnknownType(String);
+
+#[cfg(test)]
+mod tests;

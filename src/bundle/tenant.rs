@@ -1,0 +1,83 @@
+//! The name of a tenant, whom a bundle may be for.
+//!
+//! It becomes part of the key or path of a bundle, so it is text of a few harmless characters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// One that is as long as any may be.
+    pub(crate) fn longest() -> Self {
+        Self("a".repeat(MAX_BYTES))
+    }
+}
+
+impl FromStr for Tenant {
+    type Err = InvalidTenant;
+
+    /// Up to 64 letters and digits of ASCII, and `.`, `_` and `-` behind the first, but no `..`: nothing
+    /// that leads out of a folder, or that S3, a file system or a log reads as more than itself.
+    fn from_str(text: &str) -> Result<Self, InvalidTenant> {
+        let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        match begins_well && text.len() <= MAX_BYTES && text.bytes().all(is_harmless) && !text.contains("..")
+        {
+            true => Ok(Self(text.to_owned())),
+            false => Err(InvalidTenant),
+        }
+    }
+}
+
+impl TryFrom<String> for Tenant {
+    type Error = InvalidTenant;
+
+    fn try_from(text: String) -> Result<Self, InvalidTenant> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Not the name of a tenant. Carries nothing of the text: it may be a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the name of a tenant")]
+pub struct InvalidTenant;
+
+/// A label of a domain name has up to 63, and so long a name is still one in a key or a log.
+const MAX_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_of_harmless_characters() {
+        let longest = Tenant::longest().to_string();
+        for text in ["acme", "A", "0", "api.example.com", "a_b-c.d", "a.", &longest] {
+            assert_eq!(text.parse::<Tenant>().map(|tenant| tenant.to_string()), Ok(text.to_owned()));
+        }
+        let longer = "a".repeat(MAX_BYTES + 1);
+        let hostile =
+            ["", ".", "..", "../x", "a/b", "a\\b", "a..b", ".a", "-a", "_a", "a b", "a\0", "a\n", "*"];
+        let others = ["%2e", "a%2fb", "{tenant}", "$default", "é", "аcme", "a?b", "a#b", "a:b", &longer];
+        for text in hostile.into_iter().chain(others) {
+            assert_eq!(text.parse::<Tenant>(), Err(InvalidTenant), "{text:?}");
+        }
+    }
+}

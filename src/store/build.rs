@@ -1,0 +1,249 @@
+//! Builds bundles: everything in this room writes what the room `bundle` reads.
+
+mod archive;
+pub(crate) mod entities;
+mod outline;
+pub(crate) mod policies;
+mod separation;
+pub(crate) mod table;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cedar_policy::{EntityUid, PolicyId};
+
+use super::Store;
+use super::directory::{self, UnreadableDirectory};
+use super::finding::{self, Code, Finding, Position, Severity};
+use crate::bundle::files::{ENTITIES_FILE, SETTINGS_FILE};
+use crate::bundle::outline::{ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS};
+use crate::bundle::signature::{CannotSign, PrivateKey};
+use crate::bundle::{
+    Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION, StoreFiles,
+    Tenant, with_room,
+};
+use crate::time::UnixTime;
+use policies::Filed;
+pub use separation::{TooEntangled, separate};
+use table::TooLarge;
+
+/// Builds a bundle from a store and the files that it was read from. The same files and edition
+/// always make the same bytes.
+///
+/// # Errors
+/// [`CannotBuild`].
+pub fn bundle<'a>(
+    store: &Store,
+    files: &StoreFiles,
+    edition: impl Into<Edition<'a>>,
+) -> Result<Vec<u8>, CannotBuild> {
+    bundle_within(MAX_BUNDLE_BYTES, store, files, &edition.into())
+}
+
+/// The same with another limit.
+fn bundle_within(
+    max_bytes: usize,
+    store: &Store,
+    files: &StoreFiles,
+    edition: &Edition<'_>,
+) -> Result<Vec<u8>, CannotBuild> {
+    let mut members = files.clone();
+    members.retain_known();
+    for (path, content) in with_room(|| compile(store)).map_err(CannotBuild::Room)?? {
+        members.insert(path.to_owned(), content);
+    }
+    archive::pack(max_bytes, &store.settings.name, edition, members.iter())
+}
+
+/// Checks a policy store as [`Store::check`] does, and whether a bundle can be made of it: one is built, in memory, and
+/// opened. The store is left out if it cannot.
+pub fn check(files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
+    check_within(MAX_BUNDLE_BYTES, files)
+}
+
+fn check_within(max_bytes: usize, files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
+    let (store, mut findings) = Store::check(files);
+    let Some(store) = store else {
+        return (None, findings);
+    };
+    match try_build(max_bytes, &store, files) {
+        Ok(()) => (Some(store), findings),
+        Err(finding) => {
+            findings.push(*finding);
+            finding::sort(&mut findings);
+            (None, findings)
+        }
+    }
+}
+
+/// Of all editions, tries one that takes the most room.
+fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), Box<Finding>> {
+    let last = Some(UnixTime::from_seconds(u64::MAX));
+    let tenant = Tenant::longest();
+    let edition = Edition {
+        revision: MAX_REVISION,
+        tenant: Some(&tenant),
+        created: last,
+        not_after: last,
+        signing_keys: &[],
+    };
+    let built = bundle_within(max_bytes, store, files, &edition).map_err(|error| {
+        let code = match error {
+            CannotBuild::Archive(InvalidArchive::TooLarge) => Code::BundleTooLarge,
+            _ => Code::BundleImpossible,
+        };
+        let file = match error {
+            CannotBuild::Entity(_) => ENTITIES_FILE,
+            _ => SETTINGS_FILE,
+        };
+        Finding::new(code, Position::file(file), error)
+    })?;
+    let opened = Bundle::open(built, DevelopmentKeys::Allow);
+    opened.map_err(|error| Finding::new(Code::BundleImpossible, Position::file(SETTINGS_FILE), error))?;
+    Ok(())
+}
+
+/// Reads and checks the policy store of a directory and builds a bundle of it, all in memory.
+///
+/// # Errors
+/// [`UnusableStore`].
+pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, UnusableStore> {
+    let files = directory::read(path)?;
+    match Store::check(&files) {
+        (Some(store), _) => Ok(bundle(&store, &files, revision)?),
+        (None, mut findings) => {
+            findings.retain(|finding| finding.severity == Severity::Error);
+            Err(UnusableStore::Invalid { path: path.to_owned(), findings })
+        }
+    }
+}
+
+/// Works out the compiled part, each member with its path.
+fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
+    let outline = serde_json::to_vec(&outline::of(store)).map_err(InvalidManifest::Json)?;
+    let Filed { policies, parts, index } = policies::file(&store.policies)?;
+    Ok([
+        (ENTITIES, entities::write(&store.entities)?),
+        (OUTLINE, outline),
+        (POLICIES, policies),
+        (POLICY_INDEX, index),
+        (POLICY_PARTS, parts),
+    ])
+}
+
+/// What makes one bundle of a store differ from another.
+#[derive(Clone, Debug, Default)]
+pub struct Edition<'a> {
+    /// The increasing number, up to [`MAX_REVISION`].
+    pub revision: u64,
+    /// The tenant that it is for.
+    pub tenant: Option<&'a Tenant>,
+    /// When it is built. Left out, the same store makes the same bytes at any time.
+    pub created: Option<UnixTime>,
+    /// When it ends to be good.
+    pub not_after: Option<UnixTime>,
+    /// The keys that sign it; none for a bundle without signatures.
+    pub signing_keys: &'a [PrivateKey],
+}
+
+impl From<u64> for Edition<'_> {
+    fn from(revision: u64) -> Self {
+        Self { revision, ..Self::default() }
+    }
+}
+
+/// Why a bundle cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotBuild {
+    /// It would not be a bundle.
+    #[error(transparent)]
+    Archive(#[from] InvalidArchive),
+    /// An entity of the store has no exact JSON form.
+    #[error("the entity `{0}` cannot be written into a bundle")]
+    Entity(Box<EntityUid>),
+    /// A policy has neither an exact JSON form nor a text.
+    #[error("the policy `{0}` cannot be written into a bundle")]
+    Policy(PolicyId),
+    /// There is no stack that is large enough.
+    #[error("there is no room to build a bundle: {0}")]
+    Room(io::Error),
+    /// It cannot be signed.
+    #[error("the bundle cannot be signed: {0}")]
+    Sign(#[from] CannotSign),
+}
+
+impl From<InvalidManifest> for CannotBuild {
+    fn from(error: InvalidManifest) -> Self {
+        Self::Archive(error.into())
+    }
+}
+
+/// Why no bundle can be made of a directory.
+#[derive(Debug, thiserror::Error)]
+pub enum UnusableStore {
+    /// The store makes no bundle.
+    #[error(transparent)]
+    Build(#[from] CannotBuild),
+    /// The store has errors.
+    #[error("the policy store `{}` is invalid:{}", .path.display(), lines(.findings))]
+    Invalid {
+        /// The directory.
+        path: PathBuf,
+        /// The errors.
+        findings: Vec<Finding>,
+    },
+    /// The file system did not give it.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableDirectory),
+}
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| format!("\n  {finding}")).collect()
+}
+
+impl From<TooLarge> for CannotBuild {
+    fn from(TooLarge: TooLarge) -> Self {
+        Self::Archive(InvalidArchive::TooLarge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::directory;
+
+    #[test]
+    fn whatever_is_built_in_any_edition_passed_the_check_and_nothing_else() {
+        let files = directory::read(concat!(env!("CARGO_MANIFEST_DIR"), "/policies").as_ref()).unwrap();
+        let store = Store::open(&files).unwrap();
+        let keys = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
+        let last = Some(UnixTime::from_seconds(u64::MAX));
+        let tenant = Tenant::longest();
+        let editions = [
+            Edition::from(1),
+            Edition { signing_keys: &keys, ..Edition::from(7) },
+            Edition {
+                revision: MAX_REVISION,
+                tenant: Some(&tenant),
+                created: last,
+                not_after: last,
+                signing_keys: &keys,
+            },
+        ];
+        let size = bundle(&store, &files, 1).unwrap().len();
+        let (mut passed, mut refused) = (0, 0);
+        for max_bytes in (size - 50..size + 3000).step_by(50) {
+            let (usable, findings) = check_within(max_bytes, &files);
+            let too_large = findings.iter().any(|finding| finding.code == Code::BundleTooLarge);
+            assert_eq!(usable.is_none(), too_large);
+            for edition in &editions {
+                match bundle_within(max_bytes, &store, &files, edition) {
+                    Ok(bytes) => assert!(bytes.len() <= max_bytes),
+                    Err(error) => assert!(too_large, "{max_bytes}: {error}"),
+                }
+            }
+            if too_large { refused += 1 } else { passed += 1 }
+        }
+        assert!(passed > 0 && refused > 0);
+    }
+}
