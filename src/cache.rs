@@ -1,6 +1,7 @@
-//! Caches of a bounded size.
+//! What is remembered: caches of a bounded size, and locks.
 
 use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter};
@@ -19,4 +20,10 @@ pub(crate) fn bounded<K: Eq + Hash, V: Clone>(capacity: usize) -> Cache<K, V> {
         ),
         Err(_) => Cache::new(capacity),
     }
+}
+
+/// Locks what is remembered. A lock that is poisoned holds a whole value all the same: nothing here is changed in
+/// several steps of which one could panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,27 @@
-//! Decisions: who does what to what, and whether the policies let them.
+//! Decisions: who does what to what, whether the policies let them, and what API Gateway is told.
+//!
+//! [`Gate`] verifies tokens with the identity sources of a bundle. What it gives is a [`Session`], the proof of it, and
+//! a session decides: on a [`Request`](crate::gateway::request::Request), on a call of API Gateway, or on an
+//! [`AuthorizationRequest`] in Cedar's own terms.
 
-pub mod authorize;
+mod answer;
+mod api_grant;
+mod asked;
+mod authorization_request;
+mod authorize;
+mod caller;
 pub mod context;
-pub mod decision;
-pub mod memo;
+mod decision;
+mod gate;
+mod memo;
+pub mod outcome;
 pub mod principal;
 pub mod resource;
-pub mod response;
+mod session;
+pub mod subject;
+
+pub use answer::RESERVED_CONTEXT;
+pub use authorization_request::AuthorizationRequest;
+pub use decision::{Decision, list};
+pub use gate::Gate;
+pub use session::Session;

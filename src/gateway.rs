@@ -5,4 +5,6 @@ pub mod cache_key;
 pub mod call;
 pub mod input;
 pub(crate) mod path_parameters;
+pub mod request;
+pub mod response;
 pub mod route;

@@ -116,7 +116,7 @@ impl Grant {
         separation: &Separation,
         routes: &[RouteId],
         requested: Option<RouteId>,
-    ) -> Option<OfRoutes> {
+    ) -> Option<ApiGrant> {
         Self::of_routes_within(MAX_BYTES, api, separation, routes, requested)
     }
 
@@ -127,7 +127,7 @@ impl Grant {
         separation: &Separation,
         routes: &[RouteId],
         requested: Option<RouteId>,
-    ) -> Option<OfRoutes> {
+    ) -> Option<ApiGrant> {
         let mut routes: Vec<RouteId> = routes.to_vec();
         let position = requested.and_then(|requested| routes.iter().position(|route| *route == requested));
         if let Some(before) = position.and_then(|position| routes.get_mut(..=position)) {
@@ -140,7 +140,7 @@ impl Grant {
             let grant = Self::of_api(api, &selection);
             if grant.size() <= room {
                 let (grant, allowed, left_out) = (Arc::new(grant), routes.len(), all - routes.len());
-                return Some(OfRoutes { grant, allowed, left_out, harmed: selection.harmed });
+                return Some(ApiGrant { grant, allowed, left_out, harmed: selection.harmed });
             }
             match routes.len() {
                 0 | 1 => return None,
@@ -182,7 +182,7 @@ impl Grant {
 
 /// A grant of several routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfRoutes {
+pub struct ApiGrant {
     /// The grant.
     pub grant: Arc<Grant>,
     /// How many routes it allows.

@@ -130,3 +130,5 @@ impl fmt::Display for Reason {
         f.write_str(self.code())
     }
 }
+
+impl std::error::Error for Reason {}

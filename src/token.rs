@@ -68,11 +68,6 @@ impl VerifiedToken {
         &self.groups
     }
 
-    /// The position of the identity source that vouches for the token.
-    pub fn source(&self) -> usize {
-        self.keys.source
-    }
-
     /// Whose keys the token was verified with.
     pub fn keys(&self) -> KeyPlace {
         self.keys
@@ -91,12 +86,24 @@ impl fmt::Debug for VerifiedToken {
 }
 
 /// Why a token is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
     /// The keys at hand do not hold the one that it names: those of this place may be stale.
+    #[error("{}", Reason::KeyUnknown)]
     KeyMissing(KeyPlace),
     /// It is refused for good.
+    #[error("{0}")]
     Refused(Reason),
+}
+
+impl Unverified {
+    /// The reason code.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::KeyMissing(_) => Reason::KeyUnknown,
+            Self::Refused(reason) => reason,
+        }
+    }
 }
 
 impl From<Reason> for Unverified {

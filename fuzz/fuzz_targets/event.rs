@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::decide::authorize::authorize;
 use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::gateway::response::{Response, SimpleResponses};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::{Call, Target};
 use cedar_authorizer::reason::Status;

@@ -250,7 +250,8 @@ fn references(entity: &Entity) -> Vec<EntityUid> {
     references
 }
 
-fn find_references(value: &EvalResult, to: &mut Vec<EntityUid>) {
+/// Adds the entities that a value names.
+pub(crate) fn find_references(value: &EvalResult, to: &mut Vec<EntityUid>) {
     match value {
         EvalResult::EntityUid(uid) => to.push(uid.clone()),
         EvalResult::Set(set) => set.iter().for_each(|element| find_references(element, to)),

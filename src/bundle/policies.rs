@@ -159,7 +159,30 @@ impl PolicyIndex {
     ) -> Result<Slice, Unreadable> {
         let action = self.place(Role::Action, action, principal, entities)?;
         let resource = self.place(Role::Resource, resource, principal, entities)?;
+        self.matching(principal, &action, &resource)
+    }
 
+    /// The same for entities of which it is known what they are in: each comes with all of that, itself first.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) fn slice_of(
+        &self,
+        principal: &[EntityUid],
+        action: &[EntityUid],
+        resource: &[EntityUid],
+    ) -> Result<Slice, Unreadable> {
+        let principal = self.for_principal(principal)?;
+        let place = |role, line: &[EntityUid]| self.place_of(role, line.iter().map(entity_key).collect());
+        self.matching(&principal, &place(Role::Action, action)?, &place(Role::Resource, resource)?)
+    }
+
+    fn matching(
+        &self,
+        principal: &ForPrincipal,
+        action: &Place,
+        resource: &Place,
+    ) -> Result<Slice, Unreadable> {
         let mut found: Vec<u32> = Vec::new();
         if let Some(row) = self.others {
             found.extend(self.filed(row)?.map(|(_, policy)| policy));
@@ -313,7 +336,6 @@ impl PolicyIndex {
     ///
     /// # Errors
     /// [`Unreadable`].
-    #[cfg(feature = "cli")]
     pub fn all(&self) -> Result<PolicySet, Unreadable> {
         self.policies.all()
     }

@@ -13,10 +13,10 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cedar_policy::{Context, RestrictedExpression};
+use cedar_policy::{Context, EntityUid, RestrictedExpression};
 
-use crate::gateway::call::Call;
 use crate::gateway::input::Input;
+use crate::gateway::request::RequestFields;
 use crate::gateway::route::{Method, Route};
 use crate::projection::{Projected, Projection, Record, project_simple};
 use crate::reason::Reason;
@@ -24,20 +24,20 @@ use crate::token::identity_source::IdentitySource;
 use crate::token::{TokenType, VerifiedToken};
 
 /// What a context is made of.
-#[derive(Clone, Copy, Debug)]
-pub struct Inputs<'a> {
-    /// The call.
-    pub call: &'a Call,
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    /// The request, as far as policies may read it.
+    pub(crate) request: RequestFields<'a>,
     /// The route that it takes.
-    pub route: &'a Route,
+    pub(crate) route: &'a Route,
     /// What its policies read of a call.
-    pub reads: &'a BTreeSet<Input>,
+    pub(crate) reads: &'a BTreeSet<Input>,
     /// The parameters of its path, decoded.
-    pub path_parameters: &'a BTreeMap<String, String>,
+    pub(crate) path_parameters: &'a BTreeMap<String, String>,
     /// The token of the caller.
-    pub token: &'a VerifiedToken,
+    pub(crate) token: &'a VerifiedToken,
     /// The source that vouches for the token.
-    pub source: &'a IdentitySource,
+    pub(crate) source: &'a IdentitySource,
 }
 
 /// Whether a context of this shape has the token alone in it, so that it is the same for every route and call.
@@ -74,12 +74,38 @@ impl Prepared {
 /// # Errors
 /// [`Reason::RequiredClaimMissing`] for the token, [`Reason::RequiredContextMissing`] for the rest
 /// and [`Reason::ParameterAmbiguous`].
-pub fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, Reason> {
+pub(crate) fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, Reason> {
     let (values, dropped) = match projection.context(&inputs.route.action) {
         Some(shape) => declared(inputs, &shape)?,
         None => everything(inputs)?,
     };
     Ok(Prepared { values, dropped, context: OnceCell::new() })
+}
+
+/// The context of a request that a caller of the library makes, with the claims of an access token in it as `token`, and
+/// whatever else it has under that name left out.
+///
+/// # Errors
+/// [`Reason::RequiredClaimMissing`], [`Reason::RequestInvalid`].
+pub(crate) fn with_token(
+    asked: &Context,
+    action: &EntityUid,
+    claims: &VerifiedToken,
+    source: &IdentitySource,
+    projection: &Projection,
+) -> Result<Context, Reason> {
+    let others = asked.clone().into_iter().filter(|(name, _)| name != TOKEN);
+    let projected = match (source.token_type(), projection.context(action)) {
+        (Some(TokenType::Access), None) => Some(project_simple(claims.claims(), source)),
+        (Some(TokenType::Access), Some(shape)) => {
+            let shape = shape.record(TOKEN);
+            shape.map(|shape| shape.project_claims(claims.claims(), source)).transpose()?
+        }
+        _ => None,
+    };
+    let token = projected.map(|projected| record(projected.values)).transpose()?;
+    let token = token.map(|token| (TOKEN.to_owned(), token));
+    Context::from_pairs(others.chain(token)).map_err(|_| Reason::RequestInvalid)
 }
 
 fn declared(inputs: Inputs<'_>, shape: &Record) -> Result<(Values, usize), Reason> {
@@ -122,7 +148,7 @@ fn path_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projecte
 }
 
 fn query_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
-    let query = inputs.call.query();
+    let query = inputs.request.query;
     if query.is_empty() {
         return Ok(None);
     }
@@ -133,10 +159,10 @@ fn query_parameters(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Project
 }
 
 fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason> {
-    let Inputs { call, route, .. } = inputs;
+    let Inputs { request, route, .. } = inputs;
     let headers = match shape.record(HEADERS) {
         Some(shape) => {
-            let header = |name: &str| call.headers().get(&name.to_ascii_lowercase());
+            let header = |name: &str| request.headers.get(&name.to_ascii_lowercase());
             for (name, _) in shape.attributes() {
                 header(name).map_err(|_| Reason::ParameterAmbiguous)?;
             }
@@ -147,16 +173,16 @@ fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason>
     let text = |name: &str| match name {
         // That of the route: the call may be for another one, whose answer this one is part of.
         "method" => match route.method {
-            Method::Any => call.verb().map(str::to_owned),
+            Method::Any => request.verb.map(str::to_owned),
             method => Some(method.name().to_ascii_uppercase()),
         },
-        "path" => call.path().map(str::to_owned),
+        "path" => request.path.map(str::to_owned),
         "route" => Some(route.template.to_string()),
-        "stage" => Some(call.method_arn().stage().to_owned()),
-        "host" => call.host().map(str::to_owned),
-        "sourceIp" => call.source_ip().map(str::to_owned),
-        "userAgent" => call.user_agent().map(str::to_owned),
-        "requestTime" => call.time_milliseconds().map(crate::time::iso_8601),
+        "stage" => request.stage.map(str::to_owned),
+        "host" => request.host.map(str::to_owned),
+        "sourceIp" => request.source_ip.map(str::to_owned),
+        "userAgent" => request.user_agent.map(str::to_owned),
+        "requestTime" => request.time_milliseconds.map(crate::time::iso_8601),
         _ => None,
     };
     let mut projected = texts(&shape.without(HEADERS), text)?;
@@ -183,8 +209,8 @@ fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
     let path = inputs.path_parameters.iter().map(|(name, value)| (name.clone(), text(value)));
     let mut query = Values::new();
     let is_read = inputs.reads.iter().any(Input::is_of_query);
-    for name in inputs.call.query().names().filter(|_| is_read) {
-        let value = inputs.call.query().get(name).map_err(|_| Reason::ParameterAmbiguous)?;
+    for name in inputs.request.query.names().filter(|_| is_read) {
+        let value = inputs.request.query.get(name).map_err(|_| Reason::ParameterAmbiguous)?;
         query.extend(value.map(|value| (name.to_owned(), text(value))));
     }
     for (name, parameters) in [(PATH_PARAMETERS, path.collect::<Values>()), (QUERY_PARAMETERS, query)] {

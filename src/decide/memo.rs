@@ -1,91 +1,227 @@
 //! What was worked out for a token, so that it is not worked out again.
 //!
-//! It belongs to one token and one bundle and goes with either. Nothing of a call is in it but the API that was
-//! called, so it says the same for every call of the token.
+//! It belongs to one [session](super::Session), so to one token and one bundle, and goes with it. Nothing of a call is in
+//! it but the API that was called, so it says the same for every call of the token. Each function here wraps one that
+//! knows nothing of it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::decide::authorize::Outcome;
-use crate::decide::decision::{Decision, Subject};
-use crate::decide::response::Response;
+use super::asked::Asked;
+use super::caller::{Decided, IdentifiedSubject};
+use super::outcome::{Breadth, Narrow, Outcome};
+use super::subject::TooExpensive;
+use crate::cache::lock;
 use crate::gateway::call::{Api, Call};
+use crate::gateway::response::{Response, SimpleResponses};
 use crate::gateway::route::RouteId;
-use crate::grant::OfRoutes;
+use crate::grant::{ApiGrant, Grant};
 use crate::reason::Reason;
 
 /// What was worked out for a token.
 #[derive(Debug, Default)]
-pub struct Remembered {
-    /// The principal, with a count of dropped values.
-    pub(crate) subject: OnceLock<Result<(Subject, usize), Reason>>,
-    of_api: Mutex<Option<(String, Api, OfApi)>>,
+pub(crate) struct Memo {
+    subject: OnceLock<Result<IdentifiedSubject, Reason>>,
+    of_api: Mutex<Option<ApiMemo>>,
 }
 
 /// What was worked out for its calls of one API at one stage.
-#[derive(Debug, Default)]
-pub(crate) struct OfApi {
-    /// Decisions that do not depend on a call, with counts of dropped values, by route.
-    pub(crate) decisions: HashMap<RouteId, (Decision, usize)>,
-    /// Outcomes that allow a route as part of a grant for the whole API, by route.
-    pub(crate) outcomes: HashMap<RouteId, Arc<Outcome>>,
+#[derive(Debug)]
+struct ApiMemo {
+    /// The ARN of the API up to its stage.
+    prefix: String,
+    api: Api,
+    /// Decisions that do not depend on a call, by route.
+    decisions: HashMap<RouteId, Decided>,
+    /// Outcomes that allow a route as part of a grant for the whole API.
+    outcomes: HashMap<RouteId, Arc<Outcome>>,
     /// The routes that the caller may take.
-    pub(crate) allowed: Option<Arc<[RouteId]>>,
+    allowed: Option<Arc<[RouteId]>>,
     /// Whether it takes too long to find that out.
-    pub(crate) is_too_expensive: bool,
-    /// Grants for them.
-    grants: Vec<Arc<Whole>>,
+    is_too_expensive: bool,
+    /// Grants for them, the newest first.
+    grants: Vec<KnownGrant>,
+    /// What is written for such a grant where the call itself is allowed, the newest first.
+    responses: Vec<KnownResponse>,
 }
 
 /// A grant for the whole API, made for a call of this route.
 #[derive(Debug)]
-pub(crate) struct Whole {
-    pub(crate) requested: Option<RouteId>,
-    pub(crate) of_routes: OfRoutes,
-    /// What API Gateway is told where the call itself is allowed.
-    pub(crate) response: Arc<OnceLock<Response>>,
+struct KnownGrant {
+    requested: Option<RouteId>,
+    api_grant: Arc<ApiGrant>,
 }
 
-impl Remembered {
+#[derive(Debug)]
+struct KnownResponse {
+    grant: Arc<Grant>,
+    simple_responses: SimpleResponses,
+    response: Response,
+}
+
+impl Memo {
+    /// The caller as a principal.
+    pub(super) fn subject(
+        &self,
+        make: impl FnOnce() -> Result<IdentifiedSubject, Reason>,
+    ) -> Result<&IdentifiedSubject, Reason> {
+        self.subject.get_or_init(make).as_ref().map_err(|reason| *reason)
+    }
+
+    /// The outcome of a call.
+    pub(super) fn outcome(
+        &self,
+        asked: &Asked<'_>,
+        answer: impl FnOnce() -> Result<Outcome, Reason>,
+    ) -> Result<Arc<Outcome>, Reason> {
+        let route = asked.memorable_route();
+        if let Some(route) = route
+            && let Some(known) = self.with_api(asked.call, |api| api.outcomes.get(&route.id).map(Arc::clone))
+            && known.grant.allows(asked.call.method_arn())
+        {
+            return Ok(known);
+        }
+        let outcome = Arc::new(answer()?);
+        // Such an answer is a function of token and route.
+        if let Some(route) = route
+            && outcome.decision.is_allowed()
+            && matches!(outcome.breadth, Breadth::Api { .. })
+        {
+            self.with_api(asked.call, |api| insert(&mut api.outcomes, route.id, Arc::clone(&outcome)));
+        }
+        Ok(outcome)
+    }
+
+    /// A decision on a route that depends on nothing but the token.
+    pub(super) fn decided(
+        &self,
+        call: &Call,
+        route: RouteId,
+        decide: impl FnOnce() -> Result<Decided, Reason>,
+    ) -> Result<Decided, Reason> {
+        if let Some(known) = self.with_api(call, |api| api.decisions.get(&route).cloned()) {
+            return Ok(known);
+        }
+        let decided = decide()?;
+        self.with_api(call, |api| insert(&mut api.decisions, route, decided.clone()));
+        Ok(decided)
+    }
+
+    /// Which of the routes that were decided on are allowed.
+    pub(super) fn known_decisions(&self, call: &Call) -> BTreeMap<RouteId, bool> {
+        let is_allowed = |(route, decided): (&RouteId, &Decided)| (*route, decided.decision.is_allowed());
+        self.with_api(call, |api| api.decisions.iter().map(is_allowed).collect())
+    }
+
+    /// The grant for the whole API. If there is no room for all routes, the one that was asked for comes first.
+    pub(super) fn api_grant(
+        &self,
+        call: &Call,
+        requested: Option<RouteId>,
+        find_allowed: impl FnOnce() -> Result<Arc<[RouteId]>, TooExpensive>,
+        make: impl FnOnce(&[RouteId]) -> Result<ApiGrant, Narrow>,
+    ) -> Result<Arc<ApiGrant>, Narrow> {
+        let fits = |known: &&KnownGrant| known.api_grant.left_out == 0 || known.requested == requested;
+        let find = |api: &mut ApiMemo| {
+            (api.grants.iter().find(fits).map(|known| Arc::clone(&known.api_grant)), api.allowed.clone())
+        };
+        let (known, allowed) = self.with_api(call, find);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let allowed = match allowed {
+            Some(allowed) => allowed,
+            None => self.within_budget(call, find_allowed)?,
+        };
+        let api_grant = Arc::new(make(&allowed)?);
+        self.with_api(call, |api| {
+            api.allowed = Some(allowed);
+            let known = KnownGrant { requested, api_grant: Arc::clone(&api_grant) };
+            insert_first(&mut api.grants, known);
+        });
+        Ok(api_grant)
+    }
+
+    /// The routes that the caller may take. If that takes too long once it is not tried again: whatever else the key
+    /// has, the next call of the token would take as long.
+    pub(super) fn within_budget(
+        &self,
+        call: &Call,
+        find_allowed: impl FnOnce() -> Result<Arc<[RouteId]>, TooExpensive>,
+    ) -> Result<Arc<[RouteId]>, Narrow> {
+        if self.with_api(call, |api| api.is_too_expensive) {
+            return Err(Narrow::TooExpensive);
+        }
+        find_allowed().map_err(|TooExpensive| {
+            self.with_api(call, |api| api.is_too_expensive = true);
+            Narrow::TooExpensive
+        })
+    }
+
+    /// What is written for an outcome. Those that allow by one grant for the whole API are told the same.
+    pub(super) fn response(
+        &self,
+        call: &Call,
+        outcome: &Outcome,
+        simple_responses: SimpleResponses,
+        write: impl FnOnce() -> Response,
+    ) -> Response {
+        let is_memorable = outcome.decision.is_allowed() && matches!(outcome.breadth, Breadth::Api { .. });
+        if !is_memorable {
+            return write();
+        }
+        let is_it = |known: &&KnownResponse| {
+            Arc::ptr_eq(&known.grant, &outcome.grant) && known.simple_responses == simple_responses
+        };
+        let find = |api: &mut ApiMemo| api.responses.iter().find(is_it).map(|known| known.response.clone());
+        if let Some(known) = self.with_api(call, find) {
+            return known;
+        }
+        let (grant, response) = (Arc::clone(&outcome.grant), write());
+        let known = KnownResponse { grant, simple_responses, response: response.clone() };
+        self.with_api(call, |api| insert_first(&mut api.responses, known));
+        response
+    }
+
     /// Reads or changes what is known for the API of a call. That of another one is forgotten: a token is for one.
-    pub(crate) fn with_api<T>(&self, call: &Call, use_it: impl FnOnce(&mut OfApi) -> T) -> T {
+    fn with_api<T>(&self, call: &Call, use_it: impl FnOnce(&mut ApiMemo) -> T) -> T {
         let (prefix, api) = (call.method_arn().api_prefix(), call.api());
-        // A poisoned lock holds a whole value all the same: what is missing is worked out again.
-        let mut known = self.of_api.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|(of_prefix, of_api, _)| *of_api != api || of_prefix != prefix) {
+        let mut known = lock(&self.of_api);
+        if known.as_ref().is_none_or(|known| known.api != api || known.prefix != prefix) {
             *known = None;
         }
-        let (_, _, of_api) = known.get_or_insert_with(|| (prefix.to_owned(), api, OfApi::default()));
-        use_it(of_api)
+        use_it(known.get_or_insert_with(|| ApiMemo::new(prefix, api)))
     }
 }
 
-impl OfApi {
-    /// A grant for a call of this route: if there is no room for all, what was asked for comes first.
-    pub(crate) fn grant(&self, requested: Option<RouteId>) -> Option<Arc<Whole>> {
-        let is_it = |whole: &&Arc<Whole>| whole.of_routes.left_out == 0 || whole.requested == requested;
-        self.grants.iter().find(is_it).map(Arc::clone)
-    }
-
-    pub(crate) fn add_grant(&mut self, whole: Arc<Whole>) {
-        // API Gateway asks again for the same token only when its cache has forgotten it.
-        self.grants.truncate(MAX_GRANTS - 1);
-        self.grants.insert(0, whole);
-    }
-
-    pub(crate) fn add_decision(&mut self, route: RouteId, decision: (Decision, usize)) {
-        if self.decisions.len() >= MAX_ROUTES {
-            self.decisions.clear();
+impl ApiMemo {
+    fn new(prefix: &str, api: Api) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            api,
+            decisions: HashMap::new(),
+            outcomes: HashMap::new(),
+            allowed: None,
+            is_too_expensive: false,
+            grants: Vec::new(),
+            responses: Vec::new(),
         }
-        self.decisions.insert(route, decision);
     }
+}
 
-    pub(crate) fn add_outcome(&mut self, route: RouteId, outcome: Arc<Outcome>) {
-        if self.outcomes.len() >= MAX_ROUTES {
-            self.outcomes.clear();
-        }
-        self.outcomes.insert(route, outcome);
+/// Inserts, and forgets all others if there are too many.
+fn insert<T>(known: &mut HashMap<RouteId, T>, route: RouteId, value: T) {
+    if known.len() >= MAX_ROUTES {
+        known.clear();
     }
+    known.insert(route, value);
+}
+
+/// Inserts, and forgets the oldest if there are too many: API Gateway asks again for the same token only when its cache
+/// has forgotten it.
+fn insert_first<T>(known: &mut Vec<T>, value: T) {
+    known.truncate(MAX_GRANTS - 1);
+    known.insert(0, value);
 }
 
 /// How many grants are kept for a token that may call more than fits into one.

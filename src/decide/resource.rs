@@ -1,6 +1,6 @@
 //! The resource: what a call acts on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cedar_policy::{Entity, EntityId, EntityUid, EvalResult, RestrictedExpression};
 
@@ -60,11 +60,21 @@ impl Resource {
 
 /// An entity with some of its attributes replaced.
 fn overlay(known: &Entity, attributes: HashMap<String, RestrictedExpression>) -> Option<Entity> {
-    let tags = known.tags().map(|(name, value)| Some((name.to_owned(), restricted(&value.ok()?)?)));
-    let tags: Option<HashMap<String, RestrictedExpression>> = tags.collect();
+    let tags = tags(known)?;
     let (uid, mut all, parents) = known.clone().into_inner();
     all.extend(attributes);
-    Entity::new_with_tags(uid, all, parents, tags?).ok()
+    Entity::new_with_tags(uid, all, parents, tags).ok()
+}
+
+/// An entity with other parents. `None`: it has a value that Cedar cannot give back.
+pub(super) fn with_parents(entity: &Entity, parents: impl Iterator<Item = EntityUid>) -> Option<Entity> {
+    let (uid, attributes, _) = entity.clone().into_inner();
+    let parents: HashSet<EntityUid> = parents.collect();
+    Entity::new_with_tags(uid, attributes, parents, tags(entity)?).ok()
+}
+
+fn tags(entity: &Entity) -> Option<HashMap<String, RestrictedExpression>> {
+    entity.tags().map(|(name, value)| Some((name.to_owned(), restricted(&value.ok()?)?))).collect()
 }
 
 /// The caller where it is the resource as well: with the attributes of its token and those of the path. What it is in,

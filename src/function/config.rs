@@ -12,13 +12,13 @@ use reqwest::Proxy;
 
 use crate::bundle::signature::PublicKeys;
 use crate::bundle::{DevelopmentKeys, MAX_REVISION};
-use crate::decide::response::SimpleResponses;
 use crate::function::jwks::RuntimeApi;
 use crate::function::source::BundleUri;
 use crate::function::source::current::{Audience, Conditions};
 use crate::function::tenant::Tenancy;
-use crate::gateway::cache_key::{CacheKey, Span};
+use crate::gateway::cache_key::{CacheKey, CacheScope};
 use crate::gateway::call::RouteKey;
+use crate::gateway::response::SimpleResponses;
 use crate::token::identity_source::{IdentitySource, Provider, UserPoolArn};
 
 /// How the function is set up.
@@ -89,7 +89,7 @@ impl Config {
             false => SimpleResponses::Disabled,
         };
         if let Some(key) =
-            cache_key.as_ref().filter(|key| key.through(RouteKey::OneMethod).span() == Span::Api)
+            cache_key.as_ref().filter(|key| key.through(RouteKey::OneMethod).scope() == CacheScope::Api)
             && simple_responses == SimpleResponses::Enabled
         {
             problems.add(

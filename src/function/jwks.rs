@@ -9,12 +9,13 @@ mod fetch;
 mod freshness;
 mod runtime_api;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
+use crate::cache::lock;
 use crate::function::under_way::{State as Progress, UnderWay};
 use crate::time::UnixTime;
 use crate::token::identity_source::KeyLocation;
@@ -139,7 +140,7 @@ impl KeyCache {
 impl CachedKeys {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A poisoned lock holds a whole state all the same: it is only ever replaced.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn usable(&self, now: UnixTime) -> Arc<KeySet> {
@@ -153,7 +154,7 @@ impl CachedKeys {
     /// The fetch that is under way, or one that begins now. `None`: it was tried just now.
     fn fetch(self: &Arc<Self>, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
         let location = self.location.clone()?;
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = lock(&self.under_way);
         if let Some(fetch) = under_way.as_ref() {
             match fetch.state(now) {
                 Progress::Running => return Some(Arc::clone(fetch)),

@@ -8,11 +8,10 @@ use serde_json::json;
 use tracing::{error, info, warn};
 
 use crate::bundle::Tenant;
-use crate::decide::authorize::{Outcome, Texts};
-use crate::decide::response::{Response, SimpleResponses};
+use crate::decide::outcome::{Outcome, Texts};
 use crate::function::config::Config;
 use crate::function::jwks::KeyClient;
-use crate::function::serving::Serving;
+use crate::function::serving::{Decided, Serving};
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
 use crate::function::source::{Fetcher, LoadFailure};
@@ -20,6 +19,7 @@ use crate::function::tenants::{Tenants, Unserved};
 use crate::function::token_cache::MAX_TOKENS;
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
+use crate::gateway::response::{Response, SimpleResponses};
 use crate::reason::{Reason, Status};
 use crate::time::UnixTime;
 
@@ -100,13 +100,11 @@ impl Function {
             shadow.compare(&call, &decided, &self.cache_key, now).await;
         }
         match decided {
-            Ok(outcome) => {
-                let revision = serving.bundle.revision();
-                let write = || Response::new(&outcome, revision, self.simple_responses);
-                let response = outcome.response.get_or_init(write).clone();
+            Ok(Decided { session, outcome }) => {
+                let response = session.respond(&call, &outcome, self.simple_responses);
                 // What is logged must be what API Gateway is told.
                 let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
-                Answer::decided(outcome, response, revision, tenant.as_ref())
+                Answer::decided(outcome, response, tenant.as_ref())
             }
             Err(reason) => Answer::refused(reason, "", tenant.as_ref()),
         }
@@ -165,8 +163,8 @@ impl Answer {
         }
     }
 
-    fn decided(outcome: Arc<Outcome>, response: Response, revision: u64, tenant: Option<&Tenant>) -> Self {
-        let Outcome { decision, dropped, .. } = &*outcome;
+    fn decided(outcome: Arc<Outcome>, response: Response, tenant: Option<&Tenant>) -> Self {
+        let Outcome { decision, dropped, revision, .. } = &*outcome;
         let Texts { principal, action, resource, policies, errors } = outcome.texts();
         info!(
             reason = decision.reason.code(),

@@ -16,7 +16,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 use std::panic::{self, Location};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -28,6 +28,7 @@ use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing::{Event, Metadata, Subscriber};
 use tracing_core::span::Current;
 
+use crate::cache::lock;
 use crate::time::iso_8601;
 
 /// Starts the log of this process, as Lambda's settings say: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; without it
@@ -101,7 +102,7 @@ thread_local! {
 
 impl<W> Log<W> {
     fn spans(&self) -> MutexGuard<'_, HashMap<u64, Span>> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.spans)
     }
 
     fn line(&self, event: &Event<'_>, milliseconds: u64) -> String {

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use tracing::warn;
 
 use crate::bundle::{Bundle, BundledRoute};
-use crate::decide::authorize::{Outcome, authorize};
+use crate::decide::Session;
+use crate::decide::outcome::Outcome;
 use crate::function::jwks::KeyCache;
-use crate::function::token_cache::{KnownToken, TokenCache, TokenHash};
-use crate::gateway::cache_key::{CacheKey, Span};
+use crate::function::token_cache::{TokenCache, TokenHash};
+use crate::gateway::cache_key::{CacheKey, CacheScope};
 use crate::gateway::call::{Call, RouteKey};
 use crate::reason::Reason;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
+use crate::token::key_set::KeySets;
 use crate::token::{self, Unverified};
 
 /// A bundle in use.
 #[derive(Debug)]
 pub struct Serving {
     /// The bundle.
-    pub bundle: Bundle,
+    pub bundle: Arc<Bundle>,
     /// The keys of its identity sources.
     pub keys: KeyCache,
     tokens: TokenCache,
@@ -28,21 +30,17 @@ pub struct Serving {
 impl Serving {
     /// Puts a bundle into use, with room for so many verified tokens.
     pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize) -> Self {
-        Self { bundle, keys, tokens: TokenCache::new(max_tokens) }
+        Self { bundle: Arc::new(bundle), keys, tokens: TokenCache::new(max_tokens) }
     }
 
     /// Decides on a call, for a cache with this key.
     ///
     /// # Errors
     /// The reason why there is no decision.
-    pub async fn decide(
-        &self,
-        call: &Call,
-        cache_key: &CacheKey,
-        now: UnixTime,
-    ) -> Result<Arc<Outcome>, Reason> {
-        let KnownToken { token, remembered } = self.authenticate(call, now).await?;
-        authorize(call, &self.bundle, &token, cache_key, &remembered)
+    pub async fn decide(&self, call: &Call, cache_key: &CacheKey, now: UnixTime) -> Result<Decided, Reason> {
+        let session = self.authenticate(call, now).await?;
+        let outcome = session.authorize(call, cache_key)?;
+        Ok(Decided { session, outcome })
     }
 
     /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
@@ -68,7 +66,7 @@ impl Serving {
                  context.httpMethod has to be in it"
             );
         }
-        if self.bundle.separation().is_none() && cache_key.span() != Span::Method {
+        if self.bundle.separation().is_none() && cache_key.scope() != CacheScope::Method {
             warn!(%cache_key, "the routes cannot be told apart: each answer allows one method and path alone");
         }
     }
@@ -77,35 +75,53 @@ impl Serving {
     ///
     /// # Errors
     /// What is wrong with the token, or that there are no keys.
-    pub(crate) async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<KnownToken, Reason> {
-        let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
+    pub(crate) async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<Arc<Session>, Reason> {
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let hash = TokenHash::of(bearer);
-        let mut key_sets = self.keys.snapshot(now);
-        let known = match self.tokens.get(hash, &key_sets, leeway, now) {
+        let key_sets = self.keys.snapshot(now);
+        let known = self.tokens.get(hash, &key_sets, now);
+        let session = match known {
             Some(known) => known,
-            None => {
-                let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
-                if let Err(Unverified::KeyMissing(place)) = verified {
-                    self.keys.refresh(place, now).await;
-                    key_sets = self.keys.snapshot(now);
-                    verified = token::verify(bearer, sources, &key_sets, leeway, now);
-                }
-                let known = KnownToken::new(verified.map_err(|unverified| match unverified {
-                    Unverified::Refused(reason) => reason,
-                    // With some keys at hand the token is not of them; without any, nobody can say.
-                    Unverified::KeyMissing(place) => {
-                        match key_sets.get(place).is_some_and(|keys| !keys.is_empty()) {
-                            true => Reason::KeyUnknown,
-                            false => Reason::KeysUnavailable,
-                        }
-                    }
-                })?);
-                self.tokens.insert(hash, &known, &key_sets);
-                known
-            }
+            None => self.verify(bearer, hash, key_sets, now).await?,
         };
-        self.keys.refresh_if_stale(known.token.keys(), now).await;
-        Ok(known)
+        self.keys.refresh_if_stale(session.token().keys(), now).await;
+        Ok(session)
     }
+
+    /// Verifies a token that was not seen before.
+    async fn verify(
+        &self,
+        bearer: Bearer<'_>,
+        hash: TokenHash,
+        mut key_sets: KeySets,
+        now: UnixTime,
+    ) -> Result<Arc<Session>, Reason> {
+        let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
+        let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
+        if let Err(Unverified::KeyMissing(place)) = verified {
+            self.keys.refresh(place, now).await;
+            key_sets = self.keys.snapshot(now);
+            verified = token::verify(bearer, sources, &key_sets, leeway, now);
+        }
+        let token = verified.map_err(|unverified| match unverified {
+            Unverified::Refused(reason) => reason,
+            // With some keys at hand the token is not of them; without any, nobody can say.
+            Unverified::KeyMissing(place) if key_sets.get(place).is_some_and(|keys| !keys.is_empty()) => {
+                Reason::KeyUnknown
+            }
+            Unverified::KeyMissing(_) => Reason::KeysUnavailable,
+        })?;
+        let session = Arc::new(Session::new(Arc::clone(&self.bundle), token));
+        self.tokens.insert(hash, &session, &key_sets);
+        Ok(session)
+    }
+}
+
+/// A call that was decided on, and for whom.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The caller.
+    pub session: Arc<Session>,
+    /// What is decided.
+    pub outcome: Arc<Outcome>,
 }

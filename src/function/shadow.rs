@@ -4,15 +4,17 @@
 //! calls before it is in force. It never changes an answer: what it costs is bounded, and what goes wrong
 //! with it is a line of the log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::decide::authorize::Outcome;
-use crate::decide::decision::list;
+use crate::cache::lock;
+use crate::decide::list;
+use crate::decide::outcome::Outcome;
 use crate::function::jwks::KeyClient;
+use crate::function::serving::Decided;
 use crate::function::source::Fetcher;
 use crate::function::source::current::{Conditions, Current};
 use crate::function::token_cache::MAX_TOKENS;
@@ -58,35 +60,36 @@ impl Shadow {
     pub async fn compare(
         &self,
         call: &Call,
-        served: &Result<Arc<Outcome>, Reason>,
+        served: &Result<Decided, Reason>,
         cache_key: &CacheKey,
         now: UnixTime,
     ) {
-        if now < *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) {
+        if now < *lock(&self.rests_until) {
             return;
         }
         let started = Instant::now();
         let decide = async {
             let serving = self.current.get(now).await?;
-            let decided = serving.decide(call, cache_key, now).await;
-            decided.map(|outcome| (outcome, serving.bundle.revision()))
+            serving.decide(call, cache_key, now).await.map(|decided| decided.outcome)
         };
         let candidate = timeout(BUDGET, decide).await;
         // Evaluation cannot be interrupted, so what took too long is at least not repeated.
         if started.elapsed() > BUDGET {
-            *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = now.after(REST);
+            *lock(&self.rests_until) = now.after(REST);
             warn!(budget = ?BUDGET, rest = ?REST, "the shadow bundle is too slow; it rests");
         }
         let Ok(candidate) = candidate else {
             return;
         };
-        let reason = candidate.as_ref().map_or_else(|reason| *reason, |(outcome, _)| outcome.decision.reason);
-        let of_served = served.as_ref().map_or_else(|reason| *reason, |outcome| outcome.decision.reason);
+        let reason = candidate.as_ref().map_or_else(|reason| *reason, |outcome| outcome.decision.reason);
+        let of_served =
+            served.as_ref().map_or_else(|reason| *reason, |served| served.outcome.decision.reason);
         if reason.status() == of_served.status() {
             return;
         }
-        let (served, candidate) = (served.as_ref().ok(), candidate.as_ref().ok());
-        let outcome = served.or(candidate.map(|(outcome, _)| outcome));
+        let (served, candidate) =
+            (served.as_ref().ok().map(|served| &served.outcome), candidate.as_ref().ok());
+        let outcome = served.or(candidate);
         let policies =
             |outcome: Option<&Arc<Outcome>>| outcome.map(|outcome| list(&outcome.decision.policies));
         info!(
@@ -94,8 +97,8 @@ impl Shadow {
             reason = of_served.code(),
             policies = policies(served),
             candidate_reason = reason.code(),
-            candidate_policies = policies(candidate.map(|(outcome, _)| outcome)),
-            candidate_revision = candidate.map(|(_, revision)| *revision),
+            candidate_policies = policies(candidate),
+            candidate_revision = candidate.map(|outcome| outcome.revision),
             "the shadow bundle differs"
         );
     }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::bundle::Tenant;
-use crate::decide::response::SimpleResponses;
 use crate::function::source::BundleUri;
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
 use crate::gateway::input::Input;
+use crate::gateway::response::SimpleResponses;
 
 /// How the function is set up for tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]

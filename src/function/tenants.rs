@@ -14,13 +14,14 @@ mod budget;
 mod known;
 mod recent;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::Value;
 use tracing::{Instrument, error, info, info_span, warn};
 
 use crate::bundle::Tenant;
+use crate::cache::lock;
 use crate::function::jwks::KeyClient;
 use crate::function::serving::Serving;
 use crate::function::source::current::{Audience, Conditions, Current, LIMIT};
@@ -116,7 +117,7 @@ impl Tenants {
             Naming::Claim { name, root } => {
                 let root = root.get(now).await?;
                 let known = root.authenticate(call, now).await?;
-                let claim = known.token.claims().get(name).and_then(Value::as_str);
+                let claim = known.token().claims().get(name).and_then(Value::as_str);
                 (claim.and_then(|claim| claim.parse().ok()), Some(root))
             }
         };
@@ -188,7 +189,7 @@ impl Tenants {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         // A poisoned lock holds a whole value all the same: nothing in between its changes can panic.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

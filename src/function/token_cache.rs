@@ -10,9 +10,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::sync::Cache;
 
 use crate::cache::bounded;
-use crate::decide::memo::Remembered;
+use crate::decide::Session;
 use crate::time::UnixTime;
-use crate::token::VerifiedToken;
 use crate::token::bearer::Bearer;
 use crate::token::key_set::{KeySet, KeySets};
 
@@ -37,24 +36,9 @@ impl TokenHash {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    known: KnownToken,
+    session: Arc<Session>,
+    /// The keys with which the token was verified.
     keys: Arc<KeySet>,
-}
-
-/// A verified token with what was worked out for it.
-#[derive(Clone, Debug)]
-pub struct KnownToken {
-    /// The token.
-    pub token: Arc<VerifiedToken>,
-    /// What was worked out for it.
-    pub remembered: Arc<Remembered>,
-}
-
-impl KnownToken {
-    /// A token of which nothing is known yet.
-    pub fn new(token: VerifiedToken) -> Self {
-        Self { token: Arc::new(token), remembered: Arc::default() }
-    }
 }
 
 impl TokenCache {
@@ -63,27 +47,22 @@ impl TokenCache {
         Self { entries: bounded(max_tokens) }
     }
 
-    /// The token of this hash, if it was verified with keys that are still in use.
-    pub fn get(
-        &self,
-        hash: TokenHash,
-        key_sets: &KeySets,
-        leeway_seconds: u32,
-        now: UnixTime,
-    ) -> Option<KnownToken> {
-        let Entry { known, keys } = self.entries.get(&hash)?;
-        let are_current = key_sets.get(known.token.keys()).is_some_and(|current| Arc::ptr_eq(current, &keys));
-        if are_current && !known.token.has_expired(leeway_seconds, now) {
-            return Some(known);
+    /// The session of the token of this hash, if it was verified with keys that are still in use.
+    pub fn get(&self, hash: TokenHash, key_sets: &KeySets, now: UnixTime) -> Option<Arc<Session>> {
+        let Entry { session, keys } = self.entries.get(&hash)?;
+        let current = key_sets.get(session.token().keys());
+        let are_current = current.is_some_and(|current| Arc::ptr_eq(current, &keys));
+        if are_current && !session.has_expired(now) {
+            return Some(session);
         }
         self.entries.remove(&hash);
         None
     }
 
-    /// Keeps a token that was verified with these keys.
-    pub fn insert(&self, hash: TokenHash, known: &KnownToken, key_sets: &KeySets) {
-        if let Some(keys) = key_sets.get(known.token.keys()) {
-            let entry = Entry { known: known.clone(), keys: Arc::clone(keys) };
+    /// Keeps a session whose token was verified with these keys.
+    pub fn insert(&self, hash: TokenHash, session: &Arc<Session>, key_sets: &KeySets) {
+        if let Some(keys) = key_sets.get(session.token().keys()) {
+            let entry = Entry { session: Arc::clone(session), keys: Arc::clone(keys) };
             self.entries.insert(hash, entry);
         }
     }

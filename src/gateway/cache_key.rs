@@ -37,7 +37,7 @@ pub enum IdentitySourceExpression {
 
 /// For what requests an answer has to be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Span {
+pub enum CacheScope {
     /// For those with one method and path alone.
     Method,
     /// For those of one route.
@@ -67,9 +67,9 @@ impl CacheKey {
     /// Source: API Gateway Developer Guide, "Customize HTTP API access logs" and "Variables for access logging".
     pub fn through(&self, route_key: RouteKey) -> KeyOfRoute<'_> {
         let has = |name: &str| self.has_context(name);
-        let (span, mixes_methods) = match self {
-            Self::None => (Span::Method, false),
-            Self::Token => (Span::Api, false),
+        let (scope, mixes_methods) = match self {
+            Self::None => (CacheScope::Method, false),
+            Self::Token => (CacheScope::Api, false),
             Self::Sources(_) => {
                 let has_template = match route_key {
                     RouteKey::Absent => has("resourcePath") || has("resourceId"),
@@ -77,25 +77,25 @@ impl CacheKey {
                 };
                 let names_method = route_key == RouteKey::OneMethod && has_template;
                 match (has_template, names_method || has("httpMethod")) {
-                    (_, true) if has("path") => (Span::Method, false),
-                    (true, true) => (Span::Route, false),
-                    (true, false) if route_key == RouteKey::AnyMethod => (Span::Route, true),
-                    _ => (Span::Api, false),
+                    (_, true) if has("path") => (CacheScope::Method, false),
+                    (true, true) => (CacheScope::Route, false),
+                    (true, false) if route_key == RouteKey::AnyMethod => (CacheScope::Route, true),
+                    _ => (CacheScope::Api, false),
                 }
             }
         };
-        KeyOfRoute { key: self, span, mixes_methods }
+        KeyOfRoute { key: self, scope, mixes_methods }
     }
 
     /// The key where nothing is known of the API: as if each of its routes had a method of its own.
     fn at_best(&self) -> KeyOfRoute<'_> {
         let [rest, http] = [RouteKey::Absent, RouteKey::OneMethod].map(|route_key| self.through(route_key));
-        if rest.span < http.span { rest } else { http }
+        if rest.scope < http.scope { rest } else { http }
     }
 
     /// For what requests an answer has to be right, at best; see [`through`](Self::through).
-    pub fn span(&self) -> Span {
-        self.at_best().span
+    pub fn scope(&self) -> CacheScope {
+        self.at_best().scope
     }
 
     /// Whether all requests with one key have the same value of an input, at best.
@@ -173,14 +173,14 @@ impl CacheKey {
 #[derive(Clone, Copy, Debug)]
 pub struct KeyOfRoute<'a> {
     key: &'a CacheKey,
-    span: Span,
+    scope: CacheScope,
     mixes_methods: bool,
 }
 
 impl KeyOfRoute<'_> {
     /// For what requests an answer has to be right.
-    pub fn span(self) -> Span {
-        self.span
+    pub fn scope(self) -> CacheScope {
+        self.scope
     }
 
     /// Whether requests with one key have one template, but may have different methods. Where those lead to
@@ -191,7 +191,7 @@ impl KeyOfRoute<'_> {
 
     /// Whether all requests with one key have the same value of an input.
     pub fn covers(self, input: &Input) -> bool {
-        let Self { key, span, mixes_methods: _ } = self;
+        let Self { key, scope, mixes_methods: _ } = self;
         if *key == CacheKey::None {
             return true;
         }
@@ -207,7 +207,7 @@ impl KeyOfRoute<'_> {
             Input::Host => key.has_context("domainName"),
             Input::Method => key.has_context("httpMethod"),
             Input::Path | Input::PathParameters | Input::Resource => {
-                span == Span::Method && key.has_context("path")
+                scope == CacheScope::Method && key.has_context("path")
             }
             Input::SourceIp => key.has_context("identity.sourceIp"),
             // Every statement names the stage.
@@ -316,56 +316,60 @@ mod tests {
 
     #[test]
     fn what_a_key_spans_depends_on_method_path_and_route() {
-        for (more, span) in [
-            ("", Span::Api),
-            (",context.httpMethod,context.path", Span::Method),
-            (",$context.routeKey,$context.path", Span::Method),
-            (",$context.routeKey", Span::Route),
-            (",context.httpMethod,context.resourcePath", Span::Route),
-            (",context.path", Span::Api),
-            (",context.httpMethod", Span::Api),
-            (",context.resourcePath", Span::Api),
-            (",method.request.header.X-Tenant,context.identity.sourceIp", Span::Api),
+        for (more, scope) in [
+            ("", CacheScope::Api),
+            (",context.httpMethod,context.path", CacheScope::Method),
+            (",$context.routeKey,$context.path", CacheScope::Method),
+            (",$context.routeKey", CacheScope::Route),
+            (",context.httpMethod,context.resourcePath", CacheScope::Route),
+            (",context.path", CacheScope::Api),
+            (",context.httpMethod", CacheScope::Api),
+            (",context.resourcePath", CacheScope::Api),
+            (",method.request.header.X-Tenant,context.identity.sourceIp", CacheScope::Api),
         ] {
-            assert_eq!(key(&format!("{AUTHORIZATION}{more}")).span(), span, "{more}");
+            assert_eq!(key(&format!("{AUTHORIZATION}{more}")).scope(), scope, "{more}");
         }
-        assert_eq!((key("none").span(), key("token").span()), (Span::Method, Span::Api));
+        assert_eq!((key("none").scope(), key("token").scope()), (CacheScope::Method, CacheScope::Api));
     }
 
     #[test]
     fn a_route_key_holds_no_more_than_the_route_of_the_api_names() {
         use RouteKey::{Absent, AnyMethod, OneMethod};
-        for (more, route_key, span, mixes_methods) in [
-            (",$context.routeKey", OneMethod, Span::Route, false),
-            (",$context.routeKey", AnyMethod, Span::Route, true),
-            (",$context.routeKey", Absent, Span::Api, false),
-            (",$context.routeKey,$context.path", OneMethod, Span::Method, false),
-            (",$context.routeKey,$context.path", AnyMethod, Span::Route, true),
-            (",$context.routeKey,$context.path", Absent, Span::Api, false),
-            (",$context.routeKey,$context.httpMethod", AnyMethod, Span::Route, false),
-            (",$context.routeKey,$context.httpMethod,$context.path", AnyMethod, Span::Method, false),
-            (",context.httpMethod,context.path", Absent, Span::Method, false),
-            (",context.httpMethod,context.path", AnyMethod, Span::Method, false),
-            (",context.httpMethod,context.resourcePath", Absent, Span::Route, false),
-            (",context.httpMethod,context.resourceId", Absent, Span::Route, false),
-            (",context.resourcePath,context.path", Absent, Span::Api, false),
-            (",context.httpMethod,context.resourcePath", OneMethod, Span::Api, false),
-            (",context.httpMethod", AnyMethod, Span::Api, false),
-            ("", OneMethod, Span::Api, false),
+        for (more, route_key, scope, mixes_methods) in [
+            (",$context.routeKey", OneMethod, CacheScope::Route, false),
+            (",$context.routeKey", AnyMethod, CacheScope::Route, true),
+            (",$context.routeKey", Absent, CacheScope::Api, false),
+            (",$context.routeKey,$context.path", OneMethod, CacheScope::Method, false),
+            (",$context.routeKey,$context.path", AnyMethod, CacheScope::Route, true),
+            (",$context.routeKey,$context.path", Absent, CacheScope::Api, false),
+            (",$context.routeKey,$context.httpMethod", AnyMethod, CacheScope::Route, false),
+            (",$context.routeKey,$context.httpMethod,$context.path", AnyMethod, CacheScope::Method, false),
+            (",context.httpMethod,context.path", Absent, CacheScope::Method, false),
+            (",context.httpMethod,context.path", AnyMethod, CacheScope::Method, false),
+            (",context.httpMethod,context.resourcePath", Absent, CacheScope::Route, false),
+            (",context.httpMethod,context.resourceId", Absent, CacheScope::Route, false),
+            (",context.resourcePath,context.path", Absent, CacheScope::Api, false),
+            (",context.httpMethod,context.resourcePath", OneMethod, CacheScope::Api, false),
+            (",context.httpMethod", AnyMethod, CacheScope::Api, false),
+            ("", OneMethod, CacheScope::Api, false),
         ] {
             let key = key(&format!("{AUTHORIZATION}{more}"));
             let of_route = key.through(route_key);
             assert_eq!(
-                (of_route.span(), of_route.mixes_methods()),
-                (span, mixes_methods),
+                (of_route.scope(), of_route.mixes_methods()),
+                (scope, mixes_methods),
                 "{more} {route_key:?}"
             );
-            assert_eq!(of_route.covers(&Input::Resource), span == Span::Method, "{more} {route_key:?}");
-            assert!(key.span() <= span, "{more} {route_key:?}");
+            assert_eq!(
+                of_route.covers(&Input::Resource),
+                scope == CacheScope::Method,
+                "{more} {route_key:?}"
+            );
+            assert!(key.scope() <= scope, "{more} {route_key:?}");
         }
         for route_key in [Absent, AnyMethod, OneMethod] {
-            assert_eq!(key("none").through(route_key).span(), Span::Method);
-            assert_eq!(key("token").through(route_key).span(), Span::Api);
+            assert_eq!(key("none").through(route_key).scope(), CacheScope::Method);
+            assert_eq!(key("token").through(route_key).scope(), CacheScope::Api);
         }
     }
 

@@ -18,7 +18,15 @@ use crate::reason::Reason;
 /// # Errors
 /// [`Reason::PathUnsafe`], if one can be read in two ways or is no text.
 pub fn of_call(call: &Call, route: &Route) -> Result<BTreeMap<String, String>, Reason> {
-    read(call, route, Form::Text)
+    read(sent(call, route), route, call.api(), Content::Text)
+}
+
+/// The parameters of a path that leads to a route, decoded. It is as the client sent it.
+///
+/// # Errors
+/// [`Reason::PathUnsafe`], if one can be read in two ways or is no text.
+pub fn of_path(path: &str, route: &Route) -> Result<BTreeMap<String, String>, Reason> {
+    read(route.template.values(path), route, Api::RestToken, Content::Text)
 }
 
 /// Whether they can be read in one way, for an answer that does not depend on what they say.
@@ -34,25 +42,37 @@ pub fn check(call: &Call, route: &Route) -> Result<(), Reason> {
             .iter()
             .all(|(name, value)| !value.contains('%') && is_safe(value, route.template.is_greedy(name))),
     };
-    if is_plain { Ok(()) } else { read(call, route, Form::Bytes).map(drop) }
+    if is_plain {
+        return Ok(());
+    }
+    read(sent(call, route), route, call.api(), Content::Bytes).map(drop)
+}
+
+/// The parameters as they were sent.
+fn sent(call: &Call, route: &Route) -> BTreeMap<String, String> {
+    match call.target() {
+        Target::Path => route.template.values(call.method_arn().path()),
+        Target::Route { .. } => call.path_parameters().clone(),
+    }
 }
 
 /// What a parameter has to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Content {
     /// Any bytes. A replacement character stands for one that is no UTF-8.
     Bytes,
     /// UTF-8, so that policies can read it.
     Text,
 }
 
-fn read(call: &Call, route: &Route, form: Form) -> Result<BTreeMap<String, String>, Reason> {
-    let sent = match call.target() {
-        Target::Path => route.template.values(call.method_arn().path()),
-        Target::Route { .. } => call.path_parameters().clone(),
-    };
+fn read(
+    sent: BTreeMap<String, String>,
+    route: &Route,
+    api: Api,
+    content: Content,
+) -> Result<BTreeMap<String, String>, Reason> {
     let read = |(name, value): (String, String)| {
-        let value = decoded(value, call.api(), form)?;
+        let value = decoded(value, api, content)?;
         if is_safe(&value, route.template.is_greedy(&name)) {
             Ok((name, value))
         } else {
@@ -64,19 +84,19 @@ fn read(call: &Call, route: &Route, form: Form) -> Result<BTreeMap<String, Strin
 
 /// REST APIs hand parameters to the authorizer as they were sent, and to the backend decoded. HTTP APIs decode them
 /// for both. What could be decoded once more then may be read in two ways.
-fn decoded(value: String, api: Api, form: Form) -> Result<String, Reason> {
+fn decoded(value: String, api: Api, content: Content) -> Result<String, Reason> {
     let once = match api {
         Api::HttpV1 | Api::HttpV2 => value,
-        Api::RestRequest | Api::RestToken | Api::WebSocket => decode(&value, form)?,
+        Api::RestRequest | Api::RestToken | Api::WebSocket => decode(&value, content)?,
     };
-    if decode(&once, form)? == once { Ok(once) } else { Err(Reason::PathUnsafe) }
+    if decode(&once, content)? == once { Ok(once) } else { Err(Reason::PathUnsafe) }
 }
 
-fn decode(text: &str, form: Form) -> Result<String, Reason> {
+fn decode(text: &str, content: Content) -> Result<String, Reason> {
     let bytes = Cow::from(percent_decode_str(text));
     let decoded = String::from_utf8_lossy(&bytes);
     let is_text = matches!(decoded, Cow::Borrowed(_));
-    if has_overlong_form(&bytes) || (form == Form::Text && !is_text) {
+    if has_overlong_form(&bytes) || (content == Content::Text && !is_text) {
         return Err(Reason::PathUnsafe);
     }
     Ok(decoded.into_owned())
@@ -136,7 +156,7 @@ mod tests {
             for (api, expected) in
                 [(Api::RestRequest, rest), (Api::RestToken, rest), (Api::HttpV1, http), (Api::HttpV2, http)]
             {
-                let read = decoded(value.to_owned(), api, Form::Text);
+                let read = decoded(value.to_owned(), api, Content::Text);
                 assert_eq!(read.map_err(|_| ()), expected.map(str::to_owned), "{value} {api:?}");
             }
         }
@@ -146,8 +166,8 @@ mod tests {
     fn bytes_that_are_no_text_are_refused_only_where_they_are_read() {
         for (value, is_refused) in [("%FF", false), ("a%E9", false), ("%C0%AF", true), ("%E0%80%AF", true)] {
             for api in [Api::RestRequest, Api::RestToken] {
-                assert!(decoded(value.to_owned(), api, Form::Text).is_err(), "{value}");
-                assert_eq!(decoded(value.to_owned(), api, Form::Bytes).is_err(), is_refused, "{value}");
+                assert!(decoded(value.to_owned(), api, Content::Text).is_err(), "{value}");
+                assert_eq!(decoded(value.to_owned(), api, Content::Bytes).is_err(), is_refused, "{value}");
             }
         }
     }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::finding::{Code, Finding, Position, Text};
 use super::schema::StoreSchema;
 use crate::bundle::files::SETTINGS_FILE;
-use crate::decide::response::RESERVED_CONTEXT;
+use crate::decide::RESERVED_CONTEXT;
 use crate::gateway::call::TokenLocation;
 use crate::gateway::route::{Method, PathTemplate, Route};
 use crate::gateway::route::{ResourceTemplate, TextTemplate};

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Material, VerifyingKey};
+use super::identity_source::{IdentitySource, KeyLocation};
 use super::rsa::{self, InvalidRsaKey};
 use super::{ed25519, json};
 
@@ -106,6 +107,22 @@ impl KeySets {
     /// Takes the sets of each identity source: one for each of its issuers, or one for all.
     pub fn new(sources: Vec<Vec<Arc<KeySet>>>) -> Self {
         Self(sources)
+    }
+
+    /// Takes for each identity source the keys that came with it, else for each place where its keys are published the
+    /// keys that `fetched` has of that place. What is `None` has no keys, so that no token of it is accepted.
+    pub fn collect(
+        sources: &[IdentitySource],
+        mut fetched: impl FnMut(&KeyLocation) -> Option<Arc<KeySet>>,
+    ) -> Self {
+        let of_source = |source: &IdentitySource| match source.pinned_keys() {
+            Some(keys) => vec![Arc::new(keys.clone())],
+            None => {
+                let locations = source.key_locations();
+                locations.iter().map(|location| fetched(location).unwrap_or_default()).collect()
+            }
+        };
+        Self(sources.iter().map(of_source).collect())
     }
 
     /// The keys of one issuer.

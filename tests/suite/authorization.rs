@@ -1,9 +1,9 @@
 //! Calls through `authorize`, on stores other than the sample.
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
-use cedar_authorizer::decide::authorize::Outcome;
-use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::decide::outcome::Outcome;
 use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::response::{Response, SimpleResponses};
 use cedar_authorizer::grant::Effect;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::{Store, build, directory};

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles, Trust};
-use cedar_authorizer::decide::response::SimpleResponses;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::source::{Fetcher, LoadFailure};
 use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::build::{self, Edition};
 use cedar_authorizer::store::{Store, directory};

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::authorize::Breadth;
-use cedar_authorizer::decide::response::{Response, SimpleResponses};
 use cedar_authorizer::gateway::arn::MethodArn;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::response::{Response, SimpleResponses};
 use cedar_authorizer::gateway::route::{Route, RouteId};
-use cedar_authorizer::grant::{Grant, MAX_BYTES, OfRoutes, Scope, Selection, Separation};
+use cedar_authorizer::grant::{ApiGrant, Grant, MAX_BYTES, Scope, Selection, Separation};
 use cedar_authorizer::store::finding::{Code, Finding};
 use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
@@ -68,7 +68,7 @@ fn is_plain(path: &str) -> bool {
 fn play(
     case: &Case,
     is_complete: bool,
-    grant: impl Fn(OfRoutes, &MethodArn) -> Grant,
+    grant: impl Fn(ApiGrant, &MethodArn) -> Grant,
 ) -> Result<(), TestCaseError> {
     let (table, sequences) = case;
     let api = Api::new(table.clone());
@@ -89,7 +89,7 @@ fn play_one(
     is_complete: bool,
     decisions: &[bool],
     requests: &Pairs,
-    grant: impl Fn(OfRoutes, &MethodArn) -> Grant,
+    grant: impl Fn(ApiGrant, &MethodArn) -> Grant,
 ) -> Result<(), TestCaseError> {
     let allowed: Vec<usize> = (0..decisions.len()).filter(|route| decisions[*route]).collect();
     let of_routes = Grant::of_routes(API, separation, &ids(&allowed), None).unwrap();
@@ -127,7 +127,7 @@ fn play_one(
 
 type Judgement = Result<(), proptest::test_runner::TestError<Case>>;
 
-fn judge(tables: u32, is_complete: bool, grant: impl Fn(OfRoutes, &MethodArn) -> Grant) -> Judgement {
+fn judge(tables: u32, is_complete: bool, grant: impl Fn(ApiGrant, &MethodArn) -> Grant) -> Judgement {
     let config = Config {
         cases: tables,
         failure_persistence: None,
@@ -154,14 +154,14 @@ fn and_fifty_thousand_where_the_api_has_no_other_routes() {
 fn what_other_authorizers_answer_is_found_wrong() {
     let everything = || -> MethodArn { format!("{API}GET/").parse().unwrap() };
     // The one method ARN: whatever is allowed, the next route is not.
-    let one_method = |of_routes: OfRoutes, arn: &MethodArn| match of_routes.grant.allows(arn) {
+    let one_method = |of_routes: ApiGrant, arn: &MethodArn| match of_routes.grant.allows(arn) {
         true => Grant::allow(arn).unwrap_or_else(|_| Grant::deny(arn)),
         false => Grant::deny(arn),
     };
     let failure = judge(100, true, one_method).unwrap_err().to_string();
     assert!(failure.contains("false Deny"), "{failure}");
     // `*` as soon as anything is allowed.
-    let all = |of_routes: OfRoutes, _: &MethodArn| match of_routes.allowed {
+    let all = |of_routes: ApiGrant, _: &MethodArn| match of_routes.allowed {
         0 => Grant::deny(&everything()),
         _ => {
             let selection = Selection { allow: ["*".to_owned()].into(), ..Selection::default() };
@@ -171,7 +171,7 @@ fn what_other_authorizers_answer_is_found_wrong() {
     let failure = judge(100, true, all).unwrap_err().to_string();
     assert!(failure.contains("false Allow"), "{failure}");
     // A pattern for each route, and nothing that takes out what it matches beyond.
-    let patterns = |of_routes: OfRoutes, _: &MethodArn| {
+    let patterns = |of_routes: ApiGrant, _: &MethodArn| {
         let Scope::Resource(allowed) = of_routes.grant.statements()[0].scope() else { panic!() };
         let allow = allowed.iter().map(|pattern| pattern.strip_prefix(API).unwrap().to_owned()).collect();
         Grant::of_api(API, &Selection { allow, ..Selection::default() })

@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::DevelopmentKeys;
-use cedar_authorizer::decide::response::SimpleResponses;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::finding::Code;
 use cedar_authorizer::store::{Store, directory};

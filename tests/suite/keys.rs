@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::authorize::{Breadth, authorize};
 use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::decide::response::{Response, SimpleResponses};
-use cedar_authorizer::gateway::cache_key::{CacheKey, Span};
+use cedar_authorizer::gateway::cache_key::{CacheKey, CacheScope};
 use cedar_authorizer::gateway::call::{Call, RouteKey};
+use cedar_authorizer::gateway::response::{Response, SimpleResponses};
 use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
@@ -283,7 +283,7 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
     let cache_key: CacheKey = key.parse().unwrap();
     // The function does not start with these.
     let is_simple = matches!(kind, Kind::Simple);
-    prop_assume!(!is_simple || cache_key.through(RouteKey::OneMethod).span() != Span::Api);
+    prop_assume!(!is_simple || cache_key.through(RouteKey::OneMethod).scope() != CacheScope::Api);
     let form = if is_simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled };
     // With `$default` in the store, what the API has beyond the store is taken for that: `check --template`
     // says so.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::authorize::Outcome;
-use cedar_authorizer::decide::response::{Response, SimpleResponses};
+use cedar_authorizer::decide::outcome::Outcome;
 use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::response::{Response, SimpleResponses};
 use cedar_authorizer::grant::Scope;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::{Store, build, directory};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::response::{MAX_BYTES, SimpleResponses};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::response::{MAX_BYTES, SimpleResponses};
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::{Store, build};
 use cedar_authorizer::time::UnixTime;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
 use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles, Tenant};
-use cedar_authorizer::decide::response::SimpleResponses;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
@@ -13,6 +12,7 @@ use cedar_authorizer::function::source::{Fetcher, LoadFailure};
 use cedar_authorizer::function::tenant::TenantFrom;
 use cedar_authorizer::function::tenant::{CallPart, Tenancy};
 use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::build::{self, Edition};
 use cedar_authorizer::store::{Store, directory};

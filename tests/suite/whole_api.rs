@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::authorize::{Breadth, Narrow, Outcome, authorize};
 use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::outcome::{Breadth, Narrow, Outcome, authorize};
 use cedar_authorizer::gateway::arn::MethodArn;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use std::{fs, io};
 
 use cedar_authorizer::bundle::DevelopmentKeys;
-use cedar_authorizer::decide::authorize::{Breadth, Narrow};
-use cedar_authorizer::decide::response::SimpleResponses;
+use cedar_authorizer::decide::outcome::{Breadth, Narrow};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::source::{BundleUri, LoadFailure};
 use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::grant::{Grant, Scope, Statement};
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::build::UnusableStore;

@@ -67,7 +67,6 @@ impl Policies {
     ///
     /// # Errors
     /// [`Unreadable`].
-    #[cfg(feature = "cli")]
     pub(super) fn all(&self) -> Result<PolicySet, Unreadable> {
         let mut set = PolicySet::new();
         for number in 0..u32::try_from(self.table.len()).map_err(|_| Unreadable)? {

@@ -1,10 +1,10 @@
 //! The settings for bundles of tenants.
 
 use super::Problems;
-use crate::decide::response::SimpleResponses;
 use crate::function::source::BundleUri;
 use crate::function::tenant::{CallPart, Tenancy, TenantFrom, TenantUri, has_placeholder};
 use crate::gateway::cache_key::CacheKey;
+use crate::gateway::response::SimpleResponses;
 
 /// Reads them. `None`: there are none, or something is wrong with them.
 pub(super) fn read(

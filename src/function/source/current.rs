@@ -6,7 +6,7 @@
 //! new bundle is opened and checked completely before it replaces the old one; one that cannot be used is reported
 //! and changes nothing.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -18,6 +18,7 @@ use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
 use crate::bundle::Tenant;
 use crate::bundle::signature::PublicKeys;
 use crate::bundle::{Bundle, DevelopmentKeys, Manifest, Trust};
+use crate::cache::lock;
 use crate::function::config::TrustedPool;
 use crate::function::jwks::{KeyCache, KeyClient};
 use crate::function::serving::Serving;
@@ -303,11 +304,6 @@ impl Current {
         error!(code = failure.code(), %failure, revision, "bundle not refreshed; the last good one serves");
         lock(&self.schedule).failed(now);
     }
-}
-
-/// A poisoned lock holds a whole value all the same: each is only ever replaced.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long a call waits for a bundle without which it cannot be answered. An HTTP API waits ten seconds in all.

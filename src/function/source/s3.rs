@@ -5,12 +5,10 @@
 //! (`docs/decisions.md`).
 
 mod endpoint;
-#[cfg(feature = "cli")]
 mod refusal;
 mod settings;
 mod signature;
-#[cfg(feature = "cli")]
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests;
 
 use std::sync::Arc;

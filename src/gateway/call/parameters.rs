@@ -15,7 +15,7 @@ pub struct Ambiguous;
 
 impl Values {
     /// Adds a value.
-    pub(super) fn add(&mut self, name: String, value: String) {
+    pub(crate) fn add(&mut self, name: String, value: String) {
         match self.0.entry(name) {
             Entry::Vacant(new) => {
                 new.insert(Ok(value));

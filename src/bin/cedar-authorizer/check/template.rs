@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cedar_authorizer::gateway::cache_key::{CacheKey, IdentitySourceExpression, Span};
+use cedar_authorizer::gateway::cache_key::{CacheKey, CacheScope, IdentitySourceExpression};
 use cedar_authorizer::gateway::call::{Api, RouteKey, TokenLocation};
 use cedar_authorizer::gateway::route::{Route, RouteId, RouteTable};
 use cedar_authorizer::store::Store;
@@ -189,7 +189,7 @@ impl Audit<'_> {
                 self.add(Code::RouteNotCacheable, deployed.position, &message, hint);
                 continue;
             }
-            if of_route.span() != Span::Method {
+            if of_route.scope() != CacheScope::Method {
                 self.beyond(deployed);
             }
             for (route, index) in known {
@@ -261,7 +261,7 @@ impl Audit<'_> {
             let message = format!("authorizer `{name}` has simple responses, but not payload format 2.0");
             self.add(Code::SimpleResponsesMismatch, place, &message, "set the payload format version to 2.0");
         }
-        let is_for_all = |key: &CacheKey| key.through(RouteKey::OneMethod).span() == Span::Api;
+        let is_for_all = |key: &CacheKey| key.through(RouteKey::OneMethod).scope() == CacheScope::Api;
         if is_simple && key.is_some_and(is_for_all) {
             let message = format!(
                 "authorizer `{name}` has simple responses and keeps them for all routes: one boolean would answer \

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{
-    self, Bundle, DevelopmentKeys, Member, MemberState, StoreFiles, Survey, Trust, Unreadable,
+    self, Bundle, DevelopmentKeys, InvalidBundle, Member, MemberState, StoreFiles, Survey, Trust, Unreadable,
 };
 use cedar_authorizer::function::source::LoadFailure;
 use cedar_authorizer::store::Store;
@@ -59,10 +59,11 @@ impl<'a> Report<'a> {
         // What the function would read of a policy when a call needs it is read here at once.
         let opened = Bundle::open(bytes.clone(), trust)
             .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
+        let is_store_invalid = matches!(opened, Err(InvalidBundle::IdentitySources(_)));
         let (counts, bundle) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                if survey.problems.is_empty() {
+                if survey.problems.is_empty() && !is_store_invalid {
                     problems.push(error.to_string());
                 }
                 (None, None)
@@ -77,6 +78,10 @@ impl<'a> Report<'a> {
         });
         let check = |files: &StoreFiles| progress::during(checking(files), || Store::check(files).1);
         let findings = files.as_ref().map(check).unwrap_or_default();
+        if is_store_invalid {
+            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+            problems.extend(errors.map(ToString::to_string));
+        }
         Self {
             source,
             bytes,

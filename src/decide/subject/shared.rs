@@ -11,18 +11,19 @@ use std::rc::Rc;
 
 use cedar_policy::{AuthorizationError, Context, Effect, Entities, Entity, EntityUid, PolicyId, Request};
 
-use super::{Given, Subject, is_authorized, is_bare};
+use super::{Given, Subject, ask_cedar, is_bare};
 use crate::bundle::policies::Dependence;
 use crate::bundle::policies::{List, Lists, Members};
 use crate::bundle::{Bundle, Unreadable};
 use crate::decide::context::Prepared;
+use crate::decide::decision::Verdict;
 use crate::decide::resource::Resource;
 use crate::reason::Reason;
 
 /// The context of a request, and which of several it is: those with one number are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct InContext {
-    context: ForCedar,
+pub(crate) struct NumberedContext {
+    context: LazyContext,
     /// The number of its `token`.
     token: u32,
     /// The number of the whole.
@@ -31,33 +32,33 @@ pub(crate) struct InContext {
 
 /// A context that Cedar has, or gets once a condition needs it.
 #[derive(Clone, Debug)]
-enum ForCedar {
+enum LazyContext {
     Made(Context),
     Prepared(Rc<Prepared>),
 }
 
-impl InContext {
+impl NumberedContext {
     pub(crate) fn new(prepared: Rc<Prepared>, token: u32, whole: u32) -> Self {
-        Self { context: ForCedar::Prepared(prepared), token, whole }
+        Self { context: LazyContext::Prepared(prepared), token, whole }
     }
 
     /// How many values were dropped, being of another type than the schema has.
     pub(crate) fn dropped(&self) -> usize {
         match &self.context {
-            ForCedar::Made(_) => 0,
-            ForCedar::Prepared(prepared) => prepared.dropped,
+            LazyContext::Made(_) => 0,
+            LazyContext::Prepared(prepared) => prepared.dropped,
         }
     }
 }
 
 /// The one context of a single request.
-impl From<Context> for InContext {
+impl From<Context> for NumberedContext {
     fn from(context: Context) -> Self {
-        Self { context: ForCedar::Made(context), token: 0, whole: 0 }
+        Self { context: LazyContext::Made(context), token: 0, whole: 0 }
     }
 }
 
-impl ForCedar {
+impl LazyContext {
     /// `None`: Cedar does not take it.
     fn make(self) -> Option<Context> {
         match self {
@@ -65,15 +66,6 @@ impl ForCedar {
             Self::Prepared(prepared) => prepared.context(),
         }
     }
-}
-
-/// What the condition of a policy says of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Holds,
-    HoldsNot,
-    /// It cannot be evaluated.
-    Fails,
 }
 
 /// What is known from requests before. It belongs to one principal, its token and a bundle.
@@ -217,7 +209,7 @@ impl Subject {
         action: &EntityUid,
         resource: &Resource,
         shared: &mut Shared,
-        context: impl FnOnce() -> Result<InContext, Reason>,
+        context: impl FnOnce() -> Result<NumberedContext, Reason>,
     ) -> Result<bool, TooExpensive> {
         let index = bundle.policy_index();
         let Ok(lists) = index.lists(&self.policies, action, &resource.uid, bundle.entities()) else {
@@ -291,7 +283,7 @@ pub(super) struct Evaluation<'a> {
     token: u32,
     whole: u32,
     /// Until it is part of the request.
-    context: Option<ForCedar>,
+    context: Option<LazyContext>,
     request: Option<Request>,
     /// `None`: not gathered yet, or those of the subject.
     entities: Option<Entities>,
@@ -305,7 +297,7 @@ impl<'a> Evaluation<'a> {
         action: &'a EntityUid,
         resource: &'a Resource,
         given: Given,
-        InContext { context, token, whole }: InContext,
+        NumberedContext { context, token, whole }: NumberedContext,
         shared: &'a mut Shared,
     ) -> Self {
         Self {
@@ -417,7 +409,7 @@ impl<'a> Evaluation<'a> {
             return Err(NotEvaluated::Invalid);
         };
 
-        let response = is_authorized(request, &policies, entities);
+        let response = ask_cedar(request, &policies, entities);
         let diagnostics = response.diagnostics();
         let holding: HashSet<&PolicyId> = diagnostics.reason().collect();
         let failing = diagnostics.errors().map(|error| match error {

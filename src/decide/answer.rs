@@ -1,0 +1,126 @@
+//! The answer: how an outcome is told to API Gateway.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::EntityUid;
+use serde_json::Value;
+
+use super::outcome::{Breadth, Outcome};
+use crate::gateway::call::{Api, Call};
+use crate::gateway::response::{
+    Body, MAX_BYTES, PolicyDocument, Response, ResponseContext, SimpleResponses, UNKNOWN_PRINCIPAL,
+};
+use crate::grant::{self, Grant};
+use crate::reason::{Reason, Status};
+
+impl Outcome {
+    /// Writes the response.
+    ///
+    /// `context` has flat values alone: `decision`, `reason`, `policies` (ids, separated by
+    /// commas), `action`, `principal`, `revision`, and the claims that the policy store names. The first
+    /// four speak of one call, so they are left out where the grant speaks of the whole API.
+    ///
+    /// It is never larger than API Gateway takes. If need be, what is only for information is left out: `policies`,
+    /// then `action`. The principal and the claims are never cut or left out: a backend could take one user for
+    /// another, or a limit for none. Where they are too large, the response [denies](Response::is_shortened).
+    pub fn respond(&self, simple_responses: SimpleResponses) -> Response {
+        let mut context = self.context();
+        let mut for_information = [POLICIES, ACTION].into_iter();
+        loop {
+            let response = self.write(&context, simple_responses);
+            if response.fits() {
+                return response;
+            }
+            let Some(name) = for_information.next() else {
+                let shortened = self.shortened();
+                let response = deny(self.api, shortened.decision.reason, &shortened.grant, simple_responses);
+                return response.shortened();
+            };
+            context.remove(name);
+        }
+    }
+
+    fn write(&self, context: &ResponseContext<'_>, simple_responses: SimpleResponses) -> Response {
+        if simple_responses.are_for(self.api) {
+            return Body::Simple::<Grant> { is_authorized: self.decision.is_allowed(), context }.write();
+        }
+        let has_usage_plans = matches!(self.api, Api::RestRequest | Api::RestToken);
+        let body = Body::Policy {
+            principal_id: &self.texts.principal,
+            policy_document: PolicyDocument::new(&*self.grant),
+            context,
+            usage_identifier_key: self.usage_identifier_key.as_deref().filter(|_| has_usage_plans),
+        };
+        body.write()
+    }
+
+    fn context(&self) -> ResponseContext<'_> {
+        let effect = match self.decision.reason.status() {
+            Status::Allow => "allow",
+            Status::Deny | Status::Unauthorized | Status::Fault => "deny",
+        };
+        let action = self.route.as_ref().map(|route| route.action.id().unescaped().to_owned());
+        // API Gateway hands the context to the backend with every request that it answers out of its cache.
+        let of_call = |value: Value| (!matches!(self.breadth, Breadth::Api { .. })).then_some(value);
+        let own = [
+            ("decision", of_call(effect.into())),
+            ("reason", of_call(self.decision.reason.code().into())),
+            (POLICIES, of_call(self.texts.policies.clone().into())),
+            (ACTION, action.map(Value::from).and_then(of_call)),
+            ("principal", Some(self.texts.principal.clone().into())),
+            ("revision", Some(self.revision.into())),
+        ];
+        let claims = self.backend_claims.iter().map(|(name, claim)| (name.as_str(), claim.clone()));
+        claims.chain(own.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect()
+    }
+}
+
+impl Response {
+    /// Denies a call of which no token was verified and on which no policy decided.
+    ///
+    /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could
+    /// allow, out of the cache too.
+    pub fn denied(call: &Call, reason: Reason, simple_responses: SimpleResponses) -> Self {
+        deny(call.api(), reason, &Grant::deny_api(call.method_arn()), simple_responses)
+    }
+}
+
+fn deny(api: Api, reason: Reason, grant: &Grant, simple_responses: SimpleResponses) -> Response {
+    let context = [("decision", "deny".into()), ("reason", reason.code().into())].into();
+    if simple_responses.are_for(api) {
+        return Body::Simple::<Grant> { is_authorized: false, context: &context }.write();
+    }
+    let body = Body::Policy {
+        principal_id: UNKNOWN_PRINCIPAL,
+        policy_document: PolicyDocument::new(grant),
+        context: &context,
+        usage_identifier_key: None,
+    };
+    body.write()
+}
+
+/// How many bytes of a response are left for a grant of several routes, beside what must be in it.
+pub(super) fn room_for_grant(
+    principal: &EntityUid,
+    claims: &BTreeMap<String, Value>,
+    usage_identifier_key: Option<&str>,
+) -> usize {
+    let size = |text: &str| serde_json::to_vec(text).map_or(MAX_BYTES, |json| json.len());
+    let claim = |(name, value): (&String, &Value)| {
+        size(name) + serde_json::to_vec(value).map_or(MAX_BYTES, |json| json.len()) + ":,".len()
+    };
+    let rest = 2 * size(&principal.to_string())
+        + claims.iter().map(claim).sum::<usize>()
+        + usage_identifier_key.map_or(0, size);
+    MAX_BYTES.saturating_sub(FRAME_BYTES).saturating_sub(rest).min(grant::MAX_BYTES)
+}
+
+/// The names in `context` that a policy store may not use for claims.
+pub const RESERVED_CONTEXT: [&str; 6] = [ACTION, "decision", POLICIES, "principal", "reason", "revision"];
+
+const ACTION: &str = "action";
+const POLICIES: &str = "policies";
+
+/// What a response has around principal, grant and claims, 256 bytes, and room for one more statement, which denies
+/// the method that was called.
+const FRAME_BYTES: usize = 256 + 640;

@@ -1,0 +1,104 @@
+//! What API Gateway is told: a grant for the method alone, or for all that the caller may do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::authorize::Answering;
+use super::decision::Decision;
+use super::outcome::{Breadth, Narrow};
+use super::subject::TooExpensive;
+use crate::gateway::arn::ANY_STAGE;
+use crate::gateway::cache_key::CacheKey;
+use crate::gateway::route::RouteId;
+use crate::grant::{ApiGrant, Grant};
+use crate::reason::Reason;
+
+/// What API Gateway is told. The decision is another one than that of the policies where it cannot be granted.
+pub(super) struct Told {
+    pub(super) decision: Decision,
+    pub(super) grant: Arc<Grant>,
+    pub(super) breadth: Breadth,
+}
+
+impl Answering<'_> {
+    /// Says a decision on the call to API Gateway. `requested` is the route of the call; `room` says how long a grant
+    /// for the whole API may be.
+    pub(super) fn tell(
+        &self,
+        decision: Decision,
+        requested: Option<RouteId>,
+        room: impl FnOnce() -> usize,
+    ) -> Told {
+        let arn = self.asked.call.method_arn();
+        // Of a call for any stage nothing else may be allowed with it.
+        if !self.asked.speaks_of_more() || arn.stage() == ANY_STAGE {
+            return self.tell_of_method(decision, Breadth::Method);
+        }
+        let api_grant = match self.api_grant(requested, room) {
+            Ok(api_grant) => api_grant,
+            Err(narrow) => return self.tell_of_method(decision, Breadth::Fallback(narrow)),
+        };
+        let ApiGrant { grant, allowed, left_out, harmed } = &*api_grant;
+        let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
+        if decision.is_allowed() && grant.allows(arn) {
+            return Told { decision, grant: Arc::clone(grant), breadth };
+        }
+        let decision = if decision.is_allowed() { Decision::deny(Reason::NotCacheable) } else { decision };
+        Told { decision, grant: Arc::new(Grant::clone(grant).except(arn)), breadth }
+    }
+
+    /// Says a decision on the method and path of the call, and nothing else.
+    fn tell_of_method(&self, decision: Decision, breadth: Breadth) -> Told {
+        let arn = self.asked.call.method_arn();
+        let (decision, grant) = match decision.is_allowed().then(|| Grant::allow(arn)) {
+            Some(Ok(grant)) => (decision, grant),
+            Some(Err(reason)) => (Decision::deny(reason.into()), Grant::deny(arn)),
+            None => (decision, Grant::deny(arn)),
+        };
+        Told { decision, grant: Arc::new(grant), breadth }
+    }
+
+    /// The grant for all that the caller may do.
+    fn api_grant(
+        &self,
+        requested: Option<RouteId>,
+        room: impl FnOnce() -> usize,
+    ) -> Result<Arc<ApiGrant>, Narrow> {
+        let (call, memo) = (self.asked.call, self.session.memo());
+        let make = |allowed: &[RouteId]| {
+            let separation = self.session.bundle().separation().ok_or(Narrow::Inseparable)?;
+            let api = call.method_arn().api_prefix();
+            Grant::of_routes_within(room(), api, separation, allowed, requested).ok_or(Narrow::TooLarge)
+        };
+        if self.session.bundle().separation().is_none() {
+            return Err(Narrow::Inseparable);
+        }
+        // With another key it depends on the call, too.
+        if *self.asked.cache_key == CacheKey::Token {
+            return memo.api_grant(call, requested, || self.allowed_routes(), make);
+        }
+        let allowed = memo.within_budget(call, || self.allowed_routes())?;
+        make(&allowed).map(Arc::new)
+    }
+
+    /// The routes that the caller may take, whatever the rest of a request is.
+    fn allowed_routes(&self) -> Result<Arc<[RouteId]>, TooExpensive> {
+        let known: BTreeMap<RouteId, bool> = self.session.memo().known_decisions(self.asked.call);
+        self.caller.limit();
+        let mut allowed = Vec::new();
+        for bundled in self.session.bundle().bundled_routes() {
+            // `$connect` has an API of its own, and an ARN that names it.
+            if bundled.route.template.is_connect() || !self.is_cacheable(bundled) {
+                continue;
+            }
+            let is_allowed = match known.get(&bundled.id) {
+                Some(is_allowed) => *is_allowed,
+                None => self.caller.is_allowed(bundled)?,
+            };
+            if is_allowed {
+                allowed.push(bundled.id);
+            }
+        }
+        Ok(allowed.into())
+    }
+}

@@ -1,0 +1,159 @@
+//! What a call asks for: its routes, its resource, and what API Gateway keeps the answer under.
+
+use std::collections::BTreeMap;
+
+use super::resource::Resource;
+use crate::bundle::{Bundle, BundledRoute};
+use crate::gateway::arn::ANY_STAGE;
+use crate::gateway::cache_key::{CacheKey, CacheScope, KeyOfRoute};
+use crate::gateway::call::{Call, Target};
+use crate::gateway::path_parameters;
+use crate::gateway::route::Route;
+use crate::reason::Reason;
+
+/// A call beside the bundle that is to answer it.
+pub(super) struct Asked<'a> {
+    pub(super) call: &'a Call,
+    pub(super) bundle: &'a Bundle,
+    /// What API Gateway keeps the answer under.
+    pub(super) cache_key: &'a CacheKey,
+    /// The same as it is for the route of the call.
+    pub(super) key: KeyOfRoute<'a>,
+    /// The route that the call takes comes first; the others are those that it could take as well.
+    routes: Result<Vec<BundledRoute<'a>>, Reason>,
+    /// Whether the parameters of its path can be read in one way alone.
+    is_path_safe: bool,
+}
+
+/// A resource, and the parameters of the path that it was made from.
+#[derive(Clone)]
+pub(super) struct RequestedResource {
+    pub(super) resource: Resource,
+    pub(super) path_parameters: BTreeMap<String, String>,
+}
+
+impl<'a> Asked<'a> {
+    /// Finds the routes of a call.
+    pub(super) fn new(call: &'a Call, bundle: &'a Bundle, cache_key: &'a CacheKey) -> Self {
+        let cache_key = cache_key.of(call.api());
+        let key = cache_key.through(call.route_key());
+        let routes = find_routes(call, bundle, key);
+        let first = routes.as_ref().ok().and_then(|routes| routes.first());
+        let is_path_safe = first.is_some_and(|first| path_parameters::check(call, first.route).is_ok());
+        Self { call, bundle, cache_key, key, routes, is_path_safe }
+    }
+
+    /// Whether the answer is for other requests as well, of this route or of the whole API.
+    pub(super) fn speaks_of_more(&self) -> bool {
+        self.key.scope() != CacheScope::Method
+    }
+
+    /// The route, if what is remembered of it holds for this path: an answer that depends on nothing but token and
+    /// route.
+    pub(super) fn memorable_route(&self) -> Option<BundledRoute<'a>> {
+        let is_memorable = self.is_path_safe && *self.cache_key == CacheKey::Token;
+        self.first().ok().filter(|_| is_memorable)
+    }
+
+    /// The route of the call, and with it the action.
+    ///
+    /// # Errors
+    /// Why there is none, or none that is safe to name.
+    pub(super) fn route(&self) -> Result<BundledRoute<'a>, Reason> {
+        let is_of_path = *self.call.target() == Target::Path && !self.speaks_of_more();
+        if is_of_path && self.call.method_arn().path().contains(':') {
+            // It separates the fields of an ARN, and here the path in it is all there is to go by.
+            return Err(Reason::PathUnsafe);
+        }
+        self.first()
+    }
+
+    fn first(&self) -> Result<BundledRoute<'a>, Reason> {
+        let routes = self.routes.as_ref().map_err(|reason| *reason)?;
+        routes.first().copied().ok_or(Reason::RouteUnmapped)
+    }
+
+    /// The other routes that the call could take, by other readings of its path.
+    pub(super) fn other_routes(&self) -> impl Iterator<Item = BundledRoute<'a>> {
+        self.routes.iter().flatten().skip(1).copied()
+    }
+
+    /// What the call acts on. Where the answer is for other paths as well, it is one that stands for all of them.
+    ///
+    /// # Errors
+    /// [`Reason::PathUnsafe`] and those of [`Resource::from_path`].
+    pub(super) fn resource(&self) -> Result<RequestedResource, Reason> {
+        let route = self.route()?.route;
+        if !self.is_path_safe {
+            return Err(Reason::PathUnsafe);
+        }
+        if self.speaks_of_more() {
+            return Ok(RequestedResource::of_any_path(route, self.bundle));
+        }
+        RequestedResource::of_path(path_parameters::of_call(self.call, route)?, route, self.bundle)
+    }
+}
+
+impl RequestedResource {
+    /// The resource of a route where nothing depends on what the path says.
+    pub(super) fn of_any_path(route: &Route, bundle: &Bundle) -> Self {
+        let resource = match &route.resource {
+            // Without parameters it is the same for every path.
+            Some(template) => {
+                Resource::from_path(template, &BTreeMap::new(), bundle.entities(), bundle.projection())
+                    .unwrap_or_else(|_| Resource::unnamed(template))
+            }
+            None => Resource { uid: bundle.resource().clone(), entity: None },
+        };
+        Self { resource, path_parameters: BTreeMap::new() }
+    }
+
+    /// The resource of a route for these parameters of its path, as the backend reads them.
+    ///
+    /// # Errors
+    /// Those of [`Resource::from_path`].
+    pub(super) fn of_path(
+        path_parameters: BTreeMap<String, String>,
+        route: &Route,
+        bundle: &Bundle,
+    ) -> Result<Self, Reason> {
+        let resource = match &route.resource {
+            Some(template) => {
+                Resource::from_path(template, &path_parameters, bundle.entities(), bundle.projection())?
+            }
+            None => Resource { uid: bundle.resource().clone(), entity: None },
+        };
+        Ok(Self { resource, path_parameters })
+    }
+}
+
+/// The route of a call: the one that API Gateway chose, or where the event does not say which, the one that it would
+/// choose. Where the answer is for more than this path, nothing of it counts but the route; and if it can be read in
+/// several ways, the routes of all of them are there, that of the path as it stands first.
+fn find_routes<'a>(
+    call: &Call,
+    bundle: &'a Bundle,
+    key: KeyOfRoute<'_>,
+) -> Result<Vec<BundledRoute<'a>>, Reason> {
+    // In an Allow it would stand for other stages, and for a piece of their paths.
+    if call.method_arn().stage() == ANY_STAGE {
+        return Err(Reason::StageWildcard);
+    }
+    if call.overrides_method() {
+        return Err(Reason::MethodOverridden);
+    }
+    let table = bundle.routes();
+    let ids = match call.target() {
+        Target::Route { verb, template } => vec![table.get(verb.as_deref(), template)?],
+        Target::Path => {
+            let arn = call.method_arn();
+            let verb = arn.verb().ok_or(Reason::RouteUnmapped)?;
+            if key.scope() == CacheScope::Method {
+                vec![table.find(verb, arn.path())?]
+            } else {
+                table.find_all(verb, arn.path())?
+            }
+        }
+    };
+    ids.into_iter().map(|id| bundle.route(id)).collect::<Option<_>>().ok_or(Reason::RouteUnmapped)
+}

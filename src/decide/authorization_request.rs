@@ -1,0 +1,170 @@
+//! Requests in Cedar's own terms: any principal, action, resource and context, with entities of their own.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{AuthorizationError, Context, Effect, Entities, Entity, EntityUid, EvalResult, Request};
+
+use super::decision::{Applying, Decision, Verdict};
+use super::subject::ask_cedar;
+use crate::bundle::entities::{StoredEntities, find_references, reachable};
+use crate::bundle::policies::Slice;
+use crate::bundle::{Bundle, Unreadable};
+use crate::reason::Reason;
+
+/// What somebody wants to do, in Cedar's terms. No route need lead to the action.
+#[derive(Clone, Debug)]
+pub struct AuthorizationRequest {
+    /// The action.
+    pub action: EntityUid,
+    /// What it is done to.
+    pub resource: EntityUid,
+    /// The circumstances. It is not validated against the schema: what a policy reads of it and does not find, or finds
+    /// to be of another type, is an error of that policy.
+    pub context: Context,
+    /// Entities beside those of the store, each with the parents that it has directly, with attributes and tags. One
+    /// that the store has as well counts as it is here.
+    pub entities: Vec<Entity>,
+}
+
+impl AuthorizationRequest {
+    /// A request without context and entities.
+    pub fn new(action: EntityUid, resource: EntityUid) -> Self {
+        Self { action, resource, context: Context::empty(), entities: Vec::new() }
+    }
+
+    /// With this context.
+    #[must_use]
+    pub fn with_context(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+
+    /// With these entities.
+    #[must_use]
+    pub fn with_entities(self, entities: Vec<Entity>) -> Self {
+        Self { entities, ..self }
+    }
+
+    /// The entities of the request with one that takes the place of what the request says of it.
+    pub(super) fn entities_with(&self, entity: Entity) -> Vec<Entity> {
+        let uid = entity.uid();
+        let others = self.entities.iter().filter(|other| other.uid() != uid).cloned();
+        others.chain([entity]).collect()
+    }
+
+    /// Decides, with the policies and entities of a bundle.
+    ///
+    /// # Errors
+    /// [`Reason::RequestInvalid`] for what Cedar or the schema does not take; [`Reason::BundleUnreadable`].
+    pub(super) fn decide(&self, bundle: &Bundle, principal: &EntityUid) -> Result<Decision, Reason> {
+        let Self { action, resource, context, entities } = self;
+        if !bundle.may_request(principal.type_name(), action, resource.type_name()) {
+            return Err(Reason::RequestInvalid);
+        }
+        let hierarchy = Hierarchy::new(entities, bundle.entities())?;
+        let lines = [principal, action, resource].map(|uid| hierarchy.with_ancestors(uid));
+        let [principals, actions, resources] = lines;
+        let Slice { permits, forbids, conditional } =
+            bundle.policy_index().slice_of(&principals?, &actions?, &resources?)?;
+        let mut applying = Applying::new(permits, forbids);
+        if conditional.is_empty() {
+            return Ok(applying.decide());
+        }
+        let roots = [principal, action, resource].into_iter().chain(bundle.named_entities()).cloned();
+        let roots = roots.chain(references(context));
+        let all = reachable(bundle.entities(), hierarchy.closed()?, roots)?;
+        let all = Entities::from_entities(all, None).map_err(|_| Reason::RequestInvalid)?;
+        let request =
+            Request::new(principal.clone(), action.clone(), resource.clone(), context.clone(), None)
+                .map_err(|_| Reason::RequestInvalid)?;
+        let policies = bundle.policy_index().policies(conditional.clone())?;
+        let response = ask_cedar(&request, &policies, &all);
+        let failing: HashSet<_> = response
+            .diagnostics()
+            .errors()
+            .map(|error| match error {
+                AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
+            })
+            .collect();
+        let holding: HashSet<_> = response.diagnostics().reason().collect();
+        for number in conditional {
+            let (id, effect): (_, Effect) = bundle.policy_index().policy(number)?;
+            // Of permits beside a forbid that holds Cedar says nothing, and they would change nothing.
+            let verdict = if failing.contains(&id) {
+                Verdict::Fails
+            } else if holding.contains(&id) {
+                Verdict::Holds
+            } else {
+                Verdict::HoldsNot
+            };
+            applying.add(id, effect, verdict);
+        }
+        Ok(applying.decide())
+    }
+}
+
+/// What is in what, by the entities of a request and then by those of the store.
+struct Hierarchy<'a> {
+    given: HashMap<EntityUid, (&'a Entity, Vec<EntityUid>)>,
+    stored: &'a StoredEntities,
+}
+
+impl<'a> Hierarchy<'a> {
+    /// # Errors
+    /// [`Reason::RequestInvalid`], if an entity is there twice.
+    fn new(entities: &'a [Entity], stored: &'a StoredEntities) -> Result<Self, Reason> {
+        let mut given = HashMap::new();
+        for entity in entities {
+            let (uid, _, parents) = entity.clone().into_inner();
+            if given.insert(uid, (entity, parents.into_iter().collect())).is_some() {
+                return Err(Reason::RequestInvalid);
+            }
+        }
+        Ok(Self { given, stored })
+    }
+
+    /// An entity with all that it is in; the entity comes first.
+    ///
+    /// # Errors
+    /// [`Reason::RequestInvalid`], if it is in itself; [`Reason::BundleUnreadable`].
+    fn with_ancestors(&self, uid: &EntityUid) -> Result<Vec<EntityUid>, Reason> {
+        let (mut found, mut seen) = (vec![uid.clone()], HashSet::from([uid.clone()]));
+        let mut next = 0;
+        while let Some(current) = found.get(next).cloned() {
+            for parent in self.parents(&current)? {
+                if parent == *uid {
+                    return Err(Reason::RequestInvalid);
+                }
+                if seen.insert(parent.clone()) {
+                    found.push(parent);
+                }
+            }
+            next += 1;
+        }
+        Ok(found)
+    }
+
+    fn parents(&self, uid: &EntityUid) -> Result<Vec<EntityUid>, Unreadable> {
+        if let Some((_, parents)) = self.given.get(uid) {
+            return Ok(parents.clone());
+        }
+        Ok(self.stored.get(uid)?.map(|stored| stored.parents.clone()).unwrap_or_default())
+    }
+
+    /// The entities of the request, each with all that it is in for parents, as the store's have them.
+    fn closed(&self) -> Result<Vec<Entity>, Reason> {
+        let close = |(entity, _): &(&Entity, Vec<EntityUid>)| {
+            let ancestors = self.with_ancestors(&entity.uid())?;
+            super::resource::with_parents(entity, ancestors.into_iter().skip(1)).ok_or(Reason::RequestInvalid)
+        };
+        self.given.values().map(close).collect()
+    }
+}
+
+/// The entities that a context names.
+fn references(context: &Context) -> Vec<EntityUid> {
+    let names = context.clone().into_iter().map(|(name, _)| name);
+    let values: Vec<EvalResult> = names.filter_map(|name| context.get(&name)).collect();
+    let mut found = Vec::new();
+    values.iter().for_each(|value| find_references(value, &mut found));
+    found
+}

@@ -1,0 +1,171 @@
+//! The caller of a session beside one request: whether they may take a route.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::asked::RequestedResource;
+use super::context::{self, Inputs};
+use super::decision::Decision;
+use super::principal;
+use super::session::Session;
+use super::subject::{NumberedContext, Shared, Subject, TooExpensive};
+use crate::bundle::BundledRoute;
+use crate::gateway::request::RequestFields;
+use crate::projection::Record;
+use crate::reason::{Reason, Status};
+use crate::token::identity_source::IdentitySource;
+
+/// A decision, and how many values were dropped on the way to it, being of another type than the schema has.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    pub(crate) dropped: usize,
+}
+
+impl Decided {
+    /// Whatever has no answer is a denial, but for faults: they are no decision.
+    ///
+    /// # Errors
+    /// Faults.
+    pub(super) fn or_deny(decided: Result<Self, Reason>) -> Result<Self, Reason> {
+        match decided {
+            Err(reason) if reason.status() == Status::Fault => Err(reason),
+            Err(reason) => Ok(Self { decision: Decision::deny(reason), dropped: 0 }),
+            Ok(decided) => Ok(decided),
+        }
+    }
+}
+
+/// The user of a session as a principal, with a count of dropped claims.
+#[derive(Debug)]
+pub(crate) struct IdentifiedSubject {
+    pub(crate) subject: Subject,
+    dropped: usize,
+}
+
+/// The caller of a session, with a request.
+pub(super) struct Caller<'a> {
+    session: &'a Session,
+    source: &'a IdentitySource,
+    subject: Result<&'a IdentifiedSubject, Reason>,
+    request: RequestFields<'a>,
+    contexts: RefCell<Contexts>,
+    /// What decisions on several routes have in common.
+    shared: RefCell<Shared>,
+}
+
+/// The contexts of the routes, as far as they have something in common.
+#[derive(Default)]
+struct Contexts {
+    /// Those that are the same for all routes, by their shapes.
+    of_token: Vec<(Record, NumberedContext)>,
+    /// The shapes of `context.token`. `None`: there is none, or it is as the token has it.
+    tokens: Vec<Option<Record>>,
+    /// How many were made.
+    count: u32,
+}
+
+impl<'a> Caller<'a> {
+    /// # Errors
+    /// [`Reason::IssuerUnknown`], if the token is of no source of the bundle.
+    pub(super) fn new(session: &'a Session, request: RequestFields<'a>) -> Result<Self, Reason> {
+        let source = session.source()?;
+        let subject = session.memo().subject(|| {
+            let bundle = session.bundle();
+            let (principal, dropped) = principal::from_token(session.token(), source, bundle.projection())?;
+            Ok(IdentifiedSubject { subject: Subject::new(bundle, principal)?, dropped })
+        });
+        let (contexts, shared) = (RefCell::default(), RefCell::default());
+        Ok(Self { session, source, subject, request, contexts, shared })
+    }
+
+    /// The source that vouches for the caller.
+    pub(super) fn source(&self) -> &'a IdentitySource {
+        self.source
+    }
+
+    /// Whether the caller may take a route.
+    ///
+    /// # Errors
+    /// Why that is not for the policies to say.
+    pub(super) fn decide(
+        &self,
+        route: BundledRoute<'_>,
+        RequestedResource { resource, path_parameters }: &RequestedResource,
+    ) -> Result<Decided, Reason> {
+        let IdentifiedSubject { subject, dropped } = self.subject?;
+        let context = self.context(route, path_parameters)?;
+        let dropped = dropped + context.dropped();
+        let (bundle, action) = (self.session.bundle(), &route.route.action);
+        let mut shared = self.shared.borrow_mut();
+        let decision = subject.decide_among(bundle, action, resource, &mut shared, || Some(context))?;
+        Ok(Decided { decision, dropped })
+    }
+
+    /// Whether the caller may take a route, whatever its path says. What cannot be decided is allowed to nobody.
+    ///
+    /// # Errors
+    /// [`TooExpensive`], after [`limit`](Self::limit).
+    pub(super) fn is_allowed(&self, route: BundledRoute<'_>) -> Result<bool, TooExpensive> {
+        let Ok(IdentifiedSubject { subject, .. }) = self.subject else {
+            return Ok(false);
+        };
+        let bundle = self.session.bundle();
+        let RequestedResource { resource, path_parameters } =
+            RequestedResource::of_any_path(route.route, bundle);
+        let context = || self.context(route, &path_parameters);
+        let mut shared = self.shared.borrow_mut();
+        subject.is_allowed(bundle, &route.route.action, &resource, &mut shared, context)
+    }
+
+    /// From now on, no more is evaluated than an answer for the whole API may take.
+    pub(super) fn limit(&self) {
+        self.shared.borrow_mut().limit(super::subject::Effort::BUDGET);
+    }
+
+    /// The context of a request. One that is the same for all routes is made once.
+    fn context(
+        &self,
+        BundledRoute { route, reads, .. }: BundledRoute<'_>,
+        path_parameters: &BTreeMap<String, String>,
+    ) -> Result<NumberedContext, Reason> {
+        let projection = self.session.bundle().projection();
+        let inputs = Inputs {
+            request: self.request,
+            route,
+            reads,
+            path_parameters,
+            token: self.session.token(),
+            source: self.source,
+        };
+        let shape = projection.context(&route.action);
+        let of_token = shape.as_ref().filter(|shape| context::is_of_token_alone(shape));
+        let mut contexts = self.contexts.borrow_mut();
+        if let Some(shape) = of_token
+            && let Some((_, known)) = contexts.of_token.iter().find(|(known, _)| *known == **shape)
+        {
+            return Ok(known.clone());
+        }
+        let prepared = Rc::new(context::prepare(inputs, projection)?);
+        let token = contexts.token(shape.as_ref().and_then(|shape| context::token_shape(shape)));
+        let context = NumberedContext::new(prepared, token, contexts.count);
+        contexts.count = contexts.count.saturating_add(1);
+        if let Some(shape) = of_token {
+            contexts.of_token.push((Record::clone(shape), context.clone()));
+        }
+        Ok(context)
+    }
+}
+
+impl Contexts {
+    /// The number of a `context.token` of this shape.
+    fn token(&mut self, shape: Option<&Record>) -> u32 {
+        let known = self.tokens.iter().position(|known| known.as_ref() == shape);
+        let position = known.unwrap_or_else(|| {
+            self.tokens.push(shape.cloned());
+            self.tokens.len() - 1
+        });
+        u32::try_from(position).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,70 @@
+//! The gate: a bundle, and the keys with which tokens are verified.
+
+use std::sync::Arc;
+
+use cedar_policy::EntityUid;
+
+use super::caller::Decided;
+use super::{AuthorizationRequest, Decision, Session};
+use crate::bundle::Bundle;
+use crate::reason::Reason;
+use crate::time::UnixTime;
+use crate::token::bearer::Bearer;
+use crate::token::key_set::KeySets;
+use crate::token::{self, Unverified};
+
+/// A bundle with the keys of its identity sources: from here on a token becomes a [`Session`], and a session decides.
+///
+/// Nothing is fetched and no clock is read. Keys come from [`KeySets`], and the time is an argument.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    bundle: Arc<Bundle>,
+    keys: KeySets,
+}
+
+impl Gate {
+    /// `keys` are those of the bundle's identity sources; see [`KeySets::collect`].
+    pub fn new(bundle: impl Into<Arc<Bundle>>, keys: KeySets) -> Self {
+        Self { bundle: bundle.into(), keys }
+    }
+
+    /// The same with the keys that came with the bundle (`jwks/` of the store, or `build --pin-jwks`). An identity
+    /// source without any accepts no token.
+    pub fn with_pinned_keys(bundle: impl Into<Arc<Bundle>>) -> Self {
+        let bundle = bundle.into();
+        let keys = KeySets::collect(bundle.identity_sources(), |_| None);
+        Self { bundle, keys }
+    }
+
+    /// The bundle.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Verifies a token. `authorization` is the value of an `Authorization` header: with the scheme `Bearer`, in any
+    /// case, or the token alone. `now` is what time it is.
+    ///
+    /// # Errors
+    /// [`Unverified::KeyMissing`] where fresh keys could change the answer, else [`Unverified::Refused`] with the
+    /// reason. Tell the caller no more than that: a refusal is HTTP's 401, and its reason is for your log.
+    pub fn authenticate(&self, authorization: &str, now: UnixTime) -> Result<Session, Unverified> {
+        let bearer = Bearer::parse(authorization)?;
+        let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
+        let token = token::verify(bearer, sources, &self.keys, leeway, now)?;
+        Ok(Session::new(Arc::clone(&self.bundle), token))
+    }
+
+    /// Decides on a request of any principal in Cedar's terms, as AVP's `IsAuthorized` does. The principal is taken for
+    /// who it is: verify that before.
+    ///
+    /// # Errors
+    /// A reason only for faults ([`Reason::BundleUnreadable`]).
+    pub fn is_authorized(
+        &self,
+        principal: &EntityUid,
+        request: &AuthorizationRequest,
+    ) -> Result<Decision, Reason> {
+        let decided = request.decide(&self.bundle, principal);
+        Ok(Decided::or_deny(decided.map(|decision| Decided { decision, dropped: 0 }))?.decision)
+    }
+}

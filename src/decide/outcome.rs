@@ -1,0 +1,128 @@
+//! The outcome of a call: the decision, what API Gateway is told, and what explains both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy::EntityUid;
+use serde_json::Value;
+
+use super::decision::{Decision, list};
+use crate::gateway::call::Api;
+use crate::gateway::route::Route;
+use crate::grant::Grant;
+use crate::reason::Reason;
+
+/// A decision, with all that explains it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the policies say.
+    pub decision: Decision,
+    /// Who asks.
+    pub principal: EntityUid,
+    /// The route, and with it the action. `None`: there is none that is safe to name.
+    pub route: Option<Route>,
+    /// What is acted on.
+    pub resource: EntityUid,
+    /// What API Gateway is told.
+    pub grant: Arc<Grant>,
+    /// For how much of the API it speaks.
+    pub breadth: Breadth,
+    /// The kind of API that is told.
+    pub api: Api,
+    /// The claims that the backend gets.
+    pub backend_claims: BTreeMap<String, Value>,
+    /// The API key of the caller, for usage plans of REST APIs.
+    pub usage_identifier_key: Option<String>,
+    /// How many values of the token and the call were dropped, being of another type than the
+    /// schema has.
+    pub dropped: usize,
+    /// The revision of the bundle that decided.
+    pub revision: u64,
+    /// See [`Outcome::texts`].
+    pub(super) texts: Texts,
+}
+
+/// Parts of an outcome as people read them.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// Who asks.
+    pub principal: String,
+    /// The action, if there is a route.
+    pub action: Option<String>,
+    /// What is acted on.
+    pub resource: String,
+    /// The determining policies, separated by commas.
+    pub policies: String,
+    /// Those that could not be evaluated.
+    pub errors: String,
+}
+
+/// For how much of an API a grant speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breadth {
+    /// For the requested method alone, which is all that the cache key asks for.
+    Method,
+    /// For the whole API.
+    Api {
+        /// How many routes it allows.
+        allowed: usize,
+        /// How many more the caller may take, for which there was no room.
+        left_out: usize,
+        /// How many of the allowed ones are denied in part or as a whole, since patterns cannot tell them
+        /// from others.
+        harmed: usize,
+    },
+    /// For the requested method alone, though the cache key asks for more. Safe, but other requests are denied until
+    /// API Gateway forgets it.
+    Fallback(Narrow),
+}
+
+/// Why a grant cannot speak for the whole API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrow {
+    /// The routes overlap in too many ways to be told apart.
+    Inseparable,
+    /// There is no room for one route, or for the answer at all.
+    TooLarge,
+    /// To decide on all routes would take too long: too many conditions have to be evaluated.
+    TooExpensive,
+}
+
+impl Outcome {
+    /// Its parts as the log and the response have them.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// What becomes of it where the [response](crate::gateway::response::Response::is_shortened) has no room for
+    /// principal and claims: a denial of everything.
+    #[must_use]
+    pub fn shortened(&self) -> Self {
+        let mut shortened = self.clone();
+        if self.decision.is_allowed() {
+            shortened.decision = Decision::deny(Reason::ResponseTooLarge);
+            shortened.texts.policies = String::new();
+            shortened.texts.errors = String::new();
+        }
+        shortened.grant = Arc::new(Grant::deny_all());
+        shortened.breadth = Breadth::Fallback(Narrow::TooLarge);
+        shortened
+    }
+}
+
+impl Texts {
+    pub(super) fn of(
+        decision: &Decision,
+        principal: &EntityUid,
+        route: Option<&Route>,
+        resource: &EntityUid,
+    ) -> Self {
+        Self {
+            principal: principal.to_string(),
+            action: route.map(|route| route.action.to_string()),
+            resource: resource.to_string(),
+            policies: list(&decision.policies),
+            errors: list(&decision.errors),
+        }
+    }
+}

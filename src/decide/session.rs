@@ -1,0 +1,140 @@
+//! A session: a verified caller, and what they may do.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cedar_policy::{Context, EntityUid};
+
+use super::AuthorizationRequest;
+use super::asked::RequestedResource;
+use super::caller::{Caller, Decided};
+use super::context;
+use super::decision::Decision;
+use super::memo::Memo;
+use super::outcome::Outcome;
+use super::principal;
+use crate::bundle::Bundle;
+use crate::gateway::call::Call;
+use crate::gateway::path_parameters;
+use crate::gateway::request::Request;
+use crate::gateway::response::{Response, SimpleResponses};
+use crate::reason::Reason;
+use crate::token::VerifiedToken;
+use crate::token::identity_source::IdentitySource;
+
+/// A caller whose token was verified with the identity sources of a bundle.
+///
+/// [`Gate::authenticate`](super::Gate::authenticate) alone makes one, so whoever holds one knows that the token was
+/// verified. It owns the token, the bundle that it was verified for, and all that is remembered of the caller: nothing
+/// of one caller or bundle can be used for another.
+///
+/// A token can expire while a session is held; ask [`has_expired`](Self::has_expired).
+pub struct Session {
+    bundle: Arc<Bundle>,
+    token: Arc<VerifiedToken>,
+    memo: Memo,
+}
+
+impl Session {
+    /// `token` was verified with the identity sources of this very bundle.
+    pub(crate) fn new(bundle: Arc<Bundle>, token: VerifiedToken) -> Self {
+        Self { bundle, token: Arc::new(token), memo: Memo::default() }
+    }
+
+    /// The same caller, of whom nothing is remembered.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self { bundle: Arc::clone(&self.bundle), token: Arc::clone(&self.token), memo: Memo::default() }
+    }
+
+    /// The bundle that decides.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The claims, the groups and the times of the caller's token.
+    pub fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// The identity source that vouches for the caller.
+    ///
+    /// # Errors
+    /// [`Reason::IssuerUnknown`]. It does not happen: a session is made with the bundle that has the source.
+    pub fn source(&self) -> Result<&IdentitySource, Reason> {
+        self.bundle.identity_sources().get(self.token.keys().source).ok_or(Reason::IssuerUnknown)
+    }
+
+    /// The caller as a Cedar principal.
+    ///
+    /// # Errors
+    /// Those of [`source`](Self::source).
+    pub fn principal(&self) -> Result<EntityUid, Reason> {
+        Ok(principal::uid(&self.token, self.source()?))
+    }
+
+    /// Whether the token has expired since it was verified, by the clock of the caller of this function.
+    pub fn has_expired(&self, now: crate::time::UnixTime) -> bool {
+        self.token.has_expired(self.bundle.leeway_seconds(), now)
+    }
+
+    pub(super) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
+    /// Decides on an HTTP request: by the route that its method and path lead to, as on an API of API Gateway.
+    ///
+    /// # Errors
+    /// A reason only for faults ([`Reason::BundleUnreadable`]). Every other doubt is a denial: a path without a route
+    /// is [`Reason::RouteUnmapped`].
+    pub fn decide(&self, request: &Request) -> Result<Decision, Reason> {
+        let decide = || {
+            let (verb, path) = request.target();
+            let id = self.bundle.routes().find(verb, path)?;
+            let route = self.bundle.route(id).ok_or(Reason::RouteUnmapped)?;
+            let parameters = path_parameters::of_path(path, route.route)?;
+            let resource = RequestedResource::of_path(parameters, route.route, &self.bundle)?;
+            Caller::new(self, request.fields())?.decide(route, &resource)
+        };
+        Ok(Decided::or_deny(decide())?.decision)
+    }
+
+    /// Decides on a request in Cedar's terms, as AVP's `IsAuthorizedWithToken` does: the principal, with its groups and
+    /// attributes, is that of the token, and `context.token` has the claims of an access token. What the request itself
+    /// says of the principal or of `context.token` does not count.
+    ///
+    /// # Errors
+    /// A reason only for faults ([`Reason::BundleUnreadable`]).
+    pub fn is_authorized(&self, request: &AuthorizationRequest) -> Result<Decision, Reason> {
+        let decide = || {
+            let source = self.source()?;
+            let (principal, dropped) = principal::from_token(&self.token, source, self.bundle.projection())?;
+            let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
+            let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
+            let with_token = |asked: &Context| {
+                context::with_token(asked, &request.action, &self.token, source, self.bundle.projection())
+            };
+            let request = AuthorizationRequest {
+                context: with_token(&request.context)?,
+                entities: request.entities_with(entity),
+                ..request.clone()
+            };
+            let decision = request.decide(&self.bundle, &principal.uid)?;
+            Ok(Decided { decision, dropped })
+        };
+        Ok(Decided::or_deny(decide())?.decision)
+    }
+
+    /// What API Gateway is told of an outcome of this session for this call. Where principal and claims have no room in
+    /// it, it [denies](Response::is_shortened).
+    pub fn respond(&self, call: &Call, outcome: &Outcome, simple_responses: SimpleResponses) -> Response {
+        self.memo.response(call, outcome, simple_responses, || outcome.respond(simple_responses))
+    }
+}
+
+/// A token is a credential, and claims say who somebody is.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({:?} at revision {})", self.token, self.bundle.revision())
+    }
+}
