@@ -64,6 +64,9 @@ mod secrets;
 // The limit of responses, whatever is in a token or a store.
 #[cfg(test)]
 mod responses;
+// Signatures through `jsonwebtoken`, by our cryptography.
+#[cfg(test)]
+mod signatures;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;
