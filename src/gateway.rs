@@ -3,5 +3,7 @@
 pub mod arn;
 pub mod cache_key;
 pub mod call;
+#[cfg(feature = "events")]
+pub mod events;
 pub(crate) mod path_parameters;
 pub mod route;

@@ -40,6 +40,9 @@ mod gateway;
 // Every kind of event, on a world of resources.
 #[cfg(test)]
 mod kinds;
+// The types of `aws_lambda_events`: every event and every answer through them.
+#[cfg(test)]
+mod lambda_events;
 // Stand-ins for what the function talks to.
 #[cfg(test)]
 mod loopback;
