@@ -43,6 +43,8 @@ use signature::{PublicKeys, Untrusted};
 pub use stack::{MAX_DEPTH, with_room};
 pub use survey::{MemberState, Survey, survey};
 pub use table::Unreadable;
+#[cfg(feature = "authoring")]
+pub(crate) use tenant::MAX_BYTES as MAX_TENANT_BYTES;
 pub use tenant::{InvalidTenant, Tenant};
 
 /// An opened bundle: complete and unaltered.

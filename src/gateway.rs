@@ -3,6 +3,8 @@
 pub mod arn;
 pub mod cache_key;
 pub mod call;
+#[cfg(feature = "events")]
+pub mod events;
 pub mod input;
 pub(crate) mod path_parameters;
 pub mod request;

@@ -48,4 +48,5 @@ pub mod decide;
 #[cfg(feature = "authoring")]
 pub mod store;
 
+#[cfg(feature = "function")]
 pub mod function;

@@ -15,8 +15,10 @@ use cedar_policy::{EntityTypeName, EntityUid, RestrictedExpression};
 use serde_json::{Map, Value};
 
 use crate::token::identity_source::IdentitySource;
+#[cfg(feature = "authoring")]
 pub(crate) use record::Attribute;
 pub use record::{Projected, Record, RequiredClaimMissing, project_simple};
+#[cfg(feature = "authoring")]
 pub(crate) use value_type::{Extension, ValueType};
 
 /// What is taken of a token and of a call, and as what.
@@ -106,6 +108,7 @@ impl Shapes {
     }
 
     /// The context of an action, to change it.
+    #[cfg(feature = "authoring")]
     pub(crate) fn context_mut(&mut self, action: &EntityUid) -> Option<&mut Record> {
         self.contexts.get_mut(action)
     }

@@ -31,7 +31,7 @@ use std::io;
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
 
-use crate::bundle::files::{POLICY_FOLDER, SETTINGS_FILE};
+use crate::bundle::files::{POLICY_FOLDER, SETTINGS_FILE, is_in};
 use crate::bundle::{StoreFiles, with_room};
 use crate::gateway::input::Input;
 use crate::gateway::route::{Route, RouteTable};
@@ -106,6 +106,15 @@ impl Store {
 fn no_room(error: &io::Error) -> Finding {
     let at = Position::file(POLICY_FOLDER);
     Finding::new(Code::FileUnreadable, at, format_args!("there is no room to read policies: {error}"))
+}
+
+/// The files of a folder and the folders in it.
+fn in_folder<'a>(
+    files: &'a StoreFiles,
+    folder: &'a str,
+    extension: &'a str,
+) -> impl Iterator<Item = &'a str> {
+    files.iter().map(|(path, _)| path).filter(move |path| is_in(path, folder, extension))
 }
 
 /// The text of a file; a file that is not UTF-8 is a finding.

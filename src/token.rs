@@ -2,12 +2,15 @@
 
 pub mod algorithm;
 pub mod bearer;
+#[cfg(feature = "cli")]
+pub mod crypto_provider;
 pub(crate) mod ed25519;
 pub mod identity_source;
 mod json;
 pub mod jws;
 pub mod key_set;
 mod rsa;
+pub mod verifier;
 
 use std::{fmt, iter};
 

@@ -60,15 +60,6 @@ impl StoreFiles {
             || in_folder(IDENTITY_SOURCE_FOLDER, ".json")
             || in_folder(KEY_FOLDER, ".json")
     }
-
-    /// The files of a folder and the folders in it.
-    pub(crate) fn in_folder<'a>(
-        &'a self,
-        folder: &'a str,
-        extension: &'a str,
-    ) -> impl Iterator<Item = &'a str> {
-        self.0.keys().map(String::as_str).filter(move |path| is_in(path, folder, extension))
-    }
 }
 
 pub(crate) fn is_in(path: &str, folder: &str, extension: &str) -> bool {

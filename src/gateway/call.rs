@@ -1,6 +1,6 @@
 //! A call: one API request as the authorizer sees it.
 
-mod event;
+pub(super) mod event;
 mod parameters;
 
 use std::collections::BTreeMap;

@@ -80,17 +80,6 @@ impl ValueType {
 }
 
 impl Extension {
-    /// The type of this name. `None`: this version does not know it.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "datetime" => Some(Self::Datetime),
-            "decimal" => Some(Self::Decimal),
-            "duration" => Some(Self::Duration),
-            "ipaddr" => Some(Self::IpAddr),
-            _ => None,
-        }
-    }
-
     /// `None` for a text that Cedar's constructor refuses, so that it cannot fail later.
     fn convert(self, text: &str) -> Option<RestrictedExpression> {
         let value = match self {

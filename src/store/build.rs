@@ -19,8 +19,8 @@ use crate::bundle::files::{ENTITIES_FILE, SETTINGS_FILE};
 use crate::bundle::outline::{ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS};
 use crate::bundle::signature::{CannotSign, PrivateKey};
 use crate::bundle::{
-    Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION, StoreFiles,
-    Tenant, with_room,
+    Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION,
+    MAX_TENANT_BYTES, StoreFiles, Tenant, with_room,
 };
 use crate::time::UnixTime;
 use policies::Filed;
@@ -79,10 +79,10 @@ fn check_within(max_bytes: usize, files: &StoreFiles) -> (Option<Store>, Vec<Fin
 /// Of all editions, tries one that takes the most room.
 fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), Box<Finding>> {
     let last = Some(UnixTime::from_seconds(u64::MAX));
-    let tenant = Tenant::longest();
+    let tenant = "a".repeat(MAX_TENANT_BYTES).parse::<Tenant>().ok();
     let edition = Edition {
         revision: MAX_REVISION,
-        tenant: Some(&tenant),
+        tenant: tenant.as_ref(),
         created: last,
         not_after: last,
         signing_keys: &[],
@@ -218,13 +218,13 @@ mod tests {
         let store = Store::open(&files).unwrap();
         let keys = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
         let last = Some(UnixTime::from_seconds(u64::MAX));
-        let tenant = Tenant::longest();
+        let tenant = "a".repeat(MAX_TENANT_BYTES).parse::<Tenant>().ok();
         let editions = [
             Edition::from(1),
             Edition { signing_keys: &keys, ..Edition::from(7) },
             Edition {
                 revision: MAX_REVISION,
-                tenant: Some(&tenant),
+                tenant: tenant.as_ref(),
                 created: last,
                 not_after: last,
                 signing_keys: &keys,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Code, Finding, Position, Text};
-use super::read_text;
 use super::schema::StoreSchema;
+use super::{in_folder, read_text};
 use crate::bundle::files::{IDENTITY_SOURCE_FOLDER, KEY_FOLDER, SETTINGS_FILE, StoreFiles, is_in};
 use crate::token::TokenType;
 use crate::token::identity_source::{IdentitySource, InvalidKeyUri, Provider};
@@ -22,7 +22,7 @@ pub(super) fn read(
     let mut sources: Vec<IdentitySource> = Vec::new();
     let mut used = BTreeSet::new();
     let mut count = 0;
-    for file in files.in_folder(IDENTITY_SOURCE_FOLDER, ".json") {
+    for file in in_folder(files, IDENTITY_SOURCE_FOLDER, ".json") {
         count += 1;
         let Some(text) = read_text(files, file, findings) else {
             continue;
@@ -97,7 +97,7 @@ pub(super) fn read(
         let at = Position::file(IDENTITY_SOURCE_FOLDER);
         findings.push(Finding::new(Code::IdentitySourceMissing, at, "there is no identity source"));
     }
-    for file in files.in_folder(KEY_FOLDER, ".json").filter(|file| !used.contains(*file)) {
+    for file in in_folder(files, KEY_FOLDER, ".json").filter(|file| !used.contains(*file)) {
         let finding =
             Finding::new(Code::KeySetUnused, Position::file(file), "no identity source uses these keys");
         findings.push(finding.hint("the file has the name of its identity source, or is its `jwksFile`"));

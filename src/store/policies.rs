@@ -16,9 +16,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::finding::{Code, Finding, Position, Text, chain};
-use super::read_text;
 use super::schema::{StoreSchema, offset_of, with_expectation};
 use super::settings::Settings;
+use super::{in_folder, read_text};
 use crate::bundle::files::{POLICY_FOLDER, StoreFiles, TEMPLATE_FOLDER, TEMPLATE_LINKS_FILE};
 use crate::bundle::nesting;
 use crate::bundle::policies::with_ancestors;
@@ -51,14 +51,14 @@ impl<'a> Policies<'a> {
         let mut policies = Self::default();
         let mut is_empty = files.get(TEMPLATE_LINKS_FILE).is_none();
         for folder in [POLICY_FOLDER, TEMPLATE_FOLDER] {
-            for file in files.in_folder(folder, ".cedar") {
+            for file in in_folder(files, folder, ".cedar") {
                 is_empty &= folder != POLICY_FOLDER;
                 if let Some(text) = read_text(files, file, findings) {
                     policies.read_file(file, text, folder, findings);
                 }
             }
         }
-        for file in files.in_folder(POLICY_FOLDER, ".json") {
+        for file in in_folder(files, POLICY_FOLDER, ".json") {
             is_empty = false;
             if let Some(text) = read_text(files, file, findings) {
                 policies.read_definition(file, text, findings);

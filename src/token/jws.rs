@@ -6,14 +6,16 @@
 //! `------- signing input ---------'
 //! ```
 //!
-//! Only the signature primitives are a library's. The common readers of tokens ignore `crit`, `b64`, `typ` and the
-//! purpose of a key, take a claim of a wrong type for an absent one, and parse the key for each token.
+//! Signatures are verified through `jsonwebtoken`, by its trait of a [verifier](super::verifier). Its reader of tokens
+//! is not used: like the other common ones it ignores `crit`, `b64`, `typ` and the purpose of a key, takes a claim of a
+//! wrong type for an absent one, and parses the key for each token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::signature::Verifier;
 use serde_json::{Map, Value};
 
-use super::algorithm::Algorithm;
+use super::algorithm::{self, Algorithm};
 use super::json;
 use super::key_set::{KeySet, MAX_KEY_ID_BYTES};
 use crate::reason::Reason;
@@ -76,13 +78,9 @@ impl<'a> Jws<'a> {
 
     pub(super) fn verify(&self, keys: &KeySet) -> Result<(), Reason> {
         let key = keys.find(self.key_id.as_deref()).ok_or(Reason::KeyUnknown)?;
-        if !key.accepts(self.algorithm) {
-            return Err(Reason::AlgorithmUnsupported);
-        }
-        match key.verifies(self.algorithm, self.signing_input.as_bytes(), &self.signature) {
-            true => Ok(()),
-            false => Err(Reason::SignatureInvalid),
-        }
+        let verifier = key.verifier(self.algorithm).ok_or(Reason::AlgorithmUnsupported)?;
+        let verified = verifier.verify(self.signing_input.as_bytes(), &self.signature);
+        verified.map_err(|_| Reason::SignatureInvalid)
     }
 }
 
@@ -117,7 +115,7 @@ fn key_id(header: &Map<String, Value>) -> Result<Option<String>, Reason> {
 
 fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Reason> {
     match header.get("alg") {
-        Some(Value::String(name)) => Algorithm::of_name(name).ok_or(Reason::AlgorithmUnsupported),
+        Some(Value::String(name)) => algorithm::accepted(name).ok_or(Reason::AlgorithmUnsupported),
         _ => Err(Reason::TokenMalformed),
     }
 }

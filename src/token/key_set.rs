@@ -8,9 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::algorithm::{Algorithm, Material, VerifyingKey};
+use super::algorithm::{self, Algorithm};
 use super::identity_source::{IdentitySource, KeyLocation};
 use super::rsa::{self, InvalidRsaKey};
+use super::verifier::{Material, SignatureVerifier, VerifyingKey};
 use super::{ed25519, json};
 
 /// The usable keys of an issuer, as published at one time.
@@ -150,15 +151,10 @@ pub struct Key {
 }
 
 impl Key {
-    /// Whether a signature of this algorithm may be verified with this key. The key decides, never
-    /// the token (RFC 8725 3.1).
-    pub fn accepts(&self, algorithm: Algorithm) -> bool {
-        self.verifying_key.algorithms().contains(&algorithm)
-    }
-
-    /// Whether this is the signature of the message.
-    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        self.verifying_key.verifies(algorithm, message, signature)
+    /// What verifies signatures of this algorithm with this key. `None`: the key is for others. The key decides,
+    /// never the token (RFC 8725 3.1).
+    pub fn verifier(&self, algorithm: Algorithm) -> Option<&SignatureVerifier> {
+        self.verifying_key.verifier(algorithm)
     }
 
     fn is_development_key(&self) -> bool {
@@ -187,7 +183,8 @@ impl Key {
         let algorithms = match jwk.get("alg") {
             None => all,
             Some(Value::String(name)) => {
-                let at = all.iter().position(|algorithm| algorithm.name() == name)?;
+                let only = algorithm::accepted(name)?;
+                let at = all.iter().position(|algorithm| *algorithm == only)?;
                 all.get(at..=at)?
             }
             Some(_) => return None,
@@ -199,7 +196,8 @@ impl Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id: _, verifying_key, thumbprint: _ } = self;
-        f.debug_struct("Key").field("algorithms", &verifying_key.algorithms()).finish_non_exhaustive()
+        let algorithms: Vec<_> = verifying_key.algorithms().collect();
+        f.debug_struct("Key").field("algorithms", &algorithms).finish_non_exhaustive()
     }
 }
 
@@ -270,7 +268,7 @@ impl<'a> Members<'a> {
         match self {
             Self::Rsa { .. } => RSA_ALGORITHMS,
             Self::Ec { curve, .. } => curve.algorithms,
-            Self::Ed25519 { .. } => &[Algorithm::EdDsa],
+            Self::Ed25519 { .. } => &[Algorithm::EdDSA],
         }
     }
 
@@ -337,18 +335,18 @@ pub const DEVELOPMENT_KEY_THUMBPRINT: [u8; 32] = [
 ];
 
 const RSA_ALGORITHMS: &[Algorithm] = &[
-    Algorithm::Rs256,
-    Algorithm::Rs384,
-    Algorithm::Rs512,
-    Algorithm::Ps256,
-    Algorithm::Ps384,
-    Algorithm::Ps512,
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
 ];
 
 /// RFC 7518 6.2.1: the curves and the exact length of their coordinates.
 static CURVES: [Curve; 2] = [
-    Curve { name: "P-256", coordinate_bytes: 32, algorithms: &[Algorithm::Es256] },
-    Curve { name: "P-384", coordinate_bytes: 48, algorithms: &[Algorithm::Es384] },
+    Curve { name: "P-256", coordinate_bytes: 32, algorithms: &[Algorithm::ES256] },
+    Curve { name: "P-384", coordinate_bytes: 48, algorithms: &[Algorithm::ES384] },
 ];
 
 /// RFC 7518 6.2.2, 6.3.2 and 6.4.1: members that only a private or symmetric key has.

@@ -40,6 +40,9 @@ mod gateway;
 // Every kind of event, on a world of resources.
 #[cfg(test)]
 mod kinds;
+// The types of `aws_lambda_events`: every event and every answer through them.
+#[cfg(test)]
+mod lambda_events;
 // Stand-ins for what the function talks to.
 #[cfg(test)]
 mod loopback;
@@ -64,6 +67,9 @@ mod secrets;
 // The limit of responses, whatever is in a token or a store.
 #[cfg(test)]
 mod responses;
+// Signatures through `jsonwebtoken`, by our cryptography.
+#[cfg(test)]
+mod signatures;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;

@@ -1,5 +1,6 @@
 //! Keys that are made for a test, and tokens signed with them.
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
@@ -8,6 +9,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::EncodingKey;
 use serde_json::{Value, json};
 
 /// A private key.
@@ -70,6 +72,18 @@ impl SigningKey {
         };
         jwk["kid"] = key_id.into();
         jwk
+    }
+
+    /// The key as `jsonwebtoken` takes it.
+    pub fn encoding_key(&self) -> EncodingKey {
+        match self {
+            Self::Rsa(key) => {
+                let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
+                EncodingKey::from_rsa_der(der.as_ref())
+            }
+            Self::P256(key) | Self::P384(key) => EncodingKey::from_ec_der(key.to_pkcs8v1().unwrap().as_ref()),
+            Self::Ed25519(key) => EncodingKey::from_ed_der(key.to_pkcs8v1().unwrap().as_ref()),
+        }
     }
 
     /// A token, whatever its header says.

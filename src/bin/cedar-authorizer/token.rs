@@ -5,16 +5,16 @@ use std::fs;
 use std::io::IsTerminal;
 use std::time::SystemTime;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use cedar_authorizer::store::Store;
 use cedar_authorizer::time::UnixTime;
-use cedar_authorizer::token::TokenType;
+use cedar_authorizer::token::algorithm::Algorithm;
 use cedar_authorizer::token::identity_source::{IdentitySource, Provider};
 use cedar_authorizer::token::key_set::KeySet;
+use cedar_authorizer::token::{TokenType, crypto_provider};
 use clap::{Args, ValueEnum};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Exit, Failure, WARNING, paint, print, warn};
@@ -170,15 +170,13 @@ fn sign(claims: &Map<String, Value>) -> Result<String, Failure> {
     let lines = DEVELOPMENT_KEY.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
     let body: String = lines.take_while(|line| !line.starts_with("-----END")).collect();
     let der = STANDARD.decode(body).map_err(|error| unsigned(&error))?;
-    let key = RsaKeyPair::from_der(&der).map_err(|error| unsigned(&error))?;
-    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    // `encode` takes its cryptography from the process. Nothing else of this program signs tokens, so nothing else
+    // installs it.
+    crypto_provider::AWS_LC.install_default().map_err(|_| unsigned(&"another provider is installed"))?;
     // As Cognito has it: `kid` and `alg`, no `typ`.
-    let header = json!({"alg": "RS256", "kid": DEVELOPMENT_KEY_ID});
-    let signing_input = format!("{}.{}", encode(&header), encode(&json!(claims)));
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signing_input.as_bytes(), &mut signature)
-        .map_err(|error| unsigned(&error))?;
-    Ok(format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    let header =
+        Header { typ: None, kid: Some(DEVELOPMENT_KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) };
+    encode(&header, claims, &EncodingKey::from_rsa_der(&der)).map_err(|error| unsigned(&error))
 }
 
 /// Not a secret: see the file.

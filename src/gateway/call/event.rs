@@ -1,7 +1,8 @@
 //! The events of API Gateway.
 //!
 //! The types of `aws_lambda_events` do not hold: one header that they cannot parse fails the whole event,
-//! and nulls fail some. This reader takes what it needs, in one pass, and is patient with the rest.
+//! and nulls fail some. This reader takes what it needs, in one pass, and is patient with the rest. Events that
+//! are of those types already come in through `gateway::events`, with the feature `events`.
 
 use std::collections::BTreeMap;
 
@@ -195,60 +196,60 @@ fn raw_values(query: &str) -> Values {
 }
 
 /// What API Gateway sends to authorizers of any kind, each some of it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AuthorizerEvent {
-    r#type: Option<String>,
-    version: Option<String>,
+pub(in crate::gateway) struct AuthorizerEvent {
+    pub r#type: Option<String>,
+    pub version: Option<String>,
     /// To TOKEN authorizers.
-    authorization_token: Option<String>,
-    method_arn: Option<String>,
-    route_arn: Option<String>,
-    resource: Option<String>,
-    http_method: Option<String>,
-    path: Option<String>,
-    route_key: Option<String>,
-    raw_path: Option<String>,
-    raw_query_string: Option<String>,
-    headers: Option<BTreeMap<String, Option<String>>>,
-    multi_value_headers: Option<BTreeMap<String, Option<Vec<String>>>>,
-    query_string_parameters: Option<BTreeMap<String, Option<String>>>,
-    multi_value_query_string_parameters: Option<BTreeMap<String, Option<Vec<String>>>>,
-    path_parameters: Option<BTreeMap<String, Option<String>>>,
-    request_context: Option<RequestContext>,
+    pub authorization_token: Option<String>,
+    pub method_arn: Option<String>,
+    pub route_arn: Option<String>,
+    pub resource: Option<String>,
+    pub http_method: Option<String>,
+    pub path: Option<String>,
+    pub route_key: Option<String>,
+    pub raw_path: Option<String>,
+    pub raw_query_string: Option<String>,
+    pub headers: Option<BTreeMap<String, Option<String>>>,
+    pub multi_value_headers: Option<BTreeMap<String, Option<Vec<String>>>>,
+    pub query_string_parameters: Option<BTreeMap<String, Option<String>>>,
+    pub multi_value_query_string_parameters: Option<BTreeMap<String, Option<Vec<String>>>>,
+    pub path_parameters: Option<BTreeMap<String, Option<String>>>,
+    pub request_context: Option<RequestContext>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RequestContext {
+pub(in crate::gateway) struct RequestContext {
     /// WebSocket APIs.
-    connection_id: Option<String>,
-    event_type: Option<String>,
+    pub connection_id: Option<String>,
+    pub event_type: Option<String>,
     /// Of an HTTP API with format 1.0: the route key.
-    resource_id: Option<String>,
-    resource_path: Option<String>,
-    http_method: Option<String>,
-    route_key: Option<String>,
-    domain_name: Option<String>,
-    identity: Option<Identity>,
-    http: Option<Http>,
+    pub resource_id: Option<String>,
+    pub resource_path: Option<String>,
+    pub http_method: Option<String>,
+    pub route_key: Option<String>,
+    pub domain_name: Option<String>,
+    pub identity: Option<Identity>,
+    pub http: Option<Http>,
     /// HTTP APIs.
-    time_epoch: Option<u64>,
+    pub time_epoch: Option<u64>,
     /// REST and WebSocket APIs.
-    request_time_epoch: Option<u64>,
+    pub request_time_epoch: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Identity {
-    source_ip: Option<String>,
-    user_agent: Option<String>,
+pub(in crate::gateway) struct Identity {
+    pub source_ip: Option<String>,
+    pub user_agent: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Http {
-    method: Option<String>,
-    source_ip: Option<String>,
-    user_agent: Option<String>,
+pub(in crate::gateway) struct Http {
+    pub method: Option<String>,
+    pub source_ip: Option<String>,
+    pub user_agent: Option<String>,
 }

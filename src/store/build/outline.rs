@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cedar_policy::{EntityTypeName, EntityUid};
+use cedar_policy::{EntityTypeName, EntityUid, Schema};
 
 use super::separate;
 use crate::bundle::outline::{ActionOutline, Outline, ResourceOutline, RouteOutline};
@@ -19,6 +19,13 @@ pub(super) fn of(store: &Store) -> Outline {
     keep_what_is_read(&mut projection, routes.routes(), &store.reads);
 
     let actions: BTreeSet<&EntityUid> = routes.routes().iter().map(|route| &route.action).collect();
+    let applicable = |schema: &'_ Schema, action: &EntityUid| {
+        schema.principals_for_action(action).is_some_and(|mut types| types.next().is_some())
+    };
+    // No route need lead to an action that somebody asks for.
+    let of_schema =
+        schema.iter().flat_map(|schema| schema.actions().filter(|action| applicable(schema, action)));
+    let actions: BTreeSet<&EntityUid> = actions.into_iter().chain(of_schema).collect();
     let actions: Vec<&EntityUid> = actions.into_iter().collect();
     let action_outline = |action: &&EntityUid| {
         let schema = schema.as_ref();

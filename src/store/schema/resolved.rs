@@ -123,7 +123,13 @@ impl ResolvedSchema {
 }
 
 fn extension(name: &str) -> Result<Extension, UnknownType> {
-    Extension::from_name(name).ok_or_else(|| UnknownType(name.to_owned()))
+    match name {
+        "datetime" => Ok(Extension::Datetime),
+        "decimal" => Ok(Extension::Decimal),
+        "duration" => Ok(Extension::Duration),
+        "ipaddr" => Ok(Extension::IpAddr),
+        _ => Err(UnknownType(name.to_owned())),
+    }
 }
 
 pub(crate) fn qualify(namespace: &str, name: &str) -> String {

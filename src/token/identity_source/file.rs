@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use cedar_policy::EntityTypeName;
-use reqwest::Url;
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::user_pool::UserPoolArn;
 
