@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
-use cedar_authorizer::decide::authorize::{Outcome, authorize};
-use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::outcome::Outcome;
+use cedar_authorizer::decide::{Gate, Session};
 use cedar_authorizer::function::config::{self, Config};
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::log;
-use cedar_authorizer::function::token_cache::{KnownToken, MAX_TOKENS, TokenCache, TokenHash};
+use cedar_authorizer::function::token_cache::{MAX_TOKENS, TokenCache, TokenHash};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
-use cedar_authorizer::gateway::response::{Response, SimpleResponses};
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
@@ -115,35 +115,35 @@ fn of_event(text: &str) -> Box<dyn FnMut()> {
 fn seen_token() -> Box<dyn FnMut()> {
     let (bundle, keys, token) = (bundle(), keys(), some_token());
     let cache = TokenCache::new(MAX_TOKENS);
-    let known = KnownToken::new(verify(&token, &bundle, &keys));
-    cache.insert(TokenHash::of(Bearer::parse(&token).unwrap()), &known, &keys);
+    let session = Arc::new(session(&token, bundle, &keys));
+    cache.insert(TokenHash::of(Bearer::parse(&token).unwrap()), &session, &keys);
     Box::new(move || {
         let bearer = Bearer::parse(black_box(&token)).unwrap();
         let hash = TokenHash::of(bearer);
-        drop(black_box(cache.get(hash, &keys, bundle.leeway_seconds(), now()).unwrap()));
+        drop(black_box(cache.get(hash, &keys, now()).unwrap()));
     })
 }
 
 /// The first call of a token, after its verification.
 fn decision(cache_key: &str, path: &str) -> Box<dyn FnMut()> {
-    let (bundle, token) = (bundle(), some_token());
-    let verified = verify(&token, &bundle, &keys());
+    let token = some_token();
+    let session = session(&token, bundle(), &keys());
     let (call, cache_key) = (call(&token, path), cache_key.parse().unwrap());
-    Box::new(move || drop(black_box(decide(&call, &bundle, &verified, &cache_key))))
+    Box::new(move || drop(black_box(decide(&call, &session, &cache_key))))
 }
 
-fn decide(call: &Call, bundle: &Bundle, token: &VerifiedToken, cache_key: &CacheKey) -> Arc<Outcome> {
-    let outcome = authorize(call, bundle, token, cache_key, &Remembered::default()).unwrap();
+fn decide(call: &Call, session: &Session, cache_key: &CacheKey) -> Arc<Outcome> {
+    let outcome = session.afresh().authorize(call, cache_key).unwrap();
     assert_eq!(outcome.decision.reason.code(), "allowed-by-policy");
     outcome
 }
 
 fn response() -> Box<dyn FnMut()> {
-    let (bundle, token) = (bundle(), some_token());
-    let verified = verify(&token, &bundle, &keys());
-    let outcome = decide(&call(&token, ROUTE), &bundle, &verified, &CacheKey::Token);
+    let token = some_token();
+    let session = session(&token, bundle(), &keys());
+    let outcome = decide(&call(&token, ROUTE), &session, &CacheKey::Token);
     Box::new(move || {
-        let response = Response::new(black_box(&outcome), bundle.revision(), SimpleResponses::Disabled);
+        let response = black_box(&outcome).respond(SimpleResponses::Disabled);
         drop(black_box(serde_json::to_vec(&response).unwrap()));
     })
 }
@@ -175,6 +175,10 @@ fn answer(is_seen: bool) -> Box<dyn FnMut()> {
 fn verify(token: &str, bundle: &Bundle, keys: &KeySets) -> VerifiedToken {
     let bearer = Bearer::parse(black_box(token)).unwrap();
     token::verify(bearer, bundle.identity_sources(), keys, bundle.leeway_seconds(), now()).unwrap()
+}
+
+fn session(token: &str, bundle: Bundle, keys: &KeySets) -> Session {
+    Gate::new(bundle, keys.clone()).authenticate(token, now()).unwrap()
 }
 
 /// The development key and one for ES256.

@@ -6,16 +6,13 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
-use cedar_authorizer::decide::authorize::authorize;
-use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::gateway::response::{Response, SimpleResponses};
+use cedar_authorizer::decide::Gate;
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::{Call, Target};
 use cedar_authorizer::reason::Status;
 use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
-use cedar_authorizer::token::verify;
-use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -26,6 +23,8 @@ static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| {
     let (store, _) = Store::check(&files);
     Bundle::open(build::bundle(&store.unwrap(), &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 });
+
+static GATE: LazyLock<Gate> = LazyLock::new(|| Gate::new(BUNDLE.clone(), KEYS.clone()));
 
 static KEYS: LazyLock<KeySets> = LazyLock::new(|| {
     let keys = KeySet::parse(include_bytes!("../../policies/jwks/cognito.json")).unwrap();
@@ -85,22 +84,21 @@ fn judge(event: &Value, cache_key: &CacheKey, form: SimpleResponses) {
         return;
     };
     let now = UnixTime::from_seconds(1_704_067_201);
-    let Ok(bearer) = call.authorization(BUNDLE.token_location()).and_then(Bearer::parse) else {
+    let Ok(authorization) = call.authorization(BUNDLE.token_location()) else {
         return;
     };
-    let Ok(token) = verify(bearer, BUNDLE.identity_sources(), &KEYS, BUNDLE.leeway_seconds(), now) else {
+    let Ok(session) = GATE.authenticate(authorization, now) else {
         return;
     };
-    let remembered = Remembered::default();
-    let Ok(outcome) = authorize(&call, &BUNDLE, &token, cache_key, &remembered) else {
+    let Ok(outcome) = session.authorize(&call, cache_key) else {
         return;
     };
     let is_allowed = outcome.decision.reason.status() == Status::Allow;
-    let response = serde_json::to_value(Response::new(&outcome, 1, form)).unwrap();
+    let response = serde_json::to_value(outcome.respond(form)).unwrap();
     assert!(response.to_string().len() <= 8 * 1024, "larger than API Gateway takes");
     // What is remembered of a token says the same again.
-    let again = authorize(&call, &BUNDLE, &token, cache_key, &remembered).unwrap();
-    assert_eq!(serde_json::to_value(Response::new(&again, 1, form)).unwrap(), response);
+    let again = session.authorize(&call, cache_key).unwrap();
+    assert_eq!(serde_json::to_value(session.respond(&call, &again, form)).unwrap(), response);
     if is_allowed {
         assert!(!outcome.decision.policies.is_empty(), "allowed by no policy");
         let route = outcome.route.as_ref().unwrap();

@@ -25,19 +25,19 @@ use crate::token::{TokenType, VerifiedToken};
 
 /// What a context is made of.
 #[derive(Clone, Copy)]
-pub(crate) struct Inputs<'a> {
+pub struct Inputs<'a> {
     /// The request, as far as policies may read it.
-    pub(crate) request: RequestFields<'a>,
+    pub request: RequestFields<'a>,
     /// The route that it takes.
-    pub(crate) route: &'a Route,
+    pub route: &'a Route,
     /// What its policies read of a call.
-    pub(crate) reads: &'a BTreeSet<Input>,
+    pub reads: &'a BTreeSet<Input>,
     /// The parameters of its path, decoded.
-    pub(crate) path_parameters: &'a BTreeMap<String, String>,
+    pub path_parameters: &'a BTreeMap<String, String>,
     /// The token of the caller.
-    pub(crate) token: &'a VerifiedToken,
+    pub token: &'a VerifiedToken,
     /// The source that vouches for the token.
-    pub(crate) source: &'a IdentitySource,
+    pub source: &'a IdentitySource,
 }
 
 /// Whether a context of this shape has the token alone in it, so that it is the same for every route and call.
@@ -74,7 +74,7 @@ impl Prepared {
 /// # Errors
 /// [`Reason::RequiredClaimMissing`] for the token, [`Reason::RequiredContextMissing`] for the rest
 /// and [`Reason::ParameterAmbiguous`].
-pub(crate) fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, Reason> {
+pub fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, Reason> {
     let (values, dropped) = match projection.context(&inputs.route.action) {
         Some(shape) => declared(inputs, &shape)?,
         None => everything(inputs)?,

@@ -100,7 +100,8 @@ impl Request {
         self
     }
 
-    pub(crate) fn fields(&self) -> RequestFields<'_> {
+    /// What policies may read of it.
+    pub fn fields(&self) -> RequestFields<'_> {
         RequestFields {
             verb: Some(&self.verb),
             path: Some(&self.path),
@@ -129,20 +130,22 @@ impl fmt::Debug for Request {
 
 /// What policies may read of a request, wherever it came from.
 #[derive(Clone, Copy)]
-pub(crate) struct RequestFields<'a> {
-    pub(crate) verb: Option<&'a str>,
-    pub(crate) path: Option<&'a str>,
-    pub(crate) stage: Option<&'a str>,
-    pub(crate) headers: &'a Values,
-    pub(crate) query: &'a Values,
-    pub(crate) host: Option<&'a str>,
-    pub(crate) source_ip: Option<&'a str>,
-    pub(crate) user_agent: Option<&'a str>,
-    pub(crate) time_milliseconds: Option<u64>,
+#[expect(missing_docs, reason = "as in `Request`")]
+pub struct RequestFields<'a> {
+    pub verb: Option<&'a str>,
+    pub path: Option<&'a str>,
+    pub stage: Option<&'a str>,
+    pub headers: &'a Values,
+    pub query: &'a Values,
+    pub host: Option<&'a str>,
+    pub source_ip: Option<&'a str>,
+    pub user_agent: Option<&'a str>,
+    pub time_milliseconds: Option<u64>,
 }
 
 impl Call {
-    pub(crate) fn fields(&self) -> RequestFields<'_> {
+    /// What policies may read of it.
+    pub fn fields(&self) -> RequestFields<'_> {
         RequestFields {
             verb: self.verb(),
             path: self.path(),

@@ -3,7 +3,7 @@
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::decide::outcome::Outcome;
 use cedar_authorizer::gateway::call::Call;
-use cedar_authorizer::gateway::response::{Response, SimpleResponses};
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::grant::Effect;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::{Store, build, directory};
@@ -115,7 +115,7 @@ fn a_response_stays_within_the_limit_of_api_gateway() {
     for (length, is_shortened) in [(7000, false), (9000, true)] {
         let large = token("bob", json!({"username": "x".repeat(length)}));
         let outcome = decide(&bundle, &large, "GET", "/pets");
-        let response = Response::new(&outcome, 1, SimpleResponses::Disabled);
+        let response = outcome.respond(SimpleResponses::Disabled);
         assert_eq!(response.is_shortened(), is_shortened);
         let response = serde_json::to_value(response).unwrap();
         assert!(response.to_string().len() <= 8192);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::authorize::Breadth;
+use cedar_authorizer::decide::outcome::Breadth;
 use cedar_authorizer::gateway::arn::MethodArn;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
-use cedar_authorizer::gateway::response::{Response, SimpleResponses};
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::gateway::route::{Route, RouteId};
 use cedar_authorizer::grant::{ApiGrant, Grant, MAX_BYTES, Scope, Selection, Separation};
 use cedar_authorizer::store::finding::{Code, Finding};
@@ -219,7 +219,7 @@ fn ask(bundle: &Bundle, event: impl Fn(&str) -> Value) -> (Value, bool) {
     let call = Call::from_event(event(&TOKEN)).unwrap();
     let outcome =
         answer_under(&CacheKey::Token, &call, bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
-    let answer = serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap();
+    let answer = serde_json::to_value(outcome.respond(SimpleResponses::Disabled)).unwrap();
     (answer, matches!(outcome.breadth, Breadth::Api { left_out: 0, .. }))
 }
 
@@ -390,7 +390,7 @@ fn compare(
     let now = UnixTime::from_seconds(ISSUED_AT + 1);
     let answer = |cache_key: &CacheKey| {
         let outcome = answer_under(cache_key, &call, bundle, now).ok()?;
-        Some(serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap())
+        Some(serde_json::to_value(outcome.respond(SimpleResponses::Disabled)).unwrap())
     };
     let alone = passes(answer(&CacheKey::None).as_ref(), called, NotResource::Honoured);
     let kept = cache.get_or_call(key, || answer(&CacheKey::Token));

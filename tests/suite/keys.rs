@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::authorize::{Breadth, authorize};
-use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::Session;
+use cedar_authorizer::decide::outcome::Breadth;
 use cedar_authorizer::gateway::cache_key::{CacheKey, CacheScope};
 use cedar_authorizer::gateway::call::{Call, RouteKey};
-use cedar_authorizer::gateway::response::{Response, SimpleResponses};
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::Request;
 use crate::oracle::{NotResource, passes};
-use crate::world::{ISSUED_AT, sample_store, token, verified};
+use crate::world::{ISSUED_AT, sample_store, session, token};
 
 const SCHEMA: &str = "namespace C {
     entity UserGroup; entity User in [UserGroup]; entity Application; entity Thing = { of?: String };
@@ -290,7 +290,7 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
     let api = if has_default { Routes::AsTheStore } else { api };
 
     let mut cache: HashMap<String, (Value, bool)> = HashMap::new();
-    let (known, known_alone): ([Remembered; 2], [Remembered; 2]) = Default::default();
+    let mut known: HashMap<(usize, bool), Session> = HashMap::new();
     for (verb, template, is_seven, query, header, is_office, caller) in requests.iter().copied() {
         let (template, of_store) = TEMPLATES[template];
         let id = if is_seven { "7" } else { "8" };
@@ -325,13 +325,13 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
         event["requestContext"][place]["sourceIp"] = json!(address);
 
         let call = Call::from_event(event.clone()).unwrap();
-        let token = verified(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
-        let outcome = |cache_key: &CacheKey, remembered: &Remembered| {
-            let outcome = authorize(&call, &bundle, &token, cache_key, remembered).unwrap();
-            let response = Response::new(&outcome, 1, form);
+        let fresh = session(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+        let outcome = |cache_key: &CacheKey, session: &Session| {
+            let outcome = session.authorize(&call, cache_key).unwrap();
+            let response = outcome.respond(form);
             // What was written before is for the same answer.
-            let written = outcome.response.get_or_init(|| response.clone());
-            assert_eq!(serde_json::to_string(written).unwrap(), serde_json::to_string(&response).unwrap());
+            let written = session.respond(&call, &outcome, form);
+            assert_eq!(serde_json::to_string(&written).unwrap(), serde_json::to_string(&response).unwrap());
             let route = outcome.route.as_ref().map(ToString::to_string);
             let is_whole = match outcome.breadth {
                 Breadth::Method => true,
@@ -341,11 +341,12 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
             let response = serde_json::to_value(response).unwrap();
             (response, outcome.decision.clone(), route, outcome.dropped, is_whole)
         };
-        for (under, remembered) in [(&cache_key, &known[caller]), (&CacheKey::None, &known_alone[caller])] {
-            prop_assert_eq!(outcome(under, remembered), outcome(under, &Remembered::default()));
+        for (under, is_alone) in [(&cache_key, false), (&CacheKey::None, true)] {
+            let known = known.entry((caller, is_alone)).or_insert_with(|| fresh.afresh());
+            prop_assert_eq!(outcome(under, known), outcome(under, &fresh.afresh()));
         }
         let answer = |cache_key: &CacheKey| {
-            let (response, _, _, _, is_whole) = outcome(cache_key, &Remembered::default());
+            let (response, _, _, _, is_whole) = outcome(cache_key, &fresh.afresh());
             (response, is_whole)
         };
         let arn = event.get("routeArn").or(event.get("methodArn")).unwrap().as_str().unwrap();

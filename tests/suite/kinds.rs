@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::outcome::Outcome;
 use cedar_authorizer::gateway::call::Call;
-use cedar_authorizer::gateway::response::{Response, SimpleResponses};
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::grant::Scope;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::{Store, build, directory};
@@ -223,7 +223,7 @@ fn out_of_the_cache(
     let now = UnixTime::from_seconds(ISSUED_AT + 1);
     let first = Call::from_event(request(verbs[0]).http2()).unwrap();
     let outcome = answer_under(&key.parse().unwrap(), &first, bundle, now).unwrap();
-    let kept = serde_json::to_value(Response::new(&outcome, 1, form)).unwrap();
+    let kept = serde_json::to_value(outcome.respond(form)).unwrap();
     let passes = verbs.iter().map(|verb| match kept.get("isAuthorized") {
         Some(is_authorized) => is_authorized.as_bool().unwrap(),
         None => {
@@ -380,7 +380,7 @@ fn simple_responses_are_for_http_apis_with_format_2_alone() {
     let request = pet(&ANN, "7", "/pets/7");
     let response = |event: &Value, simple| {
         let outcome = outcome(&KENNEL, event).unwrap();
-        serde_json::to_value(Response::new(&outcome, 1, simple)).unwrap()
+        serde_json::to_value(outcome.respond(simple)).unwrap()
     };
     let simple = response(&request.http2(), SimpleResponses::Enabled);
     assert_eq!((&simple["isAuthorized"], &simple["context"]["decision"]), (&json!(true), &json!("allow")));
@@ -398,7 +398,7 @@ fn the_key_for_usage_plans_is_a_claim_and_for_rest_apis_alone() {
     let keyed = token("ann", json!({"custom:apikey": "key-1"}));
     let response = |event: &Value| {
         let outcome = outcome(&KENNEL, event).unwrap();
-        serde_json::to_value(Response::new(&outcome, 1, SimpleResponses::Disabled)).unwrap()
+        serde_json::to_value(outcome.respond(SimpleResponses::Disabled)).unwrap()
     };
     assert_eq!(response(&pet(&keyed, "7", "/pets/7").rest())["usageIdentifierKey"], "key-1");
     assert_eq!(response(&pet(&keyed, "7", "/pets/7").http2()).get("usageIdentifierKey"), None);
@@ -519,13 +519,13 @@ fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
 
         let call = Call::from_event(event).unwrap();
         let source = &bundle.identity_sources()[0];
-        let verified = crate::world::verified(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+        let session = crate::world::session(&call, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
         let inputs = context::Inputs {
-            call: &call,
+            request: call.fields(),
             route: &route,
             reads: &BTreeSet::new(),
             path_parameters: call.path_parameters(),
-            token: &verified,
+            token: session.token(),
             source,
         };
         let prepared = context::prepare(inputs, bundle.projection()).unwrap();

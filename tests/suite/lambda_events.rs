@@ -334,7 +334,7 @@ fn answers() -> Vec<(String, Response)> {
         for form in [SimpleResponses::Disabled, SimpleResponses::Enabled] {
             for key in [CacheKey::None, CacheKey::Token] {
                 let response = match answer_under(&key, &call, &bundle, now) {
-                    Ok(outcome) => Response::new(&outcome, 1, form),
+                    Ok(outcome) => outcome.respond(form),
                     Err(Unverified::Refused(reason)) => Response::denied(&call, reason, form),
                     Err(Unverified::KeyMissing(_)) => Response::denied(&call, Reason::KeyUnknown, form),
                 };

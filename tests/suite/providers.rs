@@ -48,7 +48,7 @@ fn key_sets(keys: Value, sources: usize) -> KeySets {
 fn verify_with(sources: &[IdentitySource], token: &str) -> Result<(usize, String), Unverified> {
     let keys = key_sets(json!([KEY.jwk("k1")]), sources.len());
     let verified = verify(Bearer::parse(token)?, sources, &keys, 0, UnixTime::from_seconds(NOW))?;
-    Ok((verified.source(), verified.principal_id().to_owned()))
+    Ok((verified.keys().source, verified.principal_id().to_owned()))
 }
 
 /// A good token with some of its header and claims replaced, or left out by `null`.

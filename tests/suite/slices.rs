@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::decision::{Decision, Subject};
+use cedar_authorizer::decide::Decision;
 use cedar_authorizer::decide::principal::Principal;
 use cedar_authorizer::decide::resource::Resource;
+use cedar_authorizer::decide::subject::Subject;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::{Store, build};
 use cedar_policy::{

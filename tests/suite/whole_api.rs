@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::memo::Remembered;
-use cedar_authorizer::decide::outcome::{Breadth, Narrow, Outcome, authorize};
+use cedar_authorizer::decide::Session;
+use cedar_authorizer::decide::outcome::{Breadth, Narrow, Outcome};
 use cedar_authorizer::gateway::arn::MethodArn;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
@@ -15,14 +15,12 @@ use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::finding::{Code, Finding};
 use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
-use cedar_authorizer::token::VerifiedToken;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
 use crate::world::{
-    EXPIRES_AT, ISSUED_AT, answer, answer_under, event, method_arn, run, sample_store, stdout, token,
-    verified,
+    EXPIRES_AT, ISSUED_AT, answer, answer_under, event, method_arn, run, sample_store, session, stdout, token,
 };
 
 const SOURCE: &str = r#"{"principalEntityType": "User", "configuration": {"cognitoUserPoolConfiguration": {
@@ -62,26 +60,31 @@ fn route(path: &str, action: &str, rest: &str) -> String {
 /// A caller, and its calls.
 struct Caller {
     text: String,
-    token: VerifiedToken,
+    session: Session,
 }
 
 impl Caller {
     fn new(text: &str, bundle: &Bundle) -> Self {
         let call = Call::from_event(event(text, "GET", "/")).unwrap();
-        let token = verified(&call, bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
-        Self { text: text.to_owned(), token }
+        let session = session(&call, bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
+        Self { text: text.to_owned(), session }
     }
 
-    fn call(&self, bundle: &Bundle, key: &CacheKey, path: &str, remembered: &Remembered) -> Arc<Outcome> {
+    /// The call of somebody of whom nothing is remembered.
+    fn call(&self, key: &CacheKey, path: &str) -> Arc<Outcome> {
+        self.call_in(&self.session.afresh(), key, path)
+    }
+
+    fn call_in(&self, session: &Session, key: &CacheKey, path: &str) -> Arc<Outcome> {
         let call = Call::from_event(event(&self.text, "GET", path)).unwrap();
-        authorize(&call, bundle, &self.token, key, remembered).unwrap()
+        session.authorize(&call, key).unwrap()
     }
 
     /// How long the fastest of some first calls takes.
-    fn time(&self, bundle: &Bundle, path: &str) -> Duration {
+    fn time(&self, path: &str) -> Duration {
         let time = |_| {
             let started = Instant::now();
-            self.call(bundle, &CacheKey::Token, path, &Remembered::default());
+            self.call(&CacheKey::Token, path);
             started.elapsed()
         };
         (0..6).map(time).min().unwrap()
@@ -212,12 +215,12 @@ proptest! {
         let settings: String = ROUTES.iter().map(|(path, action, rest)| route(path, action, rest)).collect();
         let (bundle, _) = open(&files(&settings, &policies, &entities));
         let caller = Caller::new(&TOKENS[caller], &bundle);
-        let alone = ROUTES.map(|(path, ..)| caller.call(&bundle, &CacheKey::None, path, &Remembered::default()).decision.clone());
-        let known = Remembered::default();
+        let alone = ROUTES.map(|(path, ..)| caller.call(&CacheKey::None, path).decision.clone());
+        let known = caller.session.afresh();
         for requested in order {
             let (path, ..) = ROUTES[requested];
-            for remembered in [&known, &Remembered::default()] {
-                let outcome = caller.call(&bundle, &CacheKey::Token, path, remembered);
+            for session in [&known, &caller.session.afresh()] {
+                let outcome = caller.call_in(session, &CacheKey::Token, path);
                 prop_assert_eq!(&outcome.decision, &alone[requested], "{}\n{}", path, policies);
                 let is_whole = matches!(outcome.breadth, Breadth::Api { left_out: 0, harmed: 0, .. });
                 prop_assert!(is_whole, "{:?}", outcome.breadth);
@@ -261,11 +264,11 @@ fn forty_times_the_routes_are_not_forty_times_the_conditions() {
         let (bundle, findings) = conditional(routes, 300, condition);
         assert_eq!(has_code(&findings, Code::GrantExpensive), None);
         let caller = Caller::new(&TOKENS[0], &bundle);
-        let outcome = caller.call(&bundle, &CacheKey::Token, "/r0", &Remembered::default());
+        let outcome = caller.call(&CacheKey::Token, "/r0");
         let Breadth::Api { allowed, left_out, .. } = outcome.breadth else { panic!("{:?}", outcome.breadth) };
         assert_eq!(allowed + left_out, routes);
         // Of one who may do nothing, so that no grant is made.
-        Caller::new(&TOKENS[1], &bundle).time(&bundle, "/r0")
+        Caller::new(&TOKENS[1], &bundle).time("/r0")
     });
     assert!(times[1] < times[0] * 20, "{times:?}");
 }
@@ -281,10 +284,9 @@ fn an_answer_that_takes_too_long_is_for_one_method_and_check_says_so() {
         "{finding}"
     );
     let caller = Caller::new(&TOKENS[1], &bundle);
-    let remembered = Remembered::default();
     let call = |path: &str| {
         let started = Instant::now();
-        let outcome = caller.call(&bundle, &CacheKey::Token, path, &remembered);
+        let outcome = caller.call_in(&caller.session, &CacheKey::Token, path);
         assert_eq!(outcome.breadth, Breadth::Fallback(Narrow::TooExpensive));
         assert_eq!(outcome.decision.reason, Reason::NoMatchingPermit);
         started.elapsed()
@@ -294,12 +296,12 @@ fn an_answer_that_takes_too_long_is_for_one_method_and_check_says_so() {
     let next = (1..6).map(|number| call(&format!("/r{number}"))).min().unwrap();
     assert!(next * 3 < first, "{next:?} {first:?}");
     // One who may is not denied.
-    let caller = Caller::new(&TOKENS[0], &bundle);
     let called: MethodArn = method_arn("GET", "/r7").parse().unwrap();
     let other: MethodArn = method_arn("GET", "/r8").parse().unwrap();
     let (bundle, findings) = conditional(20, 300, condition);
+    let caller = Caller::new(&TOKENS[0], &bundle);
     assert_eq!(has_code(&findings, Code::GrantExpensive), None);
-    let outcome = caller.call(&bundle, &CacheKey::Token, "/r7", &Remembered::default());
+    let outcome = caller.call(&CacheKey::Token, "/r7");
     assert!(matches!(outcome.breadth, Breadth::Api { allowed: 20, .. }), "{:?}", outcome.breadth);
     assert!(outcome.grant.allows(&called) && outcome.grant.allows(&other));
 }
@@ -347,12 +349,12 @@ fn nested_groups_take_what_they_are_in_and_no_more() {
         let size = bytes.len();
         let bundle = Bundle::open(bytes, DevelopmentKeys::Allow).unwrap();
         let caller = Caller::new(&token("alice", json!({"cognito:groups": ["n0"]})), &bundle);
-        let outcome = caller.call(&bundle, &CacheKey::Token, "/r0", &Remembered::default());
+        let outcome = caller.call(&CacheKey::Token, "/r0");
         assert_eq!(outcome.decision.reason, Reason::AllowedByPolicy);
         let outsider = Caller::new(&token("alice", json!({"cognito:groups": ["n9"]})), &bundle);
-        let outcome = outsider.call(&bundle, &CacheKey::Token, "/r0", &Remembered::default());
+        let outcome = outsider.call(&CacheKey::Token, "/r0");
         assert_eq!(outcome.decision.reason, Reason::NoMatchingPermit);
-        (size, caller.time(&bundle, "/r0"))
+        (size, caller.time("/r0"))
     });
     let [(small, fast), (large, slow)] = worlds;
     assert!(large < small * 12, "{small} {large}");

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
-use cedar_authorizer::decide::authorize::{Outcome, authorize};
-use cedar_authorizer::decide::memo::Remembered;
+use cedar_authorizer::decide::outcome::Outcome;
+use cedar_authorizer::decide::{Gate, Session};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
 use cedar_authorizer::store::{Store, build, directory};
 use cedar_authorizer::time::UnixTime;
-use cedar_authorizer::token::bearer::Bearer;
+use cedar_authorizer::token::Unverified;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
-use cedar_authorizer::token::{self, Unverified, VerifiedToken};
 use serde_json::{Value, json};
 
 pub const CLI: &str = env!("CARGO_BIN_EXE_cedar-authorizer");
@@ -161,10 +160,9 @@ pub fn development_keys(bundle: &Bundle) -> KeySets {
 }
 
 /// Verifies the token of a call, signed with the development key.
-pub fn verified(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<VerifiedToken, Unverified> {
-    let bearer = Bearer::parse(call.authorization(bundle.token_location())?)?;
-    let keys = development_keys(bundle);
-    token::verify(bearer, bundle.identity_sources(), &keys, bundle.leeway_seconds(), now)
+pub fn session(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Session, Unverified> {
+    let gate = Gate::new(bundle.clone(), development_keys(bundle));
+    gate.authenticate(call.authorization(bundle.token_location())?, now)
 }
 
 /// Verifies the token of a call, signed with the development key, and decides, with no cache.
@@ -179,7 +177,7 @@ pub fn answer_under(
     bundle: &Bundle,
     now: UnixTime,
 ) -> Result<Arc<Outcome>, Unverified> {
-    Ok(authorize(call, bundle, &verified(call, bundle, now)?, key, &Remembered::default())?)
+    Ok(session(call, bundle, now)?.authorize(call, key)?)
 }
 
 /// A copy of the sample store that can be changed.
