@@ -1,33 +1,44 @@
-//! An AWS Lambda authorizer for API Gateway that verifies the caller's JWT, evaluates Cedar
-//! policies inside the function, and answers with an IAM policy.
+//! An AWS Lambda authorizer for API Gateway. It verifies the caller's JWT, evaluates Cedar policies inside the
+//! function, and answers with an IAM policy.
 //!
 //! # One request
-//! Alice, an employee of a pet store, asks for `GET /pets/7` with an access token of its Cognito
-//! user pool. API Gateway sends her token and the ARN of the method to the function.
+//! Alice works for a pet store. She asks for `GET /pets/7` with an access token of the store's Cognito user pool. API
+//! Gateway sends her token and the ARN of the method to the function.
 //!
-//! 1. [`lambda`] reads the event into a [`Call`](call::Call); its [`MethodArn`](arn::MethodArn)
-//!    is hostile input.
-//! 2. [`token`] verifies the token, unless it was [seen](token_cache) before, against the [identity source](identity_source) that has its
-//!    issuer. No claim counts before the signature does.
-//! 3. [`route`] finds the route that API Gateway takes for the path: `get /pets/{petId}`, which is
-//!    at the same time the id of the Cedar action.
-//! 4. [`principal`] makes `PetStore::User::"us-east-1_EXAMPLE|<sub>"` with her groups as parents,
-//!    and [`context`] puts the claims of the token into `context.token`; the [`projection`] of
-//!    the schema says which claims, and as what type.
-//! 5. [`decision`] finds the policies of the [`bundle`] that may matter, by their scopes (the [`slice`](mod@slice)), and
-//!    lets Cedar evaluate their conditions.
-//! 6. [`grant`] writes the decision as IAM statements, and [`response`] as what API Gateway reads.
+//! 1. [`gateway`] reads the event into a [`Call`](gateway::call::Call). Its
+//!    [`MethodArn`](gateway::arn::MethodArn) is hostile input.
+//! 2. [`token`] verifies the token against the [identity source](token::identity_source) that has its issuer. No claim
+//!    counts before the signature does. The proof is a [`Session`](decide::Session).
+//! 3. [`gateway::route`] finds the route that API Gateway takes for the path: `get /pets/{petId}`, which is also the id
+//!    of the Cedar action.
+//! 4. [`decide`] makes the principal `PetStore::User::"us-east-1_EXAMPLE|<sub>"` with her groups as parents, and the
+//!    context with the claims of the token. The [`projection`] of the schema says which claims, and as what type.
+//! 5. [`bundle`] finds the policies that may matter, by their scopes. Cedar evaluates their conditions.
+//! 6. [`grant`] writes the decision as IAM statements, for all that API Gateway's cache may reuse them for.
 //!
-//! [`token::verify`] is step 2 and [`authorize`](authorize::authorize) steps 3 to 6, as functions of
-//! their arguments; clock, keys and bundle are given to them. A [`cache_key`] says what API Gateway keeps the answer under, and
-//! so for what it has to be right. [`source`] gives the bundle in use and replaces it under the running function;
-//! [`serving`] is a bundle with what was gathered for it, and [`shadow`] one that is only compared. Where each
-//! [`tenant`] has a bundle of its own, [`tenants`] gives that of the call. [`reason`] has the closed set of codes that say how any request ended.
+//! [`Session::authorize`](decide::Session::authorize) is steps 3 to 6. Clock, keys and bundle are given to it.
+//!
+//! # Rooms
+//! The modules below are rooms, from the ground up: each uses only those above it in this list. A test keeps it so.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | `cache`, [`reason`], [`time`] | leaves: bounded caches, the codes of all outcomes, moments |
+//! | [`token`] | whose token is it, and is it true |
+//! | [`gateway`] | what API Gateway says and is told |
+//! | [`projection`] | which claims and request fields are read, and as which Cedar type |
+//! | [`grant`] | IAM statements that are right under the cache |
+//! | [`bundle`] | the file that the function reads |
+//! | [`decide`] | principal, resource and context; decision and outcome; the entry for embedders, [`Gate`](decide::Gate) |
+//! | `store` (feature `authoring`) | a policy store: read, checked, built into a bundle, published |
+//! | `function` (feature `function`) | the edges: settings, sources of bundles, keys, tenants, log, Lambda |
+//!
+//! Without features the library has neither HTTP nor Lambda nor S3 in it. `docs/library.md` says how to embed it.
 //!
 //! # Words
-//! *Principal*, *action*, *resource* and *context* are Cedar's: who, does what, to what, and under
-//! which circumstances. A *policy [`store`]* is a directory with schema, policies, entities and
-//! identity sources; a *[`bundle`]* is one file built from it, at one *revision*.
+//! *Principal*, *action*, *resource* and *context* are Cedar's: who, does what, to what, and under which circumstances.
+//! A *policy store* is a directory with schema, policies, entities and identity sources. A *bundle* is one file built
+//! from it, at one *revision*. `docs/glossary.md` has the others.
 
 mod cache;
 pub mod reason;
@@ -50,3 +61,6 @@ pub mod store;
 
 #[cfg(feature = "function")]
 pub mod function;
+
+/// Cedar's library: its types stand in the interface of this one.
+pub use cedar_policy as cedar;

@@ -180,7 +180,7 @@ impl<'a> Parts<'a> {
     fn validate(&self, files: &StoreFiles, findings: &mut Vec<Finding>) {
         for (path, _) in files.iter().filter(|(path, _)| !StoreFiles::is_known(path)) {
             let finding = Finding::new(Code::FileUnknown, Position::file(path), "nothing reads this file");
-            findings.push(finding.hint("the layout of a policy store is in the README"));
+            findings.push(finding.hint("docs/stores.md has the layout of a policy store"));
         }
         let (Some(settings), Ok(schema)) = (&self.settings, &self.schema) else {
             return;

@@ -142,7 +142,14 @@ impl Executables {
     /// Builds them as they are shipped.
     pub fn build() {
         eprintln!("building the function and what it is compared with, in the release profile");
-        let package = ["--no-default-features", "--bin", "cedar-authorizer-lambda", "--manifest-path"];
+        let package = [
+            "--no-default-features",
+            "--features",
+            "function",
+            "--bin",
+            "cedar-authorizer-lambda",
+            "--manifest-path",
+        ];
         cargo_build(&package, "Cargo.toml");
         cargo_build(&["--manifest-path"], "benches/baselines/Cargo.toml");
     }

@@ -53,7 +53,7 @@ struct Linked {
 }
 
 impl StoredEntities {
-    /// Opens what [`StoredEntities::write`] wrote.
+    /// Opens what `store::build` wrote.
     ///
     /// # Errors
     /// [`Unreadable`].

@@ -2,7 +2,7 @@
 //!
 //! Cedar's parser, validator and evaluator call themselves for each level of an expression, and so does whatever drops
 //! one. Without a bound a text of a few kilobytes overflows the stack, which ends the process. So a text that is deeper
-//! than [`MAX_DEPTH`] is refused before Cedar sees it, and what is not is worked on [with room](with_room).
+//! than [`MAX_DEPTH`] is refused before Cedar sees it, and what is not is worked on [with room](super::with_room).
 
 use super::stack::MAX_DEPTH;
 

@@ -16,6 +16,36 @@ use crate::token::{self, Unverified};
 /// A bundle with the keys of its identity sources: from here on a token becomes a [`Session`], and a session decides.
 ///
 /// Nothing is fetched and no clock is read. Keys come from [`KeySets`], and the time is an argument.
+///
+/// ```
+/// # #[cfg(feature = "authoring")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+/// use cedar_authorizer::decide::Gate;
+/// use cedar_authorizer::gateway::request::Request;
+/// use cedar_authorizer::gateway::route::Method;
+/// # use cedar_authorizer::store::build::bundle_of_directory;
+/// # use cedar_authorizer::time::UnixTime;
+/// # let bytes = bundle_of_directory("policies".as_ref(), 1)?;
+/// # let event: serde_json::Value =
+/// #     serde_json::from_str(&std::fs::read_to_string("events/token-get-pets-allow.json")?)?;
+/// # let authorization = event["authorizationToken"].as_str().unwrap_or_default();
+/// # let now = UnixTime::from_seconds(1_704_067_201);
+///
+/// let bundle = Bundle::open(bytes, DevelopmentKeys::Allow)?;
+/// let gate = Gate::with_pinned_keys(bundle);
+/// let session = gate.authenticate(authorization, now)?;
+/// let decision = session.decide(&Request::new(Method::Get, "/pets"))?;
+/// assert!(decision.is_allowed());
+/// assert_eq!(decision.reason.code(), "allowed-by-policy");
+///
+/// let elsewhere = session.decide(&Request::new(Method::Get, "/unknown"))?;
+/// assert_eq!(elsewhere.reason.code(), "route-unmapped");
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "authoring"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct Gate {
     bundle: Arc<Bundle>,

@@ -197,5 +197,6 @@ fn exit_code(name: &str, invoked: &Value) -> i32 {
 
 fn names() -> BTreeSet<String> {
     let entries = fs::read_dir(root().join("events")).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".json")).collect()
 }

@@ -97,7 +97,7 @@ fn dripping(bytes: Bytes, pause: Duration) -> Body {
 
 /// One request over a plain socket, and all that comes back until the server closes: self tests
 /// look at the bytes, as a client library would retry, follow or refuse.
-fn exchange(address: SocketAddr, request_line: &str, headers: &str, body: &str) -> String {
+pub fn exchange(address: SocketAddr, request_line: &str, headers: &str, body: &str) -> String {
     use std::io::{Read, Write};
 
     let mut socket = std::net::TcpStream::connect(address).unwrap();

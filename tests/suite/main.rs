@@ -15,6 +15,9 @@ mod documentation;
 // Every file in `events/`: what it is made of, and what it leads to.
 #[cfg(test)]
 mod events;
+// The examples, compiled and run.
+#[cfg(test)]
+mod examples;
 // The compiled function under a Runtime API, with S3 and key servers and their faults.
 #[cfg(test)]
 mod function;
@@ -70,6 +73,9 @@ mod responses;
 // Signatures through `jsonwebtoken`, by our cryptography.
 #[cfg(test)]
 mod signatures;
+// The rooms of the library: what imports what.
+#[cfg(test)]
+mod rooms;
 // Keys that are made for a test, and tokens signed with them.
 #[cfg(test)]
 mod signing;

@@ -280,7 +280,7 @@ fn words() -> Vec<Secret> {
 
 const MARKER: &str = "sekrit0123456789";
 
-/// The settings that can be wrong; see README.md.
+/// The settings that can be wrong; see docs/function.md.
 const VARIABLES: [&str; 23] = [
     "BUNDLE_URI",
     "BUNDLE_REFRESH_SECONDS",

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 /// What of a request the conditions of a policy or template depend on, beside the principal and what the store says.
-/// It errs on the side of more, as [`reads`] does.
+/// It errs on the side of more, as the readers of a store do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dependence {
     /// On the action.

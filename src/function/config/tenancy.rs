@@ -94,7 +94,7 @@ fn settled(
     Some(part)
 }
 
-/// Open bundles take memory; README.md says how much.
+/// Open bundles take memory; docs/tenants.md says how much.
 const DEFAULT_MAX_TENANTS: u64 = 100;
 
 const MAX_MAX_TENANTS: u64 = 10_000;

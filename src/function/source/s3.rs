@@ -8,7 +8,8 @@ mod endpoint;
 mod refusal;
 mod settings;
 mod signature;
-#[cfg(all(test, feature = "cli"))]
+#[cfg(feature = "cli")]
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
