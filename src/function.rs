@@ -1,5 +1,6 @@
 //! The function: its settings, where bundles and keys come from, and the adapter to Lambda.
 
+mod backoff;
 pub mod config;
 pub mod jwks;
 pub mod lambda;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, SecondsFormat};
+
 /// A moment, in whole seconds since 1970 (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(u64);
@@ -33,22 +35,11 @@ impl UnixTime {
     }
 }
 
-/// A moment in the form that Cedar's `datetime` takes, e.g. `2024-02-29T12:30:00.123Z`.
-pub fn iso_8601(milliseconds: u64) -> String {
-    let (seconds, fraction) = (milliseconds / 1000, milliseconds % 1000);
-    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, when the leap day ends a year; 400 years are 146,097 days
-    // (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z")
+/// A moment in the form that Cedar's `datetime` takes, e.g. `2024-02-29T12:30:00.123Z`. `None`: it is too far away for a
+/// calendar.
+pub fn iso_8601(milliseconds: u64) -> Option<String> {
+    let moment = DateTime::from_timestamp_millis(i64::try_from(milliseconds).ok()?)?;
+    Some(moment.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 impl From<SystemTime> for UnixTime {
@@ -74,7 +65,7 @@ mod tests {
             (4_102_444_800_000, "2100-01-01T00:00:00.000Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
-            assert_eq!(iso_8601(milliseconds), text);
+            assert_eq!(iso_8601(milliseconds).as_deref(), Some(text));
             let value = cedar_policy::RestrictedExpression::new_datetime(text);
             assert!(cedar_policy::Context::from_pairs([("at".to_owned(), value)]).is_ok());
         }

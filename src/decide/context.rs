@@ -182,7 +182,7 @@ fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason>
         "host" => request.host.map(str::to_owned),
         "sourceIp" => request.source_ip.map(str::to_owned),
         "userAgent" => request.user_agent.map(str::to_owned),
-        "requestTime" => request.time_milliseconds.map(crate::time::iso_8601),
+        "requestTime" => request.time_milliseconds.and_then(crate::time::iso_8601),
         _ => None,
     };
     let mut projected = texts(&shape.without(HEADERS), text)?;

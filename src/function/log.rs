@@ -12,7 +12,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::panic::{self, Location};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,7 +91,7 @@ enum Format {
 struct Span {
     metadata: &'static Metadata<'static>,
     /// Its fields, as a line has them.
-    fields: String,
+    fields: Vec<u8>,
     handles: usize,
 }
 
@@ -105,18 +105,18 @@ impl<W> Log<W> {
         lock(&self.spans)
     }
 
-    fn line(&self, event: &Event<'_>, milliseconds: u64) -> String {
-        let (level, timestamp) = (event.metadata().level(), iso_8601(milliseconds));
-        let mut fields = Fields { format: self.format, text: String::with_capacity(512) };
+    fn line(&self, event: &Event<'_>, milliseconds: u64) -> Vec<u8> {
+        let (level, timestamp) = (event.metadata().level(), iso_8601(milliseconds).unwrap_or_default());
+        let mut fields = Fields { format: self.format, text: Vec::with_capacity(512) };
         match self.format {
             Format::Json => {
-                fields.text.push_str("{\"timestamp\":\"");
-                fields.text.push_str(&timestamp);
-                fields.text.push_str("\",\"level\":\"");
-                fields.text.push_str(level.as_str());
-                fields.text.push('"');
+                fields.add("{\"timestamp\":\"");
+                fields.add(&timestamp);
+                fields.add("\",\"level\":\"");
+                fields.add(level.as_str());
+                fields.add("\"");
             }
-            Format::Text => fields.text.push_str(level.as_str()),
+            Format::Text => fields.add(level.as_str()),
         }
         event.record(&mut fields);
         ENTERED.with_borrow(|entered| {
@@ -125,10 +125,10 @@ impl<W> Log<W> {
             }
             let spans = self.spans();
             for span in entered.iter().filter_map(|id| spans.get(id)) {
-                fields.text.push_str(&span.fields);
+                fields.text.extend_from_slice(&span.fields);
             }
         });
-        fields.text.push_str(if self.format == Format::Json { "}\n" } else { "\n" });
+        fields.add(if self.format == Format::Json { "}\n" } else { "\n" });
         fields.text
     }
 }
@@ -145,7 +145,7 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let mut fields = Fields { format: self.format, text: String::new() };
+        let mut fields = Fields { format: self.format, text: Vec::new() };
         attributes.record(&mut fields);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let metadata = attributes.metadata();
@@ -154,10 +154,10 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        let mut fields = Fields { format: self.format, text: String::new() };
+        let mut fields = Fields { format: self.format, text: Vec::new() };
         values.record(&mut fields);
         if let Some(span) = self.spans().get_mut(&id.into_u64()) {
-            span.fields.push_str(&fields.text);
+            span.fields.extend_from_slice(&fields.text);
         }
     }
 
@@ -166,7 +166,7 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     fn event(&self, event: &Event<'_>) {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let milliseconds = u64::try_from(since_1970.as_millis()).unwrap_or_default();
-        (self.write)(self.line(event, milliseconds).as_bytes());
+        (self.write)(&self.line(event, milliseconds));
     }
 
     fn enter(&self, id: &Id) {
@@ -214,14 +214,18 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
 /// Fields as they stand in a line, each after something else.
 struct Fields {
     format: Format,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl Fields {
+    fn add(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
     /// Adds a value that needs no quotes.
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
         let name = field.name();
-        // Writing to a string does not fail.
+        // Writing to memory does not fail.
         let _ = match self.format {
             Format::Json => write!(self.text, ",\"{name}\":{value}"),
             Format::Text => write!(self.text, " {name}={value}"),
@@ -233,17 +237,18 @@ impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         let value = &*without_tokens(value);
         if self.format == Format::Text {
-            self.text.push(' ');
+            self.add(" ");
             if field.name() == MESSAGE {
-                return self.text.push_str(value);
+                return self.add(value);
             }
             let _ = write!(self.text, "{}={value:?}", field.name());
             return;
         }
-        self.text.push_str(",\"");
-        self.text.push_str(field.name());
-        self.text.push_str("\":");
-        quote(value, &mut self.text);
+        // Names of fields are Rust's: they need no quoting.
+        self.add(",\"");
+        self.add(field.name());
+        self.add("\":");
+        let _ = serde_json::to_writer(&mut self.text, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -289,29 +294,6 @@ fn has_object(word: &str) -> bool {
         })
     };
     BEGINNINGS.iter().any(|beginning| word.match_indices(beginning).any(begins))
-}
-
-/// Adds a string of JSON. Names of fields are Rust's, they need no quoting.
-fn quote(value: &str, to: &mut String) {
-    to.push('"');
-    let mut rest = value;
-    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    while let Some(position) = rest.bytes().position(is_special) {
-        let (plain, tail) = rest.split_at(position);
-        to.push_str(plain);
-        let mut chars = tail.chars();
-        match chars.next() {
-            Some(char @ ('"' | '\\')) => to.extend(['\\', char]),
-            Some('\n') => to.push_str("\\n"),
-            Some(char) => {
-                let _ = write!(to, "\\u{:04x}", u32::from(char));
-            }
-            None => {}
-        }
-        rest = chars.as_str();
-    }
-    to.push_str(rest);
-    to.push('"');
 }
 
 /// The least level at which other crates are written. `lambda_runtime` 1.5.0 writes the event at `TRACE`, and what any of

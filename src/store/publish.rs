@@ -33,6 +33,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use crate::bundle::MAX_BUNDLE_BYTES;
+use crate::bundle::archive::sha256_hex;
 use crate::store::build::CannotBuild;
 use failure::Cause;
 pub use failure::{NotPublished, ShelfFailure};
@@ -263,7 +264,7 @@ impl Shelf {
             // S3 refuses a body that is not this one, and keeps the checksum with the object.
             .checksum_sha256(STANDARD.encode(sha256.as_ref()))
             .metadata(REVISION, revision.to_string())
-            .metadata(SHA256_OF_BUNDLE, hex(sha256.as_ref()))
+            .metadata(SHA256_OF_BUNDLE, hex::encode(sha256.as_ref()))
             .metadata(ID, id)
             .body(upload(bytes, progress));
         let request = match condition {
@@ -326,7 +327,7 @@ pub struct Published {
 
 impl Published {
     fn new(revision: u64, bytes: Bytes, version_id: Option<String>) -> Self {
-        let sha256 = hex(digest(&SHA256, &bytes).as_ref());
+        let sha256 = sha256_hex(&bytes);
         Self { revision, bytes, sha256, version_id }
     }
 }
@@ -357,10 +358,6 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
 /// What so many bytes take at the slowest.
 fn at_slowest(bytes: usize) -> Duration {
     Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// User metadata (`x-amz-meta-...`), for people and tools that look at a bucket.

@@ -15,6 +15,7 @@ use crate::bundle::files::{CEDAR_SCHEMA_FILE, JSON_SCHEMA_FILE, StoreFiles};
 use crate::bundle::nesting;
 use crate::gateway::route::Route;
 use crate::projection::Shapes;
+pub(super) use resolved::qualify;
 pub use resolved::{ResolvedSchema, UnknownType};
 
 /// A schema, with where it was read.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::finding::{Code, Finding, Position, Text};
-use super::schema::StoreSchema;
+use super::schema::{StoreSchema, qualify};
 use crate::bundle::files::SETTINGS_FILE;
 use crate::decide::RESERVED_CONTEXT;
 use crate::gateway::call::TokenLocation;
@@ -46,7 +46,7 @@ pub struct Settings {
 impl Settings {
     /// The Cedar type of the actions that are routes.
     pub fn action_type(&self) -> String {
-        qualified(&self.namespace, "Action")
+        qualify(&self.namespace, "Action")
     }
 
     /// Finds resources that two different sets of parameters make.
@@ -143,7 +143,7 @@ impl Settings {
             Some(resource) => (resource.get_ref().clone(), resource.span().start),
             None => {
                 let name = namespace.get_ref();
-                (format!("{}::{name:?}", qualified(name, "Application")), namespace.span().start)
+                (format!("{}::{name:?}", qualify(name, "Application")), namespace.span().start)
             }
         };
         let uid: Option<EntityUid> = resource.parse().ok();
@@ -310,13 +310,6 @@ fn read_resource(
         }
     }
     Ok(template)
-}
-
-fn qualified(namespace: &str, name: &str) -> String {
-    match namespace {
-        "" => name.to_owned(),
-        namespace => format!("{namespace}::{name}"),
-    }
 }
 
 /// RFC 7519 4.1.4 speaks of "a few minutes" at the most; clocks that keep NTP's time need none.

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::function::backoff::Backoff;
 use crate::time::UnixTime;
 
 /// What a key set has behind it.
@@ -16,7 +17,7 @@ pub(super) struct Freshness {
     fetched_at: Option<UnixTime>,
     soft_age: Duration,
     last_attempt: Option<UnixTime>,
-    failures: u32,
+    backoff: Backoff,
 }
 
 /// What is to be done about a key set.
@@ -43,8 +44,7 @@ impl Freshness {
     /// cooldown, whether they succeed or not, so that forged key ids cannot make the function
     /// fetch; with each further failure it doubles.
     pub(super) fn try_now(&mut self, now: UnixTime) -> bool {
-        let cooldown =
-            COOLDOWN.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(MAX_COOLDOWN);
+        let cooldown = self.backoff.wait(COOLDOWN, MAX_COOLDOWN);
         if self.last_attempt.is_some_and(|last| now.since(last) < cooldown) {
             return false;
         }
@@ -55,11 +55,11 @@ impl Freshness {
     pub(super) fn succeeded(&mut self, now: UnixTime, max_age: Option<Duration>) {
         self.fetched_at = Some(now);
         self.soft_age = max_age.unwrap_or(SOFT_AGE).clamp(MIN_SOFT_AGE, MAX_SOFT_AGE);
-        self.failures = 0;
+        self.backoff.succeeded();
     }
 
     pub(super) fn failed(&mut self) {
-        self.failures = self.failures.saturating_add(1);
+        self.backoff.failed();
     }
 }
 

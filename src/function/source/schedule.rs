@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use crate::function::backoff::Backoff;
 use crate::time::UnixTime;
 
 /// When to look for another bundle.
@@ -21,7 +22,7 @@ pub(super) struct Schedule {
     next: UnixTime,
     /// When the last look began.
     begun: Option<UnixTime>,
-    failures: u32,
+    backoff: Backoff,
     /// How many looks in a row the function gave up after a freeze.
     given_up: u32,
 }
@@ -48,7 +49,7 @@ impl Schedule {
             confirmed: now,
             next: now.after(interval),
             begun: None,
-            failures: 0,
+            backoff: Backoff::default(),
             given_up: 0,
         }
     }
@@ -82,7 +83,7 @@ impl Schedule {
 
     pub(super) fn confirmed(&mut self, now: UnixTime) {
         self.confirmed = now;
-        self.failures = 0;
+        self.backoff.succeeded();
         self.given_up = 0;
         self.next = now.after(self.interval);
     }
@@ -96,9 +97,8 @@ impl Schedule {
 
     /// After a failure it is tried again sooner, then less and less often.
     pub(super) fn failed(&mut self, now: UnixTime) {
-        let wait = MIN_WAIT.saturating_mul(2_u32.saturating_pow(self.failures));
-        self.failures = self.failures.saturating_add(1);
-        self.next = now.after(wait.min(self.interval.max(MIN_WAIT)));
+        self.backoff.failed();
+        self.next = now.after(self.backoff.wait(MIN_WAIT, self.interval.max(MIN_WAIT)));
     }
 }
 

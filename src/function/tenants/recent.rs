@@ -1,47 +1,36 @@
 //! A bounded map that forgets what has not been used for longest.
 
-use std::collections::HashMap;
+use lru::LruCache;
 
 use crate::bundle::Tenant;
 
 /// Something for each of so many tenants.
 #[derive(Debug)]
 pub(super) struct Recent<V> {
-    /// With the number of the last use.
-    entries: HashMap<Tenant, (u64, V)>,
+    entries: LruCache<Tenant, V>,
     capacity: usize,
-    uses: u64,
 }
 
 impl<V> Recent<V> {
     /// Room for so many, and for one at least.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { entries: HashMap::new(), capacity: capacity.max(1), uses: 0 }
+        // Of a cache with a bound of its own an insertion would not say whether it replaced a value or drove one out.
+        Self { entries: LruCache::unbounded(), capacity: capacity.max(1) }
     }
 
     pub(super) fn contains(&self, tenant: &Tenant) -> bool {
-        self.entries.contains_key(tenant)
+        self.entries.contains(tenant)
     }
 
     /// What there is for a tenant, which counts as a use of it.
     pub(super) fn get(&mut self, tenant: &Tenant) -> Option<&V> {
-        self.uses += 1;
-        let (last_use, value) = self.entries.get_mut(tenant)?;
-        *last_use = self.uses;
-        Some(value)
+        self.entries.get(tenant)
     }
 
     /// Takes something in, and gives back what had to go for it.
     pub(super) fn insert(&mut self, tenant: Tenant, value: V) -> Option<(Tenant, V)> {
-        self.uses += 1;
-        self.entries.insert(tenant, (self.uses, value));
-        if self.entries.len() <= self.capacity {
-            return None;
-        }
-        // To look at all of them costs less than what was done to open one.
-        let oldest = self.entries.iter().min_by_key(|(_, (last_use, _))| *last_use);
-        let oldest = oldest.map(|(tenant, _)| tenant.clone())?;
-        self.entries.remove(&oldest).map(|(_, value)| (oldest, value))
+        self.entries.put(tenant, value);
+        if self.entries.len() > self.capacity { self.entries.pop_lru() } else { None }
     }
 
     #[cfg(test)]
@@ -50,7 +39,7 @@ impl<V> Recent<V> {
     }
 
     pub(super) fn remove(&mut self, tenant: &Tenant) -> Option<V> {
-        self.entries.remove(tenant).map(|(_, value)| value)
+        self.entries.pop(tenant)
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use url::form_urlencoded;
 
 use super::parameters::Values;
 use super::{Api, Call, InvalidEvent, RouteKey, Target};
@@ -186,11 +186,9 @@ fn values(
 }
 
 fn raw_values(query: &str) -> Values {
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let mut values = Values::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        values.add(decode(name), decode(value));
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        values.add(name.into_owned(), value.into_owned());
     }
     values
 }

@@ -183,7 +183,7 @@ impl<'a> Report<'a> {
         };
         print(&format_args!("{}: {identity}", printable(&self.source.to_string())))?;
         let cedar = self.survey.manifest.as_ref().map(|manifest| printable(&manifest.cedar_version));
-        let time = |seconds: Option<u64>| seconds.map(|seconds| iso_8601(seconds.saturating_mul(1000)));
+        let time = |seconds: Option<u64>| seconds.and_then(|seconds| iso_8601(seconds.saturating_mul(1000)));
         let manifest = self.survey.manifest.as_ref();
         let tenant = manifest.and_then(|manifest| manifest.tenant.as_ref());
         let rows = [
