@@ -38,7 +38,7 @@ use crate::gateway::route::{Route, RouteTable};
 use crate::projection::Projection;
 use crate::token::identity_source::IdentitySource;
 use finding::{Code, Finding, Position, Severity};
-use policies::Policies;
+use policies::StorePolicies;
 use schema::{SchemaUnusable, StoreSchema};
 use settings::{RouteSetting, Settings, Validation};
 
@@ -133,7 +133,7 @@ struct Parts<'a> {
     settings: Option<Settings>,
     schema: Result<Option<StoreSchema>, SchemaUnusable>,
     routes: RouteTable,
-    policies: Policies<'a>,
+    policies: StorePolicies<'a>,
     entities: Option<Entities>,
     identity_sources: Vec<IdentitySource>,
 }
@@ -159,7 +159,7 @@ impl<'a> Parts<'a> {
         };
         let known_schema = schema.as_ref().ok().and_then(Option::as_ref);
         Self {
-            policies: Policies::read(files, findings),
+            policies: StorePolicies::read(files, findings),
             entities: match &schema {
                 Ok(schema) => entities::read(files, schema.as_ref(), findings),
                 Err(SchemaUnusable) => None,

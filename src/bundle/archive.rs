@@ -114,13 +114,13 @@ pub(super) fn format_version(bytes: &[u8]) -> Result<(u32, &[u8]), InvalidArchiv
 
 /// The head of an archive, behind its version: manifest and signatures, and the bytes of the members.
 pub(super) struct Head<'a> {
-    pub(super) manifest: Section<'a>,
-    pub(super) signatures: Section<'a>,
+    pub(super) manifest: HeadSection<'a>,
+    pub(super) signatures: HeadSection<'a>,
     pub(super) rest: &'a [u8],
 }
 
 /// A part of the head, with the hash that the file has for it.
-pub(super) struct Section<'a> {
+pub(super) struct HeadSection<'a> {
     /// `None`: the file ends before it does.
     content: Option<&'a [u8]>,
     sha256: &'a [u8],
@@ -141,32 +141,32 @@ impl<'a> Head<'a> {
             }
             content
         };
-        let manifest = Section { content: content(manifest_length), sha256: manifest_sha256 };
-        let signatures = Section { content: content(signatures_length), sha256: signatures_sha256 };
+        let manifest = HeadSection { content: content(manifest_length), sha256: manifest_sha256 };
+        let signatures = HeadSection { content: content(signatures_length), sha256: signatures_sha256 };
         Ok(Self { manifest, signatures, rest })
     }
 }
 
-impl<'a> Section<'a> {
+impl<'a> HeadSection<'a> {
     /// What stands there, whether or not it is what was written.
     ///
     /// # Errors
     /// [`InvalidArchive::Truncated`].
-    pub(super) fn content(&self) -> Result<Content<'a>, InvalidArchive> {
+    pub(super) fn content(&self) -> Result<SectionContent<'a>, InvalidArchive> {
         let bytes = self.content.ok_or(InvalidArchive::Truncated)?;
-        Ok(Content { bytes, is_intact: digest(&SHA256, bytes).as_ref() == self.sha256 })
+        Ok(SectionContent { bytes, is_intact: digest(&SHA256, bytes).as_ref() == self.sha256 })
     }
 }
 
 /// The bytes of a section.
 #[derive(Clone, Copy)]
-pub(super) struct Content<'a> {
+pub(super) struct SectionContent<'a> {
     pub(super) bytes: &'a [u8],
     /// Whether they have the hash that the file has for them.
     pub(super) is_intact: bool,
 }
 
-impl<'a> Content<'a> {
+impl<'a> SectionContent<'a> {
     fn intact(self) -> Option<&'a [u8]> {
         self.is_intact.then_some(self.bytes)
     }

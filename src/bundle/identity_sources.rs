@@ -21,24 +21,24 @@ pub(super) fn read(
     for path in members.paths().filter(|path| is_in(path, IDENTITY_SOURCE_FOLDER, ".json")) {
         let invalid = |cause| InvalidIdentitySources::Source { path: path.to_owned(), cause };
         let text = members.get(path).and_then(|content| str::from_utf8(content).ok());
-        let text = text.ok_or_else(|| invalid(Cause::NotUtf8))?;
+        let text = text.ok_or_else(|| invalid(InvalidSource::NotUtf8))?;
         let mut source = IdentitySource::from_json(IdentitySource::name_of_file(path), text)
-            .map_err(|error| invalid(Cause::Json(error)))?;
+            .map_err(|error| invalid(InvalidSource::Json(error)))?;
         if let Some(token_type) = token_type {
             source.set_token_type(token_type);
         }
         if source.token_type().is_none() {
-            return Err(invalid(Cause::NoTokenType));
+            return Err(invalid(InvalidSource::NoTokenType));
         }
         if source.group_type() == Some(source.principal_type()) {
-            return Err(invalid(Cause::GroupsAreUsers));
+            return Err(invalid(InvalidSource::GroupsAreUsers));
         }
         for other in &sources {
             if source.shares_tokens_with(other) {
-                return Err(invalid(Cause::SameTokens(other.name().to_owned())));
+                return Err(invalid(InvalidSource::SameTokens(other.name().to_owned())));
             }
             if source.shares_ids_with(other) {
-                return Err(invalid(Cause::SameIds(other.name().to_owned())));
+                return Err(invalid(InvalidSource::SameIds(other.name().to_owned())));
             }
         }
         if let Some(keys) = pinned_keys(members, &source)? {
@@ -95,13 +95,13 @@ pub enum InvalidIdentitySources {
         /// Its file.
         path: String,
         /// What is wrong with it.
-        cause: Cause,
+        cause: InvalidSource,
     },
 }
 
 /// What is wrong with an identity source.
 #[derive(Debug, thiserror::Error)]
-pub enum Cause {
+pub enum InvalidSource {
     /// Users and groups have one type.
     #[error("users and groups have one type, so a user could have the id of a group")]
     GroupsAreUsers,

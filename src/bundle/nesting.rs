@@ -30,7 +30,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
     let mut policy = Group::default();
     let mut open: Vec<Group> = Vec::new();
     let too_deep = |offset| TooDeep { offset, max: MAX_DEPTH };
-    for (offset, token) in Tokens::of(text) {
+    for (offset, lexeme) in Lexemes::of(text) {
         if is_between {
             is_between = false;
             policy.offset = offset;
@@ -38,15 +38,15 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
         }
         let is_outermost = open.is_empty();
         let group = open.last_mut().unwrap_or(&mut policy);
-        match token {
-            Token::Open => {
+        match lexeme {
+            Lexeme::Open => {
                 group.operators += 1;
                 open.push(Group { offset, ..Group::default() });
                 if open.len() > MAX_DEPTH {
                     return Err(too_deep(offset));
                 }
             }
-            Token::Close => {
+            Lexeme::Close => {
                 if let Some(mut closed) = open.pop() {
                     let depth = closed.depth();
                     if depth > MAX_DEPTH {
@@ -56,26 +56,26 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
                     outer.inner = outer.inner.max(depth);
                 }
             }
-            Token::Semicolon if is_outermost => {
+            Lexeme::Semicolon if is_outermost => {
                 if policy.depth() > MAX_DEPTH {
                     return Err(too_deep(policy.offset));
                 }
                 policy = Group::default();
                 is_between = true;
             }
-            Token::Comma | Token::Semicolon => group.end_element(),
-            Token::Or => {
+            Lexeme::Comma | Lexeme::Semicolon => group.end_element(),
+            Lexeme::Or => {
                 group.end_conjunction();
                 group.ors += 1;
             }
-            Token::And => {
+            Lexeme::And => {
                 group.end_operand();
                 group.ands += 1;
             }
-            Token::If => group.ifs += 1,
-            Token::Branch => group.end_operand(),
-            Token::Operator => group.operators += 1,
-            Token::Other => {}
+            Lexeme::If => group.ifs += 1,
+            Lexeme::Branch => group.end_operand(),
+            Lexeme::Operator => group.operators += 1,
+            Lexeme::Other => {}
         }
     }
     // Brackets that nothing closes are an error, which Cedar finds; what is in them counts until then.
@@ -93,10 +93,10 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
 /// [`TooDeep`].
 pub fn schema(text: &str) -> Result<(), TooDeep> {
     let mut depth: usize = 0;
-    for (offset, token) in (Tokens { brackets: Brackets::OfSchema, ..Tokens::of(text) }) {
-        match token {
-            Token::Open => depth += 1,
-            Token::Close => depth = depth.saturating_sub(1),
+    for (offset, lexeme) in (Lexemes { brackets: Brackets::OfSchema, ..Lexemes::of(text) }) {
+        match lexeme {
+            Lexeme::Open => depth += 1,
+            Lexeme::Close => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_SCHEMA_DEPTH {
@@ -108,7 +108,7 @@ pub fn schema(text: &str) -> Result<(), TooDeep> {
 
 /// What stands between two brackets, or a policy as a whole, as far as it was read.
 ///
-/// A level of the tree that Cedar makes is a token here. Of operands that stand beside each other the deepest counts; of
+/// A level of the tree that Cedar makes is a lexeme here. Of operands that stand beside each other the deepest counts; of
 /// the operators that chain them each does, since they are nested in one another.
 #[derive(Debug, Default)]
 struct Group {
@@ -156,7 +156,7 @@ impl Group {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
+enum Lexeme {
     Open,
     Close,
     Comma,
@@ -180,18 +180,18 @@ enum Brackets {
     OfSchema,
 }
 
-/// The tokens of Cedar (Cedar Policy Language Reference, "Grammar specification"), with their offsets, as far as they tell
+/// The lexemes of Cedar (Cedar Policy Language Reference, "Grammar specification"), with their offsets, as far as they tell
 /// how deep a text goes.
 #[derive(Clone, Debug)]
-struct Tokens<'a> {
+struct Lexemes<'a> {
     bytes: &'a [u8],
     position: usize,
     brackets: Brackets,
-    /// Whether the last token was a dot: what follows is a name.
+    /// Whether the last lexeme was a dot: what follows is a name.
     after_dot: bool,
 }
 
-impl<'a> Tokens<'a> {
+impl<'a> Lexemes<'a> {
     fn of(text: &'a str) -> Self {
         Self { bytes: text.as_bytes(), position: 0, brackets: Brackets::OfPolicies, after_dot: false }
     }
@@ -231,26 +231,26 @@ impl<'a> Tokens<'a> {
     }
 
     /// The rest of a word, and what it means.
-    fn word(&mut self, start: usize) -> Token {
+    fn word(&mut self, start: usize) -> Lexeme {
         self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         match self.bytes.get(start..self.position) {
-            _ if self.after_dot => Token::Other,
-            Some(b"if") => Token::If,
-            Some(b"then" | b"else") => Token::Branch,
-            _ => Token::Other,
+            _ if self.after_dot => Lexeme::Other,
+            Some(b"if") => Lexeme::If,
+            Some(b"then" | b"else") => Lexeme::Branch,
+            _ => Lexeme::Other,
         }
     }
 }
 
-impl Iterator for Tokens<'_> {
-    type Item = (usize, Token);
+impl Iterator for Lexemes<'_> {
+    type Item = (usize, Lexeme);
 
-    fn next(&mut self) -> Option<(usize, Token)> {
+    fn next(&mut self) -> Option<(usize, Lexeme)> {
         loop {
             let start = self.position;
             let byte = self.take()?;
             let of_schema = self.brackets == Brackets::OfSchema;
-            let token = match byte {
+            let lexeme = match byte {
                 _ if byte.is_ascii_whitespace() || byte == b'\x0b' => continue,
                 b'/' if self.take_if(b'/') => {
                     self.take_while(|byte| !matches!(byte, b'\n' | b'\r'));
@@ -258,22 +258,22 @@ impl Iterator for Tokens<'_> {
                 }
                 b'"' => {
                     self.take_string();
-                    Token::Other
+                    Lexeme::Other
                 }
                 b'a'..=b'z' | b'A'..=b'Z' | b'_' => self.word(start),
-                b'(' | b'[' | b'{' => Token::Open,
-                b')' | b']' | b'}' => Token::Close,
-                b'<' if of_schema => Token::Open,
-                b'>' if of_schema => Token::Close,
-                b',' => Token::Comma,
-                b';' => Token::Semicolon,
-                b'|' if self.take_if(b'|') => Token::Or,
-                b'&' if self.take_if(b'&') => Token::And,
-                b'.' | b'!' | b'+' | b'-' | b'*' | b'/' | b'%' => Token::Operator,
-                _ => Token::Other,
+                b'(' | b'[' | b'{' => Lexeme::Open,
+                b')' | b']' | b'}' => Lexeme::Close,
+                b'<' if of_schema => Lexeme::Open,
+                b'>' if of_schema => Lexeme::Close,
+                b',' => Lexeme::Comma,
+                b';' => Lexeme::Semicolon,
+                b'|' if self.take_if(b'|') => Lexeme::Or,
+                b'&' if self.take_if(b'&') => Lexeme::And,
+                b'.' | b'!' | b'+' | b'-' | b'*' | b'/' | b'%' => Lexeme::Operator,
+                _ => Lexeme::Other,
             };
             self.after_dot = byte == b'.';
-            return Some((start, token));
+            return Some((start, lexeme));
         }
     }
 }

@@ -24,16 +24,16 @@ use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::cache::bounded;
 pub use dependence::Dependence;
 use format::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
-use rows::Policies;
+use rows::PolicyRows;
 
 /// All policies of a bundle, by their scopes.
 #[derive(Clone, Debug)]
 pub struct PolicyIndex {
-    policies: Policies,
+    policies: PolicyRows,
     index: Table,
     /// Where the policies are filed that name nothing.
     others: Option<usize>,
-    places: Arc<Cache<(Role, EntityUid), Arc<Place>>>,
+    indexed: Arc<Cache<(Role, EntityUid), Arc<IndexedEntity>>>,
     /// Policies as Cedar takes them: callers of the same groups have the same.
     sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
 }
@@ -47,7 +47,7 @@ enum Role {
 
 /// An action or a resource, and where the policies are filed that name it or what it is in.
 #[derive(Clone, Debug)]
-struct Place {
+struct IndexedEntity {
     keys: Vec<Box<str>>,
     rows: Vec<u32>,
     /// That of itself, if it has one.
@@ -57,8 +57,8 @@ struct Place {
 /// Where policies are filed that may matter to a request. Two requests of one principal on one resource that have a
 /// list in common find the same policies in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct List {
-    at: At,
+pub(crate) struct PolicyList {
+    at: ListLocation,
     /// The row of an action that the policies name: that of the request, or one that it is in. `None`: they name none.
     action: Option<u32>,
     /// Whether it is that of the request itself, which `==` asks for.
@@ -66,7 +66,7 @@ pub(crate) struct List {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum At {
+enum ListLocation {
     /// What names neither principal nor resource.
     Elsewhere(u32),
     Resource(u32),
@@ -75,15 +75,15 @@ enum At {
 
 /// The lists of a request.
 #[derive(Debug)]
-pub(crate) struct Lists {
-    action: Arc<Place>,
-    resource: Arc<Place>,
-    pub(crate) lists: Vec<List>,
+pub(crate) struct PolicyLists {
+    action: Arc<IndexedEntity>,
+    resource: Arc<IndexedEntity>,
+    pub(crate) lists: Vec<PolicyList>,
 }
 
 /// The policies of a list whose scopes match.
 #[derive(Debug, Default)]
-pub(crate) struct Members {
+pub(crate) struct ListedPolicies {
     /// Whether one without conditions permits.
     pub(crate) permits: bool,
     /// Whether one without conditions forbids.
@@ -98,7 +98,7 @@ pub(crate) struct Members {
 
 /// A principal, and the policies that name it or what it is in.
 #[derive(Clone, Debug)]
-pub struct ForPrincipal {
+pub struct PrincipalPolicies {
     keys: Vec<Box<str>>,
     /// With an action of their scopes each, in the order of the actions.
     filed: Vec<(u32, u32)>,
@@ -121,10 +121,10 @@ impl PolicyIndex {
     /// # Errors
     /// [`Unreadable`].
     pub(crate) fn open(policies: Bytes, parts: Bytes, index: Bytes) -> Result<Self, Unreadable> {
-        let (policies, index) = (Policies::open(policies, parts)?, Table::open(index)?);
-        let (places, sets) = (Arc::new(bounded(CAPACITY)), Arc::new(bounded(SETS)));
+        let (policies, index) = (PolicyRows::open(policies, parts)?, Table::open(index)?);
+        let (indexed, sets) = (Arc::new(bounded(CAPACITY)), Arc::new(bounded(SETS)));
         let others = index.position(OTHERS);
-        Ok(Self { policies, index, others, places, sets })
+        Ok(Self { policies, index, others, indexed, sets })
     }
 
     /// The policies that name these principals (one, and all that it is in).
@@ -134,7 +134,7 @@ impl PolicyIndex {
     pub fn for_principal<'a>(
         &self,
         principals: impl IntoIterator<Item = &'a EntityUid>,
-    ) -> Result<ForPrincipal, Unreadable> {
+    ) -> Result<PrincipalPolicies, Unreadable> {
         let keys: Vec<Box<str>> = principals.into_iter().map(entity_key).collect();
         let mut filed = Vec::new();
         for key in &keys {
@@ -143,7 +143,7 @@ impl PolicyIndex {
             }
         }
         filed.sort_unstable();
-        Ok(ForPrincipal { keys, filed })
+        Ok(PrincipalPolicies { keys, filed })
     }
 
     /// The policies whose scopes match a request.
@@ -152,13 +152,13 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub fn slice(
         &self,
-        principal: &ForPrincipal,
+        principal: &PrincipalPolicies,
         action: &EntityUid,
         resource: &EntityUid,
         entities: &StoredEntities,
     ) -> Result<Slice, Unreadable> {
-        let action = self.place(Role::Action, action, principal, entities)?;
-        let resource = self.place(Role::Resource, resource, principal, entities)?;
+        let action = self.indexed_entity(Role::Action, action, principal, entities)?;
+        let resource = self.indexed_entity(Role::Resource, resource, principal, entities)?;
         self.matching(principal, &action, &resource)
     }
 
@@ -173,15 +173,20 @@ impl PolicyIndex {
         resource: &[EntityUid],
     ) -> Result<Slice, Unreadable> {
         let principal = self.for_principal(principal)?;
-        let place = |role, line: &[EntityUid]| self.place_of(role, line.iter().map(entity_key).collect());
-        self.matching(&principal, &place(Role::Action, action)?, &place(Role::Resource, resource)?)
+        let indexed_entity =
+            |role, line: &[EntityUid]| self.index_entity(role, line.iter().map(entity_key).collect());
+        self.matching(
+            &principal,
+            &indexed_entity(Role::Action, action)?,
+            &indexed_entity(Role::Resource, resource)?,
+        )
     }
 
     fn matching(
         &self,
-        principal: &ForPrincipal,
-        action: &Place,
-        resource: &Place,
+        principal: &PrincipalPolicies,
+        action: &IndexedEntity,
+        resource: &IndexedEntity,
     ) -> Result<Slice, Unreadable> {
         let mut found: Vec<u32> = Vec::new();
         if let Some(row) = self.others {
@@ -225,38 +230,42 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub(crate) fn lists(
         &self,
-        principal: &ForPrincipal,
+        principal: &PrincipalPolicies,
         action: &EntityUid,
         resource: &EntityUid,
         entities: &StoredEntities,
-    ) -> Result<Lists, Unreadable> {
-        let action = self.place(Role::Action, action, principal, entities)?;
-        let resource = self.place(Role::Resource, resource, principal, entities)?;
+    ) -> Result<PolicyLists, Unreadable> {
+        let action = self.indexed_entity(Role::Action, action, principal, entities)?;
+        let resource = self.indexed_entity(Role::Resource, resource, principal, entities)?;
         let own = |row: u32| action.own == Some(row);
         let actions = || iter::once(None).chain(action.rows.iter().copied().map(Some));
         let mut lists = Vec::new();
         if let Some(row) = self.others {
-            let at = At::Elsewhere(u32::try_from(row).map_err(|_| Unreadable)?);
-            lists.push(List { at, action: None, is_own: false });
+            let at = ListLocation::Elsewhere(u32::try_from(row).map_err(|_| Unreadable)?);
+            lists.push(PolicyList { at, action: None, is_own: false });
         }
         for row in &action.rows {
             // Each action that a policy names has a row, mostly for those that are filed elsewhere.
             if self.filed(*row as usize)?.next().is_some() {
-                lists.push(List { at: At::Elsewhere(*row), action: Some(*row), is_own: own(*row) });
+                lists.push(PolicyList {
+                    at: ListLocation::Elsewhere(*row),
+                    action: Some(*row),
+                    is_own: own(*row),
+                });
             }
         }
         for named in actions() {
             let is_own = named.is_some_and(own);
-            lists.extend(resource.rows.iter().map(|row| List {
-                at: At::Resource(*row),
+            lists.extend(resource.rows.iter().map(|row| PolicyList {
+                at: ListLocation::Resource(*row),
                 action: named,
                 is_own,
             }));
             if principal.about(named.unwrap_or(ANY_ACTION)).next().is_some() {
-                lists.push(List { at: At::Principal, action: named, is_own });
+                lists.push(PolicyList { at: ListLocation::Principal, action: named, is_own });
             }
         }
-        Ok(Lists { action, resource, lists })
+        Ok(PolicyLists { action, resource, lists })
     }
 
     /// The policies of a list whose scopes match the request that the lists are of.
@@ -265,11 +274,11 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub(crate) fn members(
         &self,
-        list: List,
-        principal: &ForPrincipal,
-        Lists { action, resource, .. }: &Lists,
-    ) -> Result<Members, Unreadable> {
-        let mut members = Members::default();
+        list: PolicyList,
+        principal: &PrincipalPolicies,
+        PolicyLists { action, resource, .. }: &PolicyLists,
+    ) -> Result<ListedPolicies, Unreadable> {
+        let mut members = ListedPolicies::default();
         let about = list.action.unwrap_or(ANY_ACTION);
         let mut add = |number: u32| {
             let row = self.policies.row(number)?;
@@ -288,9 +297,11 @@ impl PolicyIndex {
             Ok(())
         };
         match list.at {
-            At::Principal => principal.about(about).try_for_each(add)?,
-            At::Elsewhere(row) => self.filed(row as usize)?.try_for_each(|(_, policy)| add(policy))?,
-            At::Resource(row) => {
+            ListLocation::Principal => principal.about(about).try_for_each(add)?,
+            ListLocation::Elsewhere(row) => {
+                self.filed(row as usize)?.try_for_each(|(_, policy)| add(policy))?
+            }
+            ListLocation::Resource(row) => {
                 let mut filed = self.filed(row as usize)?.filter(|(action, _)| *action == about);
                 filed.try_for_each(|(_, policy)| add(policy))?;
             }
@@ -340,39 +351,39 @@ impl PolicyIndex {
         self.policies.all()
     }
 
-    fn place(
+    fn indexed_entity(
         &self,
         role: Role,
         uid: &EntityUid,
-        principal: &ForPrincipal,
+        principal: &PrincipalPolicies,
         entities: &StoredEntities,
-    ) -> Result<Arc<Place>, Unreadable> {
+    ) -> Result<Arc<IndexedEntity>, Unreadable> {
         let at = (role, uid.clone());
-        let known = self.places.get(&at);
-        let place = match known {
+        let known = self.indexed.get(&at);
+        let indexed_entity = match known {
             Some(known) => known,
             None => {
                 let all = entities.with_ancestors(uid)?;
-                let place = Arc::new(self.place_of(role, all.iter().map(entity_key).collect())?);
-                self.places.insert(at, Arc::clone(&place));
-                place
+                let indexed_entity = Arc::new(self.index_entity(role, all.iter().map(entity_key).collect())?);
+                self.indexed.insert(at, Arc::clone(&indexed_entity));
+                indexed_entity
             }
         };
         // What the principal is in, the token says, which the store does not know.
         match principal.keys.split_first() {
-            Some((itself, _)) if place.keys.first() == Some(itself) => {
-                Ok(Arc::new(self.place_of(role, principal.keys.clone())?))
+            Some((itself, _)) if indexed_entity.keys.first() == Some(itself) => {
+                Ok(Arc::new(self.index_entity(role, principal.keys.clone())?))
             }
-            Some((itself, others)) if place.keys.contains(itself) => {
-                let mut keys = place.keys.clone();
-                keys.extend(others.iter().filter(|key| !place.keys.contains(key)).cloned());
-                Ok(Arc::new(self.place_of(role, keys)?))
+            Some((itself, others)) if indexed_entity.keys.contains(itself) => {
+                let mut keys = indexed_entity.keys.clone();
+                keys.extend(others.iter().filter(|key| !indexed_entity.keys.contains(key)).cloned());
+                Ok(Arc::new(self.index_entity(role, keys)?))
             }
-            _ => Ok(place),
+            _ => Ok(indexed_entity),
         }
     }
 
-    fn place_of(&self, role: Role, keys: Vec<Box<str>>) -> Result<Place, Unreadable> {
+    fn index_entity(&self, role: Role, keys: Vec<Box<str>>) -> Result<IndexedEntity, Unreadable> {
         let prefix = match role {
             Role::Action => ACTION,
             Role::Resource => RESOURCE,
@@ -388,10 +399,10 @@ impl PolicyIndex {
             }
             rows.push(row);
         }
-        Ok(Place { keys, rows, own })
+        Ok(IndexedEntity { keys, rows, own })
     }
 
-    /// The policies at a place, given by its row, each with an action that its scope names.
+    /// The policies at a place of the index, given by its row, each with an action that its scope names.
     fn filed(&self, row: usize) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
         let (_, filed) = self.index.row(row).ok_or(Unreadable)?;
         let (numbers, rest) = filed.as_chunks::<NUMBER>();
@@ -405,7 +416,7 @@ impl PolicyIndex {
     }
 }
 
-impl ForPrincipal {
+impl PrincipalPolicies {
     /// Those whose scopes name an action, given by its number.
     fn about(&self, action: u32) -> impl Iterator<Item = u32> {
         let (_, from) = self.filed.split_at(self.filed.partition_point(|(of, _)| *of < action));

@@ -14,7 +14,7 @@ use crate::grant::{ApiGrant, Grant};
 use crate::reason::Reason;
 
 /// What API Gateway is told. The decision is another one than that of the policies where it cannot be granted.
-pub(super) struct Told {
+pub(super) struct GrantedDecision {
     pub(super) decision: Decision,
     pub(super) grant: Arc<Grant>,
     pub(super) breadth: Breadth,
@@ -28,7 +28,7 @@ impl Answering<'_> {
         decision: Decision,
         requested: Option<RouteId>,
         room: impl FnOnce() -> usize,
-    ) -> Told {
+    ) -> GrantedDecision {
         let arn = self.asked.call.method_arn();
         // Of a call for any stage nothing else may be allowed with it.
         if !self.asked.speaks_of_more() || arn.stage() == ANY_STAGE {
@@ -41,21 +41,21 @@ impl Answering<'_> {
         let ApiGrant { grant, allowed, left_out, harmed } = &*api_grant;
         let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
         if decision.is_allowed() && grant.allows(arn) {
-            return Told { decision, grant: Arc::clone(grant), breadth };
+            return GrantedDecision { decision, grant: Arc::clone(grant), breadth };
         }
         let decision = if decision.is_allowed() { Decision::deny(Reason::NotCacheable) } else { decision };
-        Told { decision, grant: Arc::new(Grant::clone(grant).except(arn)), breadth }
+        GrantedDecision { decision, grant: Arc::new(Grant::clone(grant).except(arn)), breadth }
     }
 
     /// Says a decision on the method and path of the call, and nothing else.
-    fn tell_of_method(&self, decision: Decision, breadth: Breadth) -> Told {
+    fn tell_of_method(&self, decision: Decision, breadth: Breadth) -> GrantedDecision {
         let arn = self.asked.call.method_arn();
         let (decision, grant) = match decision.is_allowed().then(|| Grant::allow(arn)) {
             Some(Ok(grant)) => (decision, grant),
             Some(Err(reason)) => (Decision::deny(reason.into()), Grant::deny(arn)),
             None => (decision, Grant::deny(arn)),
         };
-        Told { decision, grant: Arc::new(grant), breadth }
+        GrantedDecision { decision, grant: Arc::new(grant), breadth }
     }
 
     /// The grant for all that the caller may do.

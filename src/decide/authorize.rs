@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::answer::room_for_grant;
-use super::api_grant::Told;
+use super::api_grant::GrantedDecision;
 use super::asked::{Asked, RequestedResource};
 use super::caller::{Caller, Decided};
 use super::outcome::{Outcome, Texts};
@@ -46,7 +46,8 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
     let room = || room_for_grant(&principal, &backend_claims, usage_identifier);
-    let Told { decision, grant, breadth } = caller.tell(decision, route.ok().map(|route| route.id), room);
+    let GrantedDecision { decision, grant, breadth } =
+        caller.tell(decision, route.ok().map(|route| route.id), room);
 
     let route = route.ok().map(|route| route.route);
     let resource = resource.map_or_else(|_| bundle.resource().clone(), |requested| requested.resource.uid);

@@ -9,7 +9,7 @@ use super::context::{self, Inputs};
 use super::decision::Decision;
 use super::principal;
 use super::session::Session;
-use super::subject::{NumberedContext, Shared, Subject, TooExpensive};
+use super::subject::{NumberedContext, SharedWork, Subject, TooExpensive};
 use crate::bundle::BundledRoute;
 use crate::gateway::request::RequestFields;
 use crate::projection::Record;
@@ -52,7 +52,7 @@ pub(super) struct Caller<'a> {
     request: RequestFields<'a>,
     contexts: RefCell<Contexts>,
     /// What decisions on several routes have in common.
-    shared: RefCell<Shared>,
+    shared: RefCell<SharedWork>,
 }
 
 /// The contexts of the routes, as far as they have something in common.

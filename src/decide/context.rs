@@ -51,12 +51,12 @@ pub fn token_shape(shape: &Record) -> Option<&Record> {
     shape.record(TOKEN)
 }
 
-type Values = HashMap<String, RestrictedExpression>;
+type ContextValues = HashMap<String, RestrictedExpression>;
 
 /// The context of a request, checked, for which Cedar is not needed before a condition could ask for it.
 #[derive(Debug)]
 pub struct Prepared {
-    values: Values,
+    values: ContextValues,
     /// How many values were dropped, being of another type than the schema has.
     pub dropped: usize,
     context: OnceCell<Option<Context>>,
@@ -108,8 +108,8 @@ pub(crate) fn with_token(
     Context::from_pairs(others.chain(token)).map_err(|_| Reason::RequestInvalid)
 }
 
-fn declared(inputs: Inputs<'_>, shape: &Record) -> Result<(Values, usize), Reason> {
-    let (mut values, mut dropped) = (Values::new(), 0);
+fn declared(inputs: Inputs<'_>, shape: &Record) -> Result<(ContextValues, usize), Reason> {
+    let (mut values, mut dropped) = (ContextValues::new(), 0);
     for (name, required) in shape.attributes() {
         let member = match shape.record(name) {
             Some(shape) => match name {
@@ -198,8 +198,8 @@ fn texts(shape: &Record, text_of: impl Fn(&str) -> Option<String>) -> Result<Pro
 }
 
 /// The context where no schema says what it is.
-fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
-    let (mut values, mut dropped) = (Values::new(), 0);
+fn everything(inputs: Inputs<'_>) -> Result<(ContextValues, usize), Reason> {
+    let (mut values, mut dropped) = (ContextValues::new(), 0);
     if inputs.source.token_type() == Some(TokenType::Access) {
         let projected = project_simple(inputs.token.claims(), inputs.source);
         dropped = projected.dropped;
@@ -207,13 +207,14 @@ fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
     }
     let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let path = inputs.path_parameters.iter().map(|(name, value)| (name.clone(), text(value)));
-    let mut query = Values::new();
+    let mut query = ContextValues::new();
     let is_read = inputs.reads.iter().any(Input::is_of_query);
     for name in inputs.request.query.names().filter(|_| is_read) {
         let value = inputs.request.query.get(name).map_err(|_| Reason::ParameterAmbiguous)?;
         query.extend(value.map(|value| (name.to_owned(), text(value))));
     }
-    for (name, parameters) in [(PATH_PARAMETERS, path.collect::<Values>()), (QUERY_PARAMETERS, query)] {
+    for (name, parameters) in [(PATH_PARAMETERS, path.collect::<ContextValues>()), (QUERY_PARAMETERS, query)]
+    {
         if !parameters.is_empty() {
             values.insert(name.to_owned(), record(parameters)?);
         }
@@ -221,7 +222,7 @@ fn everything(inputs: Inputs<'_>) -> Result<(Values, usize), Reason> {
     Ok((values, dropped))
 }
 
-fn record(values: Values) -> Result<RestrictedExpression, Reason> {
+fn record(values: ContextValues) -> Result<RestrictedExpression, Reason> {
     RestrictedExpression::new_record(values).map_err(|_| Reason::RequestInvalid)
 }
 

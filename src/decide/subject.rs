@@ -14,10 +14,10 @@ use super::decision::{Applying, Decision, Verdict};
 use super::principal::Principal;
 use super::resource::{Resource, merged};
 use crate::bundle::entities::reachable;
-use crate::bundle::policies::{ForPrincipal, Slice};
+use crate::bundle::policies::{PrincipalPolicies, Slice};
 use crate::bundle::{Bundle, Unreadable, with_room};
 use crate::reason::Reason;
-pub(crate) use shared::{Effort, NumberedContext, Shared, TooExpensive};
+pub(crate) use shared::{Effort, NumberedContext, SharedWork, TooExpensive};
 use shared::{Evaluation, NotEvaluated};
 
 /// A principal, with what of one bundle concerns it whatever it does.
@@ -26,7 +26,7 @@ pub struct Subject {
     principal: Principal,
     /// All that it is in.
     ancestors: Vec<EntityUid>,
-    policies: ForPrincipal,
+    policies: PrincipalPolicies,
     /// Whether it is in itself, by way of what it is in. Cedar takes no such entities.
     is_circular: bool,
     /// The entities of a request for an action without groups on the resource of the API, once a condition could
@@ -63,7 +63,7 @@ impl Subject {
         context: impl FnOnce() -> Option<Context>,
     ) -> Result<Decision, Unreadable> {
         let context = || context().map(NumberedContext::from);
-        self.decide_among(bundle, action, &resource, &mut Shared::default(), context)
+        self.decide_among(bundle, action, &resource, &mut SharedWork::default(), context)
     }
 
     /// The same for one of several requests, which leaves what the others can use.
@@ -72,7 +72,7 @@ impl Subject {
         bundle: &Bundle,
         action: &EntityUid,
         resource: &Resource,
-        shared: &mut Shared,
+        shared: &mut SharedWork,
         context: impl FnOnce() -> Option<NumberedContext>,
     ) -> Result<Decision, Unreadable> {
         if !self.may_request(bundle, action, &resource.uid) {
@@ -120,14 +120,14 @@ impl Subject {
     ///
     /// # Errors
     /// [`Reason::ResourceConflict`].
-    fn given(&self, resource: &Resource) -> Result<Given, Reason> {
+    fn given(&self, resource: &Resource) -> Result<GivenEntities, Reason> {
         match &resource.entity {
-            None => Ok(Given::default()),
+            None => Ok(GivenEntities::default()),
             Some(entity) if resource.uid == self.principal.uid => {
                 let principal = self.principal.entity(&self.ancestors).ok_or(Reason::RequestInvalid)?;
-                Ok(Given { principal: Some(merged(&principal, entity)?), resource: None })
+                Ok(GivenEntities { principal: Some(merged(&principal, entity)?), resource: None })
             }
-            Some(entity) => Ok(Given { principal: None, resource: Some(entity.clone()) }),
+            Some(entity) => Ok(GivenEntities { principal: None, resource: Some(entity.clone()) }),
         }
     }
 
@@ -136,7 +136,7 @@ impl Subject {
     fn gather<'a>(
         &self,
         bundle: &Bundle,
-        given: Given,
+        given: GivenEntities,
         roots: impl Iterator<Item = &'a EntityUid>,
     ) -> Result<Option<Entities>, Unreadable> {
         let Some(principal) = given.principal.or_else(|| self.principal.entity(&self.ancestors)) else {
@@ -156,7 +156,7 @@ impl Subject {
 
 /// Entities that a request brings along.
 #[derive(Debug, Default)]
-struct Given {
+struct GivenEntities {
     /// The principal, where the path says something of it.
     principal: Option<Entity>,
     /// The resource, where the path says something of it.

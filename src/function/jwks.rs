@@ -22,7 +22,7 @@ use crate::token::identity_source::KeyLocation;
 use crate::token::key_set::{KeyPlace, KeySet, KeySets};
 use fetch::Fetched;
 pub use fetch::{FetchFailure, KeyClient};
-use freshness::{Freshness, Need};
+use freshness::{Freshness, KeyNeed};
 pub use runtime_api::RuntimeApi;
 
 /// The keys of every identity source of a bundle.
@@ -99,7 +99,7 @@ impl KeyCache {
         });
         let cache = Self { sources: sources.collect() };
         let all = cache.sources.iter().flatten();
-        let expired = all.filter(|keys| keys.lock().freshness.need(now) == Need::Expired);
+        let expired = all.filter(|keys| keys.lock().freshness.need(now) == KeyNeed::Expired);
         let fetches: Vec<_> = expired.filter_map(|keys| keys.fetch(now)).collect();
         for fetch in fetches {
             fetch.within(LIMIT).await;
@@ -124,7 +124,7 @@ impl KeyCache {
     /// waits only as long as a fetch usually takes; the fetch then goes on in later calls.
     pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
         if let Some(keys) = self.get(place)
-            && keys.lock().freshness.need(now) == Need::Stale
+            && keys.lock().freshness.need(now) == KeyNeed::Stale
             && let Some(fetch) = keys.fetch(now)
         {
             fetch.within(STALE_BUDGET).await;
@@ -146,7 +146,7 @@ impl CachedKeys {
     fn usable(&self, now: UnixTime) -> Arc<KeySet> {
         let state = self.lock();
         match (&self.location, state.freshness.need(now)) {
-            (Some(_), Need::Expired) => Arc::default(),
+            (Some(_), KeyNeed::Expired) => Arc::default(),
             _ => Arc::clone(&state.keys),
         }
     }

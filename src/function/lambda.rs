@@ -11,7 +11,7 @@ use crate::bundle::Tenant;
 use crate::decide::outcome::{Outcome, Texts};
 use crate::function::config::Config;
 use crate::function::jwks::KeyClient;
-use crate::function::serving::{Decided, Serving};
+use crate::function::serving::{DecidedCall, Serving};
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
 use crate::function::source::{Fetcher, LoadFailure};
@@ -100,7 +100,7 @@ impl Function {
             shadow.compare(&call, &decided, &self.cache_key, now).await;
         }
         match decided {
-            Ok(Decided { session, outcome }) => {
+            Ok(DecidedCall { session, outcome }) => {
                 let response = session.respond(&call, &outcome, self.simple_responses);
                 // What is logged must be what API Gateway is told.
                 let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
@@ -126,7 +126,7 @@ impl Function {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A decision.
-    Decided(Arc<Outcome>, Response),
+    DecidedCall(Arc<Outcome>, Response),
     /// None, since there is no tenant to decide for: 403.
     Denied(Reason, Response),
     /// None: 401 or 500.
@@ -137,7 +137,7 @@ impl Answer {
     /// Why.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Decided(outcome, _) => outcome.decision.reason,
+            Self::DecidedCall(outcome, _) => outcome.decision.reason,
             Self::Denied(reason, _) | Self::Refused(reason) => *reason,
         }
     }
@@ -151,7 +151,7 @@ impl Answer {
     pub fn into_response(self) -> Result<Response, Diagnostic> {
         let reason = self.reason();
         match self {
-            Self::Decided(_, response) | Self::Denied(_, response) => Ok(response),
+            Self::DecidedCall(_, response) | Self::Denied(_, response) => Ok(response),
             Self::Refused(_) if reason.status() == Status::Unauthorized => Err(Diagnostic {
                 error_type: UNAUTHORIZED.to_owned(),
                 error_message: UNAUTHORIZED.to_owned(),
@@ -178,7 +178,7 @@ impl Answer {
             revision,
             "decided"
         );
-        Self::Decided(outcome, response)
+        Self::DecidedCall(outcome, response)
     }
 
     fn denied(reason: Reason, response: Response, tenant: Option<&Tenant>) -> Self {

@@ -45,7 +45,7 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDe
     }));
     set_global_default(Log {
         level: level.as_deref().map_or(LevelFilter::INFO, level_of),
-        format: if format.eq_ignore_ascii_case("json") { Format::Json } else { Format::Text },
+        format: if format.eq_ignore_ascii_case("json") { LogFormat::Json } else { LogFormat::Text },
         write: |line: &[u8]| {
             // There is nowhere to complain.
             let _ = io::stdout().write_all(line);
@@ -75,20 +75,20 @@ fn panic_line(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> Strin
 
 struct Log<W> {
     level: LevelFilter,
-    format: Format,
+    format: LogFormat,
     write: W,
     next: AtomicU64,
-    spans: Mutex<HashMap<u64, Span>>,
+    spans: Mutex<HashMap<u64, OpenSpan>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum LogFormat {
     Json,
     Text,
 }
 
 /// A span that is open.
-struct Span {
+struct OpenSpan {
     metadata: &'static Metadata<'static>,
     /// Its fields, as a line has them.
     fields: Vec<u8>,
@@ -101,7 +101,7 @@ thread_local! {
 }
 
 impl<W> Log<W> {
-    fn spans(&self) -> MutexGuard<'_, HashMap<u64, Span>> {
+    fn spans(&self) -> MutexGuard<'_, HashMap<u64, OpenSpan>> {
         lock(&self.spans)
     }
 
@@ -109,14 +109,14 @@ impl<W> Log<W> {
         let (level, timestamp) = (event.metadata().level(), iso_8601(milliseconds).unwrap_or_default());
         let mut fields = Fields { format: self.format, text: Vec::with_capacity(512) };
         match self.format {
-            Format::Json => {
+            LogFormat::Json => {
                 fields.add("{\"timestamp\":\"");
                 fields.add(&timestamp);
                 fields.add("\",\"level\":\"");
                 fields.add(level.as_str());
                 fields.add("\"");
             }
-            Format::Text => fields.add(level.as_str()),
+            LogFormat::Text => fields.add(level.as_str()),
         }
         event.record(&mut fields);
         ENTERED.with_borrow(|entered| {
@@ -128,7 +128,7 @@ impl<W> Log<W> {
                 fields.text.extend_from_slice(&span.fields);
             }
         });
-        fields.add(if self.format == Format::Json { "}\n" } else { "\n" });
+        fields.add(if self.format == LogFormat::Json { "}\n" } else { "\n" });
         fields.text
     }
 }
@@ -149,7 +149,7 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
         attributes.record(&mut fields);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let metadata = attributes.metadata();
-        self.spans().insert(id, Span { metadata, fields: fields.text, handles: 1 });
+        self.spans().insert(id, OpenSpan { metadata, fields: fields.text, handles: 1 });
         Id::from_u64(id)
     }
 
@@ -213,7 +213,7 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
 
 /// Fields as they stand in a line, each after something else.
 struct Fields {
-    format: Format,
+    format: LogFormat,
     text: Vec<u8>,
 }
 
@@ -227,8 +227,8 @@ impl Fields {
         let name = field.name();
         // Writing to memory does not fail.
         let _ = match self.format {
-            Format::Json => write!(self.text, ",\"{name}\":{value}"),
-            Format::Text => write!(self.text, " {name}={value}"),
+            LogFormat::Json => write!(self.text, ",\"{name}\":{value}"),
+            LogFormat::Text => write!(self.text, " {name}={value}"),
         };
     }
 }
@@ -236,7 +236,7 @@ impl Fields {
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         let value = &*without_tokens(value);
-        if self.format == Format::Text {
+        if self.format == LogFormat::Text {
             self.add(" ");
             if field.name() == MESSAGE {
                 return self.add(value);
@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     /// What is written while something is done.
-    fn lines(format: Format, level: LevelFilter, act: impl FnOnce()) -> Vec<String> {
+    fn lines(format: LogFormat, level: LevelFilter, act: impl FnOnce()) -> Vec<String> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&written);
         let write = move |line: &[u8]| to.lock().unwrap().extend_from_slice(line);
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_line_has_the_fields_of_the_event_and_of_the_spans_around_it() {
-        let written = lines(Format::Json, LevelFilter::INFO, || {
+        let written = lines(LogFormat::Json, LevelFilter::INFO, || {
             let outer = info_span!("call", requestId = "r-1", tenant = tracing::field::Empty);
             outer.in_scope(|| {
                 info!(count = 3_u64, change = -1_i64, good = true, id = %"a\"b", nothing = None::<&str>, "one");
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn as_text_it_is_for_people() {
-        let written = lines(Format::Text, LevelFilter::INFO, || {
+        let written = lines(LogFormat::Text, LevelFilter::INFO, || {
             info_span!("call", requestId = "r-1").in_scope(|| info!(count = 3, id = %"a\nb", "one two"));
         });
         assert_eq!(written, ["INFO one two count=3 id=\"a\\nb\" requestId=\"r-1\""]);
@@ -385,7 +385,7 @@ mod tests {
             ("off", 0),
             ("nonsense", 2),
         ] {
-            let written = lines(Format::Json, level_of(name), || {
+            let written = lines(LogFormat::Json, level_of(name), || {
                 debug!("a");
                 info!("b");
                 warn!("c");
@@ -396,7 +396,7 @@ mod tests {
 
     #[test]
     fn other_crates_are_written_from_info_up() {
-        let written = lines(Format::Json, LevelFilter::TRACE, || {
+        let written = lines(LogFormat::Json, LevelFilter::TRACE, || {
             tracing::trace!(target: "lambda_runtime::layers::api_response", body = "{}", "the event");
             debug!(target: "hyper_util::client", "b");
             info_span!(target: "lambda_runtime::layers::trace", "call", requestId = "r-1").in_scope(|| {
@@ -409,7 +409,7 @@ mod tests {
         let messages: Vec<Value> = written.iter().map(|line| json_of(line)["message"].clone()).collect();
         assert_eq!(messages, ["c", "d", "e", "f"]);
         assert!(written.iter().all(|line| line.contains("r-1") && !line.contains("bytes")), "{written:?}");
-        let written = lines(Format::Json, LevelFilter::ERROR, || info!(target: "lambda_runtime", "c"));
+        let written = lines(LogFormat::Json, LevelFilter::ERROR, || info!(target: "lambda_runtime", "c"));
         assert!(written.is_empty());
     }
 
@@ -431,7 +431,7 @@ mod tests {
         ] {
             assert_eq!(without_tokens(&text), expected, "{text}");
         }
-        let written = lines(Format::Text, LevelFilter::INFO, || {
+        let written = lines(LogFormat::Text, LevelFilter::INFO, || {
             info_span!("call", path = token).in_scope(|| info!(shown = ?token, other = %token, "{token}"));
         });
         assert_eq!(written, ["INFO *** shown=\"\\\"***\\\"\" other=\"***\" path=\"***\""]);
@@ -451,7 +451,7 @@ mod tests {
         let write: fn(&[u8]) = |_| {};
         let level = LevelFilter::INFO;
         let log =
-            Log { level, format: Format::Json, write, next: AtomicU64::new(1), spans: Mutex::default() };
+            Log { level, format: LogFormat::Json, write, next: AtomicU64::new(1), spans: Mutex::default() };
         let dispatch = tracing::Dispatch::new(log);
         let open = || dispatch.downcast_ref::<Log<fn(&[u8])>>().unwrap().spans().len();
         tracing::dispatcher::with_default(&dispatch, || {
@@ -467,7 +467,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_field_has_a_line_is_json(text in "\\PC*|[\\x00-\\x7f]*") {
-            let written = lines(Format::Json, LevelFilter::INFO, || info!(text, shown = ?text, "{text}"));
+            let written = lines(LogFormat::Json, LevelFilter::INFO, || info!(text, shown = ?text, "{text}"));
             prop_assert_eq!(written.len(), 1);
             let json = json_of(&written[0]);
             prop_assert_eq!(&json["text"], &text);

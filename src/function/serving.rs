@@ -37,10 +37,15 @@ impl Serving {
     ///
     /// # Errors
     /// The reason why there is no decision.
-    pub async fn decide(&self, call: &Call, cache_key: &CacheKey, now: UnixTime) -> Result<Decided, Reason> {
+    pub async fn decide(
+        &self,
+        call: &Call,
+        cache_key: &CacheKey,
+        now: UnixTime,
+    ) -> Result<DecidedCall, Reason> {
         let session = self.authenticate(call, now).await?;
         let outcome = session.authorize(call, cache_key)?;
-        Ok(Decided { session, outcome })
+        Ok(DecidedCall { session, outcome })
     }
 
     /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
@@ -119,7 +124,7 @@ impl Serving {
 
 /// A call that was decided on, and for whom.
 #[derive(Clone, Debug)]
-pub struct Decided {
+pub struct DecidedCall {
     /// The caller.
     pub session: Arc<Session>,
     /// What is decided.

@@ -14,7 +14,7 @@ use crate::cache::lock;
 use crate::decide::list;
 use crate::decide::outcome::Outcome;
 use crate::function::jwks::KeyClient;
-use crate::function::serving::Decided;
+use crate::function::serving::DecidedCall;
 use crate::function::source::Fetcher;
 use crate::function::source::current::{Conditions, Current};
 use crate::function::token_cache::MAX_TOKENS;
@@ -60,7 +60,7 @@ impl Shadow {
     pub async fn compare(
         &self,
         call: &Call,
-        served: &Result<Decided, Reason>,
+        served: &Result<DecidedCall, Reason>,
         cache_key: &CacheKey,
         now: UnixTime,
     ) {

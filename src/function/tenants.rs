@@ -32,7 +32,7 @@ use crate::function::under_way::UnderWay;
 use crate::gateway::call::Call;
 use crate::reason::Reason;
 use crate::time::UnixTime;
-use known::{Found, Known};
+use known::{KnownTenants, TenantState};
 
 /// The bundles of all tenants.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub struct Tenants {
     max_tokens: usize,
     client: KeyClient,
     /// Never held across an await.
-    known: Mutex<Known>,
+    known: Mutex<KnownTenants>,
 }
 
 /// How a call comes by the name of its tenant.
@@ -98,7 +98,7 @@ impl Tenants {
             }
         };
         let max_tokens = (MAX_TOKENS_OF_ALL / tenancy.max_open.max(1)).clamp(MIN_TOKENS, MAX_TOKENS);
-        let known = Mutex::new(Known::new(tenancy.max_open));
+        let known = Mutex::new(KnownTenants::new(tenancy.max_open));
         Ok(Arc::new(Self { naming, fetcher, uri, conditions, max_tokens, client, known }))
     }
 
@@ -140,12 +140,12 @@ impl Tenants {
             UnderWay::begin(LIMIT, now, async move { tenants.open(&tenant, now).await })
         });
         let current = match found {
-            Found::Open(current) => current,
+            TenantState::Open(current) => current,
             // Not for ever; the opening then goes on within later calls.
-            Found::Opening(opening) => {
+            TenantState::Opening(opening) => {
                 opening.within(PATIENCE).await.unwrap_or(Err(Reason::TenantUnavailable))?
             }
-            Found::Not(reason) => return Err(reason),
+            TenantState::Not(reason) => return Err(reason),
         };
         let serving = current.get(now).await.inspect_err(|_| {
             // The next call asks as if it had never been open: the tenant may be gone.
@@ -187,7 +187,7 @@ impl Tenants {
         opened
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownTenants> {
         // A poisoned lock holds a whole value all the same: nothing in between its changes can panic.
         lock(&self.known)
     }

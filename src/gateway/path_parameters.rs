@@ -18,7 +18,7 @@ use crate::reason::Reason;
 /// # Errors
 /// [`Reason::PathUnsafe`], if one can be read in two ways or is no text.
 pub fn of_call(call: &Call, route: &Route) -> Result<BTreeMap<String, String>, Reason> {
-    read(sent(call, route), route, call.api(), Content::Text)
+    read(sent(call, route), route, call.api(), ParameterContent::Text)
 }
 
 /// The parameters of a path that leads to a route, decoded. It is as the client sent it.
@@ -26,7 +26,7 @@ pub fn of_call(call: &Call, route: &Route) -> Result<BTreeMap<String, String>, R
 /// # Errors
 /// [`Reason::PathUnsafe`], if one can be read in two ways or is no text.
 pub fn of_path(path: &str, route: &Route) -> Result<BTreeMap<String, String>, Reason> {
-    read(route.template.values(path), route, Api::RestToken, Content::Text)
+    read(route.template.values(path), route, Api::RestToken, ParameterContent::Text)
 }
 
 /// Whether they can be read in one way, for an answer that does not depend on what they say.
@@ -45,7 +45,7 @@ pub fn check(call: &Call, route: &Route) -> Result<(), Reason> {
     if is_plain {
         return Ok(());
     }
-    read(sent(call, route), route, call.api(), Content::Bytes).map(drop)
+    read(sent(call, route), route, call.api(), ParameterContent::Bytes).map(drop)
 }
 
 /// The parameters as they were sent.
@@ -58,7 +58,7 @@ fn sent(call: &Call, route: &Route) -> BTreeMap<String, String> {
 
 /// What a parameter has to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
+enum ParameterContent {
     /// Any bytes. A replacement character stands for one that is no UTF-8.
     Bytes,
     /// UTF-8, so that policies can read it.
@@ -69,7 +69,7 @@ fn read(
     sent: BTreeMap<String, String>,
     route: &Route,
     api: Api,
-    content: Content,
+    content: ParameterContent,
 ) -> Result<BTreeMap<String, String>, Reason> {
     let read = |(name, value): (String, String)| {
         let value = decoded(value, api, content)?;
@@ -84,7 +84,7 @@ fn read(
 
 /// REST APIs hand parameters to the authorizer as they were sent, and to the backend decoded. HTTP APIs decode them
 /// for both. What could be decoded once more then may be read in two ways.
-fn decoded(value: String, api: Api, content: Content) -> Result<String, Reason> {
+fn decoded(value: String, api: Api, content: ParameterContent) -> Result<String, Reason> {
     let once = match api {
         Api::HttpV1 | Api::HttpV2 => value,
         Api::RestRequest | Api::RestToken | Api::WebSocket => decode(&value, content)?,
@@ -92,11 +92,11 @@ fn decoded(value: String, api: Api, content: Content) -> Result<String, Reason> 
     if decode(&once, content)? == once { Ok(once) } else { Err(Reason::PathUnsafe) }
 }
 
-fn decode(text: &str, content: Content) -> Result<String, Reason> {
+fn decode(text: &str, content: ParameterContent) -> Result<String, Reason> {
     let bytes = Cow::from(percent_decode_str(text));
     let decoded = String::from_utf8_lossy(&bytes);
     let is_text = matches!(decoded, Cow::Borrowed(_));
-    if has_overlong_form(&bytes) || (content == Content::Text && !is_text) {
+    if has_overlong_form(&bytes) || (content == ParameterContent::Text && !is_text) {
         return Err(Reason::PathUnsafe);
     }
     Ok(decoded.into_owned())
@@ -156,7 +156,7 @@ mod tests {
             for (api, expected) in
                 [(Api::RestRequest, rest), (Api::RestToken, rest), (Api::HttpV1, http), (Api::HttpV2, http)]
             {
-                let read = decoded(value.to_owned(), api, Content::Text);
+                let read = decoded(value.to_owned(), api, ParameterContent::Text);
                 assert_eq!(read.map_err(|_| ()), expected.map(str::to_owned), "{value} {api:?}");
             }
         }
@@ -166,8 +166,12 @@ mod tests {
     fn bytes_that_are_no_text_are_refused_only_where_they_are_read() {
         for (value, is_refused) in [("%FF", false), ("a%E9", false), ("%C0%AF", true), ("%E0%80%AF", true)] {
             for api in [Api::RestRequest, Api::RestToken] {
-                assert!(decoded(value.to_owned(), api, Content::Text).is_err(), "{value}");
-                assert_eq!(decoded(value.to_owned(), api, Content::Bytes).is_err(), is_refused, "{value}");
+                assert!(decoded(value.to_owned(), api, ParameterContent::Text).is_err(), "{value}");
+                assert_eq!(
+                    decoded(value.to_owned(), api, ParameterContent::Bytes).is_err(),
+                    is_refused,
+                    "{value}"
+                );
             }
         }
     }

@@ -143,8 +143,8 @@ pub struct RouteId(pub usize);
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
-    root: Node,
-    keys: BTreeMap<String, Node>,
+    root: RouteNode,
+    keys: BTreeMap<String, RouteNode>,
     /// The same routes by the text of their template.
     by_template: HashMap<String, BTreeMap<Method, RouteId>>,
 }
@@ -328,14 +328,14 @@ impl From<NoRoute> for Reason {
 
 /// A resource: what is reached by the segments so far.
 #[derive(Clone, Debug, Default)]
-struct Node {
-    statics: BTreeMap<String, Node>,
-    parameter: Option<Box<Node>>,
-    greedy: Option<Box<Node>>,
+struct RouteNode {
+    statics: BTreeMap<String, RouteNode>,
+    parameter: Option<Box<RouteNode>>,
+    greedy: Option<Box<RouteNode>>,
     methods: BTreeMap<Method, RouteId>,
 }
 
-impl Node {
+impl RouteNode {
     // The depth is that of the tree, which the policy store bounds, not the caller.
     fn find(&self, method: Option<Method>, segments: &[&str]) -> Option<RouteId> {
         let Some((first, rest)) = segments.split_first() else {

@@ -30,21 +30,21 @@ use crate::gateway::route::{Method, RouteId};
 pub struct Separation {
     /// Whether the API has no routes but these.
     pub(crate) is_complete: bool,
-    pub(crate) tables: Vec<Table>,
+    pub(crate) tables: Vec<MethodTable>,
 }
 
 /// The routes of some methods, which are the same for each of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Table {
+pub(crate) struct MethodTable {
     pub(crate) methods: Vec<String>,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<RouteEntry>,
     pub(crate) takes_everything: bool,
     pub(crate) subtrees: Vec<Subtree>,
 }
 
 /// A route and what its pattern matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct RouteEntry {
     /// The route.
     pub(crate) route: RouteId,
     pub(crate) pattern: String,
@@ -53,7 +53,7 @@ pub(crate) struct Entry {
     /// Entries whose patterns match all that this one does.
     pub(crate) within: Vec<usize>,
     pub(crate) siblings: Vec<Sibling>,
-    pub(crate) deeper: Vec<Deeper>,
+    pub(crate) deeper: Vec<DeeperPaths>,
 }
 
 /// An entry whose paths the pattern matches, and the ways to take them out.
@@ -66,7 +66,7 @@ pub(crate) struct Sibling {
 /// The paths that a pattern matches with one more segment in the place of one parameter, and all that
 /// are deeper still.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Deeper {
+pub(crate) struct DeeperPaths {
     pub(crate) all: Exclusion,
     /// Where API Gateway routes those whose parameters are no texts of the table.
     pub(crate) leads_to: Vec<usize>,
@@ -127,7 +127,7 @@ impl Separation {
     /// The patterns that allow the kept routes, and nothing else.
     pub fn select(&self, kept: impl Fn(RouteId) -> bool) -> Selection {
         let mut selection = Selection::default();
-        let all = |table: &Table| {
+        let all = |table: &MethodTable| {
             (self.is_complete || table.takes_everything)
                 && table.entries.iter().all(|entry| kept(entry.route))
         };
@@ -174,7 +174,7 @@ impl Separation {
     }
 }
 
-impl Table {
+impl MethodTable {
     fn select(&self, kept: impl Fn(RouteId) -> bool, is_complete: bool, selection: &mut Selection) {
         let is_kept = |index: &usize| self.entries.get(*index).is_some_and(|entry| kept(entry.route));
         let mut held: BTreeSet<usize> = BTreeSet::new();

@@ -23,7 +23,7 @@ use crate::bundle::{
     MAX_TENANT_BYTES, StoreFiles, Tenant, with_room,
 };
 use crate::time::UnixTime;
-use policies::Filed;
+use policies::PolicyMembers;
 pub use separation::{TooEntangled, separate};
 use table::TooLarge;
 
@@ -121,7 +121,7 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
 /// Works out the compiled part, each member with its path.
 fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
     let outline = serde_json::to_vec(&outline::of(store)).map_err(InvalidManifest::Json)?;
-    let Filed { policies, parts, index } = policies::file(&store.policies)?;
+    let PolicyMembers { policies, parts, index } = policies::file(&store.policies)?;
     Ok([
         (ENTITIES, entities::write(&store.entities)?),
         (OUTLINE, outline),

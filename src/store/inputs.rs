@@ -23,7 +23,7 @@ const HTTP: &[Input] = &[
     Input::UserAgent,
 ];
 
-impl Read {
+impl AttributeRead {
     /// The inputs that are behind an attribute of the context. What a schema declares beyond them is
     /// never filled, so it is none.
     pub fn inputs(&self) -> Vec<Input> {
@@ -53,7 +53,7 @@ impl Read {
 /// Something that a policy reads: a variable and the attributes below it, as far as they are
 /// named. Without attributes it reads the variable as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Read {
+pub struct AttributeRead {
     /// The variable.
     pub variable: Variable,
     /// The attributes, outermost first.
@@ -73,7 +73,7 @@ pub enum Variable {
 }
 
 /// What the conditions of a policy or template read. `policy` is its JSON form.
-pub fn reads(policy: &Value) -> BTreeSet<Read> {
+pub fn reads(policy: &Value) -> BTreeSet<AttributeRead> {
     let mut reads = BTreeSet::new();
     if let Some(conditions) = policy.get("conditions") {
         collect(conditions, &mut reads);
@@ -103,7 +103,7 @@ impl PolicyInputs {
                 Some(named.map(entity).collect::<Option<BTreeSet<_>>>()?)
             }
         };
-        let mut inputs: BTreeSet<Input> = reads(policy).iter().flat_map(Read::inputs).collect();
+        let mut inputs: BTreeSet<Input> = reads(policy).iter().flat_map(AttributeRead::inputs).collect();
         let resource_op = resource.get("op")?.as_str()?;
         let is_type = resource_op == "is";
         if resource.get("in").is_some() || !(is_type || resource_op == "All") {
@@ -210,12 +210,13 @@ fn is_entities(expression: &Value) -> bool {
     is_literal(expression) || set.is_some_and(|elements| elements.iter().all(is_literal))
 }
 
-fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
+fn collect(expression: &Value, reads: &mut BTreeSet<AttributeRead>) {
     if let Some(read) = access(expression) {
         // `context.a has b.c` reads the presence of `context.a.b`, too, and all of what is before.
         if read.is_presence {
-            let shorter =
-                |length: usize| Some(Read { path: read.path.get(..length)?.to_vec(), ..read.clone() });
+            let shorter = |length: usize| {
+                Some(AttributeRead { path: read.path.get(..length)?.to_vec(), ..read.clone() })
+            };
             reads.extend((1..read.path.len()).filter_map(shorter));
         }
         reads.insert(read);
@@ -230,7 +231,7 @@ fn collect(expression: &Value, reads: &mut BTreeSet<Read>) {
 }
 
 /// `variable`, `variable.a.b` or `variable.a has b`; nothing else.
-fn access(expression: &Value) -> Option<Read> {
+fn access(expression: &Value) -> Option<AttributeRead> {
     let operators = expression.as_object().filter(|object| object.len() == 1)?;
     let (operator, operand) = operators.iter().next()?;
     if operator == "Var" {
@@ -241,7 +242,7 @@ fn access(expression: &Value) -> Option<Read> {
             "resource" => Variable::Resource,
             _ => return None,
         };
-        return Some(Read { variable, path: Vec::new(), is_presence: false });
+        return Some(AttributeRead { variable, path: Vec::new(), is_presence: false });
     }
     if operator != "." && operator != "has" {
         return None;
@@ -274,7 +275,7 @@ mod tests {
     fn printed(condition: &str) -> Vec<String> {
         let text = format!("permit (principal, action, resource) when {{ {condition} }};");
         let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
-        let print = |read: Read| {
+        let print = |read: AttributeRead| {
             let has = if read.is_presence { "?" } else { "" };
             format!("{:?} {}{has}", read.variable, read.path.join("."))
         };

@@ -33,20 +33,20 @@ const STATEMENT: &str = "statement";
 
 /// The policies of a store, and where each came from.
 #[derive(Default)]
-pub(super) struct Policies<'a> {
+pub(super) struct StorePolicies<'a> {
     pub(super) set: PolicySet,
-    sources: HashMap<PolicyId, Source<'a>>,
+    sources: HashMap<PolicyId, PolicySource<'a>>,
     texts: BTreeMap<&'a str, Text<'a>>,
 }
 
 /// Where a policy came from.
-struct Source<'a> {
+struct PolicySource<'a> {
     file: &'a str,
     /// Where it is in the text of the file. `None`: the file is JSON, of which no places are known.
     part: Option<Range<usize>>,
 }
 
-impl<'a> Policies<'a> {
+impl<'a> StorePolicies<'a> {
     pub(super) fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
         let mut policies = Self::default();
         let mut is_empty = files.get(TEMPLATE_LINKS_FILE).is_none();
@@ -97,7 +97,7 @@ impl<'a> Policies<'a> {
     }
 
     /// For each route, what the policies that may matter to it read of a call. `named_entities` are those of
-    /// [`Policies::named_entities`].
+    /// [`StorePolicies::named_entities`].
     pub(super) fn reads(
         &self,
         routes: &[Route],
@@ -151,7 +151,7 @@ impl<'a> Policies<'a> {
 
     /// Where a text first stands in a policy, else where the policy begins.
     fn position(&self, policy: &PolicyId, needle: &str) -> Position {
-        let Some((Source { part, .. }, text)) = self.source(policy) else {
+        let Some((PolicySource { part, .. }, text)) = self.source(policy) else {
             return Position::file(POLICY_FOLDER);
         };
         let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?..text.len()));
@@ -161,17 +161,17 @@ impl<'a> Policies<'a> {
         }
     }
 
-    fn source(&self, policy: &PolicyId) -> Option<(&Source<'a>, &Text<'a>)> {
+    fn source(&self, policy: &PolicyId) -> Option<(&PolicySource<'a>, &Text<'a>)> {
         let source = self.sources.get(policy)?;
         Some((source, self.texts.get(source.file)?))
     }
 
     fn finding(&self, code: Code, diagnostic: &(impl Diagnostic + Display), policy: &PolicyId) -> Finding {
         let position = match (self.source(policy), offset_of(diagnostic)) {
-            (Some((Source { part: Some(part), .. }, text)), offset) => {
+            (Some((PolicySource { part: Some(part), .. }, text)), offset) => {
                 text.at(part.start + offset.unwrap_or_default())
             }
-            (Some((Source { file, .. }, text)), _) if *file == TEMPLATE_LINKS_FILE => {
+            (Some((PolicySource { file, .. }, text)), _) if *file == TEMPLATE_LINKS_FILE => {
                 text.find_string(policy.as_ref())
             }
             (Some((_, text)), _) => text.find_string(STATEMENT),
@@ -226,7 +226,7 @@ impl<'a> Policies<'a> {
             return misplaced("static policy", POLICY_FOLDER);
         }
         for (number, (part, parsed)) in parsed.iter().enumerate() {
-            let source = || Source { file, part: Some(part.clone()) };
+            let source = || PolicySource { file, part: Some(part.clone()) };
             for policy in parsed.policies() {
                 let id = id_of(number, policy.annotation("id"), stem);
                 let added = self.set.add(policy.new_id(id.clone())).is_ok();
@@ -261,7 +261,7 @@ impl<'a> Policies<'a> {
                 let id = PolicyId::new(policy.annotation("id").unwrap_or(stem));
                 let added = self.set.add(policy.new_id(id.clone())).is_ok();
                 self.texts.insert(file, places);
-                self.note(id, added, Source { file, part: None }, findings);
+                self.note(id, added, PolicySource { file, part: None }, findings);
             }
             Err(errors) => {
                 let position = places.find_string(STATEMENT);
@@ -309,7 +309,7 @@ impl<'a> Policies<'a> {
             let link_id = PolicyId::new(&id);
             match self.set.link(template, link_id.clone(), values) {
                 Ok(()) => {
-                    self.sources.insert(link_id, Source { file: TEMPLATE_LINKS_FILE, part: None });
+                    self.sources.insert(link_id, PolicySource { file: TEMPLATE_LINKS_FILE, part: None });
                 }
                 Err(error) => problem(&id, format!("link `{id}`: {}", chain(&error))),
             }
@@ -317,12 +317,12 @@ impl<'a> Policies<'a> {
         self.texts.insert(TEMPLATE_LINKS_FILE, places);
     }
 
-    fn note(&mut self, id: PolicyId, added: bool, source: Source<'a>, findings: &mut Vec<Finding>) {
+    fn note(&mut self, id: PolicyId, added: bool, source: PolicySource<'a>, findings: &mut Vec<Finding>) {
         if added {
             self.sources.insert(id, source);
             return;
         }
-        let Source { file, part } = source;
+        let PolicySource { file, part } = source;
         let place = part.zip(self.texts.get(file)).and_then(|(part, text)| {
             let offset = text.find_in(part, "@id(")?;
             Some(text.at(offset))

@@ -35,7 +35,7 @@ use tokio::time::timeout;
 use crate::bundle::MAX_BUNDLE_BYTES;
 use crate::bundle::archive::sha256_hex;
 use crate::store::build::CannotBuild;
-use failure::Cause;
+use failure::S3Cause;
 pub use failure::{NotPublished, ShelfFailure};
 pub use upload::Progress;
 use upload::upload;
@@ -107,7 +107,7 @@ impl Shelf {
             let page = page.map_err(|error| ShelfFailure {
                 operation: "list",
                 uri: uri(),
-                cause: Cause::of(&error),
+                cause: S3Cause::of(&error),
             })?;
             let keys = page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix));
             revisions.extend(keys.filter_map(|text| {
@@ -217,27 +217,27 @@ impl Shelf {
         let mut object = match request.set_version_id(id.map(str::to_owned)).send().await {
             Ok(object) => object,
             Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) => return Ok(None),
-            Err(error) => return Err(failure(Cause::of(&error))),
+            Err(error) => return Err(failure(S3Cause::of(&error))),
         };
         let length =
             object.content_length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
         let mut bytes = Vec::new();
         let body = async {
             while let Some(chunk) = object.body.next().await {
-                bytes.extend_from_slice(&chunk.map_err(Cause::Interrupted)?);
+                bytes.extend_from_slice(&chunk.map_err(S3Cause::Interrupted)?);
                 if bytes.len() > MAX_BUNDLE_BYTES {
-                    return Err(Cause::TooLarge);
+                    return Err(S3Cause::TooLarge);
                 }
             }
             Ok(())
         };
         // The SDK has a deadline for the answer to begin, and lets a body take as long as it comes at all.
         let deadline = BODY_TIMEOUT + at_slowest(length.min(MAX_BUNDLE_BYTES));
-        timeout(deadline, body).await.unwrap_or(Err(Cause::TooSlow(deadline))).map_err(failure)?;
+        timeout(deadline, body).await.unwrap_or(Err(S3Cause::TooSlow(deadline))).map_err(failure)?;
         let note = |name: &str| object.metadata.as_ref().and_then(|all| all.get(name)).cloned();
         Ok(Some(Object {
             bytes: Bytes::from(bytes),
-            etag: object.e_tag.ok_or_else(|| failure(Cause::NoEntityTag))?,
+            etag: object.e_tag.ok_or_else(|| failure(S3Cause::NoEntityTag))?,
             version_id: object.version_id,
             revision: note(REVISION).and_then(|text| text.parse().ok()),
             id: note(ID),
@@ -281,9 +281,11 @@ impl Shelf {
                 // there is no such key if the object is gone.
                 Some(409 | 412) => Ok(Put::Refused),
                 Some(404) if error.code() == Some("NoSuchKey") => Ok(Put::Refused),
-                _ => {
-                    Err(ShelfFailure { operation: "write", uri: self.uri_of(key), cause: Cause::of(&error) })
-                }
+                _ => Err(ShelfFailure {
+                    operation: "write",
+                    uri: self.uri_of(key),
+                    cause: S3Cause::of(&error),
+                }),
             },
         }
     }

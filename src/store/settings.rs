@@ -158,7 +158,7 @@ impl Settings {
             }
         }
         let mut read_routes = Vec::new();
-        for RouteTable { method, path, action, resource, attributes } in routes {
+        for RouteToml { method, path, action, resource, attributes } in routes {
             let verb =
                 Method::from_verb(method.get_ref()).or((method.get_ref() == "ANY").then_some(Method::Any));
             if verb.is_none() {
@@ -223,7 +223,7 @@ struct SettingsFile {
     #[serde(default)]
     api: ApiTable,
     #[serde(default)]
-    routes: Vec<RouteTable>,
+    routes: Vec<RouteToml>,
     #[serde(default)]
     response: ResponseTable,
 }
@@ -261,7 +261,7 @@ impl Default for TokensTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RouteTable {
+struct RouteToml {
     method: Spanned<String>,
     path: Spanned<String>,
     action: Spanned<String>,

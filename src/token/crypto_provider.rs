@@ -63,7 +63,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
 
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     check(*algorithm, key.family())?;
-    let key = PrivateKey::parse(*algorithm, key.as_bytes())?;
+    let key = SigningKeyPair::parse(*algorithm, key.as_bytes())?;
     Ok(Box::new(SignatureSigner { algorithm: *algorithm, key }))
 }
 
@@ -106,16 +106,16 @@ fn material(key: &DecodingKey) -> Result<Material> {
 /// A private key for one algorithm.
 struct SignatureSigner {
     algorithm: Algorithm,
-    key: PrivateKey,
+    key: SigningKeyPair,
 }
 
-enum PrivateKey {
+enum SigningKeyPair {
     Ec(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
 
-impl PrivateKey {
+impl SigningKeyPair {
     fn parse(algorithm: Algorithm, der: &[u8]) -> Result<Self> {
         let rsa = |encoding| {
             let key = RsaKeyPair::from_der(der).or_else(|_| RsaKeyPair::from_pkcs8(der));
@@ -149,9 +149,9 @@ impl Signer<Vec<u8>> for SignatureSigner {
         let random = SystemRandom::new();
         let failed = |_| signature::Error::new();
         match &self.key {
-            PrivateKey::Ec(key) => Ok(key.sign(&random, message).map_err(failed)?.as_ref().to_vec()),
-            PrivateKey::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
-            PrivateKey::Rsa(key, encoding) => {
+            SigningKeyPair::Ec(key) => Ok(key.sign(&random, message).map_err(failed)?.as_ref().to_vec()),
+            SigningKeyPair::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+            SigningKeyPair::Rsa(key, encoding) => {
                 let mut signature = vec![0; key.public_modulus_len()];
                 key.sign(*encoding, &random, message, &mut signature).map_err(failed)?;
                 Ok(signature)

@@ -168,7 +168,7 @@ impl Key {
         Ok(Self { id, verifying_key, thumbprint: members.thumbprint() })
     }
 
-    fn read(jwk: &Value) -> Option<(Option<String>, Members<'_>, &'static [Algorithm])> {
+    fn read(jwk: &Value) -> Option<(Option<String>, JwkMembers<'_>, &'static [Algorithm])> {
         let jwk = jwk.as_object()?;
         let id = match jwk.get("kid") {
             None => None,
@@ -178,7 +178,7 @@ impl Key {
         if !is_for_verification(jwk) || PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
             return None;
         }
-        let members = Members::of(jwk)?;
+        let members = JwkMembers::of(jwk)?;
         let all = members.algorithms();
         let algorithms = match jwk.get("alg") {
             None => all,
@@ -237,7 +237,7 @@ pub enum InvalidKeySet {
 }
 
 /// The members that hold the public part of a key.
-enum Members<'a> {
+enum JwkMembers<'a> {
     Rsa { n: &'a str, e: &'a str },
     Ec { curve: &'static Curve, x: &'a str, y: &'a str },
     Ed25519 { x: &'a str },
@@ -249,7 +249,7 @@ struct Curve {
     algorithms: &'static [Algorithm],
 }
 
-impl<'a> Members<'a> {
+impl<'a> JwkMembers<'a> {
     fn of(jwk: &'a Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name)?.as_str();
         match text("kty")? {

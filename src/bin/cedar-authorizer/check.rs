@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::deployment::Deployment;
-use crate::output::{self, ERROR, Exit, Failure, Format, SUCCESS, many, paint, plural, print};
+use crate::output::{self, ERROR, Exit, Failure, OutputFormat, SUCCESS, many, paint, plural, print};
 use crate::progress;
 use crate::store::{StoreArgs, checking, count};
 
@@ -55,7 +55,7 @@ pub struct Check {
 
     /// The form of the findings
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 impl Check {
@@ -79,7 +79,7 @@ impl Check {
         let findings: Vec<Finding> = findings.into_iter().chain(of_template).collect();
         let (errors, warnings) = (count(&findings, Severity::Error), count(&findings, Severity::Warning));
         match format {
-            Format::Json => {
+            OutputFormat::Json => {
                 let mut report = json!({
                     "store": store.name(),
                     "errors": errors,
@@ -91,7 +91,7 @@ impl Check {
                 }
                 print(&format_args!("{report:#}"))?;
             }
-            Format::Human => {
+            OutputFormat::Human => {
                 for line in
                     shown.iter().cloned().chain(routes.iter().flat_map(|routes| inputs::lines(routes)))
                 {

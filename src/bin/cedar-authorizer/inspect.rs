@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use cedar_authorizer::time::UnixTime;
 use clap::Args;
 
-use crate::output::{Exit, Failure, Format};
+use crate::output::{Exit, Failure, OutputFormat};
 use crate::trust::TrustArgs;
 use comparison::Comparison;
 use report::Report;
@@ -70,7 +70,7 @@ pub struct Inspect {
 
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 impl Inspect {

@@ -19,7 +19,7 @@ use cedar_authorizer::store::build::UnusableStore;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::output::{ERROR, Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
+use crate::output::{ERROR, Exit, Failure, HINT, OutputFormat, SUCCESS, paint, print, warn};
 use crate::progress;
 use crate::runtime::runtime;
 use crate::store::StoreArgs;
@@ -68,7 +68,7 @@ pub struct Invoke {
 
     /// The form of the result; `json` has response and explanation in one object
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 impl Invoke {
@@ -120,10 +120,10 @@ impl Invoke {
         let reason = answer.reason();
         let (name, response) = response(answer)?;
         match self.format {
-            Format::Json => {
+            OutputFormat::Json => {
                 print(&format_args!("{:#}", json!({name: response, "explanation": explanation})))?
             }
-            Format::Human => {
+            OutputFormat::Human => {
                 print(&format_args!("{response:#}"))?;
                 if self.explain {
                     explain(reason, &explanation);

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::build;
 use crate::changes::Changes;
 use crate::edition::{self, EditionArgs};
-use crate::output::{Exit, Failure, Format, HINT, SUCCESS, paint, print, warn};
+use crate::output::{Exit, Failure, HINT, OutputFormat, SUCCESS, paint, print, warn};
 use crate::progress;
 use crate::runtime::runtime;
 use crate::store::StoreArgs;
@@ -92,7 +92,7 @@ pub struct Publish {
 
     /// The form of the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 #[derive(Clone, Debug)]
@@ -157,7 +157,7 @@ impl Publish {
             self.same_owner(old, &bundle, &shelf)?;
         }
         let changes = Changes::between(old, &bundle).map_err(Failure::invalid)?;
-        let report = Report {
+        let report = PublishReport {
             args: &self,
             shelf: &shelf,
             previous,
@@ -182,9 +182,9 @@ impl Publish {
             && old.is_some_and(|old| old.manifest().not_after == bundle.manifest().not_after)
             && object.is_some_and(|object| signers(&object.bytes) == signers(&bytes));
         if is_same && !self.force {
-            report.print(previous.unwrap_or_default(), Outcome::Unchanged)?;
+            report.print(previous.unwrap_or_default(), PublishOutcome::Unchanged)?;
         } else if self.dry_run {
-            report.print(revision, Outcome::WouldPublish)?;
+            report.print(revision, PublishOutcome::WouldPublish)?;
         } else {
             let bar = bar(bytes.len());
             let published = runtime.block_on(shelf.publish(
@@ -197,7 +197,7 @@ impl Publish {
             ));
             bar.finish_and_clear();
             let published = published.map_err(not_published)?;
-            report.print(published.revision, Outcome::Published(&published))?;
+            report.print(published.revision, PublishOutcome::Published(&published))?;
         }
         Ok(Exit::Fine)
     }
@@ -235,14 +235,14 @@ fn signers(bytes: &[u8]) -> BTreeSet<String> {
 }
 
 /// What came of it.
-enum Outcome<'a> {
+enum PublishOutcome<'a> {
     Published(&'a Published),
     Unchanged,
     WouldPublish,
 }
 
 /// All that there is to say of it.
-struct Report<'a> {
+struct PublishReport<'a> {
     args: &'a Publish,
     shelf: &'a Shelf,
     previous: Option<u64>,
@@ -253,19 +253,19 @@ struct Report<'a> {
     changes: Changes,
 }
 
-impl Report<'_> {
-    fn print(&self, revision: u64, outcome: Outcome<'_>) -> Result<(), Failure> {
+impl PublishReport<'_> {
+    fn print(&self, revision: u64, outcome: PublishOutcome<'_>) -> Result<(), Failure> {
         match self.args.format {
-            Format::Json => self.print_json(revision, outcome),
-            Format::Human => self.print_human(revision, outcome),
+            OutputFormat::Json => self.print_json(revision, outcome),
+            OutputFormat::Human => self.print_human(revision, outcome),
         }
     }
 
-    fn print_json(&self, revision: u64, outcome: Outcome<'_>) -> Result<(), Failure> {
+    fn print_json(&self, revision: u64, outcome: PublishOutcome<'_>) -> Result<(), Failure> {
         let (status, published) = match outcome {
-            Outcome::Published(published) => ("published", Some(published)),
-            Outcome::Unchanged => ("unchanged", None),
-            Outcome::WouldPublish => ("would-publish", None),
+            PublishOutcome::Published(published) => ("published", Some(published)),
+            PublishOutcome::Unchanged => ("unchanged", None),
+            PublishOutcome::WouldPublish => ("would-publish", None),
         };
         let report = json!({
             "status": status,
@@ -285,12 +285,14 @@ impl Report<'_> {
         print(&format_args!("{report:#}"))
     }
 
-    fn print_human(&self, revision: u64, outcome: Outcome<'_>) -> Result<(), Failure> {
+    fn print_human(&self, revision: u64, outcome: PublishOutcome<'_>) -> Result<(), Failure> {
         let name = &self.bundle.manifest().name;
         let (verdict, size) = match outcome {
-            Outcome::Published(published) => ("published", format!(", {} bytes", published.bytes.len())),
-            Outcome::Unchanged => ("unchanged", String::new()),
-            Outcome::WouldPublish => ("would publish", String::new()),
+            PublishOutcome::Published(published) => {
+                ("published", format!(", {} bytes", published.bytes.len()))
+            }
+            PublishOutcome::Unchanged => ("unchanged", String::new()),
+            PublishOutcome::WouldPublish => ("would publish", String::new()),
         };
         let content = self.args.rollback.map(|revision| format!(" with the content of revision {revision}"));
         let files = self.bundle.manifest().members.len();

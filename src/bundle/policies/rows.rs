@@ -8,7 +8,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, SlotId, Template};
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
 
-use super::scope::Scope;
+use super::scope::PolicyScope;
 use super::{CAPACITY, Dependence};
 use crate::bundle::table::{Table, Unreadable, key_of};
 use crate::bundle::text::uid;
@@ -17,43 +17,43 @@ use crate::cache::bounded;
 
 /// The tables of policies and of what they have in common, see `filing`.
 #[derive(Clone, Debug)]
-pub(super) struct Policies {
+pub(super) struct PolicyRows {
     table: Table,
     /// Texts that several policies have in common.
     parts: Table,
-    rows: Arc<Cache<u32, Arc<Row>>>,
+    rows: Arc<Cache<u32, Arc<PolicyRow>>>,
 }
 
 /// A row of the table of policies.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct PolicyRow {
     pub(super) id: PolicyId,
-    pub(super) scope: Scope,
-    form: Form,
+    pub(super) scope: PolicyScope,
+    form: RowContent,
 }
 
 #[derive(Debug)]
-enum Form {
+enum RowContent {
     /// A policy or a template; Cedar parses it when there are conditions to evaluate.
-    Text(OnceLock<Result<Box<Parsed>, Unreadable>>),
+    Text(OnceLock<Result<Box<ParsedPolicy>, Unreadable>>),
     /// A link of a template, given by its row, with the entities of its slots.
     Link { template: u32, principal: Option<uid::Pair>, resource: Option<uid::Pair> },
 }
 
 /// What Cedar made of a row.
 #[derive(Clone, Debug)]
-struct Parsed {
-    body: Body,
+struct ParsedPolicy {
+    body: PolicyOrTemplate,
     depends: Dependence,
 }
 
 #[derive(Clone, Debug)]
-enum Body {
+enum PolicyOrTemplate {
     Policy(Policy),
     Template(Template),
 }
 
-impl Policies {
+impl PolicyRows {
     /// Opens the tables.
     ///
     /// # Errors
@@ -72,14 +72,14 @@ impl Policies {
         for number in 0..u32::try_from(self.table.len()).map_err(|_| Unreadable)? {
             let row = self.row(number)?;
             match &row.form {
-                Form::Text(parsed) => match &self.parsed(number, parsed)?.body {
-                    Body::Template(template) if set.template(template.id()).is_some() => {}
-                    Body::Template(template) => {
+                RowContent::Text(parsed) => match &self.parsed(number, parsed)?.body {
+                    PolicyOrTemplate::Template(template) if set.template(template.id()).is_some() => {}
+                    PolicyOrTemplate::Template(template) => {
                         set.add_template(template.clone()).map_err(|_| Unreadable)?;
                     }
-                    Body::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable)?,
+                    PolicyOrTemplate::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable)?,
                 },
-                Form::Link { .. } => self.add(number, &mut set)?,
+                RowContent::Link { .. } => self.add(number, &mut set)?,
             }
         }
         Ok(set)
@@ -92,19 +92,19 @@ impl Policies {
     pub(super) fn add(&self, number: u32, set: &mut PolicySet) -> Result<(), Unreadable> {
         let row = self.row(number)?;
         let (template, principal, resource) = match &row.form {
-            Form::Text(parsed) => {
+            RowContent::Text(parsed) => {
                 return match &self.parsed(number, parsed)?.body {
-                    Body::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
-                    Body::Template(_) => Err(Unreadable),
+                    PolicyOrTemplate::Policy(policy) => set.add(policy.clone()).map_err(|_| Unreadable),
+                    PolicyOrTemplate::Template(_) => Err(Unreadable),
                 };
             }
-            Form::Link { template, principal, resource } => (*template, principal, resource),
+            RowContent::Link { template, principal, resource } => (*template, principal, resource),
         };
         let template_row = self.row(template)?;
-        let Form::Text(parsed) = &template_row.form else {
+        let RowContent::Text(parsed) = &template_row.form else {
             return Err(Unreadable);
         };
-        let Body::Template(template) = &self.parsed(template, parsed)?.body else {
+        let PolicyOrTemplate::Template(template) = &self.parsed(template, parsed)?.body else {
             return Err(Unreadable);
         };
         if set.template(template.id()).is_none() {
@@ -129,10 +129,10 @@ impl Policies {
             return Ok(Dependence::ALL);
         }
         match &row.form {
-            Form::Text(parsed) => self.parsed(number, parsed).map(|parsed| parsed.depends),
-            Form::Link { template, .. } => match &self.row(*template)?.form {
-                Form::Text(parsed) => self.parsed(*template, parsed).map(|parsed| parsed.depends),
-                Form::Link { .. } => Err(Unreadable),
+            RowContent::Text(parsed) => self.parsed(number, parsed).map(|parsed| parsed.depends),
+            RowContent::Link { template, .. } => match &self.row(*template)?.form {
+                RowContent::Text(parsed) => self.parsed(*template, parsed).map(|parsed| parsed.depends),
+                RowContent::Link { .. } => Err(Unreadable),
             },
         }
     }
@@ -141,7 +141,7 @@ impl Policies {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(super) fn row(&self, number: u32) -> Result<Arc<Row>, Unreadable> {
+    pub(super) fn row(&self, number: u32) -> Result<Arc<PolicyRow>, Unreadable> {
         if let Some(row) = self.rows.get(&number) {
             return Ok(row);
         }
@@ -150,7 +150,7 @@ impl Policies {
         Ok(row)
     }
 
-    fn read(&self, number: u32) -> Option<Row> {
+    fn read(&self, number: u32) -> Option<PolicyRow> {
         let (id, text) = self.cells(number)?;
         let id = PolicyId::new(id);
         if text.starts_with('[') {
@@ -165,17 +165,17 @@ impl Policies {
             let key = |pair: &Option<uid::Pair>| pair.as_ref().map(|(of, id)| key_of(of, id));
             let (of_principal, of_resource) = (key(&principal), key(&resource));
             let scope = self.scope(text)?.linked(of_principal.as_deref(), of_resource.as_deref())?;
-            return Some(Row { id, scope, form: Form::Link { template, principal, resource } });
+            return Some(PolicyRow { id, scope, form: RowContent::Link { template, principal, resource } });
         }
-        Some(Row { id, scope: self.scope(text)?, form: Form::Text(OnceLock::new()) })
+        Some(PolicyRow { id, scope: self.scope(text)?, form: RowContent::Text(OnceLock::new()) })
     }
 
     /// What Cedar makes of a row.
     fn parsed<'a>(
         &self,
         number: u32,
-        known: &'a OnceLock<Result<Box<Parsed>, Unreadable>>,
-    ) -> Result<&'a Parsed, Unreadable> {
+        known: &'a OnceLock<Result<Box<ParsedPolicy>, Unreadable>>,
+    ) -> Result<&'a ParsedPolicy, Unreadable> {
         let parse = || {
             let (id, text) = self.cells(number).ok_or(Unreadable)?;
             self.parse(PolicyId::new(id), text).map(Box::new).ok_or(Unreadable)
@@ -184,29 +184,29 @@ impl Policies {
     }
 
     /// The scope of a policy or template.
-    fn scope(&self, text: &str) -> Option<Scope> {
+    fn scope(&self, text: &str) -> Option<PolicyScope> {
         if text.starts_with('{')
-            && let Some(scope) = Scope::read(text, |part| self.part(part.get()))
+            && let Some(scope) = PolicyScope::read(text, |part| self.part(part.get()))
         {
             return Some(scope);
         }
         // Cedar's own syntax, or a form of JSON that is not known here.
-        Some(Scope::unknown(match self.parse(PolicyId::new(""), text)?.body {
-            Body::Policy(policy) => policy.effect(),
-            Body::Template(template) => template.effect(),
+        Some(PolicyScope::unknown(match self.parse(PolicyId::new(""), text)?.body {
+            PolicyOrTemplate::Policy(policy) => policy.effect(),
+            PolicyOrTemplate::Template(template) => template.effect(),
         }))
     }
 
     /// Reads a policy or a template.
-    fn parse(&self, id: PolicyId, text: &str) -> Option<Parsed> {
+    fn parse(&self, id: PolicyId, text: &str) -> Option<ParsedPolicy> {
         if !text.starts_with('{') {
             nesting::policies(text).ok()?;
             let parse = || match Policy::parse(Some(id.clone()), text) {
-                Ok(policy) => Some(Body::Policy(policy)),
-                Err(_) => Template::parse(Some(id), text).map(Body::Template).ok(),
+                Ok(policy) => Some(PolicyOrTemplate::Policy(policy)),
+                Err(_) => Template::parse(Some(id), text).map(PolicyOrTemplate::Template).ok(),
             };
             let body = with_room(parse).ok()??;
-            return Some(Parsed { body, depends: Dependence::ALL });
+            return Some(ParsedPolicy { body, depends: Dependence::ALL });
         }
         let mut json: Map<String, Value> = serde_json::from_str(text).ok()?;
         for value in json.values_mut() {
@@ -224,11 +224,11 @@ impl Policies {
         let json = Value::Object(json);
         let depends = Dependence::of(&json);
         let body = if is_template {
-            Body::Template(Template::from_json(Some(id), json).ok()?)
+            PolicyOrTemplate::Template(Template::from_json(Some(id), json).ok()?)
         } else {
-            Body::Policy(Policy::from_json(Some(id), json).ok()?)
+            PolicyOrTemplate::Policy(Policy::from_json(Some(id), json).ok()?)
         };
-        Some(Parsed { body, depends })
+        Some(ParsedPolicy { body, depends })
     }
 
     /// The text of a part of a policy: itself, or what its number stands for.

@@ -16,11 +16,11 @@ use crate::bundle::text::uid;
 
 /// Effect and scope of a policy or a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Scope {
+pub(super) struct PolicyScope {
     pub(super) effect: Effect,
-    principal: Part,
-    action: Part,
-    resource: Part,
+    principal: Constraint,
+    action: Constraint,
+    resource: Constraint,
     /// Whether there is a `when` or `unless`, too.
     pub(super) has_conditions: bool,
     /// Whether it says all that the scope asks for; otherwise Cedar has to look at it.
@@ -31,17 +31,17 @@ pub(super) struct Scope {
 ///
 /// [keys]: crate::bundle::table::entity_key
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum Constraint {
     Any,
-    Eq(Named),
-    In(Vec<Named>),
+    Eq(EntityOrSlot),
+    In(Vec<EntityOrSlot>),
     Is(String),
-    IsIn(String, Named),
+    IsIn(String, EntityOrSlot),
 }
 
 /// An entity, or a slot of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Named {
+enum EntityOrSlot {
     Key(Box<str>),
     Slot,
 }
@@ -49,7 +49,7 @@ enum Named {
 /// An entity and all that it is in, by their keys; the entity comes first.
 pub(super) type Keys = [Box<str>];
 
-impl Scope {
+impl PolicyScope {
     /// Of a policy or template in Cedar's JSON form, of which a part may be a number that stands for its text. `None`:
     /// it has a part that is not known here.
     pub(super) fn read<'a>(json: &'a str, text: impl Fn(&'a RawValue) -> Option<&'a str>) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Scope {
             "forbid" => Effect::Forbid,
             _ => return None,
         };
-        let part = |raw| serde_json::from_str::<PartJson<'_>>(text(raw)?).ok()?.read();
+        let part = |raw| serde_json::from_str::<ConstraintJson<'_>>(text(raw)?).ok()?.read();
         let [principal, action, resource] = [part(principal)?, part(action)?, part(resource)?];
         let conditions: Vec<IgnoredAny> = serde_json::from_str(text(conditions)?).ok()?;
         let has_conditions = !conditions.is_empty();
@@ -69,7 +69,7 @@ impl Scope {
 
     /// Of a policy whose scope is not known: Cedar has to look at it.
     pub(super) fn unknown(effect: Effect) -> Self {
-        let [principal, action, resource] = [Part::Any, Part::Any, Part::Any];
+        let [principal, action, resource] = [Constraint::Any, Constraint::Any, Constraint::Any];
         Self { effect, principal, action, resource, has_conditions: true, is_known: false }
     }
 
@@ -85,9 +85,9 @@ impl Scope {
     /// Whether a slot is not filled: a template alone decides nothing.
     pub(super) fn is_open(&self) -> bool {
         [&self.principal, &self.resource].into_iter().any(|part| match part {
-            Part::Any | Part::Is(_) => false,
-            Part::Eq(named) | Part::IsIn(_, named) => *named == Named::Slot,
-            Part::In(all) => all.contains(&Named::Slot),
+            Constraint::Any | Constraint::Is(_) => false,
+            Constraint::Eq(named) | Constraint::IsIn(_, named) => *named == EntityOrSlot::Slot,
+            Constraint::In(all) => all.contains(&EntityOrSlot::Slot),
         })
     }
 
@@ -97,11 +97,11 @@ impl Scope {
     }
 }
 
-impl Part {
+impl Constraint {
     fn linked(&self, key: Option<&str>) -> Option<Self> {
-        let filled = |named: &Named| match named {
-            Named::Key(_) => Some(named.clone()),
-            Named::Slot => key.map(|key| Named::Key(key.into())),
+        let filled = |named: &EntityOrSlot| match named {
+            EntityOrSlot::Key(_) => Some(named.clone()),
+            EntityOrSlot::Slot => key.map(|key| EntityOrSlot::Key(key.into())),
         };
         Some(match self {
             Self::Any | Self::Is(_) => self.clone(),
@@ -126,7 +126,7 @@ impl Part {
     }
 }
 
-impl Named {
+impl EntityOrSlot {
     /// An open slot is nobody.
     fn is(&self, key: &str) -> bool {
         matches!(self, Self::Key(known) if **known == *key)
@@ -152,7 +152,7 @@ struct PolicyJson<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PartJson<'a> {
+struct ConstraintJson<'a> {
     #[serde(borrow)]
     op: Cow<'a, str>,
     entity: Option<uid::Json<'a>>,
@@ -170,34 +170,34 @@ struct InJson<'a> {
     slot: Option<IgnoredAny>,
 }
 
-impl PartJson<'_> {
-    fn read(self) -> Option<Part> {
+impl ConstraintJson<'_> {
+    fn read(self) -> Option<Constraint> {
         let Self { op, entity, slot, entities, entity_type, r#in } = self;
         if entity.is_some() && slot.is_some() {
             return None;
         }
         Some(match (&*op, one(entity, slot), entities, entity_type, r#in) {
-            ("All", None, None, None, None) => Part::Any,
-            ("==", Some(named), None, None, None) => Part::Eq(named),
-            ("in", Some(named), None, None, None) => Part::In(vec![named]),
-            ("in", None, Some(all), None, None) => Part::In(all.iter().map(named).collect()),
-            ("is", None, None, Some(entity_type), None) => Part::Is(entity_type.into_owned()),
+            ("All", None, None, None, None) => Constraint::Any,
+            ("==", Some(named), None, None, None) => Constraint::Eq(named),
+            ("in", Some(named), None, None, None) => Constraint::In(vec![named]),
+            ("in", None, Some(all), None, None) => Constraint::In(all.iter().map(named).collect()),
+            ("is", None, None, Some(entity_type), None) => Constraint::Is(entity_type.into_owned()),
             ("is", None, None, Some(entity_type), Some(InJson { entity, slot })) => {
-                Part::IsIn(entity_type.into_owned(), one(entity, slot)?)
+                Constraint::IsIn(entity_type.into_owned(), one(entity, slot)?)
             }
             _ => return None,
         })
     }
 }
 
-fn named(entity: &uid::Json<'_>) -> Named {
-    Named::Key(key_of(&entity.r#type, &entity.id))
+fn named(entity: &uid::Json<'_>) -> EntityOrSlot {
+    EntityOrSlot::Key(key_of(&entity.r#type, &entity.id))
 }
 
-fn one(entity: Option<uid::Json<'_>>, slot: Option<IgnoredAny>) -> Option<Named> {
+fn one(entity: Option<uid::Json<'_>>, slot: Option<IgnoredAny>) -> Option<EntityOrSlot> {
     match (entity, slot) {
         (Some(entity), None) => Some(named(&entity)),
-        (None, Some(_)) => Some(Named::Slot),
+        (None, Some(_)) => Some(EntityOrSlot::Slot),
         _ => None,
     }
 }

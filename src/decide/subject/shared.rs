@@ -3,7 +3,7 @@
 //! An answer for the whole API is a decision on every route. Routes differ in their actions, seldom in their resources
 //! and contexts, and as a rule a condition reads none of what differs. What it reads is known from its text
 //! ([`Dependence`]): two requests that are alike in that have one verdict. Likewise the policies of a
-//! [`List`] that matter to one request matter to all that have the list and the resource in common.
+//! [`PolicyList`] that matter to one request matter to all that have the list and the resource in common.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -11,9 +11,9 @@ use std::rc::Rc;
 
 use cedar_policy::{AuthorizationError, Context, Effect, Entities, Entity, EntityUid, PolicyId, Request};
 
-use super::{Given, Subject, ask_cedar, is_bare};
+use super::{GivenEntities, Subject, ask_cedar, is_bare};
 use crate::bundle::policies::Dependence;
-use crate::bundle::policies::{List, Lists, Members};
+use crate::bundle::policies::{ListedPolicies, PolicyList, PolicyLists};
 use crate::bundle::{Bundle, Unreadable};
 use crate::decide::context::Prepared;
 use crate::decide::decision::Verdict;
@@ -70,14 +70,14 @@ impl LazyContext {
 
 /// What is known from requests before. It belongs to one principal, its token and a bundle.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct SharedWork {
     resources: HashMap<EntityUid, u32>,
     /// Resources that the path says something of.
     given: Vec<(Entity, u32)>,
     actions: HashMap<EntityUid, u32>,
     verdicts: HashMap<Question, Verdict>,
     /// By the number of the resource.
-    found: HashMap<(List, u32), Rc<Found>>,
+    found: HashMap<(PolicyList, u32), Rc<MatchedList>>,
     spent: Effort,
     budget: Option<Effort>,
 }
@@ -94,8 +94,8 @@ struct Question {
 
 /// The policies of a list that matter to requests on one resource.
 #[derive(Debug)]
-struct Found {
-    members: Members,
+struct MatchedList {
+    members: ListedPolicies,
     /// What became of those with conditions, by effect and the number of the token in the context.
     evaluated: RefCell<Vec<(Effect, u32, Evaluated)>>,
 }
@@ -153,7 +153,7 @@ impl From<TooExpensive> for NotEvaluated {
     }
 }
 
-impl Shared {
+impl SharedWork {
     /// From now on no more than this is done. What was done before does not count.
     pub(crate) fn limit(&mut self, budget: Effort) {
         (self.spent, self.budget) = (Effort::default(), Some(budget));
@@ -208,7 +208,7 @@ impl Subject {
         bundle: &Bundle,
         action: &EntityUid,
         resource: &Resource,
-        shared: &mut Shared,
+        shared: &mut SharedWork,
         context: impl FnOnce() -> Result<NumberedContext, Reason>,
     ) -> Result<bool, TooExpensive> {
         let index = bundle.policy_index();
@@ -250,11 +250,11 @@ impl Subject {
     fn find(
         &self,
         bundle: &Bundle,
-        list: List,
-        lists: &Lists,
+        list: PolicyList,
+        lists: &PolicyLists,
         resource: u32,
-        shared: &mut Shared,
-    ) -> Result<Option<Rc<Found>>, TooExpensive> {
+        shared: &mut SharedWork,
+    ) -> Result<Option<Rc<MatchedList>>, TooExpensive> {
         if let Some(known) = shared.found.get(&(list, resource)) {
             return Ok(Some(Rc::clone(known)));
         }
@@ -262,7 +262,7 @@ impl Subject {
             return Ok(None);
         };
         shared.spend(Effort::of(0, 0, members.looked_at))?;
-        let found = Rc::new(Found { members, evaluated: RefCell::default() });
+        let found = Rc::new(MatchedList { members, evaluated: RefCell::default() });
         shared.found.insert((list, resource), Rc::clone(&found));
         Ok(Some(found))
     }
@@ -279,7 +279,7 @@ pub(super) struct Evaluation<'a> {
     /// Whether the path says something of an entity, which any condition may see.
     is_given: bool,
     /// Until it is among the entities.
-    given: Option<Given>,
+    given: Option<GivenEntities>,
     token: u32,
     whole: u32,
     /// Until it is part of the request.
@@ -287,7 +287,7 @@ pub(super) struct Evaluation<'a> {
     request: Option<Request>,
     /// `None`: not gathered yet, or those of the subject.
     entities: Option<Entities>,
-    shared: &'a mut Shared,
+    shared: &'a mut SharedWork,
 }
 
 impl<'a> Evaluation<'a> {
@@ -296,9 +296,9 @@ impl<'a> Evaluation<'a> {
         bundle: &'a Bundle,
         action: &'a EntityUid,
         resource: &'a Resource,
-        given: Given,
+        given: GivenEntities,
         NumberedContext { context, token, whole }: NumberedContext,
-        shared: &'a mut Shared,
+        shared: &'a mut SharedWork,
     ) -> Self {
         Self {
             subject,
@@ -318,7 +318,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether no forbid applies, and a permit does, if that is not known.
-    fn allows(&mut self, all: &[Rc<Found>], is_permitted: bool) -> Result<bool, NotEvaluated> {
+    fn allows(&mut self, all: &[Rc<MatchedList>], is_permitted: bool) -> Result<bool, NotEvaluated> {
         for found in all {
             if self.applies(found, Effect::Forbid)? {
                 return Ok(false);
@@ -332,7 +332,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether a policy of a list applies: a permit whose condition holds, or a forbid whose condition holds or fails.
-    fn applies(&mut self, found: &Found, effect: Effect) -> Result<bool, NotEvaluated> {
+    fn applies(&mut self, found: &MatchedList, effect: Effect) -> Result<bool, NotEvaluated> {
         let conditional = match effect {
             Effect::Permit => &found.members.conditional_permits,
             Effect::Forbid => &found.members.conditional_forbids,
@@ -457,7 +457,7 @@ impl Subject {
     /// them.
     fn entities(&self, bundle: &Bundle) -> Result<Option<&Entities>, Unreadable> {
         let roots = || bundle.named_entities().iter().chain([bundle.resource()]);
-        let gathered = self.entities.get_or_init(|| self.gather(bundle, Given::default(), roots()));
+        let gathered = self.entities.get_or_init(|| self.gather(bundle, GivenEntities::default(), roots()));
         gathered.as_ref().map(Option::as_ref).map_err(|unreadable| *unreadable)
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Freshness {
 
 /// What is to be done about a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(super) enum KeyNeed {
     /// It must not be used.
     Expired,
     /// Nothing.
@@ -32,11 +32,11 @@ pub(super) enum Need {
 }
 
 impl Freshness {
-    pub(super) fn need(&self, now: UnixTime) -> Need {
+    pub(super) fn need(&self, now: UnixTime) -> KeyNeed {
         match self.fetched_at.map(|fetched_at| now.since(fetched_at)) {
-            Some(age) if age < self.soft_age => Need::Fresh,
-            Some(age) if age < HARD_AGE => Need::Stale,
-            _ => Need::Expired,
+            Some(age) if age < self.soft_age => KeyNeed::Fresh,
+            Some(age) if age < HARD_AGE => KeyNeed::Stale,
+            _ => KeyNeed::Expired,
         }
     }
 
@@ -97,27 +97,27 @@ mod tests {
 
     #[test]
     fn keys_age_from_fresh_to_stale_to_expired() {
-        assert_eq!(Freshness::default().need(at(0)), Need::Expired);
+        assert_eq!(Freshness::default().need(at(0)), KeyNeed::Expired);
         let freshness = fetched(None);
         for (seconds, need) in [
-            (0, Need::Fresh),
-            (3599, Need::Fresh),
-            (3600, Need::Stale),
-            (86_399, Need::Stale),
-            (86_400, Need::Expired),
+            (0, KeyNeed::Fresh),
+            (3599, KeyNeed::Fresh),
+            (3600, KeyNeed::Stale),
+            (86_399, KeyNeed::Stale),
+            (86_400, KeyNeed::Expired),
         ] {
             assert_eq!(freshness.need(at(seconds)), need, "{seconds}");
         }
         // A clock that was set back does not make them older.
-        assert_eq!(freshness.need(UnixTime::from_seconds(START - 5)), Need::Fresh);
+        assert_eq!(freshness.need(UnixTime::from_seconds(START - 5)), KeyNeed::Fresh);
     }
 
     #[test]
     fn the_publisher_sets_the_soft_age_within_bounds() {
         for (max_age, soft_age) in [(0, 300), (60, 300), (7200, 7200), (u64::MAX, 86_400)] {
             let freshness = fetched(Some(max_age));
-            assert_eq!(freshness.need(at(soft_age - 1)), Need::Fresh, "{max_age}");
-            assert_ne!(freshness.need(at(soft_age)), Need::Fresh, "{max_age}");
+            assert_eq!(freshness.need(at(soft_age - 1)), KeyNeed::Fresh, "{max_age}");
+            assert_ne!(freshness.need(at(soft_age)), KeyNeed::Fresh, "{max_age}");
         }
     }
 

@@ -13,7 +13,7 @@ use aws_lc_rs::rand;
 use bytes::Bytes;
 use tracing::{error, info, warn};
 
-use super::schedule::{Need, Schedule};
+use super::schedule::{BundleNeed, Schedule};
 use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
 use crate::bundle::Tenant;
 use crate::bundle::signature::PublicKeys;
@@ -122,13 +122,13 @@ pub struct Current {
     /// None of these is ever held across an await.
     serving: Mutex<Arc<Serving>>,
     schedule: Mutex<Schedule>,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastLook>,
     under_way: Mutex<Option<Arc<UnderWay<()>>>>,
 }
 
 /// What was there at the last look.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct LastLook {
     etag: Option<String>,
     /// Why it is not in use.
     refused: Option<&'static str>,
@@ -180,7 +180,7 @@ impl Current {
             client,
             serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens))),
             schedule: Mutex::new(schedule),
-            seen: Mutex::new(Seen { etag, ..Seen::default() }),
+            seen: Mutex::new(LastLook { etag, ..LastLook::default() }),
             under_way: Mutex::default(),
         }))
     }
@@ -191,13 +191,13 @@ impl Current {
     /// [`Reason::BundleStale`], if it was not found to be the current one for too long.
     pub async fn get(self: &Arc<Self>, now: UnixTime) -> Result<Arc<Serving>, Reason> {
         match self.need(now) {
-            Need::Fresh => {}
+            BundleNeed::Fresh => {}
             // After a long freeze it is too stale as well: then the call needs the answer.
-            need @ (Need::Due | Need::TooStale) => self.refresh(now, need).await,
+            need @ (BundleNeed::Due | BundleNeed::TooStale) => self.refresh(now, need).await,
         }
         match self.need(now) {
-            Need::TooStale => Err(Reason::BundleStale),
-            Need::Fresh | Need::Due => Ok(self.serving()),
+            BundleNeed::TooStale => Err(Reason::BundleStale),
+            BundleNeed::Fresh | BundleNeed::Due => Ok(self.serving()),
         }
     }
 
@@ -211,18 +211,18 @@ impl Current {
         lock(&self.seen).failure
     }
 
-    fn need(&self, now: UnixTime) -> Need {
+    fn need(&self, now: UnixTime) -> BundleNeed {
         match self.serving().bundle.manifest().has_ended(now) {
-            true => Need::TooStale,
+            true => BundleNeed::TooStale,
             false => lock(&self.schedule).need(now),
         }
     }
 
     /// Begins a look, unless one is under way, and waits for it.
-    async fn refresh(self: &Arc<Self>, now: UnixTime, need: Need) {
+    async fn refresh(self: &Arc<Self>, now: UnixTime, need: BundleNeed) {
         let look = match self.look_under_way(now) {
             // Those that come later wait only if they cannot be answered without.
-            Some(_) if need == Need::Due => return,
+            Some(_) if need == BundleNeed::Due => return,
             Some(look) => look,
             None if lock(&self.schedule).begin(now, need) => {
                 let look = UnderWay::begin(LIMIT, now, Arc::clone(self).look(now, need));
@@ -232,8 +232,8 @@ impl Current {
             None => return,
         };
         let patience = match need {
-            Need::TooStale => STALE_PATIENCE,
-            Need::Fresh | Need::Due => lock(&self.schedule).patience(),
+            BundleNeed::TooStale => STALE_PATIENCE,
+            BundleNeed::Fresh | BundleNeed::Due => lock(&self.schedule).patience(),
         };
         look.within(patience).await;
     }
@@ -257,10 +257,10 @@ impl Current {
     ///
     /// It may be given up wherever it waits. So what changes changes all at once, behind the last of these places:
     /// an entity tag that is kept for a bundle not in use would confirm the old one for good.
-    async fn look(self: Arc<Self>, now: UnixTime, need: Need) {
+    async fn look(self: Arc<Self>, now: UnixTime, need: BundleNeed) {
         let seen = lock(&self.seen).clone();
         // A connection from before a freeze may be dead. A call that cannot do without the answer has time for another.
-        let attempts = if need == Need::TooStale { 2 } else { 1 };
+        let attempts = if need == BundleNeed::TooStale { 2 } else { 1 };
         let (bytes, etag) = match self.fetcher.fetch(seen.etag.as_deref(), attempts).await {
             Ok(Read::New { bytes, etag }) => (bytes, etag),
             Ok(Read::Unchanged) => match seen.refused {
@@ -286,14 +286,14 @@ impl Current {
                 let (development_keys, client) = (self.conditions.development_keys, self.client.clone());
                 let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
                 let (revision, before) = (bundle.revision(), old.bundle.revision());
-                *lock(&self.seen) = Seen { etag, ..Seen::default() };
+                *lock(&self.seen) = LastLook { etag, ..LastLook::default() };
                 *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens));
                 lock(&self.schedule).confirmed(now);
                 info!(revision, before, "bundle refreshed");
             }
             Err(failure) => {
                 let code = Some(failure.code());
-                *lock(&self.seen) = Seen { etag, refused: code, failure: code };
+                *lock(&self.seen) = LastLook { etag, refused: code, failure: code };
                 self.report(&failure, now);
             }
         }

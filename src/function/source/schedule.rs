@@ -29,7 +29,7 @@ pub(super) struct Schedule {
 
 /// What is to be done about a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(super) enum BundleNeed {
     /// Nothing.
     Fresh,
     /// It should be looked for, and serves until then.
@@ -54,18 +54,18 @@ impl Schedule {
         }
     }
 
-    pub(super) fn need(&self, now: UnixTime) -> Need {
+    pub(super) fn need(&self, now: UnixTime) -> BundleNeed {
         match now {
-            _ if now.since(self.confirmed) > self.max_stale => Need::TooStale,
-            _ if now >= self.next => Need::Due,
-            _ => Need::Fresh,
+            _ if now.since(self.confirmed) > self.max_stale => BundleNeed::TooStale,
+            _ if now >= self.next => BundleNeed::Due,
+            _ => BundleNeed::Fresh,
         }
     }
 
     /// Whether it may be looked for now; if so that counts as begun. Without a bundle that may serve every call is a
     /// fault, so failures do not put off the next look.
-    pub(super) fn begin(&mut self, now: UnixTime, need: Need) -> bool {
-        let is_urgent = need == Need::TooStale;
+    pub(super) fn begin(&mut self, now: UnixTime, need: BundleNeed) -> bool {
+        let is_urgent = need == BundleNeed::TooStale;
         let may =
             now >= self.next || is_urgent && self.begun.is_none_or(|begun| now.since(begun) >= MIN_WAIT);
         if may {
@@ -128,32 +128,36 @@ mod tests {
     #[test]
     fn a_bundle_is_fresh_then_due_then_too_stale() {
         let schedule = schedule();
-        for (seconds, need) in
-            [(0, Need::Fresh), (59, Need::Fresh), (60, Need::Due), (600, Need::Due), (601, Need::TooStale)]
-        {
+        for (seconds, need) in [
+            (0, BundleNeed::Fresh),
+            (59, BundleNeed::Fresh),
+            (60, BundleNeed::Due),
+            (600, BundleNeed::Due),
+            (601, BundleNeed::TooStale),
+        ] {
             assert_eq!(schedule.need(at(seconds)), need, "{seconds}");
         }
         // A clock that was set back does not make it older.
-        assert_eq!(schedule.need(UnixTime::from_seconds(START - 5)), Need::Fresh);
+        assert_eq!(schedule.need(UnixTime::from_seconds(START - 5)), BundleNeed::Fresh);
     }
 
     #[test]
     fn one_look_at_a_time_and_sooner_after_a_failure() {
         let mut schedule = schedule();
-        assert!(!schedule.begin(at(59), Need::Due));
-        assert!(schedule.begin(at(60), Need::Due));
-        assert!(!schedule.begin(at(61), Need::Due));
+        assert!(!schedule.begin(at(59), BundleNeed::Due));
+        assert!(schedule.begin(at(60), BundleNeed::Due));
+        assert!(!schedule.begin(at(61), BundleNeed::Due));
         let mut now = 60;
         for wait in [5, 10, 20, 40, 60, 60] {
             schedule.failed(at(now));
-            assert!(!schedule.begin(at(now + wait - 1), Need::Due), "{wait}");
-            assert!(schedule.begin(at(now + wait), Need::Due), "{wait}");
+            assert!(!schedule.begin(at(now + wait - 1), BundleNeed::Due), "{wait}");
+            assert!(schedule.begin(at(now + wait), BundleNeed::Due), "{wait}");
             now += wait;
         }
         schedule.confirmed(at(now));
-        assert_eq!(schedule.need(at(now + 59)), Need::Fresh);
+        assert_eq!(schedule.need(at(now + 59)), BundleNeed::Fresh);
         schedule.failed(at(now + 60));
-        assert!(schedule.begin(at(now + 65), Need::Due));
+        assert!(schedule.begin(at(now + 65), BundleNeed::Due));
     }
 
     #[test]
@@ -161,13 +165,13 @@ mod tests {
         let mut schedule = schedule();
         let mut now = 700;
         for _ in 0..5 {
-            assert!(schedule.begin(at(now), Need::TooStale));
+            assert!(schedule.begin(at(now), BundleNeed::TooStale));
             schedule.failed(at(now));
-            assert!(!schedule.begin(at(now + 4), Need::TooStale));
+            assert!(!schedule.begin(at(now + 4), BundleNeed::TooStale));
             now += 5;
         }
-        assert!(!schedule.begin(at(now), Need::Due));
-        assert!(schedule.begin(at(now), Need::TooStale));
+        assert!(!schedule.begin(at(now), BundleNeed::Due));
+        assert!(schedule.begin(at(now), BundleNeed::TooStale));
     }
 
     #[test]
@@ -175,12 +179,12 @@ mod tests {
         let mut schedule = schedule();
         let mut patience = Vec::new();
         for now in [60, 80, 100, 120, 140] {
-            assert!(schedule.begin(at(now), Need::Due), "{now}");
+            assert!(schedule.begin(at(now), BundleNeed::Due), "{now}");
             patience.push(schedule.patience().as_millis());
             schedule.given_up(at(now + 20));
         }
         assert_eq!(patience, [50, 100, 200, 400, 400]);
-        assert!(schedule.begin(at(160), Need::Due));
+        assert!(schedule.begin(at(160), BundleNeed::Due));
         schedule.confirmed(at(160));
         assert_eq!(schedule.patience().as_millis(), 50);
     }
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn jitter_only_shortens() {
         let latest = Schedule::new(Duration::from_secs(60), Duration::from_secs(600), u8::MAX, at(0));
-        assert_eq!(latest.need(at(53)), Need::Fresh);
-        assert_eq!(latest.need(at(55)), Need::Due);
+        assert_eq!(latest.need(at(53)), BundleNeed::Fresh);
+        assert_eq!(latest.need(at(55)), BundleNeed::Due);
     }
 }

@@ -14,7 +14,7 @@ use crate::time::UnixTime;
 
 /// What is known of tenants. However many names come, it stays of one size.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownTenants {
     open: Recent<Arc<Current>>,
     opening: HashMap<Tenant, Opening>,
     /// Names that somebody made up push out one another here, and nobody else.
@@ -44,7 +44,7 @@ impl Setback {
 
 /// What is to be done about the bundle of a tenant.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum TenantState {
     /// It is there.
     Open(Arc<Current>),
     /// It is being opened.
@@ -53,7 +53,7 @@ pub(super) enum Found {
     Not(Reason),
 }
 
-impl Known {
+impl KnownTenants {
     pub(super) fn new(max_open: usize) -> Self {
         Self {
             open: Recent::new(max_open),
@@ -65,26 +65,31 @@ impl Known {
     }
 
     /// What there is of a tenant. `begin` begins to open its bundle.
-    pub(super) fn find(&mut self, tenant: &Tenant, now: UnixTime, begin: impl FnOnce() -> Opening) -> Found {
+    pub(super) fn find(
+        &mut self,
+        tenant: &Tenant,
+        now: UnixTime,
+        begin: impl FnOnce() -> Opening,
+    ) -> TenantState {
         if let Some(current) = self.open.get(tenant) {
-            return Found::Open(Arc::clone(current));
+            return TenantState::Open(Arc::clone(current));
         }
         match self.opening.get(tenant).map(|opening| (opening, opening.state(now))) {
-            Some((opening, State::Running)) => return Found::Opening(Arc::clone(opening)),
+            Some((opening, State::Running)) => return TenantState::Opening(Arc::clone(opening)),
             Some((opening, State::Overdue)) => opening.give_up(),
             Some((_, State::Ended)) | None => {}
         }
         self.opening.remove(tenant);
         if let Some(setback) = self.setbacks.get(tenant).filter(|setback| setback.holds(now)) {
-            return Found::Not(setback.reason);
+            return TenantState::Not(setback.reason);
         }
         // Once open, it is no name that somebody made up.
         if !self.revisions.contains(tenant) && !self.may_look_up(now) {
-            return Found::Not(Reason::TenantUnavailable);
+            return TenantState::Not(Reason::TenantUnavailable);
         }
         let opening = begin();
         self.opening.insert(tenant.clone(), Arc::clone(&opening));
-        Found::Opening(opening)
+        TenantState::Opening(opening)
     }
 
     /// Whether a name may be looked up that was never open here.
@@ -187,16 +192,16 @@ mod tests {
     #[test]
     fn however_many_names_come_it_stays_of_one_size() {
         run(async {
-            let mut known = Known::new(5);
+            let mut known = KnownTenants::new(5);
             for number in 0..15_000 {
                 let (tenant, now) = (tenant(number), at(number / 100));
-                assert!(matches!(known.find(&tenant, now, begin), Found::Opening(_)), "{number}");
+                assert!(matches!(known.find(&tenant, now, begin), TenantState::Opening(_)), "{number}");
                 known.opened(&tenant, &Err(Reason::TenantUnknown), now);
                 assert!(known.opening.is_empty() && known.setbacks.len() <= MAX_SETBACKS);
             }
             // The last ones are those that are remembered.
-            let is_known = |known: &mut Known, number| {
-                matches!(known.find(&tenant(number), at(150), begin), Found::Not(Reason::TenantUnknown))
+            let is_known = |known: &mut KnownTenants, number| {
+                matches!(known.find(&tenant(number), at(150), begin), TenantState::Not(Reason::TenantUnknown))
             };
             assert!(is_known(&mut known, 14_999) && is_known(&mut known, 9_100));
             assert!(!is_known(&mut known, 0));
@@ -206,9 +211,9 @@ mod tests {
     #[test]
     fn so_many_are_opened_at_once_until_they_are_overdue() {
         run(async {
-            let mut known = Known::new(5);
-            let is_opened = |known: &mut Known, number, now| {
-                matches!(known.find(&tenant(number), now, begin), Found::Opening(_))
+            let mut known = KnownTenants::new(5);
+            let is_opened = |known: &mut KnownTenants, number, now| {
+                matches!(known.find(&tenant(number), now, begin), TenantState::Opening(_))
             };
             for number in 0..100 {
                 assert_eq!(is_opened(&mut known, number, at(0)), number < 32, "{number}");

@@ -16,7 +16,7 @@ use crate::store::build::table::TooLarge;
 
 /// The members of a set of policies.
 #[derive(Clone, Debug)]
-pub(crate) struct Filed {
+pub(crate) struct PolicyMembers {
     pub(crate) policies: Vec<u8>,
     pub(crate) parts: Vec<u8>,
     pub(crate) index: Vec<u8>,
@@ -26,11 +26,11 @@ pub(crate) struct Filed {
 ///
 /// # Errors
 /// [`CannotBuild`].
-pub(crate) fn file(set: &PolicySet) -> Result<Filed, CannotBuild> {
+pub(crate) fn file(set: &PolicySet) -> Result<PolicyMembers, CannotBuild> {
     let mut forms = BTreeMap::new();
     for template in set.templates() {
         let json = exact(template.to_json(), |json| Template::from_json(None, json).ok()?.to_json().ok());
-        let form = json.map_or_else(|| Form::Text(template.to_cedar()), Form::Json);
+        let form = json.map_or_else(|| WrittenPolicy::Text(template.to_cedar()), WrittenPolicy::Json);
         forms.insert(key(template.id()), form);
     }
     for policy in set.policies() {
@@ -42,18 +42,18 @@ pub(crate) fn file(set: &PolicySet) -> Result<Filed, CannotBuild> {
     let rows: BTreeMap<Vec<u8>, Vec<u8>> =
         forms.into_iter().map(|(key, form)| (key, form.written(&numbers_of_parts).into_bytes())).collect();
     let index = index(set, &numbers(&rows)?)?;
-    Ok(Filed { policies: table::write(&rows)?, parts: table::write(&parts)?, index })
+    Ok(PolicyMembers { policies: table::write(&rows)?, parts: table::write(&parts)?, index })
 }
 
 /// A policy, template or link before it is written.
-enum Form {
+enum WrittenPolicy {
     /// Cedar's JSON.
     Json(Map<String, Value>),
     /// What is written as it is.
     Text(String),
 }
 
-impl Form {
+impl WrittenPolicy {
     fn written(self, parts: &Numbers<'_>) -> String {
         match self {
             Self::Json(mut json) => {
@@ -70,11 +70,11 @@ impl Form {
 }
 
 /// The texts of parts that more than one policy has, with nothing for a value.
-fn common_parts<'a>(forms: impl Iterator<Item = &'a Form>) -> BTreeMap<Vec<u8>, Vec<u8>> {
+fn common_parts<'a>(forms: impl Iterator<Item = &'a WrittenPolicy>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut counts: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     let parts = forms.flat_map(|form| match form {
-        Form::Json(json) => json.values().map(Value::to_string).collect(),
-        Form::Text(_) => Vec::new(),
+        WrittenPolicy::Json(json) => json.values().map(Value::to_string).collect(),
+        WrittenPolicy::Text(_) => Vec::new(),
     });
     for part in parts.filter(|part| part.len() >= LEAST_PART) {
         *counts.entry(part.into_bytes()).or_default() += 1;
@@ -84,7 +84,7 @@ fn common_parts<'a>(forms: impl Iterator<Item = &'a Form>) -> BTreeMap<Vec<u8>, 
 
 /// The index of policies, each of which has its number by its key.
 fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild> {
-    let mut places: BTreeMap<Vec<u8>, BTreeSet<AtPlace>> = BTreeMap::new();
+    let mut places: BTreeMap<Vec<u8>, BTreeSet<IndexedPolicy>> = BTreeMap::new();
     for policy in set.policies() {
         let Some(&number) = policies.get(key(policy.id()).as_slice()) else {
             return Err(CannotBuild::Policy(policy.id().clone()));
@@ -95,7 +95,7 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
         let actions = match policy.action_constraint() {
             ActionConstraint::Any => {
                 let place = named.unwrap_or_else(|| OTHERS.to_vec());
-                places.entry(place).or_default().insert(AtPlace { policy: number, action: None });
+                places.entry(place).or_default().insert(IndexedPolicy { policy: number, action: None });
                 continue;
             }
             ActionConstraint::Eq(action) => vec![action],
@@ -104,11 +104,11 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
         for action in actions.iter().map(|action| index_key(ACTION, &entity_key(action)).into_bytes()) {
             places.entry(action.clone()).or_default();
             let place = named.clone().unwrap_or_else(|| action.clone());
-            places.entry(place).or_default().insert(AtPlace { policy: number, action: Some(action) });
+            places.entry(place).or_default().insert(IndexedPolicy { policy: number, action: Some(action) });
         }
     }
     let actions = numbers(&places)?;
-    let written = |filed: &AtPlace| {
+    let written = |filed: &IndexedPolicy| {
         // Each has a row: it got one above.
         let action = filed.action.as_deref().and_then(|action| actions.get(action));
         [action.copied().unwrap_or(ANY_ACTION).to_le_bytes(), filed.policy.to_le_bytes()]
@@ -122,7 +122,7 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
 
 /// A policy at a place, with one of the actions of its scope.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct AtPlace {
+struct IndexedPolicy {
     policy: u32,
     action: Option<Vec<u8>>,
 }
@@ -140,15 +140,15 @@ fn key(id: &PolicyId) -> Vec<u8> {
     id.as_bytes().to_vec()
 }
 
-fn form(policy: &Policy) -> Option<Form> {
+fn form(policy: &Policy) -> Option<WrittenPolicy> {
     if let (Some(template), Some(values)) = (policy.template_id(), policy.template_links()) {
         let value = |slot: SlotId| values.get(&slot).map(uid::pair);
         let template: &str = template.as_ref();
         let link = json!([template, value(SlotId::principal()), value(SlotId::resource())]);
-        return Some(Form::Text(link.to_string()));
+        return Some(WrittenPolicy::Text(link.to_string()));
     }
     let json = exact(policy.to_json(), |json| Policy::from_json(None, json).ok()?.to_json().ok());
-    json.map(Form::Json).or_else(|| policy.to_cedar().map(Form::Text))
+    json.map(WrittenPolicy::Json).or_else(|| policy.to_cedar().map(WrittenPolicy::Text))
 }
 
 /// A JSON form that says it all: it can be read again, and is then the same. It cannot where it

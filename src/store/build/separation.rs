@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::gateway::route::{Method, Route, RouteId, Segment};
-use crate::grant::separation::{Deeper, Entry, Exclusion, Separation, Sibling, Subtree, Table};
+use crate::grant::separation::{
+    DeeperPaths, Exclusion, MethodTable, RouteEntry, Separation, Sibling, Subtree,
+};
 use pattern::{Pattern, PatternSegment};
 use routes::{Extent, MethodRoutes, OutOfSteps};
 
@@ -17,7 +19,7 @@ use routes::{Extent, MethodRoutes, OutOfSteps};
 /// # Errors
 /// [`TooEntangled`].
 pub fn separate(routes: &[Route], is_complete: bool) -> Result<Separation, TooEntangled> {
-    let mut tables: Vec<Table> = Vec::new();
+    let mut tables: Vec<MethodTable> = Vec::new();
     let mut by_routes: BTreeMap<Vec<RouteId>, usize> = BTreeMap::new();
     for method in Method::ALL.into_iter().filter(|method| *method != Method::Any) {
         let taking = taking(routes, method);
@@ -79,7 +81,7 @@ fn table(
     taking: &[RouteId],
     method: String,
     is_complete: bool,
-) -> Result<Table, TooEntangled> {
+) -> Result<MethodTable, TooEntangled> {
     let mut table = MethodRoutes::default();
     for route in taking.iter().filter_map(|index| routes.get(index.0)) {
         table.push(&route.template);
@@ -93,7 +95,7 @@ fn table(
     }
     let subtrees = if is_complete { builder.subtrees()? } else { Vec::new() };
     let takes_everything = table.takes_everything();
-    Ok(Table { methods: vec![method], entries, takes_everything, subtrees })
+    Ok(MethodTable { methods: vec![method], entries, takes_everything, subtrees })
 }
 
 struct Builder<'a> {
@@ -105,7 +107,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn entry(&self, index: usize, route: RouteId, pattern: &Pattern) -> Result<Entry, OutOfSteps> {
+    fn entry(&self, index: usize, route: RouteId, pattern: &Pattern) -> Result<RouteEntry, OutOfSteps> {
         let template = self.table.template(index);
         let mut siblings = Vec::new();
         for other in (0..self.patterns.len()).filter(|other| *other != index) {
@@ -125,7 +127,7 @@ impl Builder<'_> {
             })
         };
         let within = (0..self.patterns.len()).filter(|other| *other != index).filter(contains).collect();
-        Ok(Entry {
+        Ok(RouteEntry {
             route,
             pattern: pattern.to_string(),
             is_wild: pattern.is_wild(),
@@ -190,7 +192,7 @@ impl Builder<'_> {
         Ok(Exclusion { reaches: self.table.reached(&pattern, but)?, pattern: pattern.to_string() })
     }
 
-    fn deeper(&self, pattern: Pattern) -> Result<Deeper, OutOfSteps> {
+    fn deeper(&self, pattern: Pattern) -> Result<DeeperPaths, OutOfSteps> {
         let generic: Vec<Option<String>> = pattern
             .parts()
             .iter()
@@ -212,7 +214,7 @@ impl Builder<'_> {
                 each.push(Sibling { entry: *other, ways: self.ways(*other, paths)? });
             }
         }
-        Ok(Deeper { all, leads_to, each })
+        Ok(DeeperPaths { all, leads_to, each })
     }
 
     /// Every beginning of static segments that several routes have.

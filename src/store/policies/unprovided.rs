@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 
 use cedar_policy::Entities;
 
-use super::{Code, Finding, Policies};
-use crate::store::inputs::{self, Read, Variable};
+use super::{Code, Finding, StorePolicies};
+use crate::store::inputs::{self, AttributeRead, Variable};
 use crate::token::TokenType;
 use crate::token::identity_source::{IdentitySource, Provider};
 
-impl Policies<'_> {
+impl StorePolicies<'_> {
     /// Finds what policies read of tokens that none of the identity sources has.
     pub(in crate::store) fn check_claims(&self, sources: &[&IdentitySource], findings: &mut Vec<Finding>) {
         for (id, json) in self.as_json() {
-            let claim_of = |read: Read| match (read.variable, read.path.as_slice()) {
+            let claim_of = |read: AttributeRead| match (read.variable, read.path.as_slice()) {
                 (Variable::Principal, [claim, ..]) => Some((TokenType::Id, claim.clone())),
                 (Variable::Context, [token, claim, ..]) if token == "token" => {
                     Some((TokenType::Access, claim.clone()))

@@ -82,7 +82,7 @@ impl NotPublished {
 pub struct ShelfFailure {
     pub(super) operation: &'static str,
     pub(super) uri: String,
-    pub(super) cause: Cause,
+    pub(super) cause: S3Cause,
 }
 
 impl ShelfFailure {
@@ -90,43 +90,43 @@ impl ShelfFailure {
     pub fn hint(&self) -> Option<String> {
         let Self { operation, uri, cause } = self;
         let hint = match cause {
-            Cause::BucketMissing => "create the bucket, or correct its name",
-            Cause::ClockSkewed => "set the clock of this machine",
-            Cause::Credentials(_) => {
+            S3Cause::BucketMissing => "create the bucket, or correct its name",
+            S3Cause::ClockSkewed => "set the clock of this machine",
+            S3Cause::Credentials(_) => {
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; \
                  eval \"$(aws configure export-credentials --format env)\" does it for any profile"
             }
             // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
-            Cause::Forbidden(_) if *operation == "read" => {
+            S3Cause::Forbidden(_) if *operation == "read" => {
                 "to inspect takes s3:GetObject on the key, to publish s3:GetObject and s3:PutObject on the key and on \
                  `<key>.*`, and both s3:ListBucket on the bucket: without that, S3 says the same of an object that \
                  does not exist"
             }
-            Cause::Forbidden(_) if *operation == "list" => {
+            S3Cause::Forbidden(_) if *operation == "list" => {
                 "to list the revisions takes s3:ListBucket on the bucket"
             }
-            Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
-            Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
-            Cause::Region { bucket: None } => "set AWS_REGION to the region of the bucket",
-            Cause::RegionMissing => "set AWS_REGION to the region of the bucket, or AWS_PROFILE",
-            Cause::TooLarge => return Some(format!("is `{uri}` a bundle?")),
-            Cause::TooSlow(_) | Cause::Unreachable(_) => {
+            S3Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
+            S3Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
+            S3Cause::Region { bucket: None } => "set AWS_REGION to the region of the bucket",
+            S3Cause::RegionMissing => "set AWS_REGION to the region of the bucket, or AWS_PROFILE",
+            S3Cause::TooLarge => return Some(format!("is `{uri}` a bundle?")),
+            S3Cause::TooSlow(_) | S3Cause::Unreachable(_) => {
                 "is the network up? AWS_ENDPOINT_URL_S3 is used if it is set"
             }
-            Cause::Interrupted(_) | Cause::NoEntityTag | Cause::Other(_) => return None,
+            S3Cause::Interrupted(_) | S3Cause::NoEntityTag | S3Cause::Other(_) => return None,
         };
         Some(hint.to_owned())
     }
 
     /// Whether it was not even tried to read the whole: it cannot be a bundle.
     pub fn is_too_large(&self) -> bool {
-        matches!(self.cause, Cause::TooLarge)
+        matches!(self.cause, S3Cause::TooLarge)
     }
 
     /// The same, if it happened in the step after which the bundle is current.
     pub(super) fn at_current(self, revision: u64) -> NotPublished {
         match self.cause {
-            Cause::Interrupted(_) | Cause::TooSlow(_) | Cause::Unreachable(_) | Cause::Other(_) => {
+            S3Cause::Interrupted(_) | S3Cause::TooSlow(_) | S3Cause::Unreachable(_) | S3Cause::Other(_) => {
                 NotPublished::Unknown { revision, source: self }
             }
             _ => NotPublished::Shelf(self),
@@ -136,7 +136,7 @@ impl ShelfFailure {
 
 /// Why S3 did not do something.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Cause {
+pub(super) enum S3Cause {
     #[error("there is no such bucket")]
     BucketMissing,
     #[error("the clock of this machine is wrong, says S3")]
@@ -163,7 +163,7 @@ pub(super) enum Cause {
     Unreachable(String),
 }
 
-impl Cause {
+impl S3Cause {
     /// The codes are in the S3 API Reference, "Error responses".
     pub(super) fn of<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> Self {
         let text = match (error.code(), error.message()) {

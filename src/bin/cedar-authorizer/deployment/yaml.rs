@@ -111,7 +111,8 @@ impl Node {
 /// # Errors
 /// What is no YAML, and what goes beyond a limit.
 pub fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Rc<Node>>, Problem> {
-    let mut reader = Reader { problems, open: Vec::new(), anchors: BTreeMap::new(), root: None, nodes: 0 };
+    let mut reader =
+        YamlReader { problems, open: Vec::new(), anchors: BTreeMap::new(), root: None, nodes: 0 };
     for event in Parser::new_from_str_with_options(text, options! { emit_comments: false }) {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
@@ -123,7 +124,7 @@ pub fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Rc<Node>>
     Ok(reader.root)
 }
 
-struct Reader<'p> {
+struct YamlReader<'p> {
     problems: &'p mut Vec<Problem>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Rc<Node>>,
@@ -144,7 +145,7 @@ enum Inside {
     Map { entries: Vec<Entry>, known: BTreeMap<String, usize>, merged: Vec<Entry>, key: Option<Rc<Node>> },
 }
 
-impl Reader<'_> {
+impl YamlReader<'_> {
     fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), Problem> {
         match event {
             Event::Alias(anchor) => {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::report::signers;
 use super::source::Source;
 use crate::changes::Changes;
-use crate::output::{Failure, Format, HINT, SUCCESS, WARNING, many, paint, plural, print, printable};
+use crate::output::{Failure, HINT, OutputFormat, SUCCESS, WARNING, many, paint, plural, print, printable};
 use crate::publish::signatures;
 
 /// Two bundles, and what differs.
@@ -41,9 +41,9 @@ impl<'a> Comparison<'a> {
         !self.changes.is_empty()
     }
 
-    pub fn print(&self, format: Format) -> Result<(), Failure> {
+    pub fn print(&self, format: OutputFormat) -> Result<(), Failure> {
         match format {
-            Format::Json => print(&format_args!(
+            OutputFormat::Json => print(&format_args!(
                 "{:#}",
                 json!({
                     "old": self.old.identity(),
@@ -52,7 +52,7 @@ impl<'a> Comparison<'a> {
                     "changes": self.changes,
                 })
             )),
-            Format::Human => self.print_human(),
+            OutputFormat::Human => self.print_human(),
         }
     }
 

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::source::Source;
 use super::{extract, verify};
 use crate::output::{
-    ERROR, Failure, Format, HINT, SUCCESS, WARNING, many, paint, plural, print, printable, warn,
+    ERROR, Failure, HINT, OutputFormat, SUCCESS, WARNING, many, paint, plural, print, printable, warn,
 };
 use crate::progress;
 use crate::publish::signatures;
@@ -128,10 +128,10 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    pub fn print(&self, format: Format) -> Result<(), Failure> {
+    pub fn print(&self, format: OutputFormat) -> Result<(), Failure> {
         match format {
-            Format::Json => self.print_json(),
-            Format::Human => self.print_human(),
+            OutputFormat::Json => self.print_json(),
+            OutputFormat::Human => self.print_human(),
         }
     }
 

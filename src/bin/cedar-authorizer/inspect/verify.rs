@@ -12,7 +12,7 @@ use crate::progress;
 
 /// Where a bundle and one that is built anew from its sources differ, each with what is to be said.
 /// Empty: in no byte.
-pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Failure> {
+pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<MemberDifference>, Failure> {
     let members = bundle::unpack(bytes).map_err(Failure::invalid)?;
     let mut sources = members.clone();
     sources.retain_known();
@@ -36,10 +36,10 @@ pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Fai
     }
     let made_members = bundle::unpack(&made).map_err(Failure::invalid)?;
     let paths: BTreeSet<&str> = members.iter().chain(made_members.iter()).map(|(path, _)| path).collect();
-    let mut differences: Vec<Difference> = paths
+    let mut differences: Vec<MemberDifference> = paths
         .into_iter()
         .filter(|path| members.get(path) != made_members.get(path))
-        .map(|path| Difference {
+        .map(|path| MemberDifference {
             member: path.to_owned(),
             message: format!("`{path}` is not what this version makes of the sources"),
         })
@@ -50,28 +50,29 @@ pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<Difference>, Fai
     // What was built anew has no signatures: they say who vouches for it, and nothing of what it is made of.
     if differences.is_empty() && bundle::survey(bytes).signatures.is_none() {
         // The same members, and the same said of them in other words.
-        differences
-            .push(Difference::of_manifest("is written otherwise than this version writes it".to_owned()));
+        differences.push(MemberDifference::of_manifest(
+            "is written otherwise than this version writes it".to_owned(),
+        ));
     }
     Ok(differences)
 }
 
 /// A part of a bundle that is not what its sources make.
-pub struct Difference {
+pub struct MemberDifference {
     /// The path of the member, or `manifest`.
     pub member: String,
     /// What is different about it.
     pub message: String,
 }
 
-impl Difference {
+impl MemberDifference {
     fn of_manifest(what: String) -> Self {
         Self { member: "manifest".to_owned(), message: format!("the manifest {what}") }
     }
 }
 
 /// What the manifest says that neither the members nor the edition say.
-fn of_manifest(found: &Manifest, made: &Manifest) -> Option<Difference> {
+fn of_manifest(found: &Manifest, made: &Manifest) -> Option<MemberDifference> {
     let Manifest {
         name,
         tenant: _,
@@ -84,10 +85,10 @@ fn of_manifest(found: &Manifest, made: &Manifest) -> Option<Difference> {
     } = found;
     if *name != made.name {
         let what = format!("has the name `{name}`, and `store.toml` has `{}`", made.name);
-        return Some(Difference::of_manifest(what));
+        return Some(MemberDifference::of_manifest(what));
     }
     (*cedar_version != made.cedar_version).then(|| {
-        Difference::of_manifest(format!(
+        MemberDifference::of_manifest(format!(
             "is for Cedar {cedar_version}, and this is Cedar {}: verify it with the version that built it",
             made.cedar_version
         ))

@@ -38,7 +38,7 @@ fn set() -> PolicySet {
 type Ids = [Vec<String>; 3];
 
 fn slice(
-    Filed { policies, parts, index }: &Filed,
+    PolicyMembers { policies, parts, index }: &PolicyMembers,
     principals: &[EntityUid],
     action: &EntityUid,
     resource: &EntityUid,
@@ -91,7 +91,7 @@ fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
 
 /// Every look at these bytes: none may panic, and none may find fewer policies than it should without
 /// saying so, unless the bytes are those of other policies.
-fn look(filed: &Filed) {
+fn look(filed: &PolicyMembers) {
     let principals = [uid("User::\"u\""), uid("Group::\"g\"")];
     for action in ["Action::\"read\"", "Action::\"write\""] {
         let _ = slice(filed, &principals, &uid(action), &uid("Folder::\"f\""));
@@ -118,7 +118,7 @@ fn what_policies_have_in_common_is_written_once() {
 
 #[test]
 fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
-    let members: [fn(&mut Filed) -> &mut Vec<u8>; 3] =
+    let members: [fn(&mut PolicyMembers) -> &mut Vec<u8>; 3] =
         [|filed| &mut filed.policies, |filed| &mut filed.parts, |filed| &mut filed.index];
     let good = file(&set()).unwrap();
     for member in members {
@@ -133,7 +133,7 @@ fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
         for length in 0..length {
             let mut filed = good.clone();
             member(&mut filed).truncate(length);
-            let Filed { policies, parts, index } = filed;
+            let PolicyMembers { policies, parts, index } = filed;
             assert!(PolicyIndex::open(policies.into(), parts.into(), index.into()).is_err(), "{length}");
         }
     }
@@ -144,7 +144,7 @@ fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
     let mut rows = BTreeMap::new();
     let (action, resource) = (uid("Action::\"read\""), uid("Doc::\"d\""));
     let read = |policies: Vec<u8>| {
-        let filed = Filed { policies, ..file(&set()).unwrap() };
+        let filed = PolicyMembers { policies, ..file(&set()).unwrap() };
         slice(&filed, &[], &action, &resource)
     };
     // Every policy number leads nowhere.
@@ -171,10 +171,10 @@ proptest! {
         ),
         cells in proptest::collection::vec(any::<u8>(), 0..30),
     ) {
-        let places = [b"pUser\0u".as_slice(), b"aAction\0read", b"rFolder\0f", b"*"];
-        let index = places.map(|place| (place.to_vec(), cells.clone())).into();
+        let indexed = [b"pUser\0u".as_slice(), b"aAction\0read", b"rFolder\0f", b"*"];
+        let index = indexed.map(|place| (place.to_vec(), cells.clone())).into();
         let parts = [(cells, Vec::new())].into();
         let [policies, parts, index] = [policies, parts, index].map(|rows| table::write(&rows).unwrap());
-        look(&Filed { policies, parts, index });
+        look(&PolicyMembers { policies, parts, index });
     }
 }

@@ -16,8 +16,8 @@ pub(super) type PathSegment = Option<String>;
 /// The routes that take a method, each with its own index.
 #[derive(Debug, Default)]
 pub(super) struct MethodRoutes {
-    templates: Vec<Template>,
-    root: Node,
+    templates: Vec<RouteTemplate>,
+    root: PathNode,
     default: Option<usize>,
     deepest: usize,
     steps: Cell<u64>,
@@ -25,7 +25,7 @@ pub(super) struct MethodRoutes {
 
 /// A path template, or `$default`.
 #[derive(Clone, Debug)]
-pub(super) struct Template {
+pub(super) struct RouteTemplate {
     /// The segments; without `is_greedy` exactly these.
     segments: Vec<PathSegment>,
     /// Whether the last segment stands for all that follow, too.
@@ -34,9 +34,9 @@ pub(super) struct Template {
 }
 
 #[derive(Debug, Default)]
-struct Node {
-    statics: BTreeMap<String, Node>,
-    parameter: Option<Box<Node>>,
+struct PathNode {
+    statics: BTreeMap<String, PathNode>,
+    parameter: Option<Box<PathNode>>,
     greedy: Option<usize>,
     route: Option<usize>,
 }
@@ -50,7 +50,7 @@ impl MethodRoutes {
     /// Adds the next route. No two have one resource.
     pub(super) fn push(&mut self, template: &PathTemplate) {
         let index = self.templates.len();
-        let mut read = Template { segments: Vec::new(), is_greedy: false, is_default: false };
+        let mut read = RouteTemplate { segments: Vec::new(), is_greedy: false, is_default: false };
         let mut node = &mut self.root;
         for segment in template.segments() {
             match segment {
@@ -86,7 +86,7 @@ impl MethodRoutes {
         self.templates.len()
     }
 
-    pub(super) fn template(&self, index: usize) -> Option<&Template> {
+    pub(super) fn template(&self, index: usize) -> Option<&RouteTemplate> {
         self.templates.get(index)
     }
 
@@ -189,7 +189,7 @@ impl MethodRoutes {
         parts: &[PatternSegment],
         depth: usize,
         index: usize,
-        template: &Template,
+        template: &RouteTemplate,
         path: &mut Vec<PathSegment>,
         extent: Extent,
         found: &mut BTreeSet<Vec<PathSegment>>,
@@ -236,7 +236,7 @@ pub(super) enum Extent {
     Whole,
 }
 
-impl Template {
+impl RouteTemplate {
     /// The pattern that matches all the paths of the template, and as little else as a pattern can.
     pub(super) fn pattern(&self) -> Pattern {
         match self.is_default {
@@ -308,7 +308,7 @@ enum Greedy {
     Never,
 }
 
-impl Node {
+impl PathNode {
     fn find(&self, path: &[PathSegment], greedy: Greedy) -> Option<usize> {
         let Some((first, rest)) = path.split_first() else {
             return self.route;
