@@ -126,7 +126,7 @@ impl Function {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A decision.
-    DecidedCall(Arc<Outcome>, Response),
+    Decided(Arc<Outcome>, Response),
     /// None, since there is no tenant to decide for: 403.
     Denied(Reason, Response),
     /// None: 401 or 500.
@@ -137,7 +137,7 @@ impl Answer {
     /// Why.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::DecidedCall(outcome, _) => outcome.decision.reason,
+            Self::Decided(outcome, _) => outcome.decision.reason,
             Self::Denied(reason, _) | Self::Refused(reason) => *reason,
         }
     }
@@ -151,7 +151,7 @@ impl Answer {
     pub fn into_response(self) -> Result<Response, Diagnostic> {
         let reason = self.reason();
         match self {
-            Self::DecidedCall(_, response) | Self::Denied(_, response) => Ok(response),
+            Self::Decided(_, response) | Self::Denied(_, response) => Ok(response),
             Self::Refused(_) if reason.status() == Status::Unauthorized => Err(Diagnostic {
                 error_type: UNAUTHORIZED.to_owned(),
                 error_message: UNAUTHORIZED.to_owned(),
@@ -178,7 +178,7 @@ impl Answer {
             revision,
             "decided"
         );
-        Self::DecidedCall(outcome, response)
+        Self::Decided(outcome, response)
     }
 
     fn denied(reason: Reason, response: Response, tenant: Option<&Tenant>) -> Self {

@@ -44,7 +44,7 @@ pub struct Report<'a> {
     /// What `check` says of the store in it.
     findings: Vec<Finding>,
     /// `None`: that was not asked, or could not be answered.
-    differences: Option<Vec<verify::Difference>>,
+    differences: Option<Vec<verify::MemberDifference>>,
     extracted: Option<PathBuf>,
 }
 
