@@ -46,7 +46,7 @@ impl Outcome {
         }
         let has_usage_plans = matches!(self.api, Api::RestRequest | Api::RestToken);
         let body = Body::Policy {
-            principal_id: &self.texts.principal,
+            principal_id: &self.texts().principal,
             policy_document: PolicyDocument::new(&*self.grant),
             context,
             usage_identifier_key: self.usage_identifier_key.as_deref().filter(|_| has_usage_plans),
@@ -65,9 +65,9 @@ impl Outcome {
         let own = [
             ("decision", of_call(effect.into())),
             ("reason", of_call(self.decision.reason.code().into())),
-            (POLICIES, of_call(self.texts.policies.clone().into())),
+            (POLICIES, of_call(self.texts().policies.clone().into())),
             (ACTION, action.map(Value::from).and_then(of_call)),
-            ("principal", Some(self.texts.principal.clone().into())),
+            ("principal", Some(self.texts().principal.clone().into())),
             ("revision", Some(self.revision.into())),
         ];
         let claims = self.backend_claims.iter().map(|(name, claim)| (name.as_str(), claim.clone()));

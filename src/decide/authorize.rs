@@ -1,7 +1,7 @@
 //! One call of API Gateway, from the call to its outcome.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::answer::room_for_grant;
 use super::api_grant::GrantedDecision;
 use super::asked::{Asked, RequestedResource};
 use super::caller::{Caller, Decided};
-use super::outcome::{Outcome, Texts};
+use super::outcome::Outcome;
 use super::principal;
 use super::session::Session;
 use crate::bundle::BundledRoute;
@@ -52,7 +52,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let route = route.ok().map(|route| route.route);
     let resource = resource.map_or_else(|_| bundle.resource().clone(), |requested| requested.resource.uid);
     Ok(Outcome {
-        texts: Texts::of(&decision, &principal, route, &resource),
+        texts: OnceLock::new(),
         decision,
         principal,
         route: route.cloned(),

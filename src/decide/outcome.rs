@@ -1,7 +1,7 @@
 //! The outcome of a call: the decision, what API Gateway is told, and what explains both.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
 use serde_json::Value;
@@ -39,7 +39,7 @@ pub struct Outcome {
     /// The revision of the bundle that decided.
     pub revision: u64,
     /// See [`Outcome::texts`].
-    pub(super) texts: Texts,
+    pub(super) texts: OnceLock<Texts>,
 }
 
 /// Parts of an outcome as people read them.
@@ -89,9 +89,15 @@ pub enum Narrow {
 }
 
 impl Outcome {
-    /// Its parts as the log and the response have them.
+    /// Its parts as the log and the response have them, written once.
     pub fn texts(&self) -> &Texts {
-        &self.texts
+        self.texts.get_or_init(|| Texts {
+            principal: self.principal.to_string(),
+            action: self.route.as_ref().map(|route| route.action.to_string()),
+            resource: self.resource.to_string(),
+            policies: list(&self.decision.policies),
+            errors: list(&self.decision.errors),
+        })
     }
 
     /// What becomes of it where the [response](crate::gateway::response::Response::is_shortened) has no room for
@@ -101,28 +107,10 @@ impl Outcome {
         let mut shortened = self.clone();
         if self.decision.is_allowed() {
             shortened.decision = Decision::deny(Reason::ResponseTooLarge);
-            shortened.texts.policies = String::new();
-            shortened.texts.errors = String::new();
+            shortened.texts = OnceLock::new();
         }
         shortened.grant = Arc::new(Grant::deny_all());
         shortened.breadth = Breadth::Fallback(Narrow::TooLarge);
         shortened
-    }
-}
-
-impl Texts {
-    pub(super) fn of(
-        decision: &Decision,
-        principal: &EntityUid,
-        route: Option<&Route>,
-        resource: &EntityUid,
-    ) -> Self {
-        Self {
-            principal: principal.to_string(),
-            action: route.map(|route| route.action.to_string()),
-            resource: resource.to_string(),
-            policies: list(&decision.policies),
-            errors: list(&decision.errors),
-        }
     }
 }
