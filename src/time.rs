@@ -10,7 +10,7 @@ pub struct UnixTime(u64);
 
 impl UnixTime {
     /// The moment so many seconds after 1970.
-    pub fn from_seconds(seconds: u64) -> Self {
+    pub const fn from_seconds(seconds: u64) -> Self {
         Self(seconds)
     }
 

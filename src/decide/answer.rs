@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::outcome::{Breadth, Outcome};
 use crate::gateway::call::{Api, Call};
 use crate::gateway::response::{
-    Body, MAX_BYTES, PolicyDocument, Response, ResponseContext, SimpleResponses, UNKNOWN_PRINCIPAL,
+    Body, ContextValue, MAX_BYTES, PolicyDocument, Response, ResponseContext, SimpleResponses,
+    UNKNOWN_PRINCIPAL,
 };
 use crate::grant::{self, Grant};
 use crate::reason::{Reason, Status};
@@ -59,18 +60,21 @@ impl Outcome {
             Status::Allow => "allow",
             Status::Deny | Status::Unauthorized | Status::Fault => "deny",
         };
-        let action = self.route.as_ref().map(|route| route.action.id().unescaped().to_owned());
+        let action = self.route.as_ref().map(|route| route.action.id().unescaped());
         // API Gateway hands the context to the backend with every request that it answers out of its cache.
-        let of_call = |value: Value| (!matches!(self.breadth, Breadth::Api { .. })).then_some(value);
+        let is_of_call = !matches!(self.breadth, Breadth::Api { .. });
+        let of_call = |text| is_of_call.then_some(ContextValue::Text(text));
+        let texts = self.texts();
         let own = [
-            ("decision", of_call(effect.into())),
-            ("reason", of_call(self.decision.reason.code().into())),
-            (POLICIES, of_call(self.texts().policies.clone().into())),
-            (ACTION, action.map(Value::from).and_then(of_call)),
-            ("principal", Some(self.texts().principal.clone().into())),
-            ("revision", Some(self.revision.into())),
+            ("decision", of_call(effect)),
+            ("reason", of_call(self.decision.reason.code())),
+            (POLICIES, of_call(&texts.policies)),
+            (ACTION, action.and_then(of_call)),
+            ("principal", Some(ContextValue::Text(&texts.principal))),
+            ("revision", Some(ContextValue::Number(self.revision))),
         ];
-        let claims = self.backend_claims.iter().map(|(name, claim)| (name.as_str(), claim.clone()));
+        let claims = self.backend_claims.iter();
+        let claims = claims.map(|(name, claim)| (name.as_str(), ContextValue::Claim(claim)));
         claims.chain(own.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect()
     }
 }
@@ -86,7 +90,8 @@ impl Response {
 }
 
 fn deny(api: Api, reason: Reason, grant: &Grant, simple_responses: SimpleResponses) -> Response {
-    let context = [("decision", "deny".into()), ("reason", reason.code().into())].into();
+    let context =
+        [("decision", ContextValue::Text("deny")), ("reason", ContextValue::Text(reason.code()))].into();
     if simple_responses.are_for(api) {
         return Body::Simple::<Grant> { is_authorized: false, context: &context }.write();
     }

@@ -61,6 +61,7 @@ impl AuthorizationRequest {
             return Err(Reason::RequestInvalid);
         }
         let hierarchy = Hierarchy::new(entities, bundle.entities())?;
+        let closed = hierarchy.closed()?;
         let lines = [principal, action, resource].map(|uid| hierarchy.with_ancestors(uid));
         let [principals, actions, resources] = lines;
         let Slice { permits, forbids, conditional } =
@@ -71,7 +72,7 @@ impl AuthorizationRequest {
         }
         let roots = [principal, action, resource].into_iter().chain(bundle.named_entities()).cloned();
         let roots = roots.chain(references(context));
-        let all = reachable(bundle.entities(), hierarchy.closed()?, roots)?;
+        let all = reachable(bundle.entities(), closed, roots)?;
         let all = Entities::from_entities(all, None).map_err(|_| Reason::RequestInvalid)?;
         let request =
             Request::new(principal.clone(), action.clone(), resource.clone(), context.clone(), None)

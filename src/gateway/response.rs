@@ -41,7 +41,16 @@ impl SimpleResponses {
 }
 
 /// The flat values that go to the backend, by their names.
-pub(crate) type ResponseContext<'a> = BTreeMap<&'a str, Value>;
+pub(crate) type ResponseContext<'a> = BTreeMap<&'a str, ContextValue<'a>>;
+
+/// A flat value: API Gateway takes no others.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub(crate) enum ContextValue<'a> {
+    Claim(&'a Value),
+    Number(u64),
+    Text(&'a str),
+}
 
 /// A response as it is written. `S` are the IAM statements.
 #[derive(Serialize)]

@@ -12,6 +12,9 @@ mod command_line;
 // The tables of the documentation against the code.
 #[cfg(test)]
 mod documentation;
+// The library in a program of somebody else.
+#[cfg(test)]
+mod embedding;
 // Every file in `events/`: what it is made of, and what it leads to.
 #[cfg(test)]
 mod events;

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::Decision;
 use cedar_authorizer::decide::principal::Principal;
 use cedar_authorizer::decide::resource::Resource;
 use cedar_authorizer::decide::subject::Subject;
+use cedar_authorizer::decide::{AuthorizationRequest, Decision, Gate};
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::{Store, build};
+use cedar_authorizer::token::key_set::KeySets;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entity, EntityUid, PolicyId, Request,
     RestrictedExpression,
@@ -236,8 +237,21 @@ fn naive(
     resource: &EntityUid,
     context: Context,
 ) -> Decision {
-    let request = Request::new(principal.uid(), action.clone(), resource.clone(), context, None).unwrap();
-    let Ok(entities) = store.entities.clone().upsert_entities([principal], None) else {
+    let uid = principal.uid();
+    naive_of(store, vec![principal], &uid, action, resource, context)
+}
+
+/// The same with entities over those of the store.
+fn naive_of(
+    store: &Store,
+    given: Vec<Entity>,
+    principal: &EntityUid,
+    action: &EntityUid,
+    resource: &EntityUid,
+    context: Context,
+) -> Decision {
+    let request = Request::new(principal.clone(), action.clone(), resource.clone(), context, None).unwrap();
+    let Ok(entities) = store.entities.clone().upsert_entities(given, None) else {
         return Decision::deny(Reason::RequestInvalid);
     };
     let response = Authorizer::new().is_authorized(&request, &store.policies, &entities);
@@ -294,6 +308,51 @@ proptest! {
             let subject = Subject::new(&bundle, known).unwrap();
             let decision = subject.decide(&bundle, &action, resource, || Some(context.clone())).unwrap();
             prop_assert_eq!(decision, naive(&store, principal, &action, &uid, context));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// With entities of the request over those of the store, in whatever way they nest.
+    #[test]
+    fn a_request_in_cedars_terms_is_decided_as_cedar_does_on_everything(
+        world in world(),
+        requests in proptest::collection::vec(
+            (
+                principal(),
+                entities(),
+                proptest::sample::subsequence((0..12_usize).collect::<Vec<_>>(), 0..=6),
+                select(vec!["read", "write", "any", "unheard-of"]),
+                select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f1", "User u0"]),
+                proptest::option::of(0..2_i64),
+            ),
+            1..6,
+        ),
+    ) {
+        let files = world.files();
+        let store = Store::open(&files).unwrap();
+        let bundle = Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Refuse).unwrap();
+        let gate = Gate::new(bundle, KeySets::default());
+        for (principal, others, chosen, action, resource, x) in requests {
+            let uid = |text: &str| {
+                let (entity_type, id) = text.split_once(' ').unwrap();
+                format!("{entity_type}::{id:?}").parse::<EntityUid>().unwrap()
+            };
+            let (action, resource) = (uid(&format!("Action {action}")), uid(resource));
+            let x = x.map(|x| ("x".to_owned(), RestrictedExpression::new_long(x)));
+            let context = Context::from_pairs(x).unwrap();
+            let others = chosen.iter().filter_map(|index| others.get(*index));
+            let mut given: Vec<Entity> =
+                others.map(|entity| Entity::from_json_value(entity.clone(), None).unwrap()).collect();
+            given.push(principal.clone());
+
+            let request = AuthorizationRequest::new(action.clone(), resource.clone())
+                .with_context(context.clone())
+                .with_entities(given.clone());
+            let decision = gate.is_authorized(&principal.uid(), &request).unwrap();
+            prop_assert_eq!(decision, naive_of(&store, given, &principal.uid(), &action, &resource, context));
         }
     }
 }
