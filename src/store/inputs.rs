@@ -83,7 +83,7 @@ pub fn reads(policy: &Value) -> BTreeSet<AttributeRead> {
 /// The requests to which a policy or template may apply, and the inputs that it reads.
 #[derive(Clone, Debug)]
 pub struct PolicyInputs {
-    /// The actions that its scope names. `None`: any.
+    /// The actions that its scope names. Actions in these match as well. `None`: any.
     actions: Option<BTreeSet<EntityUid>>,
     /// The type of resource of its scope. `None`: any.
     resource_type: Option<EntityTypeName>,
