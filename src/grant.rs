@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Allow  Resource     the patterns of the routes that the token may call
-//! Deny   Resource     what these patterns match beyond, as far as separation can say it
+//! Deny   Resource     what these patterns match beyond those routes, as far as separation can say it
 //! Deny   Resource     spellings of paths that could be read in two ways
 //! Deny   NotResource  the patterns of the first statement: an explicit denial for all the rest
 //! ```

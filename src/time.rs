@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat};
 pub struct UnixTime(u64);
 
 impl UnixTime {
-    /// The moment this many seconds after the start of 1970.
+    /// The moment so many seconds after 1970.
     pub fn from_seconds(seconds: u64) -> Self {
         Self(seconds)
     }

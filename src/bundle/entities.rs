@@ -275,5 +275,5 @@ pub(crate) const PARENTS: &str = "parents";
 const FEW: usize = 16;
 
 /// An entity takes some kilobytes with its attributes. Most entities are actions, which have none. A grant for a
-/// thousand routes needs a thousand of them.
+/// thousand routes needs as many.
 const CAPACITY: usize = 2500;

@@ -9,7 +9,7 @@ use super::outline::COMPILED_FILES;
 use super::tenant::Tenant;
 use crate::time::UnixTime;
 
-/// What a bundle is and what it contains. Written as JSON, with the members in this order.
+/// What a bundle is and what it contains. Written as JSON, with the fields in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {

@@ -34,7 +34,7 @@ pub struct PolicyIndex {
     /// Where the policies are filed whose scopes name no entity.
     others: Option<usize>,
     indexed: Arc<Cache<(Role, EntityUid), Arc<IndexedEntity>>>,
-    /// Policies in the form for Cedar. Callers in the same groups share them.
+    /// Sets of policies, ready for Cedar. Callers in the same groups share them.
     sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
 }
 
@@ -327,7 +327,7 @@ impl PolicyIndex {
         Ok((row.id.clone(), row.scope.effect))
     }
 
-    /// Policies in the form for Cedar, given by their numbers.
+    /// Policies ready for Cedar, given by their numbers.
     ///
     /// # Errors
     /// [`Unreadable`]: a policy is missing, and the decision could be another one without it.

@@ -35,8 +35,8 @@
 //! openssl pkeyutl -verify -rawin -pubin -inkey key.pub.pem -in manifest.pae -sigfile manifest.sig
 //! ```
 //!
-//! Signing is the reverse: `openssl genpkey -algorithm ed25519 -out key.pem`, then `openssl pkeyutl -sign -rawin
-//! -inkey key.pem -in manifest.pae`.
+//! Signing is the reverse: `openssl genpkey -algorithm ed25519 -out key.pem`, then
+//! `openssl pkeyutl -sign -rawin -inkey key.pem -in manifest.pae`.
 //!
 //! This is deliberately stricter than DSSE 1.0.2, so that each envelope has only one spelling. DSSE also allows
 //! base64url signatures, no key id, and unknown members.
@@ -315,7 +315,7 @@ fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     [header.as_bytes(), payload].concat()
 }
 
-/// What the signatures are for. So a signature by the same key of something else is never valid for a bundle.
+/// Says what the signatures are for. So if the same key signs something else, that signature is not valid for a bundle.
 const PAYLOAD_TYPE: &str = "application/vnd.cedar-authorizer.manifest+json";
 
 /// RFC 8032 5.1.6.

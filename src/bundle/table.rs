@@ -109,7 +109,7 @@ pub(crate) fn key_of(entity_type: impl fmt::Display, id: &str) -> Box<str> {
     format!("{entity_type}\0{id}").into()
 }
 
-/// The compiled part of a bundle is not as it is built.
+/// The compiled part of a bundle is malformed: no build makes one like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the compiled part of the bundle cannot be read")]
 pub struct Unreadable;

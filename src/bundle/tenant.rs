@@ -1,4 +1,4 @@
-//! The name of a tenant for which a bundle may be.
+//! The name of a tenant. A bundle may be for one tenant.
 //!
 //! It becomes part of the key or path of a bundle, so only a few harmless characters are allowed.
 

@@ -40,7 +40,7 @@ impl SimpleResponses {
     }
 }
 
-/// The flat values for the backend, by name.
+/// The flat values that go to the backend, by their names.
 pub(crate) type ResponseContext<'a> = BTreeMap<&'a str, Value>;
 
 /// A response before it is written as JSON. `S` is the type of the IAM statements.

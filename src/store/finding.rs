@@ -32,8 +32,8 @@ impl Finding {
         Self { severity: code.severity(), code, position, message, hint: None }
     }
 
-    /// A problem that a reader of JSON has with a file. `serde_json` ends its message with the position, `... at
-    /// line 3 column 14`. Other libraries pass on only this text.
+    /// A problem that a reader of JSON has with a file. `serde_json` ends its message with the position,
+    /// `... at line 3 column 14`. Other libraries pass on only this text.
     pub fn json(code: Code, file: &str, error: impl fmt::Display) -> Self {
         let message = error.to_string();
         let number = |text: &str| text.parse().ok();

@@ -1,7 +1,7 @@
 //! Inputs: what the policies read in a request.
 //!
-//! The analysis is syntactic and rather reports too much than too little: it walks the JSON form of a policy
-//! (Cedar Policy Language Reference, "JSON policy format") and counts every attribute in it as read.
+//! The analysis is syntactic: it walks the JSON form of a policy (Cedar Policy Language Reference, "JSON policy
+//! format") and counts every attribute in it as read. It may report too much, never too little.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -328,8 +328,8 @@ fn decode(text: &str) -> Result<Vec<u8>, Unusable> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable::Unsupported)
 }
 
-/// RFC 7638 thumbprint of the RSA key with which `cedar-authorizer token` signs. Its private half is public, so
-/// whoever trusts it trusts everybody. Every loader refuses it by default. It is recognized by its material,
+/// RFC 7638 thumbprint of the development key, the RSA key of `cedar-authorizer token`. Its private half is public,
+/// so whoever trusts it trusts everybody. Every loader refuses it by default. It is recognized by its material,
 /// because a key id can be changed.
 pub const DEVELOPMENT_KEY_THUMBPRINT: [u8; 32] = [
     0x91, 0x9a, 0x9f, 0x8f, 0x2f, 0x2e, 0xf9, 0x76, 0xfe, 0x27, 0x6f, 0xcb, 0x24, 0xb9, 0x83, 0x17, 0x59,

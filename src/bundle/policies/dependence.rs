@@ -1,12 +1,12 @@
 //! What the condition of a policy depends on.
 //!
-//! The analysis is syntactic and rather reports too much than too little: it walks the JSON form of a policy
-//! (Cedar Policy Language Reference, "JSON policy format").
+//! The analysis is syntactic: it walks the JSON form of a policy (Cedar Policy Language Reference, "JSON policy
+//! format"). It may report too much, never too little.
 
 use serde_json::Value;
 
 /// What the conditions of a policy or template depend on in a request, beside the principal and the entities of
-/// the store. Like the analyses of a store, it rather reports too much than too little.
+/// the store. Like the analyses of a store, it may report too much, never too little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dependence {
     /// The action.

@@ -23,8 +23,8 @@ MCowBQYDK2VwAyEATB60G2eAr+O6QMmtuiImSlYrgO4c0dMb0bAqQ9bJkfk=
 /// openssl base64 -A | tr '+/' '-_' | tr -d '='`
 const OPENSSL_KEY_ID: &str = "eI0b-on9bIRBGR21AXWFEgo48maCq4eQvG1mSbz56SI";
 
-/// Made from `manifest.pae` for [`MANIFEST`], as the module describes: `openssl pkeyutl -sign -rawin -inkey
-/// key.pem -in manifest.pae | openssl base64 -A`
+/// Made from `manifest.pae` for [`MANIFEST`], as the module describes:
+/// `openssl pkeyutl -sign -rawin -inkey key.pem -in manifest.pae | openssl base64 -A`
 const OPENSSL_SIGNATURE: &str =
     "R6fSfKHzv/xCL/fKyS6F8jBVkIniVfnQgl8dMRQmQi6a9x84w+XbTrWsSCKOPeiqwJ6V0d1ehYhnqPZdguF+Bw==";
 

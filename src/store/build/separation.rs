@@ -138,7 +138,7 @@ impl Builder<'_> {
         })
     }
 
-    /// How to take out the paths of another route that a template itself matches, too.
+    /// How to take out the paths of another route that a template itself also fits.
     fn sibling(&self, index: usize, pattern: &Pattern, other: usize) -> Result<Option<Sibling>, OutOfSteps> {
         let (Some(own), Some(theirs)) = (self.table.template(index), self.table.template(other)) else {
             return Ok(None);

@@ -40,8 +40,8 @@ struct PathNode {
     route: Option<usize>,
 }
 
-/// The limit of the work for a table. Tables of real APIs need a thousandth of it, but a table of nothing but
-/// parameters could need any amount.
+/// A table would take too much work. Tables of real APIs need a thousandth of the limit, but a table of nothing
+/// but parameters could need any amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfSteps;
 
