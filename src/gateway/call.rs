@@ -125,7 +125,7 @@ impl Call {
     /// The value that carries the token, found where the policy store says; empty if there is none.
     ///
     /// # Errors
-    /// [`Reason::TokenMalformed`] if there are several values: readers may differ in which one counts.
+    /// [`Reason::TokenMalformed`] if there are several values that differ: readers may take different ones.
     pub fn authorization(&self, location: &TokenLocation) -> Result<&str, Reason> {
         if let Some(token) = &self.token_field {
             return Ok(token);

@@ -53,14 +53,14 @@ impl Request {
         }
     }
 
-    /// Adds a header; its name may be in any case. Policies see it only if the name has a single value.
+    /// Adds a header; its name may be in any case. Policies do not see a name with values that differ.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.add(name.to_ascii_lowercase(), value.into());
         self
     }
 
-    /// Adds a query parameter, decoded. Policies see it only if the name has a single value.
+    /// Adds a query parameter, decoded. Policies do not see a name with values that differ.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.add(name.into(), value.into());

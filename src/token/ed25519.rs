@@ -3,7 +3,7 @@
 /// Whether anybody can make signatures for this key: it is one of the eight points of small order, or a point
 /// that is written in a second way.
 ///
-/// AWS-LC accepts such keys. A point of small order has at most eight multiples, so a signature of any message is
+/// AWS-LC accepts points of small order. Such a point has at most eight multiples, so a signature of any message is
 /// found after a few attempts, without a private key.
 pub(crate) fn is_weak(key: &[u8; PUBLIC_KEY_BYTES]) -> bool {
     !is_canonical(key) || is_of_small_order(key)

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Values by name. If a name has several values, readers (API Gateway, the authorizer, the backend) may differ in
-/// which one they take. So only a value that is the only one of its name is given out.
+/// Values by name. If a name has several values that differ, readers (API Gateway, the authorizer, the backend) may
+/// take different ones. So nobody gets any of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values(BTreeMap<String, Result<String, Ambiguous>>);
 
