@@ -1,4 +1,4 @@
-//! The gateway: what API Gateway says of a request, and what it is told.
+//! The gateway: what API Gateway says about a request, and what it is told.
 
 pub mod arn;
 pub mod cache_key;

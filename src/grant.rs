@@ -1,20 +1,20 @@
 //! The grant: the IAM statements that answer API Gateway.
 //!
 //! API Gateway keeps the whole answer and applies it to every later request with the same [cache
-//! key](crate::gateway::cache_key). So a grant speaks of all those requests: of the requested method alone
-//! where the key has method and path, and else of every route of the API.
+//! key](crate::gateway::cache_key). So a grant must be right for all those requests. If the key has method and
+//! path, the grant is only about the requested method; otherwise it is about every route of the API.
 //!
 //! ```text
 //! Allow  Resource     the patterns of the routes that the token may call
-//! Deny   Resource     what these patterns match beyond, as far as separation can say it
+//! Deny   Resource     what these patterns match beyond those routes, as far as separation can say it
 //! Deny   Resource     spellings of paths that could be read in two ways
 //! Deny   NotResource  the patterns of the first statement: an explicit denial for all the rest
 //! ```
 //!
-//! The last one is for denials alone. Without it what is not allowed would be denied as well, but
-//! implicitly, and then a resource policy of the API can allow it (Developer Guide, "How API
-//! Gateway resource policies affect authorization workflow"). That API Gateway honours `NotResource` is
-//! not documented, so nothing that is allowed depends on it.
+//! The last statement only makes denials explicit. Without it, what is not allowed would be denied as well, but
+//! implicitly, and then a resource policy of the API can allow it (Developer Guide, "How API Gateway resource
+//! policies affect authorization workflow"). It is not documented that API Gateway honours `NotResource`, so
+//! nothing that is allowed depends on it.
 
 mod pattern;
 pub(crate) mod separation;
@@ -42,9 +42,9 @@ impl Grant {
     /// Allows the requested method and nothing else.
     ///
     /// # Errors
-    /// [`NotGrantable`], where the ARN would allow more than itself, or could not stand whole.
+    /// [`NotGrantable`], if the ARN as a resource would allow more than itself, or is too long for one.
     pub fn allow(arn: &MethodArn) -> Result<Self, NotGrantable> {
-        // All else is of names.
+        // The other parts of the ARN are names.
         if arn.stage() == ANY_STAGE || WILDCARDS.iter().any(|text| arn.path().contains(text)) {
             return Err(NotGrantable::Pattern);
         }
@@ -67,17 +67,17 @@ impl Grant {
         Self { statements: vec![Statement::on(Effect::Deny, vec![deniable(&all)])] }
     }
 
-    /// Denies everything: it goes with an answer that is for one API anyhow.
+    /// Denies everything, for an answer that is only used for one API.
     pub fn deny_all() -> Self {
         Self { statements: vec![Statement::on(Effect::Deny, vec!["*".to_owned()])] }
     }
 
-    /// Allows what is selected of an API, and denies all else of it. `api` is the ARN of the API up
-    /// to the slash behind the stage.
+    /// Allows what is selected of an API, and denies the rest of it. `api` is the ARN of the API up to and
+    /// including the slash after the stage.
     pub fn of_api(api: &str, selection: &Selection) -> Self {
         let Selection { allow, deny, is_wild, is_entangled, harmed: _ } = selection;
         let of_api = |pattern: &str| format!("{api}{pattern}");
-        // What is too long to be allowed is not: to cut it would allow more.
+        // A resource that is too long is not allowed at all: a shortened one would allow more.
         let is_whole = |resource: &String| deniable(resource) == *resource;
         let allowed: Vec<String> = allow.iter().map(|pattern| of_api(pattern)).filter(is_whole).collect();
         if allowed.is_empty() {
@@ -108,9 +108,11 @@ impl Grant {
         Self { statements }
     }
 
-    /// Allows the routes that a token may call, and denies all else of the API.
-    /// If that is longer than [`MAX_BYTES`], only some of them, `requested` above all: in
-    /// their order, as many of them as one half, a quarter and so on of all. `None`: not even one.
+    /// Allows the routes that a token may call, and denies the rest of the API.
+    ///
+    /// If that is longer than [`MAX_BYTES`], only the first half of the routes is allowed, then a quarter and so
+    /// on, until it fits. The routes keep their order, but `requested` comes first. `None`: not even one route
+    /// fits.
     pub fn of_routes(
         api: &str,
         separation: &Separation,
@@ -120,7 +122,7 @@ impl Grant {
         Self::of_routes_within(MAX_BYTES, api, separation, routes, requested)
     }
 
-    /// The same with this many bytes for the limit.
+    /// The same with this limit in bytes.
     pub fn of_routes_within(
         room: usize,
         api: &str,
@@ -149,7 +151,7 @@ impl Grant {
         }
     }
 
-    /// The same, but for the requested method, which is denied.
+    /// The same grant, but with the requested method denied.
     #[must_use]
     pub fn except(mut self, arn: &MethodArn) -> Self {
         if self.allows(arn) {
@@ -158,7 +160,7 @@ impl Grant {
         self
     }
 
-    /// What IAM makes of it for a method: whether it is allowed.
+    /// Whether IAM allows a method with these statements.
     pub fn allows(&self, arn: &MethodArn) -> bool {
         let is_odd = is_odd(arn.path());
         let applies = |effect: Effect| {
@@ -187,9 +189,9 @@ pub struct ApiGrant {
     pub grant: Arc<Grant>,
     /// How many routes it allows.
     pub allowed: usize,
-    /// How many of the routes are not in it, for want of room.
+    /// How many of the routes were left out for lack of room.
     pub left_out: usize,
-    /// The routes of which some paths, or all, are denied since no pattern tells them apart.
+    /// The routes with paths that are denied, although allowed, because no pattern tells them apart.
     pub harmed: BTreeSet<RouteId>,
 }
 
@@ -198,18 +200,18 @@ pub struct ApiGrant {
 pub struct Statement {
     effect: Effect,
     patterns: Patterns,
-    /// Whether it can apply only to a path that [is odd](is_odd): few are, and others need not be compared.
+    /// Whether it can apply only to paths that [are odd](is_odd). Few are, and other paths need not be compared.
     is_of_odd_paths: bool,
 }
 
-/// Where the patterns of a statement are.
+/// Where a statement has its patterns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Patterns {
     Own(Scope),
     Odd(Arc<OddSpellings>),
 }
 
-/// What of a statement is written. Every member always is: none has a default that could be the wrong one.
+/// The JSON form of a statement. Every member is always written, because a default could be the wrong value.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Written<'a> {
@@ -228,8 +230,8 @@ impl Serialize for Statement {
     }
 }
 
-/// The patterns of [`ODD_SPELLINGS`] in a partition, and the statement that denies them as it is written: in nearly every
-/// grant, and always the same.
+/// The patterns of [`ODD_SPELLINGS`] in a partition, and the JSON of the statement that denies them. It is the
+/// same in nearly every grant.
 #[derive(Debug)]
 struct OddSpellings {
     scope: Scope,
@@ -237,9 +239,9 @@ struct OddSpellings {
 }
 
 impl OddSpellings {
-    /// `anywhere` is what each pattern begins with.
+    /// `anywhere` is the beginning of each pattern.
     fn of(anywhere: &str) -> Arc<Self> {
-        // A function serves the APIs of one partition, its own.
+        // A function serves the APIs of only one partition, its own.
         static KNOWN: OnceLock<(String, Arc<OddSpellings>)> = OnceLock::new();
         match KNOWN.get_or_init(|| (anywhere.to_owned(), Arc::new(Self::new(anywhere)))) {
             (known, odd) if known == anywhere => Arc::clone(odd),
@@ -264,7 +266,7 @@ impl PartialEq for OddSpellings {
 
 impl Eq for OddSpellings {}
 
-/// What a statement is about: method ARNs that one of the patterns matches, or that none does.
+/// What a statement applies to: method ARNs that one of the patterns matches, or that none of them matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "IAM's own words")]
 pub enum Scope {
@@ -282,7 +284,7 @@ impl Statement {
         self.effect
     }
 
-    /// What it is about.
+    /// What it applies to.
     pub fn scope(&self) -> &Scope {
         match &self.patterns {
             Patterns::Own(scope) => scope,
@@ -290,7 +292,7 @@ impl Statement {
         }
     }
 
-    /// Whether it is about nothing but spellings of paths that can be read in two ways.
+    /// Whether it applies only to spellings of paths that can be read in two ways.
     pub fn is_of_odd_paths(&self) -> bool {
         self.is_of_odd_paths
     }
@@ -303,7 +305,7 @@ impl Statement {
     }
 }
 
-/// What a statement does to what it matches.
+/// What a statement does with what it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "IAM's own words")]
 pub enum Effect {
@@ -314,7 +316,7 @@ pub enum Effect {
 /// Why an ARN cannot be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotGrantable {
-    /// It holds what IAM reads as a pattern or a policy variable.
+    /// It contains what IAM reads as a pattern or a policy variable.
     #[error("the method ARN is a pattern to IAM")]
     Pattern,
     /// It is longer than the resource of a policy may be.
@@ -331,9 +333,9 @@ impl From<NotGrantable> for Reason {
     }
 }
 
-/// A pattern that may stand in a denial. Wildcards of a path stay, since each matches itself. The start
-/// of a policy variable is replaced by wildcards, since its value would stand in its place. What is
-/// too long is cut. All of this may deny more than was asked, which is safe, and never less.
+/// Makes a pattern fit for a denial. Wildcards in a path stay, because each of them also matches itself. The
+/// start of a policy variable is replaced by wildcards, because IAM would put the value of the variable there. A
+/// pattern that is too long is cut. The result may deny more than was asked, which is safe, and never less.
 fn deniable(pattern: &str) -> String {
     let resource = pattern.replace("${", "??");
     match resource.chars().count() > MAX_RESOURCE_CHARACTERS {
@@ -346,6 +348,7 @@ fn deniable(pattern: &str) -> String {
 }
 
 /// What IAM reads as more than itself in a `Resource`.
+///
 /// Source: IAM User Guide, "IAM JSON policy elements: Resource".
 const WILDCARDS: [&str; 3] = ["*", "?", "${"];
 
@@ -361,24 +364,26 @@ fn is_odd(path: &str) -> bool {
     path.ends_with('/') || path.bytes().any(is_odd)
 }
 
-/// The beginning of a pattern for any API of the partition. A Deny may say more than it must, and this is half as long
-/// as the ARN of the API. `api` is that ARN.
+/// The beginning of a pattern for any API of the partition. `api` is the ARN of the API. A Deny may cover more
+/// than it must, and this is half as long as that ARN.
+///
 /// Source: the managed policy `AmazonAPIGatewayInvokeFullAccess`, which has `arn:aws:execute-api:*:*:*`.
 fn anywhere(api: &str) -> String {
     let partition = api.split(':').nth(1).unwrap_or("*");
     format!("arn:{partition}:execute-api:*:*:")
 }
 
-/// Spellings of paths that API Gateway, the backend or whatever is between them could read in another way, which is not
-/// documented. The function denies them as [`Reason::PathUnsafe`] when it is asked for one, so what it answers
-/// for others must not allow them either:
+/// Spellings of paths that API Gateway, the backend or anything between them could read in another way; how they
+/// are read is not documented. The function denies a request with such a path as [`Reason::PathUnsafe`], so its
+/// answers to other requests must not allow such paths either:
 ///
-/// - empty segments and dot segments, encoded or not, and with what some servers take for their parameters (`..;a`);
+/// - empty segments and dot segments, encoded or not, also with what some servers read as their parameters
+///   (`..;a`);
 /// - encoded slashes, question marks and number signs, backslashes, and control characters;
 /// - anything that is encoded twice;
-/// - characters in more bytes than UTF-8 allows, which careless decoders take for a slash or a dot.
+/// - characters in more bytes than UTF-8 allows, which careless decoders read as a slash or a dot.
 ///
-/// Each begins with a `*` that stands for API, stage and method as well.
+/// Each begins with a `*`, which also stands for API, stage and method.
 #[rustfmt::skip]
 const ODD_SPELLINGS: [&str; 40] = [
     "*//*", "*/./*", "*/.", "*/..*", "*%2e*", "*%2E*",
@@ -390,13 +395,12 @@ const ODD_SPELLINGS: [&str; 40] = [
     "*%c0*", "*%C0*", "*%c1*", "*%C1*", "*%e0%8*", "*%E0%8*", "*%e0%9*", "*%E0%9*", "*%f0%8*", "*%F0%8*",
 ];
 
-/// The same where another reading of an allowed path could be a denied route: any encoded character
-/// could be a letter of a static segment, and one slash at the end could be none.
+/// The same, for grants where another reading of an allowed path could be a denied route. Any encoded character
+/// could be a letter of a static segment, and a slash at the end might not count.
 const ENTANGLED_SPELLINGS: [&str; 10] =
     ["*//*", "*/?*/", "*/./*", "*/.", "*/..*", "*/;*", "*/.;*", "*\\*", "*#*", "*%*"];
 
-/// The most that a grant may have of the 8 KB of a response (AWS service quotas, L-20859C74); the
-/// rest is for its context.
+/// The largest grant. A response has 8 KB (AWS service quotas, L-20859C74); the rest is for its context.
 pub const MAX_BYTES: usize = 7 * 1024;
 
 /// API Gateway Developer Guide, "Control access to a REST API with IAM permissions".

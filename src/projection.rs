@@ -1,9 +1,9 @@
 //! The projection: which claims the schema reads, and as what type.
 //!
-//! It is computed once, when a bundle is built. At request time each attribute of the schema
-//! takes its claim and makes a typed Cedar value of it; claims that the schema does not know are
-//! never looked at. The JSON of a token never reaches Cedar's own JSON parser, to which
-//! `{"__entity": ...}` or `{"__extn": ...}` inside a claim would be an entity or a function call.
+//! It is computed once, when a bundle is built. At request time each attribute of the schema takes its claim and
+//! makes a typed Cedar value of it. Claims that the schema does not know are never read. The JSON of a token
+//! never reaches Cedar's own JSON parser, which would read `{"__entity": ...}` or `{"__extn": ...}` inside a
+//! claim as an entity or a function call.
 
 mod record;
 mod value_type;
@@ -21,13 +21,13 @@ pub use record::{Projected, Record, RequiredClaimMissing, project_simple};
 #[cfg(feature = "authoring")]
 pub(crate) use value_type::{Extension, ValueType};
 
-/// What is taken of a token and of a call, and as what.
+/// What is taken from a token and a call, and as which types.
 #[derive(Clone, Debug)]
 pub enum Projection {
     /// What the schema declares.
     Schema(Shapes),
-    /// Without a schema: every claim of a simple type, as in AVP's example of client-side
-    /// authorization (User Guide, "Client-side authorization for JWTs").
+    /// Without a schema: every claim of a simple type, as in AVP's example of client-side authorization (User
+    /// Guide, "Client-side authorization for JWTs").
     Schemaless,
 }
 
@@ -50,10 +50,11 @@ impl Projection {
         }
     }
 
-    /// The attributes of a principal that has none: those of an access token go elsewhere.
+    /// The attributes of a principal that gets none from claims. The claims of an access token go into the
+    /// context.
     ///
     /// # Errors
-    /// [`RequiredClaimMissing`] where the schema requires one.
+    /// [`RequiredClaimMissing`] if the schema requires an attribute.
     pub fn principal_without_claims(
         &self,
         source: &IdentitySource,
@@ -61,7 +62,7 @@ impl Projection {
         self.principal(&Map::new(), source)
     }
 
-    /// What the context of an action declares. `None`: there is no schema to declare anything.
+    /// What the schema declares for the context of an action. `None`: there is no schema.
     pub fn context(&self, action: &EntityUid) -> Option<Cow<'_, Record>> {
         match self {
             Self::Schema(shapes) => Some(match shapes.contexts.get(action) {
@@ -72,8 +73,8 @@ impl Projection {
         }
     }
 
-    /// An attribute of a resource, from a text of the path. `None`: the schema does not have it, or
-    /// the text is not of its type.
+    /// An attribute of a resource, from a text in the path. `None`: the schema does not have it, or the text is
+    /// not of its type.
     pub fn text_attribute(
         &self,
         entity_type: &EntityTypeName,
@@ -89,7 +90,7 @@ impl Projection {
     }
 }
 
-/// Every shape of a schema that a token or a call can fill.
+/// All shapes of a schema that a token or a call can fill.
 #[derive(Clone, Debug, Default)]
 pub struct Shapes {
     entities: HashMap<EntityTypeName, Record>,
@@ -107,7 +108,7 @@ impl Shapes {
         self.contexts.insert(action, shape);
     }
 
-    /// The context of an action, to change it.
+    /// The context of an action, for changes.
     #[cfg(feature = "authoring")]
     pub(crate) fn context_mut(&mut self, action: &EntityUid) -> Option<&mut Record> {
         self.contexts.get_mut(action)

@@ -1,12 +1,11 @@
 //! The reason codes: one closed set for every outcome of a call.
 //!
-//! A code says why, never who: nothing of a token, a key or a URL is in it, so it may go to logs,
-//! metrics and the backend. `docs/reasons.md` lists the same set for people; a test keeps the two
-//! the same.
+//! A code says why, never who. It contains nothing from a token, a key or a URL, so it may go to logs, metrics
+//! and the backend. `docs/reasons.md` lists the same set for people; a test compares the two.
 
 use std::fmt;
 
-/// What API Gateway makes of an outcome.
+/// What API Gateway does with an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// An IAM policy that allows; the backend is called.
@@ -34,7 +33,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $code,)+ }
             }
 
-            /// What API Gateway makes of it.
+            /// What API Gateway does with it.
             pub fn status(self) -> Status {
                 match self { $(Self::$name => Status::$status,)+ }
             }

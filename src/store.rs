@@ -49,7 +49,7 @@ pub struct Store {
     pub settings: Settings,
     /// The schema. `None`: the store has none, and validation is off.
     pub schema: Option<Schema>,
-    /// What is read of a token.
+    /// What is read in a token.
     pub projection: Projection,
     /// The routes of the API.
     pub routes: RouteTable,
@@ -59,15 +59,15 @@ pub struct Store {
     pub entities: Entities,
     /// Of these entities, those that policies name in their conditions.
     pub named_entities: Vec<EntityUid>,
-    /// For each route, what its policies read of a call.
+    /// For each route, what its policies read in a call.
     pub reads: Vec<BTreeSet<Input>>,
     /// The identity sources, in the order of their names.
     pub identity_sources: Vec<IdentitySource>,
 }
 
 impl Store {
-    /// Reads a policy store for use, without the checks that take time and change nothing for
-    /// one that has passed them: validation of policies.
+    /// Reads a policy store for use. The validation of policies is left out: it takes time, and changes nothing
+    /// for a store that has passed it before.
     ///
     /// # Errors
     /// All the problems that make it unusable.
@@ -82,8 +82,8 @@ impl Store {
         store.filter(|_| findings.is_empty()).ok_or(findings)
     }
 
-    /// Reads and checks a policy store. All its problems are returned, in the order of the files;
-    /// the store as well unless one of them is an error.
+    /// Reads and checks a policy store. Returns all its problems, in the order of the files. Also returns the
+    /// store, unless one of the problems is an error.
     pub fn check(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
         with_room(|| Self::check_with_room(files)).unwrap_or_else(|error| (None, vec![no_room(&error)]))
     }
@@ -108,7 +108,7 @@ fn no_room(error: &io::Error) -> Finding {
     Finding::new(Code::FileUnreadable, at, format_args!("there is no room to read policies: {error}"))
 }
 
-/// The files of a folder and the folders in it.
+/// The files in a folder and in the folders below it.
 fn in_folder<'a>(
     files: &'a StoreFiles,
     folder: &'a str,
@@ -128,7 +128,7 @@ fn read_text<'a>(files: &'a StoreFiles, path: &str, findings: &mut Vec<Finding>)
     }
 }
 
-/// What could be read of a policy store, however much is wrong with the rest.
+/// The parts of a policy store that could be read, however much is wrong with the rest.
 struct Parts<'a> {
     settings: Option<Settings>,
     schema: Result<Option<StoreSchema>, SchemaUnusable>,
@@ -176,7 +176,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The checks that need several files at once, or time.
+    /// Runs the checks that need several files at once, or time.
     fn validate(&self, files: &StoreFiles, findings: &mut Vec<Finding>) {
         for (path, _) in files.iter().filter(|(path, _)| !StoreFiles::is_known(path)) {
             let finding = Finding::new(Code::FileUnknown, Position::file(path), "nothing reads this file");
@@ -213,7 +213,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Finds routes that could only ever be denied: the action does not apply to what they make.
+    /// Finds routes that are always denied, because the action does not apply to the resource that they make.
     fn check_routes(&self, settings: &Settings, schema: &StoreSchema, findings: &mut Vec<Finding>) {
         let known_actions: HashSet<&EntityUid> = schema.schema.actions().collect();
         let known_types: HashSet<&EntityTypeName> = schema.schema.entity_types().collect();
@@ -224,7 +224,7 @@ impl<'a> Parts<'a> {
                 let position = settings.position_of(route, Some(schema));
                 findings.push(Finding::new(Code::RouteInvalid, position, message));
             };
-            // What the schema does not have at all was said before.
+            // If the schema does not have the action or type at all, another check has said so.
             let is_known = known_actions.contains(&route.action) && known_types.contains(resource_type);
             let mut types = schema.schema.resources_for_action(&route.action).into_iter().flatten();
             if is_known && !types.any(|known| known == resource_type) {
@@ -271,8 +271,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The routes are those of `store.toml`, and the actions of the namespace whose ids say so; where
-/// both have one method and path, `store.toml` goes first.
+/// Reads the routes: those of `store.toml`, and the actions of the namespace whose ids are routes. If both have
+/// the same method and path, the one in `store.toml` counts.
 fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) -> RouteTable {
     let action_type = settings.action_type();
     let mut table = RouteTable::default();

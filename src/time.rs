@@ -19,12 +19,12 @@ impl UnixTime {
         self.0
     }
 
-    /// How long ago another moment was; nothing for one that is still to come.
+    /// How long ago an earlier moment was; zero if it is still to come.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment so much later, in whole seconds.
+    /// The moment this much later, in whole seconds.
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
@@ -35,16 +35,15 @@ impl UnixTime {
     }
 }
 
-/// A moment in the form that Cedar's `datetime` takes, e.g. `2024-02-29T12:30:00.123Z`. `None`: it is too far away for a
-/// calendar.
+/// A moment in the form of Cedar's `datetime`, e.g. `2024-02-29T12:30:00.123Z`. `None`: it is too far in the
+/// future for a calendar.
 pub fn iso_8601(milliseconds: u64) -> Option<String> {
     let moment = DateTime::from_timestamp_millis(i64::try_from(milliseconds).ok()?)?;
     Some(moment.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 impl From<SystemTime> for UnixTime {
-    /// A clock that stands before 1970 is as wrong as one that stands at 1970: tokens issued
-    /// since are not yet valid to either.
+    /// A clock before 1970 is as wrong as one at 1970: in both cases all tokens seem not to be valid yet.
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
     }

@@ -27,9 +27,9 @@ use key_set::{KeyPlace, KeySets};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenType {
-    /// Says what the bearer may do. Its claims become `context.token`.
+    /// What the bearer may do. Its claims become `context.token`.
     Access,
-    /// Says who the user is. Its claims become attributes of the principal.
+    /// Who the user is. Its claims become attributes of the principal.
     Id,
 }
 
@@ -45,7 +45,7 @@ impl TokenType {
 
 /// The claims of a token whose signature, issuer, audience, type and times have been checked.
 ///
-/// [`verify`] alone makes one, so whoever holds one knows that it was called.
+/// Only [`verify`] makes one, so whoever holds one knows that the token was verified.
 #[derive(Clone)]
 pub struct VerifiedToken {
     claims: Map<String, Value>,
@@ -61,7 +61,7 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// Who the user is to the issuer, without prefix; never empty.
+    /// The id of the user at the issuer, without prefix; never empty.
     pub fn principal_id(&self) -> &str {
         &self.principal_id
     }
@@ -71,7 +71,7 @@ impl VerifiedToken {
         &self.groups
     }
 
-    /// Whose keys the token was verified with.
+    /// The keys that verified the token.
     pub fn keys(&self) -> KeyPlace {
         self.keys
     }
@@ -91,10 +91,10 @@ impl fmt::Debug for VerifiedToken {
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
-    /// The keys at hand do not hold the one that it names: those of this place may be stale.
+    /// The key that the token names is not among those of this place. They may be stale.
     #[error("{}", Reason::KeyUnknown)]
     KeyMissing(KeyPlace),
-    /// It is refused for good.
+    /// The token is refused. Newer keys would not change that.
     #[error("{0}")]
     Refused(Reason),
 }
@@ -117,13 +117,12 @@ impl From<Reason> for Unverified {
 
 /// Verifies a token.
 ///
-/// Nothing is fetched here: the issuer, read from the still unverified payload, only chooses among
-/// the sources that are configured (RFC 8725 3.8). Of several sources with that issuer it is the
-/// one whose tokens are of this type and for this audience.
+/// Nothing is fetched here. The issuer is read from the payload before that is verified, and only selects one of
+/// the configured sources (RFC 8725 3.8). If several sources have this issuer, the one is taken whose token type
+/// and audience fit.
 ///
 /// # Errors
-/// [`Unverified::KeyMissing`] where fresh keys could change the answer, else
-/// [`Unverified::Refused`].
+/// [`Unverified::KeyMissing`] where fresh keys could change the answer, otherwise [`Unverified::Refused`].
 pub fn verify(
     bearer: Bearer<'_>,
     sources: &[IdentitySource],
@@ -156,8 +155,8 @@ pub fn verify(
     check(source)?;
     source.check_names(&claims)?;
     let expires_at = check_times(&claims, leeway_seconds, now)?;
-    // A token that is bound to a key of its holder says so by `cnf`; presented as a bearer token
-    // it must be refused (RFC 9449 7.2, RFC 8705 3).
+    // `cnf` binds a token to a key of its holder. Such a token must be refused if it is presented as a bearer
+    // token (RFC 9449 7.2, RFC 8705 3).
     if claims.contains_key("cnf") {
         return Err(Reason::TokenBound.into());
     }
@@ -166,8 +165,8 @@ pub fn verify(
     Ok(VerifiedToken { claims, principal_id, groups, keys: place, expires_at })
 }
 
-/// RFC 7519 4.1.4 to 4.1.6. `exp` is required here; the others are checked where they stand.
-/// Returns it.
+/// Checks the times (RFC 7519 4.1.4 to 4.1.6) and returns `exp`. `exp` is required; the others are checked if
+/// they are present.
 fn check_times(claims: &Map<String, Value>, leeway_seconds: u32, now: UnixTime) -> Result<f64, Reason> {
     let (now, leeway) = (now.as_seconds_f64(), f64::from(leeway_seconds));
     let expires = numeric_date(claims, "exp")?.ok_or(Reason::ClaimInvalid)?;
@@ -200,5 +199,5 @@ pub(crate) fn required_text<'a>(claims: &'a Map<String, Value>, name: &str) -> R
     }
 }
 
-/// The last second of the year 9999: anything later is no date but a mistake.
+/// The last second of the year 9999. A later time is a mistake.
 const MAX_NUMERIC_DATE: f64 = 253_402_300_799.0;

@@ -13,11 +13,11 @@
 //!      -      -   the members, one after the other, as the manifest lists them
 //! ```
 //!
-//! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused.
-//! Members are not compressed, so that one can be read without the others, and none can grow.
+//! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused. Members are not
+//! compressed, so that each can be read without the others, and none can grow.
 //!
-//! The manifest may get new optional members within one version: a reader refuses what it does not
-//! know, so an older function never takes a tenant's bundle for one that is for nobody in particular.
+//! The manifest may get new optional members without a new format version. A reader refuses members that it does
+//! not know, so an older function never mistakes a tenant's bundle for one that is for no tenant.
 
 use std::collections::BTreeMap;
 
@@ -27,13 +27,13 @@ use super::files::StoreFiles;
 use super::manifest::{InvalidManifest, Manifest, Member};
 use super::signature::{InvalidSignatures, Signatures};
 
-/// The content of an archive. Nobody has vouched for it yet.
+/// The content of an archive. It is not verified yet.
 #[derive(Debug)]
 pub(crate) struct Unpacked<'a> {
     pub(crate) manifest: Manifest,
-    /// The text of the manifest, which is what signatures are of.
+    /// The text of the manifest, which the signatures sign.
     pub(crate) signed: &'a [u8],
-    /// `None`: it is not signed.
+    /// `None`: the archive is not signed.
     pub(crate) signatures: Option<Signatures>,
     pub(crate) members: Members<'a>,
 }
@@ -48,7 +48,7 @@ impl<'a> Members<'a> {
         self.0.get(path).copied()
     }
 
-    /// The paths, in their order.
+    /// The paths, in order.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -63,10 +63,10 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Opens an archive. Every byte of it is checked against the hashes of the manifest.
+/// Opens an archive. Checks every byte of it against the hashes in the manifest.
 ///
 /// # Errors
-/// [`InvalidArchive`], the first fault in the order of the file.
+/// [`InvalidArchive`]: the first fault in the order of the file.
 pub(crate) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
     let (version, rest) = format_version(bytes)?;
     if version != FORMAT_VERSION {
@@ -97,10 +97,10 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
     }
 }
 
-/// The format version of a file, and what follows it.
+/// The format version of a file, and the bytes after it.
 ///
 /// # Errors
-/// [`InvalidArchive`], for a file that is no bundle of any version.
+/// [`InvalidArchive`], for a file that is not a bundle of any version.
 pub(super) fn format_version(bytes: &[u8]) -> Result<(u32, &[u8]), InvalidArchive> {
     if bytes.len() > MAX_BYTES {
         return Err(InvalidArchive::TooLarge);
@@ -112,25 +112,25 @@ pub(super) fn format_version(bytes: &[u8]) -> Result<(u32, &[u8]), InvalidArchiv
     Ok((take_number(&mut rest)?, rest))
 }
 
-/// The head of an archive, behind its version: manifest and signatures, and the bytes of the members.
+/// The head of an archive, after its version: manifest and signatures, and the bytes of the members.
 pub(super) struct Head<'a> {
     pub(super) manifest: HeadSection<'a>,
     pub(super) signatures: HeadSection<'a>,
     pub(super) rest: &'a [u8],
 }
 
-/// A part of the head, with the hash that the file has for it.
+/// A part of the head, and the hash of it that the file has.
 pub(super) struct HeadSection<'a> {
-    /// `None`: the file ends before it does.
+    /// `None`: the file ends before this part ends.
     content: Option<&'a [u8]>,
     sha256: &'a [u8],
 }
 
 impl<'a> Head<'a> {
-    /// Reads it, from behind the format version.
+    /// Reads the head from the bytes after the format version.
     ///
     /// # Errors
-    /// [`InvalidArchive::Truncated`], if the lengths and hashes are not all there.
+    /// [`InvalidArchive::Truncated`], if some of the lengths and hashes are missing.
     pub(super) fn read(mut rest: &'a [u8]) -> Result<Self, InvalidArchive> {
         let (manifest_length, manifest_sha256) = section(&mut rest)?;
         let (signatures_length, signatures_sha256) = section(&mut rest)?;
@@ -148,7 +148,7 @@ impl<'a> Head<'a> {
 }
 
 impl<'a> HeadSection<'a> {
-    /// What stands there, whether or not it is what was written.
+    /// The bytes in the file, whether or not they are those that were written.
     ///
     /// # Errors
     /// [`InvalidArchive::Truncated`].
@@ -162,7 +162,7 @@ impl<'a> HeadSection<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct SectionContent<'a> {
     pub(super) bytes: &'a [u8],
-    /// Whether they have the hash that the file has for them.
+    /// Whether they match the hash in the file.
     pub(super) is_intact: bool,
 }
 
@@ -178,10 +178,10 @@ fn section<'a>(rest: &mut &'a [u8]) -> Result<(u32, &'a [u8]), InvalidArchive> {
     Ok((length, take(rest, SHA256.output_len()).ok_or(InvalidArchive::Truncated)?))
 }
 
-/// Why a file is not a whole and unaltered bundle.
+/// Why a file is not a complete and unaltered bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidArchive {
-    /// Written by a version that is too new for this one, or too old.
+    /// A format version that is too new or too old for this version.
     #[error("the bundle has format version {0}, this version reads {FORMAT_VERSION}")]
     FormatVersion(u32),
     /// The manifest cannot be used.
@@ -205,7 +205,7 @@ pub enum InvalidArchive {
     /// Larger than is accepted.
     #[error("the bundle is larger than {MAX_BYTES} bytes")]
     TooLarge,
-    /// Bytes behind the last member.
+    /// There are bytes after the last member.
     #[error("the bundle goes on behind its last member")]
     TrailingBytes,
     /// The end is missing.
@@ -224,7 +224,7 @@ fn take_number(rest: &mut &[u8]) -> Result<u32, InvalidArchive> {
     bytes.map(u32::from_le_bytes).ok_or(InvalidArchive::Truncated)
 }
 
-/// The SHA-256 of a member, as the manifest has it: in lower-case hexadecimal digits.
+/// The SHA-256 of a member in the form of the manifest: lower-case hexadecimal digits.
 pub(crate) fn sha256_hex(content: &[u8]) -> String {
     hex::encode(digest(&SHA256, content).as_ref())
 }
@@ -232,7 +232,7 @@ pub(crate) fn sha256_hex(content: &[u8]) -> String {
 pub(crate) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
 pub(crate) const FORMAT_VERSION: u32 = 5;
 
-/// The largest bundle. A cold start has ten seconds, and S3 gives 85 to 90 megabytes a second over one connection (Amazon S3
-/// User Guide, "Performance guidelines"): this much takes three of them. While a bundle is replaced, the function holds
-/// two of them in memory.
+/// The largest bundle. A cold start has ten seconds, and S3 sends 85 to 90 megabytes a second over one connection
+/// (Amazon S3 User Guide, "Performance guidelines"), so this size takes three of them. While the function
+/// replaces a bundle, it holds two in memory.
 pub const MAX_BYTES: usize = 256 * 1024 * 1024;

@@ -1,14 +1,15 @@
-//! Entities: as few of the store's as a request can reach.
+//! Entities: as few of the store's entities as a request can reach.
 //!
-//! A store may have a hundred thousand entities, of which a request concerns a handful. To hand
-//! Cedar all of them costs a merge of the whole set for each call, and to parse them all when a bundle is
-//! opened 14 microseconds for each. So a bundle has a table from the key of an entity
-//! to its JSON as Cedar has it (uid, attributes, parents, tags), with the fewest parents from which all that it is in
-//! follows. What it is in is read without Cedar, which reads the rest when a condition could ask for it.
+//! A store may have a hundred thousand entities, but a request concerns only a handful. If Cedar got all of them,
+//! it would merge the whole set for each call. Parsing them all when a bundle is opened would take 14
+//! microseconds for each. So a bundle has a table from the key of an entity to its JSON in Cedar's form (uid,
+//! attributes, parents, tags), with the smallest set of parents from which all its ancestors follow. The
+//! ancestors are read without Cedar. Cedar parses the rest when a condition could ask for it.
 //!
-//! Cedar gets each entity with all that it is in for parents, and so never needs the parents themselves: no expression
-//! leads from an entity to its parents, `in` asks an entity for what it is in, and nothing is read of what stands on
-//! its right. With nested groups this makes a call linear in their depth, where Cedar would work the nesting out again.
+//! Cedar gets each entity with all its ancestors as parents, and so never needs the ancestors themselves: no
+//! expression leads from an entity to its parents, `in` asks an entity for its ancestors, and nothing is read in
+//! the entity on the right of `in`. With nested groups this makes a call linear in their depth; otherwise Cedar
+//! would compute the nesting again.
 
 use std::collections::HashSet;
 use std::iter;
@@ -25,27 +26,27 @@ use crate::bundle::table::{Table, Unreadable, entity_key};
 use crate::bundle::text::uid;
 use crate::cache::bounded;
 
-/// The entities of a bundle, with the actions of its schema. Each is parsed when it is needed.
+/// The entities of a bundle, including the actions of its schema. Each is parsed when it is needed.
 #[derive(Clone, Debug)]
 pub struct StoredEntities {
     table: Table,
-    /// `None`: the bundle does not have it.
+    /// An inner `None`: the bundle does not have the entity.
     parsed: Arc<Cache<EntityUid, Option<Arc<StoredEntity>>>>,
 }
 
-/// One of them.
+/// An entity of a bundle.
 #[derive(Debug)]
 pub struct StoredEntity {
     uid: EntityUid,
-    /// From these follows all that it is in.
+    /// All its ancestors follow from these.
     pub parents: Vec<EntityUid>,
     /// Its JSON, if it has attributes or tags.
     json: Option<Bytes>,
-    /// For Cedar, once it was needed.
+    /// The entity for Cedar, once it has been needed.
     linked: OnceLock<Result<Linked, Unreadable>>,
 }
 
-/// An entity, and those that its attributes and tags name.
+/// An entity, and the entities that its attributes and tags name.
 #[derive(Debug)]
 struct Linked {
     entity: Entity,
@@ -61,7 +62,7 @@ impl StoredEntities {
         Ok(Self { table: Table::open(bytes)?, parsed: Arc::new(bounded(CAPACITY)) })
     }
 
-    /// The type of each, as it is written.
+    /// The type of each entity, as it is written.
     pub fn types(&self) -> impl Iterator<Item = &str> {
         let keys = (0..self.len()).filter_map(|row| self.table.row(row));
         keys.filter_map(|(key, _)| str::from_utf8(key).ok()?.split('\0').next())
@@ -99,7 +100,7 @@ impl StoredEntities {
         self.all_with_ancestors([uid])
     }
 
-    /// Entities with all that any of them is in, each once.
+    /// Entities with all their ancestors, each once.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -119,7 +120,7 @@ impl StoredEntities {
         Ok(found.uids)
     }
 
-    /// An entity as Cedar takes it, with all that it is in for parents. `None`: the bundle does not have it.
+    /// An entity for Cedar, with all its ancestors as parents. `None`: the bundle does not have it.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -129,11 +130,11 @@ impl StoredEntities {
     }
 }
 
-/// Entity ids, each once, in the order in which they came.
+/// Entity ids, each once, in the order in which they were added.
 #[derive(Debug, Default)]
 struct Distinct {
     uids: Vec<EntityUid>,
-    /// The same, once they are too many to be looked through.
+    /// The same ids, once there are too many to search one by one.
     known: HashSet<EntityUid>,
 }
 
@@ -155,7 +156,7 @@ impl Distinct {
 }
 
 impl StoredEntity {
-    /// Whether it is in nothing and has nothing that a policy could ask for.
+    /// Whether it has no parents, and nothing that a policy could ask for.
     pub fn is_bare(&self) -> bool {
         self.parents.is_empty() && self.json.is_none()
     }
@@ -180,7 +181,7 @@ impl StoredEntity {
             let entity = match &self.json {
                 Some(json) => {
                     let text = str::from_utf8(json).map_err(|_| Unreadable)?;
-                    // As a rule the parents are in nothing, and the text is as Cedar has to have it.
+                    // Usually the parents have no parents, and the text is already what Cedar needs.
                     if ancestors.len() == self.parents.len() {
                         Entity::from_json_str(text, None).map_err(|_| Unreadable)?
                     } else {
@@ -210,9 +211,9 @@ struct EntityJson<'a> {
     tags: Option<&'a RawValue>,
 }
 
-/// The entities of a request: those that are `given`, and of the store's those that can be reached
-/// from them and from `roots`, over attributes and tags. A given entity goes before that
-/// of the store, and has all that it is in for parents, as those of the store.
+/// The entities of a request: those that are `given`, and those of the store that can be reached from them and
+/// from `roots` through attributes and tags. A given entity replaces that of the store. Like those of the store,
+/// it has all its ancestors as parents.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -261,18 +262,18 @@ pub(crate) fn find_references(value: &EvalResult, to: &mut Vec<EntityUid>) {
     }
 }
 
-/// Entity ids as Cedar's JSON has them.
+/// Entity ids in the form of Cedar's JSON.
 pub(crate) fn parents_json<'a>(parents: impl IntoIterator<Item = &'a EntityUid>) -> Value {
     let json = |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
     parents.into_iter().map(json).collect()
 }
 
-/// The member of Cedar's JSON that has them.
+/// The member of Cedar's JSON with the parents.
 pub(crate) const PARENTS: &str = "parents";
 
-/// So many are looked through as fast as they are hashed.
+/// Up to this many ids are searched as fast as they are hashed.
 const FEW: usize = 16;
 
-/// One takes some kilobytes with its attributes; most are actions, which have none. A grant for a thousand routes
-/// needs as many.
+/// An entity takes some kilobytes with its attributes. Most entities are actions, which have none. A grant for a
+/// thousand routes needs as many.
 const CAPACITY: usize = 2500;

@@ -19,7 +19,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, UnreadableFile> {
     read_at_most(file, MAX_BUNDLE_BYTES).map_err(unreadable(path))?.ok_or_else(too_large)
 }
 
-/// What differs when a file has changed: its time and its length.
+/// A tag that changes when the file does: its time and its length.
 ///
 /// # Errors
 /// [`UnreadableFile`].
@@ -30,7 +30,7 @@ pub fn tag(path: &Path) -> Result<String, UnreadableFile> {
     Ok(format!("{}-{}", since.as_nanos(), metadata.len()))
 }
 
-/// Reads a file, however long it says that it is. `None`: it is longer.
+/// Reads a file, whatever length it claims to have. `None`: it is longer than the limit.
 pub(crate) fn read_at_most(file: File, limit: usize) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut content)?;
@@ -48,12 +48,12 @@ pub enum UnreadableFile {
     /// It changed while it was read.
     #[error("the bundle changed while it was read")]
     Changed,
-    /// The system said no.
+    /// The system reported an error.
     #[error("cannot read `{}`: {source}", .path.display())]
     Io {
-        /// What was to be read.
+        /// The path that could not be read.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// More than a bundle may hold.

@@ -33,7 +33,7 @@ impl StoreFiles {
         self.0.insert(path, content);
     }
 
-    /// Leaves what has a place in the layout of a policy store.
+    /// Keeps only the files that have a place in the layout of a policy store.
     pub fn retain_known(&mut self) {
         self.0.retain(|path, _| Self::is_known(path));
     }
@@ -63,7 +63,7 @@ impl StoreFiles {
 }
 
 pub(crate) fn is_in(path: &str, folder: &str, extension: &str) -> bool {
-    // Neither what a directory is read without nor a way out of it: no `//`, `.`, `..` or hidden file.
+    // Refuses names that a directory is read without, and ways out of it: no `//`, `.`, `..` or hidden file.
     let is_plain = |rest: &str| rest.split('/').all(|name| !name.is_empty() && !name.starts_with('.'));
     let inside = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
     inside.is_some_and(is_plain) && path.ends_with(extension)

@@ -1,7 +1,7 @@
 //! The identity sources of a bundle, with the keys that are kept with them.
 //!
-//! The files are those of the store, read as they stand there: they are few and small. Whoever built the bundle has
-//! checked them; what would let the wrong tokens in is checked again.
+//! The files are those of the store, read unchanged: they are few and small. They were checked when the bundle
+//! was built. Whatever could let the wrong tokens in is checked again.
 
 use super::archive::Members;
 use super::files::{IDENTITY_SOURCE_FOLDER, KEY_FOLDER, is_in};
@@ -9,10 +9,10 @@ use crate::token::TokenType;
 use crate::token::identity_source::IdentitySource;
 use crate::token::key_set::{InvalidKeySet, KeySet};
 
-/// Reads the identity sources in the order of their names. `token_type` is that of the settings.
+/// Reads the identity sources in the order of their names. `token_type` comes from the settings.
 ///
 /// # Errors
-/// [`InvalidIdentitySources`], the first that is found.
+/// [`InvalidIdentitySources`]: the first problem that is found.
 pub(super) fn read(
     members: &Members<'_>,
     token_type: Option<TokenType>,
@@ -80,13 +80,13 @@ pub enum InvalidIdentitySources {
         /// What is wrong with it.
         cause: InvalidKeySet,
     },
-    /// There is none.
+    /// There is no identity source.
     #[error("there is no identity source")]
     Missing,
     /// A key set has no key that can be used.
     #[error("`{0}`: no key of the set can be used")]
     NoKey(String),
-    /// The key set that an identity source names is not there.
+    /// The key set that an identity source names is missing.
     #[error("there is no key set `{0}`")]
     NoKeySet(String),
     /// An identity source cannot be used.
@@ -102,10 +102,10 @@ pub enum InvalidIdentitySources {
 /// What is wrong with an identity source.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidSource {
-    /// Users and groups have one type.
+    /// Users and groups have the same type.
     #[error("users and groups have one type, so a user could have the id of a group")]
     GroupsAreUsers,
-    /// Not what AVP's `CreateIdentitySource` takes.
+    /// Not what AVP's `CreateIdentitySource` accepts.
     #[error(transparent)]
     Json(serde_json::Error),
     /// The settings do not say which of a user pool's tokens is used.
@@ -114,10 +114,10 @@ pub enum InvalidSource {
     /// The file is not UTF-8.
     #[error("the file is not UTF-8")]
     NotUtf8,
-    /// Two sources could make one entity.
+    /// Two sources could make the same entity.
     #[error("a user could have the id of a user or group of `{0}`")]
     SameIds(String),
-    /// Two sources could accept one token.
+    /// Two sources could accept the same token.
     #[error("identity source `{0}` could accept the same tokens")]
     SameTokens(String),
 }

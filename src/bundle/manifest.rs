@@ -9,7 +9,7 @@ use super::outline::COMPILED_FILES;
 use super::tenant::Tenant;
 use crate::time::UnixTime;
 
-/// What a bundle is and holds. Written as JSON, its members in this order.
+/// What a bundle is and what it contains. Written as JSON, with the fields in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -20,17 +20,17 @@ pub struct Manifest {
     pub tenant: Option<Tenant>,
     /// The increasing number of this version of the store, up to [`MAX_REVISION`].
     pub revision: u64,
-    /// The version of the file format, which the signature covers here.
+    /// The version of the file format. The signature covers it here.
     pub format_version: u32,
-    /// When it was built, in seconds since 1970, if that was said.
+    /// When it was built, in seconds since 1970, if that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub created: Option<u64>,
-    /// When it ends to be good, in seconds since 1970. Left out: never.
+    /// Expiry time, in seconds since 1970. Left out: it never expires.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_after: Option<u64>,
     /// The version of the Cedar language that the policies were built for.
     pub cedar_version: String,
-    /// The files, in the order in which they stand in the bundle: that of their paths.
+    /// The files, in the order of their paths. The bundle has them in the same order.
     pub members: Vec<Member>,
 }
 
@@ -47,7 +47,7 @@ pub struct Member {
 }
 
 impl Manifest {
-    /// Whether it is past its time.
+    /// Whether the bundle has expired.
     pub fn has_ended(&self, now: UnixTime) -> bool {
         self.not_after.is_some_and(|not_after| now.as_seconds() >= not_after)
     }
@@ -58,18 +58,18 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads a manifest that may be of no use.
+    /// Reads a manifest, usable or not.
     pub(super) fn read(json: &[u8]) -> Result<Self, InvalidManifest> {
         serde_json::from_slice(json).map_err(InvalidManifest::Json)
     }
 
-    /// Whether it can be used.
+    /// Checks whether it can be used.
     pub(super) fn check(&self) -> Result<(), InvalidManifest> {
         self.check_revision()?;
-        // A member that nothing reads, stands twice or leads elsewhere has no business here.
+        // A member must not be one that nothing reads, occur twice, or lead elsewhere.
         let is_ordered = self.members.is_sorted_by(|a, b| a.path < b.path);
         let is_compiled = |member: &&Member| COMPILED_FILES.contains(&member.path.as_str());
-        // As none stands twice, these are all.
+        // Since none occurs twice, these are all of them.
         let is_whole = self.members.iter().filter(is_compiled).count() == COMPILED_FILES.len();
         if !is_ordered || !is_whole || !self.members.iter().all(Member::belongs) {
             return Err(InvalidManifest::Members);
@@ -83,7 +83,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether there may be a bundle of this revision.
+    /// Checks whether a bundle may have this revision.
     pub(crate) fn check_revision(&self) -> Result<(), InvalidManifest> {
         if self.revision > MAX_REVISION {
             return Err(InvalidManifest::Revision(self.revision));
@@ -93,7 +93,7 @@ impl Manifest {
 }
 
 impl Member {
-    /// Whether a bundle has a place for it.
+    /// Whether it has a place in a bundle.
     pub(super) fn belongs(&self) -> bool {
         COMPILED_FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
     }
@@ -102,19 +102,19 @@ impl Member {
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidManifest {
-    /// The header of the file says another format version than the manifest.
+    /// The header of the file has another format version than the manifest.
     #[error("the manifest of the bundle is for format version {0}")]
     FormatVersion(u32),
-    /// The policies are for a Cedar that this version does not have.
+    /// The policies are for a version of Cedar that this program does not have.
     #[error("the bundle is for Cedar {0}, this is Cedar {version}", version = get_lang_version())]
     CedarVersion(String),
     /// Not the JSON of a manifest.
     #[error("the manifest of the bundle cannot be read: {0}")]
     Json(#[source] serde_json::Error),
-    /// Members that are missing, stand twice, out of order, or have no place in a bundle.
+    /// Members that are missing, occur twice, are out of order, or have no place in a bundle.
     #[error("the manifest of the bundle does not list the members that belong there")]
     Members,
-    /// A revision behind which there would be no room.
+    /// A revision after which there would be no room for another.
     #[error("the bundle has revision {0}, and none is above {MAX_REVISION}")]
     Revision(u64),
 }
@@ -131,7 +131,7 @@ fn major_minor(version: &str) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    /// A manifest with these members in the place of its name and revision.
+    /// A manifest with these members instead of its name and revision.
     fn manifest(head: &str) -> String {
         let members: Vec<String> =
             COMPILED_FILES.map(|path| format!(r#"{{"path":"{path}","size":0,"sha256":""}}"#)).to_vec();

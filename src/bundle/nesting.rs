@@ -1,16 +1,17 @@
 //! How deep the text of a policy or schema goes, and room on the stack for it.
 //!
-//! Cedar's parser, validator and evaluator call themselves for each level of an expression, and so does whatever drops
-//! one. Without a bound a text of a few kilobytes overflows the stack, which ends the process. So a text that is deeper
-//! than [`MAX_DEPTH`] is refused before Cedar sees it, and what is not is worked on [with room](super::with_room).
+//! Cedar's parser, validator and evaluator recurse for each level of an expression, and so does the code that
+//! drops one. Without a limit, a text of a few kilobytes overflows the stack, which ends the process. So a text
+//! that is deeper than [`MAX_DEPTH`] is refused before Cedar sees it. All other texts are processed [with
+//! room](super::with_room).
 
 use super::stack::MAX_DEPTH;
 
-/// How many brackets may be open at once in a schema. Types within types come out of it as JSON within JSON, of which
-/// `serde_json` reads 128 levels, four for each record.
+/// How many brackets may be open at once in a schema. Types within types become JSON within JSON: four levels for
+/// each record. `serde_json` reads 128 levels.
 pub const MAX_SCHEMA_DEPTH: usize = 24;
 
-/// The text is deeper than it may be.
+/// The text is deeper than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is more than {max} levels deep, of brackets, `if`, chained operators and accesses together")]
 pub struct TooDeep {
@@ -20,7 +21,7 @@ pub struct TooDeep {
     pub max: usize,
 }
 
-/// Where each policy of a text begins, in their order. The text need not be one that Cedar reads.
+/// Where each policy of a text begins, in order. The text need not be valid Cedar.
 ///
 /// # Errors
 /// [`TooDeep`].
@@ -78,7 +79,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
             Lexeme::Other => {}
         }
     }
-    // Brackets that nothing closes are an error, which Cedar finds; what is in them counts until then.
+    // Brackets that are never closed are an error, which Cedar reports. Until then their content counts.
     let unclosed = open.iter_mut().map(|group| (group.offset, group.depth()));
     let mut all = unclosed.chain([(policy.offset, policy.depth())]);
     match all.find(|(_, depth)| *depth > MAX_DEPTH) {
@@ -87,7 +88,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
     }
 }
 
-/// Whether a schema in Cedar's syntax has no more brackets within brackets than [`MAX_SCHEMA_DEPTH`].
+/// Checks that a schema in Cedar's syntax nests no more brackets than [`MAX_SCHEMA_DEPTH`].
 ///
 /// # Errors
 /// [`TooDeep`].
@@ -106,17 +107,17 @@ pub fn schema(text: &str) -> Result<(), TooDeep> {
     Ok(())
 }
 
-/// What stands between two brackets, or a policy as a whole, as far as it was read.
+/// The part between two brackets, or a whole policy, as far as it was read.
 ///
-/// A level of the tree that Cedar makes is a lexeme here. Of operands that stand beside each other the deepest counts; of
-/// the operators that chain them each does, since they are nested in one another.
+/// Each level of the tree that Cedar builds is a lexeme here. Of operands side by side, the deepest counts. Of
+/// the operators that chain them, each counts, because they are nested in one another.
 #[derive(Debug, Default)]
 struct Group {
     /// Where it begins.
     offset: usize,
-    /// The deepest of the elements before this one, which commas separate.
+    /// The deepest of the elements before this one. Commas separate elements.
     of_elements: usize,
-    /// Of this element.
+    /// The `if`s in this element.
     ifs: usize,
     ors: usize,
     /// The deepest of the conjunctions before this one.
@@ -124,7 +125,7 @@ struct Group {
     ands: usize,
     /// The deepest of the operands before this one.
     of_operands: usize,
-    /// Of this operand.
+    /// The operators in this operand.
     operators: usize,
     /// The deepest of the groups in this operand.
     inner: usize,
@@ -148,7 +149,7 @@ impl Group {
         (self.ifs, self.ors, self.of_conjunctions) = (0, 0, 0);
     }
 
-    /// How deep it goes, once it ends.
+    /// How deep it is, once it has ended.
     fn depth(&mut self) -> usize {
         self.end_element();
         self.of_elements
@@ -166,28 +167,28 @@ enum Lexeme {
     If,
     /// `then` or `else`.
     Branch,
-    /// One that can stand in a chain.
+    /// An operator that can be part of a chain.
     Operator,
     Other,
 }
 
-/// What counts as a bracket.
+/// Which characters count as brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Brackets {
-    /// `<` compares.
+    /// `<` is a comparison.
     OfPolicies,
-    /// `<` opens.
+    /// `<` is a bracket.
     OfSchema,
 }
 
-/// The lexemes of Cedar (Cedar Policy Language Reference, "Grammar specification"), with their offsets, as far as they tell
-/// how deep a text goes.
+/// The lexemes of Cedar (Cedar Policy Language Reference, "Grammar specification") with their offsets, in as much
+/// detail as the depth of a text needs.
 #[derive(Clone, Debug)]
 struct Lexemes<'a> {
     bytes: &'a [u8],
     position: usize,
     brackets: Brackets,
-    /// Whether the last lexeme was a dot: what follows is a name.
+    /// Whether the last lexeme was a dot. Then a name follows.
     after_dot: bool,
 }
 
@@ -219,7 +220,7 @@ impl<'a> Lexemes<'a> {
         }
     }
 
-    /// The rest of a string, of which the first quote was taken.
+    /// Reads the rest of a string after its first quote.
     fn take_string(&mut self) {
         while let Some(byte) = self.take() {
             match byte {
@@ -230,7 +231,7 @@ impl<'a> Lexemes<'a> {
         }
     }
 
-    /// The rest of a word, and what it means.
+    /// Reads the rest of a word, and tells what it means.
     fn word(&mut self, start: usize) -> Lexeme {
         self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         match self.bytes.get(start..self.position) {
@@ -285,7 +286,8 @@ mod tests {
 
     use super::*;
 
-    /// The depth of a condition, without the two levels of scope and braces: what is left of the limit says it.
+    /// The depth of a condition, without the two levels of scope and braces. It is measured by what is left of
+    /// the limit.
     #[track_caller]
     fn depth(condition: &str) -> usize {
         let deeper = |by: usize| {

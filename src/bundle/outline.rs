@@ -1,5 +1,5 @@
-//! The compiled part of a bundle: what follows from the sources alone and takes too long to work out in a
-//! cold start.
+//! The compiled part of a bundle: what follows from the sources, but would take too long to compute in a cold
+//! start.
 //!
 //! ```text
 //! compiled/entities.table        each entity of the store, see `entities`
@@ -9,8 +9,8 @@
 //! compiled/policy-parts.table    what several policies have in common, see there
 //! ```
 //!
-//! The outline is read when a bundle is opened; of the tables nothing but what a call needs, when it needs
-//! it. Identity sources and their keys are few and small: they are read from the sources.
+//! The outline is read when a bundle is opened. Of the tables, only what a call needs is read, when it needs it.
+//! Identity sources and their keys are few and small, so they are read from the sources.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -37,7 +37,7 @@ pub(crate) const POLICY_PARTS: &str = "compiled/policy-parts.table";
 /// Every member of the compiled part; a bundle has them all.
 pub(crate) const COMPILED_FILES: [&str; 5] = [ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS];
 
-/// What a bundle has to know before the first call.
+/// What the function needs from a bundle before the first call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Outline {
@@ -52,11 +52,11 @@ pub(crate) struct Outline {
     /// The entities of the store that policies name in their conditions.
     #[serde(with = "text::uid::list")]
     pub(crate) named_entities: Vec<EntityUid>,
-    /// Whether there is a schema, which says what is read of a token and of a call.
+    /// Whether there is a schema, which says what is read in a token and in a call.
     pub(crate) has_schema: bool,
-    /// The attributes of those entity types that a token or a path fills.
+    /// The attributes of entity types that a token or a path fills.
     pub(crate) shapes: BTreeMap<String, Record>,
-    /// The actions of the schema, or where there is none, of the routes.
+    /// The actions of the schema. Without a schema, the actions of the routes.
     pub(crate) actions: Vec<ActionOutline>,
     pub(crate) routes: Vec<RouteOutline>,
     /// How the routes are told apart. `None`: they overlap in too many ways.
@@ -68,7 +68,7 @@ pub(crate) struct Outline {
 pub(crate) struct ActionOutline {
     #[serde(with = "text::uid")]
     pub(crate) action: EntityUid,
-    /// What of its context is read.
+    /// What is read in its context.
     pub(crate) context: Option<Record>,
     #[serde(with = "text::list")]
     pub(crate) principal_types: Vec<EntityTypeName>,
@@ -85,9 +85,9 @@ pub(crate) struct RouteOutline {
     pub(crate) path: PathTemplate,
     /// The position of its action.
     pub(crate) action: usize,
-    /// `None`: that of the API.
+    /// `None`: the resource of the API.
     pub(crate) resource: Option<ResourceOutline>,
-    /// What its policies read of a call.
+    /// What its policies read in a call.
     pub(crate) reads: BTreeSet<Input>,
 }
 
@@ -101,27 +101,27 @@ pub(crate) struct ResourceOutline {
     pub(crate) attributes: BTreeMap<String, String>,
 }
 
-/// What follows from an outline, ready for requests.
+/// What is made from an outline, ready for requests.
 pub(crate) struct Opened {
     pub(crate) routes: RouteTable,
-    /// For each route, what its policies read of a call.
+    /// For each route, what its policies read in a call.
     pub(crate) reads: Vec<BTreeSet<Input>>,
     pub(crate) projection: Projection,
     /// By action. `None`: there is no schema.
     pub(crate) applies_to: Option<HashMap<EntityUid, AppliesTo>>,
 }
 
-/// What the schema lets an action apply to.
+/// The types to which the schema lets an action apply.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AppliesTo {
     pub(crate) principals: Vec<EntityTypeName>,
     pub(crate) resources: Vec<EntityTypeName>,
 }
 
-/// Makes of the routes, actions and shapes of an outline what requests are answered with.
+/// Prepares the routes, actions and shapes of an outline for requests.
 ///
 /// # Errors
-/// [`Unreadable`]: something that is named is missing, or stands twice.
+/// [`Unreadable`]: something that is named is missing, or occurs twice.
 pub(crate) fn open(
     has_schema: bool,
     shapes: BTreeMap<String, Record>,

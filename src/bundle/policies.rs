@@ -1,11 +1,11 @@
-//! The slice: of all policies those that may matter to a request.
+//! The slice: the policies that may matter to a request.
 //!
-//! Cedar evaluates every policy it is given, one after the other. A policy whose scope does not match
-//! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy
-//! evaluation"), so it can be left out. Each policy is filed under one entity of its scope: the principal
-//! if there is one (`==` or `in`), else the resource, else the actions; see ``format``. What is found there is
-//! compared with the rest of its scope, see ``scope``: without conditions that decides already, and the
-//! others alone are left to Cedar. What is in no slice is never read.
+//! Cedar evaluates every policy that it gets, one after the other. A policy whose scope does not match
+//! contributes nothing, not even an error (Cedar Policy Language Reference, "Authorization: policy evaluation"),
+//! so it can be left out. Each policy is filed under one entity of its scope: the principal if there is one (`==`
+//! or `in`), otherwise the resource, otherwise the actions; see `format`. The policies that are found there are
+//! compared with the rest of their scopes, see `scope`. For a policy without conditions, that is already the
+//! result; only the others are left to Cedar. A policy that is in no slice is never read.
 
 mod dependence;
 pub(crate) mod format;
@@ -31,43 +31,44 @@ use rows::PolicyRows;
 pub struct PolicyIndex {
     policies: PolicyRows,
     index: Table,
-    /// Where the policies are filed that name nothing.
+    /// Where the policies are filed whose scopes name no entity.
     others: Option<usize>,
     indexed: Arc<Cache<(Role, EntityUid), Arc<IndexedEntity>>>,
-    /// Policies as Cedar takes them: callers of the same groups have the same.
+    /// Sets of policies, ready for Cedar. Callers in the same groups share them.
     sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
 }
 
-/// As what an entity takes part in a request.
+/// The part that an entity has in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Action,
     Resource,
 }
 
-/// An action or a resource, and where the policies are filed that name it or what it is in.
+/// An action or a resource, and the places of the policies that name it or one of its ancestors.
 #[derive(Clone, Debug)]
 struct IndexedEntity {
     keys: Vec<Box<str>>,
     rows: Vec<u32>,
-    /// That of itself, if it has one.
+    /// The row of the entity itself, if it has one.
     own: Option<u32>,
 }
 
-/// Where policies are filed that may matter to a request. Two requests of one principal on one resource that have a
-/// list in common find the same policies in it.
+/// A place of policies that may matter to a request. If two requests of one principal on one resource share a
+/// list, they find the same policies in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PolicyList {
     at: ListLocation,
-    /// The row of an action that the policies name: that of the request, or one that it is in. `None`: they name none.
+    /// The row of an action that the policies name: the action of the request, or one of its ancestors. `None`:
+    /// they name none.
     action: Option<u32>,
-    /// Whether it is that of the request itself, which `==` asks for.
+    /// Whether it is the action of the request itself, which `==` asks for.
     is_own: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ListLocation {
-    /// What names neither principal nor resource.
+    /// Policies that name neither principal nor resource.
     Elsewhere(u32),
     Resource(u32),
     Principal,
@@ -96,11 +97,11 @@ pub(crate) struct ListedPolicies {
     pub(crate) looked_at: u64,
 }
 
-/// A principal, and the policies that name it or what it is in.
+/// A principal, and the policies that name it or one of its ancestors.
 #[derive(Clone, Debug)]
 pub struct PrincipalPolicies {
     keys: Vec<Box<str>>,
-    /// With an action of their scopes each, in the order of the actions.
+    /// Each with an action of its scope, in the order of the actions.
     filed: Vec<(u32, u32)>,
 }
 
@@ -111,7 +112,7 @@ pub struct Slice {
     pub permits: Vec<PolicyId>,
     /// Forbids without conditions.
     pub forbids: Vec<PolicyId>,
-    /// Those with conditions, by their numbers.
+    /// Policies with conditions, by their numbers.
     pub conditional: Vec<u32>,
 }
 
@@ -127,7 +128,7 @@ impl PolicyIndex {
         Ok(Self { policies, index, others, indexed, sets })
     }
 
-    /// The policies that name these principals (one, and all that it is in).
+    /// The policies that name these principals: one, and all its ancestors.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -162,7 +163,7 @@ impl PolicyIndex {
         self.matching(principal, &action, &resource)
     }
 
-    /// The same for entities of which it is known what they are in: each comes with all of that, itself first.
+    /// The same, with entities whose ancestors are known: each comes with all its ancestors, itself first.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -224,7 +225,7 @@ impl PolicyIndex {
         Ok(slice)
     }
 
-    /// Where the policies of a request are to be found. Together they have those of [`PolicyIndex::slice`].
+    /// The places of the policies of a request. Together they have the policies of [`PolicyIndex::slice`].
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -245,7 +246,7 @@ impl PolicyIndex {
             lists.push(PolicyList { at, action: None, is_own: false });
         }
         for row in &action.rows {
-            // Each action that a policy names has a row, mostly for those that are filed elsewhere.
+            // Each action that a policy names has a row, often only for policies that are filed elsewhere.
             if self.filed(*row as usize)?.next().is_some() {
                 lists.push(PolicyList {
                     at: ListLocation::Elsewhere(*row),
@@ -268,7 +269,7 @@ impl PolicyIndex {
         Ok(PolicyLists { action, resource, lists })
     }
 
-    /// The policies of a list whose scopes match the request that the lists are of.
+    /// The policies of a list whose scopes match. `lists` must be those of the same request.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -317,7 +318,7 @@ impl PolicyIndex {
         self.policies.depends(number)
     }
 
-    /// The id of a policy, and what it does.
+    /// The id and the effect of a policy.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -326,10 +327,10 @@ impl PolicyIndex {
         Ok((row.id.clone(), row.scope.effect))
     }
 
-    /// Policies as Cedar takes them, given by their numbers.
+    /// Policies ready for Cedar, given by their numbers.
     ///
     /// # Errors
-    /// [`Unreadable`]: one is missing, and without it another decision could be made.
+    /// [`Unreadable`]: a policy is missing, and the decision could be another one without it.
     pub fn policies(&self, numbers: Vec<u32>) -> Result<Arc<PolicySet>, Unreadable> {
         if let Some(known) = self.sets.get(&numbers) {
             return Ok(known);
@@ -369,7 +370,7 @@ impl PolicyIndex {
                 indexed_entity
             }
         };
-        // What the principal is in, the token says, which the store does not know.
+        // The token says what the principal is in. The store does not know that.
         match principal.keys.split_first() {
             Some((itself, _)) if indexed_entity.keys.first() == Some(itself) => {
                 Ok(Arc::new(self.index_entity(role, principal.keys.clone())?))
@@ -402,7 +403,7 @@ impl PolicyIndex {
         Ok(IndexedEntity { keys, rows, own })
     }
 
-    /// The policies at a place of the index, given by its row, each with an action that its scope names.
+    /// The policies at a place of the index, given by its row. Each comes with an action that its scope names.
     fn filed(&self, row: usize) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
         let (_, filed) = self.index.row(row).ok_or(Unreadable)?;
         let (numbers, rest) = filed.as_chunks::<NUMBER>();
@@ -417,14 +418,14 @@ impl PolicyIndex {
 }
 
 impl PrincipalPolicies {
-    /// Those whose scopes name an action, given by its number.
+    /// The policies whose scopes name an action, given by its number.
     fn about(&self, action: u32) -> impl Iterator<Item = u32> {
         let (_, from) = self.filed.split_at(self.filed.partition_point(|(of, _)| *of < action));
         from.iter().take_while(move |(of, _)| *of == action).map(|(_, policy)| *policy)
     }
 }
 
-/// An entity with all that it is in.
+/// An entity with all its ancestors.
 pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
     let ancestors = entities.ancestors(uid).into_iter().flatten().cloned();
     iter::once(uid.clone()).chain(ancestors).collect()
@@ -432,9 +433,9 @@ pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
 
 const NUMBER: usize = size_of::<u32>();
 
-/// A policy with conditions takes about four kilobytes when it is parsed, so these take ten megabytes if that many are
-/// needed. A grant for a thousand routes needs as many.
+/// A parsed policy with conditions takes about four kilobytes, so this many take ten megabytes. A grant for a
+/// thousand routes may need as many.
 const CAPACITY: usize = 2500;
 
-/// A handful of policies each, which they have copies of.
+/// Each set has copies of a handful of policies.
 const SETS: usize = 1250;

@@ -1,26 +1,26 @@
-//! Signatures of a bundle: Ed25519 (RFC 8032) over its manifest, which has the SHA-256 of every
-//! member, in a [DSSE] envelope.
+//! Signatures of a bundle: Ed25519 (RFC 8032) over its manifest, which has the SHA-256 of every member, in a
+//! [DSSE] envelope.
 //!
-//! The envelope is detached: the manifest stands in the bundle itself, so the envelope has no
-//! `payload`. It is written exactly like this, but on one line and without an end of line, the
-//! signatures in ascending order of their key ids (ASCII), one for each key:
+//! The envelope is detached: the manifest is in the bundle itself, so the envelope has no `payload`. It is
+//! written exactly like this, but on one line and without a line end. The signatures are in ascending order of
+//! their key ids (ASCII), one for each key:
 //!
 //! ```text
 //! {"payloadType":"application/vnd.cedar-authorizer.manifest+json","signatures":[
 //! {"keyid":"eI0b...6SI","sig":"R6fS...Bw=="},{"keyid":"...","sig":"..."}]}
 //! ```
 //!
-//! `sig` is a signature of 64 bytes in base64 with padding (RFC 4648 4). What is signed is DSSE's
-//! pre-authentication encoding, with M for the length of the manifest in decimal digits:
+//! `sig` is a signature of 64 bytes in base64 with padding (RFC 4648 4). The signed text is DSSE's
+//! pre-authentication encoding, where M is the length of the manifest in decimal digits:
 //!
 //! ```text
 //! DSSEv1 46 application/vnd.cedar-authorizer.manifest+json M <the M bytes of the manifest>
 //!       ^  ^                                              ^ ^ one space each, nothing at the end
 //! ```
 //!
-//! `keyid` says which key to try: base64url without padding of the SHA-256 of the public key as a
-//! DER `SubjectPublicKeyInfo` (RFC 8410 4). It is a hint and is not signed. A bundle is accepted
-//! for a signature that a trusted key verifies, never for what an envelope says.
+//! `keyid` says which key to try: base64url without padding of the SHA-256 of the public key as a DER
+//! `SubjectPublicKeyInfo` (RFC 8410 4). It is a hint and is not signed. A bundle is accepted because a trusted
+//! key verifies a signature, never because of what an envelope says.
 //!
 //! Anybody can verify this with OpenSSL 3, a public key in `key.pub.pem`, the manifest in
 //! `manifest.json` and the envelope in `signatures.json`:
@@ -35,11 +35,11 @@
 //! openssl pkeyutl -verify -rawin -pubin -inkey key.pub.pem -in manifest.pae -sigfile manifest.sig
 //! ```
 //!
-//! Signing is the same the other way round: `openssl genpkey -algorithm ed25519 -out key.pem`,
-//! then `openssl pkeyutl -sign -rawin -inkey key.pem -in manifest.pae`.
+//! Signing is the reverse: `openssl genpkey -algorithm ed25519 -out key.pem`, then
+//! `openssl pkeyutl -sign -rawin -inkey key.pem -in manifest.pae`.
 //!
-//! Stricter than DSSE 1.0.2, on purpose: one spelling for one envelope. DSSE would also have
-//! base64url signatures, no key id, and members that nobody knows.
+//! This is deliberately stricter than DSSE 1.0.2, so that each envelope has only one spelling. DSSE also allows
+//! base64url signatures, no key id, and unknown members.
 //!
 //! [DSSE]: https://github.com/secure-systems-lab/dsse
 
@@ -56,14 +56,13 @@ use serde::Deserialize;
 pub use private_key::{InvalidPrivateKey, LibraryFailure, PrivateKey};
 pub use public_key::{InvalidPublicKey, InvalidPublicKeys, KeyId, PublicKey, PublicKeys};
 
-/// The signatures of a manifest: at least one, and one for each key. Who made them and whether
-/// they are valid is not known before [`Signatures::verify`].
+/// The signatures of a manifest: at least one, and one for each key. Only [`Signatures::verify`] finds out who
+/// made them and whether they are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signatures(Vec<Signature>);
 
 impl Signatures {
-    /// Signs a manifest with every one of the keys. The same manifest and keys always make the
-    /// same signatures.
+    /// Signs a manifest with all of these keys. The same manifest and keys always make the same signatures.
     ///
     /// # Errors
     /// [`CannotSign`]
@@ -90,7 +89,7 @@ impl Signatures {
     /// Reads an envelope.
     ///
     /// # Errors
-    /// [`InvalidSignatures`] for every spelling but that of [`Signatures::to_json`].
+    /// [`InvalidSignatures`] for every spelling except that of [`Signatures::to_json`].
     pub fn parse(json: &[u8]) -> Result<Self, InvalidSignatures> {
         if json.len() > MAX_BYTES {
             return Err(InvalidSignatures::TooLarge);
@@ -111,7 +110,7 @@ impl Signatures {
             return Err(InvalidSignatures::Order);
         }
         let signatures = Self(signatures);
-        // White space, escapes, members in another order, arrays for objects, which serde takes.
+        // serde also accepts white space, escapes, members in another order, and arrays for objects.
         match signatures.to_json().as_bytes() == json {
             true => Ok(signatures),
             false => Err(InvalidSignatures::Spelling),
@@ -120,7 +119,7 @@ impl Signatures {
 
     /// The envelope.
     pub fn to_json(&self) -> String {
-        // Nothing in it has to be escaped: base64 and base64url.
+        // Nothing in it needs escaping: it is all base64 and base64url.
         let signature = |Signature { key_id, bytes }: &Signature| {
             format!(r#"{{"keyid":"{key_id}","sig":"{}"}}"#, STANDARD.encode(bytes))
         };
@@ -128,20 +127,19 @@ impl Signatures {
         format!(r#"{{"payloadType":"{PAYLOAD_TYPE}","signatures":[{}]}}"#, signatures.join(","))
     }
 
-    /// The ids of the keys that are said to have signed. Nothing vouches for them.
+    /// The ids of the keys that are said to have signed. They are not verified.
     pub fn unverified_key_ids(&self) -> impl Iterator<Item = &KeyId> {
         self.0.iter().map(|signature| &signature.key_id)
     }
 
-    /// Verifies that a trusted key has signed the manifest, and says which one; of several, the
-    /// one whose id comes first.
+    /// Verifies that a trusted key has signed the manifest, and returns its id. If several have, returns the id
+    /// that comes first.
     ///
-    /// Signatures of keys that are not trusted do not count, for or against: that is what makes
-    /// it possible to sign with the next key before every function trusts it. A signature in the
-    /// name of a trusted key must be valid, even where another one is: no signer writes an
-    /// invalid one, so somebody has altered the bundle. (DSSE skips it. Since whoever
-    /// alters an envelope can also remove signatures, this refuses damage, not an attack; what
-    /// keeps an attack out is that a valid signature is needed.)
+    /// Signatures of untrusted keys do not count, for or against. So one can sign with the next key before every
+    /// function trusts it. A signature in the name of a trusted key must be valid, even if there is another valid
+    /// one: no signer writes an invalid signature, so somebody has altered the bundle. (DSSE skips such a
+    /// signature. Whoever alters an envelope can also remove signatures, so this check finds damage, not an
+    /// attack. The protection against an attack is that a valid signature is required.)
     ///
     /// # Errors
     /// [`Untrusted`]
@@ -160,7 +158,7 @@ impl Signatures {
         }
     }
 
-    /// What is known of each signature. Only those in the name of a trusted key can be checked.
+    /// The status of each signature. Only those in the name of a trusted key can be checked.
     pub fn check<'a>(
         &'a self,
         manifest: &[u8],
@@ -178,12 +176,12 @@ impl Signatures {
     }
 }
 
-/// What is known of a signature.
+/// What is known about a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureStatus {
-    /// It is in the name of a trusted key, and not of that key or not of this manifest.
+    /// It is in the name of a trusted key, but was not made by that key, or not for this manifest.
     Invalid,
-    /// No trusted key has its id, so nobody knows.
+    /// No trusted key has its id, so it cannot be checked.
     NotChecked,
     /// A trusted key has signed this manifest.
     Valid,
@@ -201,7 +199,7 @@ impl SignatureStatus {
 }
 
 impl fmt::Display for SignatureStatus {
-    /// As people read it.
+    /// The text for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotChecked => "not checked",
@@ -225,7 +223,7 @@ impl Signature {
     }
 }
 
-/// The envelope as it is written.
+/// The envelope as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Envelope {
@@ -243,21 +241,21 @@ struct EnvelopeSignature {
 /// Why a manifest cannot be signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSign {
-    /// A key that is given twice.
+    /// A key is given twice.
     #[error("the same key is given twice to sign with")]
     DuplicateKey,
     /// The cryptographic library failed.
     #[error(transparent)]
     Library(#[from] LibraryFailure),
-    /// Nothing to sign with.
+    /// There is no key to sign with.
     #[error("no key is given to sign with")]
     NoKey,
-    /// More keys than an envelope takes.
+    /// More keys than an envelope may have.
     #[error("more than {MAX_KEYS} keys are given to sign with")]
     TooManyKeys,
 }
 
-/// Why a text is no envelope of a bundle.
+/// Why a text is not an envelope of a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidSignatures {
     /// Not the JSON of an envelope.
@@ -278,7 +276,7 @@ pub enum InvalidSignatures {
     /// Not the 64 bytes of a signature.
     #[error("a signature of the bundle is not {SIGNATURE_BYTES} bytes in base64")]
     Signature,
-    /// The right content, written in another way.
+    /// The right content, but spelt in another way.
     #[error("the signatures of the bundle are not written as the format has it")]
     Spelling,
     /// Larger than any envelope.
@@ -289,10 +287,10 @@ pub enum InvalidSignatures {
     TooManySignatures,
 }
 
-/// Why a manifest is not to be trusted.
+/// Why a manifest is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untrusted {
-    /// A signature in the name of a trusted key is not of that key, or not of this manifest.
+    /// A signature in the name of a trusted key was not made by that key, or not for this manifest.
     #[error("the signature of the bundle by the trusted key `{0}` is not valid")]
     Invalid(KeyId),
     /// No signature is in the name of a trusted key.
@@ -317,16 +315,16 @@ fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     [header.as_bytes(), payload].concat()
 }
 
-/// What the signatures are for, so that a key's signature of something else is none of a bundle.
+/// Says what the signatures are for. So if the same key signs something else, that signature is not valid for a bundle.
 const PAYLOAD_TYPE: &str = "application/vnd.cedar-authorizer.manifest+json";
 
 /// RFC 8032 5.1.6.
 const SIGNATURE_BYTES: usize = 64;
 
-/// Rotation needs two keys; this leaves room and bounds the work.
+/// Rotation needs two keys. This limit leaves room for more, and bounds the work.
 const MAX_KEYS: usize = 8;
 
-/// An envelope with [`MAX_KEYS`] signatures has 1303.
+/// An envelope with [`MAX_KEYS`] signatures has 1303 bytes.
 pub(crate) const MAX_BYTES: usize = 2048;
 
 #[cfg(test)]

@@ -1,21 +1,22 @@
-//! Room on the stack for policies that are nested deeply.
+//! Room on the stack for deeply nested policies.
 //!
-//! Cedar's parser, validator and evaluator call themselves for each level of an expression, and so does whatever drops
-//! one. A store refuses what is deeper than [`MAX_DEPTH`]; what is not is worked on [with room](with_room).
+//! Cedar's parser, validator and evaluator recurse for each level of an expression, and so does the code that
+//! drops one. A store refuses policies that are deeper than [`MAX_DEPTH`]. All others are processed [with
+//! room](with_room).
 
 use std::{io, panic, thread};
 
-/// How deep a policy may go: so many levels of brackets, of `if`, of operators in a chain such as `a || b || c` and of
-/// accesses such as `a.b.c`, added up along the deepest way into it.
+/// How deep a policy may go: this many levels of brackets, of `if`, of operators in a chain such as `a || b || c`
+/// and of accesses such as `a.b.c`, added up along the deepest way into it.
 ///
 /// A chain of a thousand alternatives fits. Cedar parses it as a tree of that depth.
 pub const MAX_DEPTH: usize = 1024;
 
-/// Room for [`MAX_DEPTH`]: without optimisation a level of brackets takes a hundred kilobytes of stack (measured with Cedar
-/// 4.14.1), and no more than the levels that there are take up memory.
+/// Room for [`MAX_DEPTH`]. Without optimisation, a level of brackets takes a hundred kilobytes of stack (measured
+/// with Cedar 4.14.1). Only the levels that are used take up memory.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
-/// Does work on what may be [`MAX_DEPTH`] deep, on a stack that is large enough.
+/// Does work on something that may be [`MAX_DEPTH`] deep, on a stack that is large enough.
 ///
 /// # Errors
 /// The system gives no such stack.

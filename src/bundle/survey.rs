@@ -1,39 +1,39 @@
-//! What can be read of a file that may be no whole bundle, and all that is wrong with it.
+//! What can be read in a file that may not be a complete bundle, and all that is wrong with it.
 //!
-//! [`Bundle::open`](super::Bundle::open) stops at the first fault and gives nothing away. This goes
-//! on for as long as there is something to be read, for people who want to know what they have.
+//! [`Bundle::open`](super::Bundle::open) stops at the first fault and returns nothing. This continues as long as
+//! there is something to read, for people who want to know what they have.
 
 use super::archive::{FORMAT_VERSION, Head, InvalidArchive, format_version, sha256_hex, take};
 use super::manifest::Manifest;
 use super::signature::{KeyId, PublicKeys, SignatureStatus, Signatures};
 
-/// What can be read of a file. Nothing vouches for it unless there are no problems.
+/// What can be read in a file. Nothing in it is confirmed unless there are no problems.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// The format version, also one that this version does not read.
     pub format_version: Option<u32>,
-    /// The manifest as it stands there.
+    /// The manifest as it is in the file.
     pub manifest: Option<Manifest>,
-    /// The signatures, which nobody has verified. `None`: there are none.
+    /// The signatures, not verified. `None`: there are none.
     pub signatures: Option<Signatures>,
-    /// The text of the manifest, which is what signatures are of.
+    /// The text of the manifest, which the signatures sign.
     signed: Vec<u8>,
-    /// How each member of the manifest is, in its order.
+    /// The state of each member, in the order of the manifest.
     pub members: Vec<MemberState>,
-    /// All that is wrong with it, in the order of the file. The first is what a bundle is refused for.
+    /// All that is wrong with it, in the order of the file. The first problem is the reason to refuse the bundle.
     pub problems: Vec<InvalidArchive>,
 }
 
-/// How a member is.
+/// The state of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberState {
-    /// Its content is not the one that the manifest lists.
+    /// Its content is not what the manifest lists.
     Altered,
-    /// The file ends before it does.
+    /// The file ends before the member ends.
     Incomplete,
-    /// A bundle has no place for it.
+    /// It has no place in a bundle.
     Misplaced,
-    /// It is what the manifest lists.
+    /// Its content is what the manifest lists.
     Whole,
 }
 
@@ -59,14 +59,14 @@ pub fn survey(bytes: &[u8]) -> Survey {
 }
 
 impl Survey {
-    /// What is known of each signature.
+    /// The status of each signature.
     pub fn check_signatures(&self, trusted: Option<&PublicKeys>) -> Vec<(KeyId, SignatureStatus)> {
         let signatures =
             self.signatures.iter().flat_map(|signatures| signatures.check(&self.signed, trusted));
         signatures.map(|(key_id, status)| (key_id.clone(), status)).collect()
     }
 
-    /// Notes the problems behind which there is more to be read. The error is the one behind which there is not.
+    /// Records the problems after which there is more to read. The error is the one after which there is not.
     fn read(&mut self, bytes: &[u8]) -> Result<(), InvalidArchive> {
         let (version, rest) = format_version(bytes)?;
         self.format_version = Some(version);

@@ -1,4 +1,4 @@
-//! A table of the compiled part: rows in the order of their keys, of which each can be read alone.
+//! A table of the compiled part: rows in the order of their keys. Each row can be read without the others.
 //!
 //! ```text
 //! offset    bytes
@@ -8,8 +8,8 @@
 //!   8N+8        -   key and value of each row, one after the other
 //! ```
 //!
-//! Keys are unique and in the order of their bytes, so one is found by bisection. The numbers are
-//! checked when a table is opened; what stands behind them is read when it is needed.
+//! Keys are unique and in the order of their bytes, so a key is found by bisection. The numbers are checked when
+//! a table is opened. The keys and values are read when they are needed.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ impl Table {
     /// Opens a table.
     ///
     /// # Errors
-    /// [`Unreadable`]: it is shorter or longer than its numbers say, or they are out of order.
+    /// [`Unreadable`]: the table is shorter or longer than its numbers say, or they are out of order.
     pub(crate) fn open(bytes: Bytes) -> Result<Self, Unreadable> {
         let rows = number_at(&bytes, 0).ok_or(Unreadable)? as usize;
         let table = Self { bytes, rows };
@@ -74,19 +74,19 @@ impl Table {
         self.row(self.position(key)?).map(|(_, value)| value)
     }
 
-    /// The same, kept with all of the table.
+    /// The same value. It shares the memory of the table, and keeps all of it alive.
     pub(crate) fn get_shared(&self, key: &[u8]) -> Option<Bytes> {
         self.get(key).map(|value| self.bytes.slice_ref(value))
     }
 
     fn cell(&self, cell: usize) -> Option<&[u8]> {
-        // The number of rows stands first.
+        // The first number is the number of rows.
         let end = |cell: usize| number_at(&self.bytes, cell.checked_add(1)?.checked_mul(NUMBER)?);
         let (begin, end) = (end(cell)? as usize, end(cell.checked_add(1)?)? as usize);
         self.bytes.get(self.start()..)?.get(begin..end)
     }
 
-    /// Where the first key stands.
+    /// Where the first key begins.
     fn start(&self) -> usize {
         self.rows.saturating_mul(2).saturating_add(2).saturating_mul(NUMBER)
     }
@@ -99,17 +99,17 @@ impl fmt::Debug for Table {
     }
 }
 
-/// An entity as a key: its type, a zero byte, which no type has in its name, and its id.
+/// An entity as a key: its type, a zero byte, which no type name contains, and its id.
 pub(crate) fn entity_key(uid: &EntityUid) -> Box<str> {
     key_of(uid.type_name(), uid.id().unescaped())
 }
 
-/// The same of a type and an id.
+/// The same from a type and an id.
 pub(crate) fn key_of(entity_type: impl fmt::Display, id: &str) -> Box<str> {
     format!("{entity_type}\0{id}").into()
 }
 
-/// The compiled part of a bundle is not one that was built.
+/// The compiled part of a bundle is malformed: no build makes one like it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the compiled part of the bundle cannot be read")]
 pub struct Unreadable;

@@ -1,6 +1,6 @@
-//! The name of a tenant, whom a bundle may be for.
+//! The name of a tenant. A bundle may be for one tenant.
 //!
-//! It becomes part of the key or path of a bundle, so it is text of a few harmless characters.
+//! It becomes part of the key or path of a bundle, so only a few harmless characters are allowed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,8 +22,8 @@ impl Tenant {
 impl FromStr for Tenant {
     type Err = InvalidTenant;
 
-    /// Up to 64 letters and digits of ASCII, and `.`, `_` and `-` behind the first, but no `..`: nothing
-    /// that leads out of a folder, or that S3, a file system or a log reads as more than itself.
+    /// Up to 64 ASCII letters and digits, and after the first one also `.`, `_` and `-`, but no `..`. So it
+    /// contains nothing that leads out of a folder, or that S3, a file system or a log reads as more than itself.
     fn from_str(text: &str) -> Result<Self, InvalidTenant> {
         let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -49,12 +49,12 @@ impl fmt::Display for Tenant {
     }
 }
 
-/// Not the name of a tenant. Carries nothing of the text: it may be a claim.
+/// Not the name of a tenant. Says nothing about the text, which may be a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of a tenant")]
 pub struct InvalidTenant;
 
-/// A label of a domain name has up to 63, and so long a name is still one in a key or a log.
+/// A label of a domain name has up to 63 characters. A name of this length still fits into a key or a log.
 pub(crate) const MAX_BYTES: usize = 64;
 
 #[cfg(test)]

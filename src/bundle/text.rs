@@ -1,4 +1,4 @@
-//! Types that JSON has as the text which they print and parse.
+//! Types that are text in JSON: the text that they print and parse.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -15,8 +15,8 @@ pub(super) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(deserializer: D
     text.parse().map_err(|_| Error::custom(format_args!("`{text}` has another form")))
 }
 
-/// Entity uids as their type and id: Cedar's parser of its own form takes longer to get ready than all the
-/// rest of a cold start.
+/// Entity uids as type and id. Cedar's parser for its own form takes longer to get ready than all the rest of a
+/// cold start.
 pub(crate) mod uid {
     use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ pub(crate) mod uid {
         of_pair(&Pair::deserialize(deserializer)?).ok_or_else(|| Error::custom("no entity"))
     }
 
-    /// An entity uid as Cedar's JSON has it.
+    /// An entity uid in the form of Cedar's JSON.
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     pub(crate) struct Json<'a> {
@@ -59,7 +59,7 @@ pub(crate) mod uid {
         }
     }
 
-    /// Lists of them.
+    /// Lists of entity uids.
     pub(crate) mod list {
         use super::*;
 
@@ -77,7 +77,7 @@ pub(crate) mod uid {
     }
 }
 
-/// Lists of them.
+/// Lists of such types.
 pub(super) mod list {
     use super::*;
 

@@ -8,21 +8,21 @@
 //!     partition       region    account      API id
 //! ```
 //!
-//! The ARN of a WebSocket API ends with a route key in the place of verb and path: `.../prod/$connect`.
-//! That of the `$default` route of an HTTP API may, too; what it looks like is not documented.
-//! Everything after the verb comes from the caller, so an ARN is hostile input: a path may hold
-//! colons, wildcards and policy variables, each of which means something in an IAM policy.
+//! The ARN of a WebSocket API ends with a route key in the place of verb and path: `.../prod/$connect`. That of
+//! the `$default` route of an HTTP API may do so too; its form is not documented. Everything after the verb comes
+//! from the caller, so an ARN is hostile input: a path may hold colons, wildcards and policy variables, each of
+//! which means something in an IAM policy.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An `execute-api` ARN, taken apart.
+/// An `execute-api` ARN, split into its parts.
 ///
-/// `Display` prints the very text that was parsed.
+/// `Display` prints exactly the text that was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodArn {
     text: String,
-    /// Where the fields end that are followed by a colon or a slash.
+    /// Where each field ends that is followed by a colon or a slash.
     partition: usize,
     region: usize,
     account: usize,
@@ -68,12 +68,13 @@ impl MethodArn {
         self.between(self.verb.unwrap_or(self.stage + 1), self.text.len())
     }
 
-    /// The beginning that all methods of the API at this stage have, up to the slash behind the stage.
+    /// The beginning that all methods of the API share at this stage, up to and including the slash after the
+    /// stage.
     pub fn api_prefix(&self) -> &str {
         self.between(0, self.stage + 1)
     }
 
-    /// All places were found in the text when it was parsed.
+    /// Parsing found all positions in the text, so the slice is always there.
     fn between(&self, start: usize, end: usize) -> &str {
         self.text.get(start..end).unwrap_or_default()
     }
@@ -94,7 +95,7 @@ impl FromStr for MethodArn {
         if text.chars().any(char::is_control) {
             return Err(InvalidArn::ControlCharacter);
         }
-        // The path may hold colons and slashes of its own: never split past the part at hand.
+        // The path may hold colons and slashes of its own, so never split beyond this part.
         let mut fields = text.splitn(6, ':');
         let mut field = || fields.next().ok_or(InvalidArn::Shape);
         let (scheme, partition, service) = (field()?, field()?, field()?);
@@ -111,7 +112,7 @@ impl FromStr for MethodArn {
         if named.iter().any(|name| !is_name(name)) {
             return Err(InvalidArn::Shape);
         }
-        // `*` is a whole stage in the guide's sample events and in the console's test call.
+        // `*` is the whole stage in the guide's sample events and in the console's test call.
         if stage != ANY_STAGE && stage != DEFAULT && !is_name(stage) {
             return Err(InvalidArn::Stage);
         }
@@ -139,11 +140,11 @@ impl fmt::Display for MethodArn {
     }
 }
 
-/// What stands before the partition, and behind it.
+/// The text before the partition, and the text after it.
 const SCHEME: &str = "arn:";
 const SERVICE: &str = ":execute-api:";
 
-/// Why a text is no method ARN. Carries nothing of the text: it came from the caller.
+/// Why a text is not a method ARN. Says nothing about the text, which came from the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidArn {
     /// A control character, which no URL path holds unencoded.
@@ -155,7 +156,7 @@ pub enum InvalidArn {
     /// The stage is neither a name nor `*`.
     #[error("the stage of the method ARN is neither a name nor `*`")]
     Stage,
-    /// Longer than API Gateway makes them.
+    /// Longer than any ARN that API Gateway makes.
     #[error("the method ARN is longer than {MAX_BYTES} bytes")]
     TooLong,
     /// The verb is not an upper-case HTTP method.
@@ -170,11 +171,10 @@ fn is_name(text: &str) -> bool {
 /// The stage of the console's test of an authorizer, and of the guide's sample events.
 pub(crate) const ANY_STAGE: &str = "*";
 
-/// The stage of an HTTP API that has no name of its own, and its route that takes what no other
-/// does.
+/// The unnamed stage of an HTTP API, and the route of an HTTP API that takes what no other route does.
 pub(crate) const DEFAULT: &str = "$default";
 
-/// The one route of a WebSocket API that can have an authorizer.
+/// The only route of a WebSocket API that can have an authorizer.
 pub(crate) const CONNECT: &str = "$connect";
 
 /// The longest method ARN: API Gateway answers 414 beyond it.

@@ -1,8 +1,8 @@
-//! The cache key: what API Gateway keeps an answer under.
+//! The cache key: what API Gateway stores an answer under.
 //!
-//! It keeps the whole answer and applies it to every later request with the same values of the
-//! identity sources, so an answer may depend on nothing else. API Gateway does not tell a function
-//! what its identity sources are; `CACHE_KEY` does, in API Gateway's own syntax.
+//! API Gateway keeps the whole answer and applies it to every later request with the same values of the identity
+//! sources. So an answer may depend on nothing else. API Gateway does not tell a function what the identity
+//! sources are; `CACHE_KEY` does, in API Gateway's own syntax.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use crate::gateway::call::{Api, RouteKey, TokenLocation};
 use crate::gateway::input::Input;
 use crate::gateway::route::Route;
 
-/// What API Gateway keeps an answer under.
+/// What API Gateway stores an answer under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheKey {
-    /// Nothing is kept: the TTL is 0.
+    /// Nothing is cached: the TTL is 0.
     None,
-    /// The token alone.
+    /// Only the token.
     Token,
     /// These identity sources, the token among them.
     Sources(Vec<IdentitySourceExpression>),
@@ -35,22 +35,23 @@ pub enum IdentitySourceExpression {
     StageVariable(String),
 }
 
-/// For what requests an answer has to be right.
+/// The requests for which an answer has to be right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CacheScope {
-    /// For those with one method and path alone.
+    /// Those with one method and path.
     Method,
-    /// For those of one route.
+    /// Those of one route.
     Route,
-    /// For any request of the API.
+    /// All requests of the API.
     Api,
 }
 
 impl CacheKey {
-    /// The key that counts for a kind of API. A TOKEN authorizer is keyed by the token alone, and
-    /// the authorizer of a WebSocket API has no cache.
-    /// Source: API Gateway Developer Guide, "Input to an API Gateway Lambda authorizer", and the API
-    /// reference of `CreateAuthorizer` for `AuthorizerResultTtlInSeconds`.
+    /// The key that applies to a kind of API. A TOKEN authorizer is keyed only by the token, and the authorizer
+    /// of a WebSocket API has no cache.
+    ///
+    /// Source: API Gateway Developer Guide, "Input to an API Gateway Lambda authorizer", and the API reference of
+    /// `CreateAuthorizer` for `AuthorizerResultTtlInSeconds`.
     pub fn of(&self, api: Api) -> &Self {
         match (self, api) {
             (_, Api::WebSocket) | (Self::None, _) => &Self::None,
@@ -59,11 +60,12 @@ impl CacheKey {
         }
     }
 
-    /// The key as it is for requests whose route key says this of their method.
+    /// The key as it works for requests whose route key says this about their method.
     ///
-    /// A route is a template and a method. `routeKey` has the template, and the method only if the API's own route
-    /// names one: under `ANY /pets` a GET and a DELETE have the same key. Only HTTP APIs know `routeKey`, and
-    /// only REST APIs `resourcePath` and `resourceId`, which have the template alone.
+    /// A route is a template and a method. `routeKey` has the template, but has the method only if the API's own
+    /// route names one: under `ANY /pets` a GET and a DELETE have the same key. Only HTTP APIs have `routeKey`.
+    /// Only REST APIs have `resourcePath` and `resourceId`, which contain just the template.
+    ///
     /// Source: API Gateway Developer Guide, "Customize HTTP API access logs" and "Variables for access logging".
     pub fn through(&self, route_key: RouteKey) -> KeyOfRoute<'_> {
         let has = |name: &str| self.has_context(name);
@@ -87,13 +89,13 @@ impl CacheKey {
         KeyOfRoute { key: self, scope, mixes_methods }
     }
 
-    /// The key where nothing is known of the API: as if each of its routes had a method of its own.
+    /// The key if nothing is known about the API: as if each of its routes had a method of its own.
     fn at_best(&self) -> KeyOfRoute<'_> {
         let [rest, http] = [RouteKey::Absent, RouteKey::OneMethod].map(|route_key| self.through(route_key));
         if rest.scope < http.scope { rest } else { http }
     }
 
-    /// For what requests an answer has to be right, at best; see [`through`](Self::through).
+    /// The requests for which an answer has to be right, at best; see [`through`](Self::through).
     pub fn scope(&self) -> CacheScope {
         self.at_best().scope
     }
@@ -103,8 +105,8 @@ impl CacheKey {
         self.at_best().covers(input)
     }
 
-    /// What a route reads that differs between requests with one key, at best: with any of it, an answer for
-    /// one of them is not one for the others.
+    /// The inputs of a route that can differ between requests with one key, at best. If there are any, an answer
+    /// for one of these requests is not right for the others.
     pub fn lacking<'a>(
         &self,
         reads: impl IntoIterator<Item = &'a Input>,
@@ -113,7 +115,7 @@ impl CacheKey {
         self.at_best().lacking(reads, route)
     }
 
-    /// The key that has the least in it and covers these inputs; `none` if no key does.
+    /// The smallest key that covers these inputs; `none` if no key does.
     pub fn least_for<'a>(inputs: impl IntoIterator<Item = &'a Input>, location: &TokenLocation) -> Self {
         use IdentitySourceExpression::{Context, Header, Query};
         let mut sources = vec![Header(location.header.clone())];
@@ -148,8 +150,8 @@ impl CacheKey {
         }
     }
 
-    /// Whether requests with one key have one token. Without that, the answer to one caller would be
-    /// given to another.
+    /// Whether all requests with one key have the same token. Otherwise one caller would get the answer for
+    /// another.
     pub fn holds_token(&self, location: &TokenLocation) -> bool {
         match self {
             Self::None | Self::Token => true,
@@ -169,7 +171,7 @@ impl CacheKey {
     }
 }
 
-/// A cache key as it is for requests of one kind of route; see [`CacheKey::through`].
+/// A cache key as it works for requests of one kind of route; see [`CacheKey::through`].
 #[derive(Clone, Copy, Debug)]
 pub struct KeyOfRoute<'a> {
     key: &'a CacheKey,
@@ -178,13 +180,13 @@ pub struct KeyOfRoute<'a> {
 }
 
 impl KeyOfRoute<'_> {
-    /// For what requests an answer has to be right.
+    /// The requests for which an answer has to be right.
     pub fn scope(self) -> CacheScope {
         self.scope
     }
 
-    /// Whether requests with one key have one template, but may have different methods. Where those lead to
-    /// different routes of the store, there is no one answer.
+    /// Whether requests with one key have one template, but may have different methods. If those methods lead to
+    /// different routes of the store, no single answer is right for all of them.
     pub fn mixes_methods(self) -> bool {
         self.mixes_methods
     }
@@ -202,7 +204,7 @@ impl KeyOfRoute<'_> {
             Input::Query(name) => {
                 key.has(|source| matches!(source, IdentitySourceExpression::Query(known) if known == name))
             }
-            // A request that lacks an identity source is refused before the cache is asked.
+            // API Gateway refuses a request that lacks an identity source before it asks the cache.
             Input::QueryPresence => key.has(|source| matches!(source, IdentitySourceExpression::Query(_))),
             Input::Host => key.has_context("domainName"),
             Input::Method => key.has_context("httpMethod"),
@@ -217,8 +219,8 @@ impl KeyOfRoute<'_> {
         }
     }
 
-    /// What a route reads that differs between requests with one key: with any of it, an answer for
-    /// one of them is not one for the others.
+    /// The inputs of a route that can differ between requests with one key. If there are any, an answer for one
+    /// of these requests is not right for the others.
     pub fn lacking<'a>(
         self,
         reads: impl IntoIterator<Item = &'a Input>,
@@ -260,7 +262,7 @@ impl fmt::Display for CacheKey {
 impl FromStr for IdentitySourceExpression {
     type Err = InvalidCacheKey;
 
-    /// Reads one in the syntax of REST APIs (`method.request.header.Authorization`,
+    /// Reads one identity source in the syntax of REST APIs (`method.request.header.Authorization`,
     /// `context.path`), of HTTP APIs (`$request.header.Authorization`, `$context.path`) or of WebSocket APIs
     /// (`route.request.header.Authorization`).
     fn from_str(text: &str) -> Result<Self, InvalidCacheKey> {
@@ -296,7 +298,7 @@ impl fmt::Display for IdentitySourceExpression {
     }
 }
 
-/// Not a cache key.
+/// The text is not a cache key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not `none`, `token`, or a list of identity sources such as \

@@ -14,14 +14,14 @@ use crate::reason::Reason;
 use event::AuthorizerEvent;
 pub use parameters::{Ambiguous, Values};
 
-/// A request to an API that waits for its authorization.
+/// A request to an API that waits for authorization.
 #[derive(Clone)]
 pub struct Call {
     api: Api,
     method_arn: MethodArn,
     target: Target,
     route_key: RouteKey,
-    /// The token, where the event has it in a field of its own.
+    /// The token, if the event has a field for it.
     token_field: Option<String>,
     headers: Values,
     query: Values,
@@ -51,9 +51,9 @@ pub enum Api {
 /// How an event says what is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// By the concrete path in its ARN: the route has to be found.
+    /// By the concrete path in its ARN. The route has to be found.
     Path,
-    /// By the route that API Gateway chose, which is final.
+    /// By the route that API Gateway chose. That choice is final.
     Route {
         /// The HTTP method of the request, in upper case. `None` for a WebSocket API.
         verb: Option<String>,
@@ -62,12 +62,12 @@ pub enum Target {
     },
 }
 
-/// What the route key of an HTTP API says of the method of a request.
+/// What the route key of an HTTP API says about the method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RouteKey {
-    /// There is none: it is an API of another kind.
+    /// There is none: the API is of another kind.
     Absent,
-    /// `ANY /pets` or `$default`: nothing. Other methods have the same key.
+    /// `ANY /pets` or `$default`: nothing. Requests with other methods have the same key.
     AnyMethod,
     /// `GET /pets`: the method.
     OneMethod,
@@ -84,16 +84,16 @@ impl Call {
     /// | `version` is `1.0` | HTTP API, format 1.0 |
     /// | `type` is `REQUEST` | REST, REQUEST |
     ///
-    /// A token that is absent is no error here: the caller is then told so as a caller.
+    /// A missing token is not an error here. The caller gets an answer about it later.
     ///
     /// # Errors
-    /// [`InvalidEvent`], which says nothing of the event's values: the token is one of them.
+    /// [`InvalidEvent`], which says nothing about the values in the event, because the token is one of them.
     pub fn from_event(event: Value) -> Result<Self, InvalidEvent> {
         let event = serde_json::from_value::<AuthorizerEvent>(event);
         event.map_err(|_| InvalidEvent::NotAnAuthorizerEvent)?.try_into()
     }
 
-    /// The same from the text of an event.
+    /// The same for the text of an event.
     ///
     /// # Errors
     /// [`InvalidEvent`].
@@ -107,7 +107,7 @@ impl Call {
         self.api
     }
 
-    /// The method that is about to be called.
+    /// The ARN of the method that is about to be called.
     pub fn method_arn(&self) -> &MethodArn {
         &self.method_arn
     }
@@ -117,7 +117,7 @@ impl Call {
         &self.target
     }
 
-    /// What its route key says of the method.
+    /// What its route key says about the method.
     pub fn route_key(&self) -> RouteKey {
         self.route_key
     }
@@ -125,7 +125,7 @@ impl Call {
     /// The value that carries the token, found where the policy store says; empty if there is none.
     ///
     /// # Errors
-    /// [`Reason::TokenMalformed`] where there are several: which one counts depends on the reader.
+    /// [`Reason::TokenMalformed`] if there are several values that differ: readers may take different ones.
     pub fn authorization(&self, location: &TokenLocation) -> Result<&str, Reason> {
         if let Some(token) = &self.token_field {
             return Ok(token);
@@ -144,7 +144,7 @@ impl Call {
             if let Some(name) = &location.subprotocol
                 && let Some(offered) = self.headers.get(SUBPROTOCOL).map_err(several)?
             {
-                // `bearer, eyJ...`: the name that the store gives, then the token.
+                // `bearer, eyJ...`: the name that the store configures, then the token.
                 let (first, token) = offered.split_once(',').ok_or(Reason::TokenMissing)?;
                 return if first.trim() == name { Ok(token.trim()) } else { Err(Reason::TokenMissing) };
             }
@@ -152,9 +152,9 @@ impl Call {
         Ok("")
     }
 
-    /// Whether the request asks for another method than the one that it was made with, which API
-    /// Gateway does for `X-HTTP-Method-Override` (Developer Guide, "Important notes"). Which of
-    /// the two an authorizer sees is not documented.
+    /// Whether the request asks for another method than the one it was made with, which API Gateway honours for
+    /// `X-HTTP-Method-Override` (Developer Guide, "Important notes"). Which of the two an authorizer sees is not
+    /// documented.
     pub fn overrides_method(&self) -> bool {
         let verb = match &self.target {
             Target::Route { verb: Some(verb), .. } => Some(verb.as_str()),
@@ -192,7 +192,7 @@ impl Call {
         }
     }
 
-    /// The concrete path, for information alone: how much of it is decoded differs between APIs.
+    /// The concrete path, for information only: APIs differ in how much of it they decode.
     pub fn path(&self) -> Option<&str> {
         match (&self.path, self.api) {
             (None, Api::RestToken) => Some(self.method_arn.path()),
@@ -200,7 +200,7 @@ impl Call {
         }
     }
 
-    /// The domain name that was called.
+    /// The domain name in the request.
     pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
@@ -210,7 +210,7 @@ impl Call {
         self.source_ip.as_deref()
     }
 
-    /// What the caller says it is.
+    /// What the caller claims to be.
     pub fn user_agent(&self) -> Option<&str> {
         self.user_agent.as_deref()
     }
@@ -233,9 +233,9 @@ impl fmt::Debug for Call {
 pub struct TokenLocation {
     /// The name of a header, in any case.
     pub header: String,
-    /// The name of a query parameter, for WebSocket APIs alone.
+    /// The name of a query parameter, only for WebSocket APIs.
     pub query: Option<String>,
-    /// The subprotocol before the token in `Sec-WebSocket-Protocol`, for WebSocket APIs alone.
+    /// The subprotocol before the token in `Sec-WebSocket-Protocol`, only for WebSocket APIs.
     pub subprotocol: Option<String>,
 }
 
@@ -245,7 +245,7 @@ impl Default for TokenLocation {
     }
 }
 
-/// Why an event is not one that can be answered.
+/// Why an event cannot be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEvent {
     /// The ARN cannot be read.

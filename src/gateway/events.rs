@@ -1,8 +1,8 @@
-//! The events and answers of API Gateway as the types of `aws_lambda_events`, for people who write their own handler.
+//! The events and answers of API Gateway as the types of `aws_lambda_events`, for people who write their own
+//! handler.
 //!
-//! The function does not use these types. What arrives from outside is read by [`Call::from_json`], and what leaves is
-//! [`Response`], which is JSON as it stands. Both keep what these types lose:
-//!
+//! The function does not use these types. [`Call::from_json`] reads what comes in, and [`Response`], which is
+//! already JSON, goes out. Both keep what these types lose:
 //! | type | reads | loses |
 //! |---|---|---|
 //! | [`ApiGatewayCustomAuthorizerRequest`] | REST, TOKEN | nothing |
@@ -11,16 +11,17 @@
 //! | [`ApiGatewayV2CustomAuthorizerV1Request`] | HTTP API, format 1.0 | the same, and all but one value of a header or query parameter |
 //! | [`ApiGatewayV2CustomAuthorizerV2Request`] | HTTP API, format 2.0 | nothing |
 //!
-//! - Of headers in the single form whose names differ in case alone, they keep one. Of two tokens the [`Call`] then has
-//!   one, where the reader of the function refuses both.
-//! - One header fails the whole event, if its name is not one of HTTP or its value has control characters.
-//! - One parameter of `null` fails the whole event, and so does `null` for the headers of an HTTP API.
+//! - Of headers in the single form whose names differ only in case, they keep one. Of two tokens, the [`Call`]
+//!   then has one; the function's own reader refuses both.
+//! - A single header fails the whole event if its name is not valid in HTTP or its value has control characters.
+//! - A single parameter with the value `null` fails the whole event. So does `null` for the headers of an HTTP
+//!   API.
 //! - An empty HTTP method reads as GET.
 //!
-//! None of their WebSocket types is that of an authorizer: [`ApiGatewayWebsocketProxyRequest`] has no ARN, so it is no
-//! [`Call`].
+//! None of their WebSocket types is for an authorizer: [`ApiGatewayWebsocketProxyRequest`] has no ARN, so it
+//! cannot become a [`Call`].
 //!
-//! The types of answers are those of IAM policies and of simple responses:
+//! The types of the answers are those for IAM policies and for simple responses:
 //!
 //! | type | loses | invents |
 //! |---|---|---|
@@ -28,8 +29,8 @@
 //! | [`ApiGatewayV2CustomAuthorizerIamPolicyResponse`] | cannot say `NotResource`; has no usage plan | |
 //! | [`ApiGatewayV2CustomAuthorizerSimpleResponse`] | nothing | |
 //!
-//! In JSON that is read into these types, an effect that is left out is Allow. So they are only written here, and every
-//! part of them is set.
+//! If JSON is read into these types and leaves out an effect, the effect is Allow. So they are only written here,
+//! and every part of them is set.
 //!
 //! [`ApiGatewayWebsocketProxyRequest`]: aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest
 
@@ -73,10 +74,11 @@ impl TryFrom<ApiGatewayCustomAuthorizerRequestTypeRequest> for Call {
     fn try_from(event: ApiGatewayCustomAuthorizerRequestTypeRequest) -> Result<Self, InvalidEvent> {
         only(event.type_.as_deref() == Some("REQUEST"))?;
         let context = event.request_context;
-        // The type has no `version`. An HTTP API shows by a route key, in which there is a space.
+        // The type has no `version`. An HTTP API is recognized by its route key, which contains a space.
         let places = [&context.resource_id, &context.resource_path, &event.resource];
         only(!places.into_iter().flatten().any(|place| place.contains(' ')))?;
-        // Nor has it what tells a connection, other than that it has no method. The ARN has to be that of `$connect`.
+        // Nothing in the type marks a connection, except that it has no method. The ARN has to be that of
+        // `$connect`.
         let is_connect = event.http_method.is_none() && context.http_method.is_none();
         let identity = context.identity.unwrap_or_default();
         let event = AuthorizerEvent {
@@ -116,8 +118,8 @@ impl TryFrom<ApiGatewayV2CustomAuthorizerV1Request> for Call {
 
     /// Reads the event of an HTTP API with payload format 1.0.
     ///
-    /// The type has one value for each header and query parameter, without saying whether there were others. A
-    /// request with two tokens cannot be told from one with the last of them.
+    /// The type has one value for each header and query parameter, and does not say whether there were others. A
+    /// request with two tokens looks like a request with only the last of them.
     fn try_from(event: ApiGatewayV2CustomAuthorizerV1Request) -> Result<Self, InvalidEvent> {
         only(event.version.as_deref() == Some("1.0"))?;
         let context = event.request_context;
@@ -173,7 +175,7 @@ impl TryFrom<ApiGatewayV2CustomAuthorizerV2Request> for Call {
                     source_ip: context.http.source_ip,
                     user_agent: context.http.user_agent,
                 }),
-                // 0 stands for a time that the event does not have.
+                // 0 means that the event has no time.
                 time_epoch: u64::try_from(context.time_epoch).ok().filter(|time| *time != 0),
                 ..RequestContext::default()
             }),
@@ -183,7 +185,7 @@ impl TryFrom<ApiGatewayV2CustomAuthorizerV2Request> for Call {
     }
 }
 
-/// Refuses an event of another kind than its type is for.
+/// Refuses an event of another kind than the type is for.
 fn only(is_of_kind: bool) -> Result<(), InvalidEvent> {
     if is_of_kind { Ok(()) } else { Err(InvalidEvent::NotAnAuthorizerEvent) }
 }
@@ -204,7 +206,7 @@ fn several<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Sev
     Ok(all)
 }
 
-/// The parameters of a `QueryMap`. By its form in JSON, since its iterator panics at a name without values.
+/// The parameters of a `QueryMap`. Goes through JSON, because its iterator panics at a name without values.
 fn query(parameters: &impl Serialize) -> Result<Several, InvalidEvent> {
     let json = serde_json::to_value(parameters).and_then(serde_json::from_value);
     json.map_err(|_| InvalidEvent::NotAnAuthorizerEvent)
@@ -219,17 +221,18 @@ fn merged([mut one, other]: [Several; 2]) -> Several {
 
 /// An answer whose denial of all the rest may be left out.
 ///
-/// What a grant does not allow, its last statement denies, all but some patterns (`NotResource`). The types cannot say
-/// that. Without the statement the same is denied, but implicitly, and then a resource policy of a REST API can allow
-/// it. Say by this type that the API has no such policy. HTTP APIs and WebSocket APIs never have one.
+/// The last statement of a grant denies all that the grant does not allow: everything except some patterns
+/// (`NotResource`). The types cannot express that. Without the statement the same requests are denied, but
+/// implicitly, and then a resource policy of a REST API can allow them. Use this type to say that the API has no
+/// such policy. HTTP APIs and WebSocket APIs never have one.
 #[derive(Clone, Copy, Debug)]
 pub struct WithoutResourcePolicy<'a>(pub &'a Response);
 
 impl TryFrom<&Response> for ApiGatewayCustomAuthorizerResponse {
     type Error = InexpressibleAnswer;
 
-    /// Takes an answer with an IAM policy, whole. One that allows some of an API and denies the rest is
-    /// [inexpressible](InexpressibleAnswer::NotResource): see [`WithoutResourcePolicy`].
+    /// Converts an answer with an IAM policy, complete. An answer that allows some of an API and denies the rest
+    /// is [inexpressible](InexpressibleAnswer::NotResource): see [`WithoutResourcePolicy`].
     fn try_from(response: &Response) -> Result<Self, InexpressibleAnswer> {
         Policy::read(response)?.typed(Rest::Refused)
     }
@@ -238,7 +241,7 @@ impl TryFrom<&Response> for ApiGatewayCustomAuthorizerResponse {
 impl TryFrom<WithoutResourcePolicy<'_>> for ApiGatewayCustomAuthorizerResponse {
     type Error = InexpressibleAnswer;
 
-    /// Takes an answer with an IAM policy, without its denial of all the rest.
+    /// Converts an answer with an IAM policy, without its denial of all the rest.
     fn try_from(response: WithoutResourcePolicy<'_>) -> Result<Self, InexpressibleAnswer> {
         Policy::read(response.0)?.typed(Rest::LeftOut)
     }
@@ -247,8 +250,8 @@ impl TryFrom<WithoutResourcePolicy<'_>> for ApiGatewayCustomAuthorizerResponse {
 impl TryFrom<&Response> for ApiGatewayV2CustomAuthorizerIamPolicyResponse {
     type Error = InexpressibleAnswer;
 
-    /// Takes an answer with an IAM policy, without its denial of all the rest, which [an HTTP
-    /// API](WithoutResourcePolicy) does not need, and without a usage plan, which it does not have.
+    /// Converts an answer with an IAM policy, without its denial of all the rest, which [an HTTP
+    /// API](WithoutResourcePolicy) does not need, and without a usage plan, which an HTTP API does not have.
     fn try_from(response: &Response) -> Result<Self, InexpressibleAnswer> {
         let typed = Policy::read(response)?.typed(Rest::LeftOut)?;
         let mut answer = Self::default();
@@ -262,7 +265,7 @@ impl TryFrom<&Response> for ApiGatewayV2CustomAuthorizerIamPolicyResponse {
 impl TryFrom<&Response> for ApiGatewayV2CustomAuthorizerSimpleResponse {
     type Error = InexpressibleAnswer;
 
-    /// Takes a simple answer.
+    /// Converts a simple answer.
     fn try_from(response: &Response) -> Result<Self, InexpressibleAnswer> {
         let Simple { is_authorized, context } = read(response)?;
         let mut answer = Self::default();
@@ -272,10 +275,10 @@ impl TryFrom<&Response> for ApiGatewayV2CustomAuthorizerSimpleResponse {
     }
 }
 
-/// Why an answer cannot be that type.
+/// Why an answer cannot be converted to that type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InexpressibleAnswer {
-    /// A policy is no simple answer, nor the other way round.
+    /// The answer is a policy and the type is for simple answers, or the reverse.
     #[error("the answer is of another form than this type")]
     AnotherForm,
     /// It denies all but what it allows.
@@ -283,7 +286,7 @@ pub enum InexpressibleAnswer {
     NotResource,
 }
 
-/// What becomes of the denial of all the rest.
+/// What happens to the denial of all the rest.
 #[derive(Clone, Copy)]
 enum Rest {
     LeftOut,

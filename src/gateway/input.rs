@@ -1,4 +1,4 @@
-//! Inputs: what of a request an answer may depend on, beside its token and route.
+//! Inputs: what an answer may depend on in a request, beside its token and route.
 
 use std::fmt;
 
@@ -36,12 +36,12 @@ pub enum Input {
     Stage,
     /// The time of the request.
     Time,
-    /// What the caller says it is.
+    /// What the caller claims to be.
     UserAgent,
 }
 
 impl Input {
-    /// The input behind a member of `context.http`. `None`: it has none.
+    /// The input behind a member of `context.http`. `None`: that member is not an input.
     pub fn of_http(name: &str) -> Option<Self> {
         Some(match name {
             "host" => Self::Host,
@@ -55,12 +55,12 @@ impl Input {
         })
     }
 
-    /// Whether it is of the query string.
+    /// Whether it is part of the query string.
     pub fn is_of_query(&self) -> bool {
         matches!(self, Self::Query(_) | Self::QueryParameters | Self::QueryPresence)
     }
 
-    /// Whether it can differ between the calls of a route; what policies read may be the same for all.
+    /// Whether it can differ between the calls of a route. Some of what policies read is the same for all calls.
     pub fn matters_to(&self, route: &Route) -> bool {
         let has_parameters = || route.template.parameters().next().is_some();
         match self {

@@ -1,8 +1,8 @@
-//! The parameters of a path, read as every backend reads them or not at all.
+//! The parameters of a path. A parameter is used only if every backend reads it in the same way.
 //!
-//! A parameter is one segment of a path, and a `{name+}` is several. One that has a slash in it, or that leads
-//! upwards, is another path to a backend that puts it into a path of its own; and where an id is made of two
-//! parameters, a slash could belong to either. API Gateway lets such values through if they are encoded.
+//! A parameter is one segment of a path, and a `{name+}` is several. If its value has a slash or leads upwards, a
+//! backend that puts it into a path of its own gets a different path. If an id is made from two parameters, a
+//! slash could belong to either. API Gateway lets such values through if they are encoded.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,26 +16,26 @@ use crate::reason::Reason;
 /// The parameters of the path of a call, decoded.
 ///
 /// # Errors
-/// [`Reason::PathUnsafe`], if one can be read in two ways or is no text.
+/// [`Reason::PathUnsafe`], if a parameter can be read in two ways or is not text.
 pub fn of_call(call: &Call, route: &Route) -> Result<BTreeMap<String, String>, Reason> {
     read(sent(call, route), route, call.api(), ParameterContent::Text)
 }
 
-/// The parameters of a path that leads to a route, decoded. It is as the client sent it.
+/// The decoded parameters of a path that leads to a route. The path is given as the client sent it.
 ///
 /// # Errors
-/// [`Reason::PathUnsafe`], if one can be read in two ways or is no text.
+/// [`Reason::PathUnsafe`], if a parameter can be read in two ways or is not text.
 pub fn of_path(path: &str, route: &Route) -> Result<BTreeMap<String, String>, Reason> {
     read(route.template.values(path), route, Api::RestToken, ParameterContent::Text)
 }
 
-/// Whether they can be read in one way, for an answer that does not depend on what they say.
+/// Checks that the parameters can be read in only one way, for an answer that does not depend on their values.
 ///
 /// # Errors
 /// [`Reason::PathUnsafe`].
 pub fn check(call: &Call, route: &Route) -> Result<(), Reason> {
     let is_plain = match call.target() {
-        // A path that has no encoded characters was looked at when its route was found.
+        // A path without encoded characters was checked when its route was found.
         Target::Path => !call.method_arn().path().contains(['%', ';']),
         Target::Route { .. } => call
             .path_parameters()
@@ -56,10 +56,10 @@ fn sent(call: &Call, route: &Route) -> BTreeMap<String, String> {
     }
 }
 
-/// What a parameter has to be.
+/// What a parameter has to contain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ParameterContent {
-    /// Any bytes. A replacement character stands for one that is no UTF-8.
+    /// Any bytes. A replacement character stands for what is not UTF-8.
     Bytes,
     /// UTF-8, so that policies can read it.
     Text,
@@ -82,8 +82,8 @@ fn read(
     sent.into_iter().map(read).collect()
 }
 
-/// REST APIs hand parameters to the authorizer as they were sent, and to the backend decoded. HTTP APIs decode them
-/// for both. What could be decoded once more then may be read in two ways.
+/// REST APIs pass parameters to the authorizer as they were sent, and to the backend decoded. HTTP APIs decode
+/// them for both. A value that could then be decoded once more may be read in two ways.
 fn decoded(value: String, api: Api, content: ParameterContent) -> Result<String, Reason> {
     let once = match api {
         Api::HttpV1 | Api::HttpV2 => value,
@@ -102,15 +102,15 @@ fn decode(text: &str, content: ParameterContent) -> Result<String, Reason> {
     Ok(decoded.into_owned())
 }
 
-/// Whether a value is one segment, or several if it is greedy, and none of them leads elsewhere.
+/// Whether a value is one segment, or several if it is greedy, and no segment leads elsewhere.
 fn is_safe(value: &str, is_greedy: bool) -> bool {
     if value.contains(|character: char| character == '\\' || character.is_control()) {
         return false;
     }
-    // Some servers take `..;x` for `..`, after the path parameters of RFC 3986, 3.3.
+    // Some servers read `..;x` as `..`: they drop path parameters (RFC 3986, 3.3).
     let is_plain = |segment: &str| !matches!(segment.split(';').next(), Some("" | "." | ".."));
     if is_greedy {
-        // A slash at the end leads to the same resource, as where a path is routed.
+        // A slash at the end leads to the same resource, as in routing.
         value.strip_suffix('/').unwrap_or(value).split('/').all(is_plain)
     } else {
         !value.contains('/') && is_plain(value)

@@ -1,4 +1,4 @@
-//! An HTTP request, as far as policies can ask about it.
+//! An HTTP request: the parts that policies can ask about.
 
 use std::fmt;
 
@@ -31,12 +31,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request with this method for a path: as the client sent it, with its leading slash and without a query.
+    /// A request with this method and path. The path is as the client sent it, with its leading slash and without
+    /// a query.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self::with_verb(method.name().to_ascii_uppercase(), path)
     }
 
-    /// The same with any method of HTTP, in upper case. One that [`Method`] does not know is for `any` routes alone.
+    /// The same with any HTTP method, in upper case. Only `any` routes take a method that [`Method`] does not
+    /// know.
     pub fn with_verb(verb: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
             verb: verb.into(),
@@ -51,14 +53,14 @@ impl Request {
         }
     }
 
-    /// Adds a header, its name in any case. Policies get the value of a name that has one value alone.
+    /// Adds a header; its name may be in any case. Policies do not see a name with values that differ.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.add(name.to_ascii_lowercase(), value.into());
         self
     }
 
-    /// Adds a query parameter, decoded. Policies get the value of a name that has one value alone.
+    /// Adds a query parameter, decoded. Policies do not see a name with values that differ.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.add(name.into(), value.into());
@@ -72,7 +74,7 @@ impl Request {
         self
     }
 
-    /// The domain name that was called, `context.http.host`.
+    /// The domain name in the request, `context.http.host`.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
@@ -86,7 +88,7 @@ impl Request {
         self
     }
 
-    /// What the caller says it is, `context.http.userAgent`.
+    /// What the caller claims to be, `context.http.userAgent`.
     #[must_use]
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = Some(user_agent.into());
@@ -100,7 +102,7 @@ impl Request {
         self
     }
 
-    /// What policies may read of it.
+    /// What policies may read in it.
     pub fn fields(&self) -> RequestFields<'_> {
         RequestFields {
             verb: Some(&self.verb),
@@ -121,14 +123,14 @@ impl Request {
     }
 }
 
-/// A header may be a token.
+/// Prints no headers, because a header may be a token.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.verb, self.path)
     }
 }
 
-/// What policies may read of a request, wherever it came from.
+/// What policies may read in a request, wherever it came from.
 #[derive(Clone, Copy)]
 #[expect(missing_docs, reason = "as in `Request`")]
 pub struct RequestFields<'a> {
@@ -144,7 +146,7 @@ pub struct RequestFields<'a> {
 }
 
 impl Call {
-    /// What policies may read of it.
+    /// What policies may read in it.
     pub fn fields(&self) -> RequestFields<'_> {
         RequestFields {
             verb: self.verb(),

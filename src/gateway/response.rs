@@ -1,7 +1,7 @@
 //! The response: what API Gateway reads.
 //!
-//! The writer is our own. The types of the crate `aws_lambda_events` let an effect be left out, in which
-//! case it reads as Allow, and write `null` where API Gateway expects a value or nothing.
+//! The writer is our own. The types of the crate `aws_lambda_events` let an effect be left out, which then reads
+//! as Allow. They also write `null` where API Gateway expects a value or nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use super::call::Api;
 
-/// What the function answers, as JSON in the shape that API Gateway expects: an IAM policy, which every kind
-/// of API takes, or a boolean for HTTP APIs with payload format 2.0 and simple responses enabled.
+/// The answer of the function, as JSON in the form that API Gateway expects: an IAM policy, which every kind of
+/// API takes, or a boolean for HTTP APIs with payload format 2.0 and simple responses enabled.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Response {
@@ -23,18 +23,18 @@ pub struct Response {
     is_shortened: bool,
 }
 
-/// Whether HTTP APIs with payload format 2.0 get simple responses. Their authorizer is set to the
-/// one or the other, and its events do not say to which.
+/// Whether HTTP APIs with payload format 2.0 get simple responses. Their authorizer is set to one or the other,
+/// and its events do not say which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SimpleResponses {
-    /// They get IAM policies, like all others.
+    /// They get IAM policies, like all other APIs.
     Disabled,
-    /// They do.
+    /// They get simple responses.
     Enabled,
 }
 
 impl SimpleResponses {
-    /// Whether an API of this kind gets them.
+    /// Whether an API of this kind gets simple responses.
     pub(crate) fn are_for(self, api: Api) -> bool {
         (api, self) == (Api::HttpV2, Self::Enabled)
     }
@@ -52,13 +52,13 @@ pub(crate) enum ContextValue<'a> {
     Text(&'a str),
 }
 
-/// A response as it is written. `S` are the IAM statements.
+/// A response before it is written as JSON. `S` is the type of the IAM statements.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Body<'a, S> {
     #[serde(rename_all = "camelCase")]
     Policy {
-        /// Never empty, which API Gateway does not take.
+        /// Never empty, because API Gateway does not accept that.
         principal_id: &'a str,
         policy_document: PolicyDocument<'a, S>,
         context: &'a ResponseContext<'a>,
@@ -86,29 +86,30 @@ impl<'a, S> PolicyDocument<'a, S> {
 
 impl<S: Serialize> Body<'_, S> {
     pub(crate) fn write(&self) -> Response {
-        // Every part of it has a form in JSON. Were it otherwise, API Gateway answers `null` with 500.
+        // Every part has a form in JSON. Otherwise this writes `null`, and API Gateway answers 500.
         let text = to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Response { text: text.into(), is_shortened: false }
     }
 }
 
 impl Response {
-    /// Its JSON.
+    /// The response as JSON.
     pub fn as_json(&self) -> &str {
         self.text.get()
     }
 
-    /// The same, as what stands for one that has no room for principal and claims.
+    /// Marks the response as one that replaces another whose principal and claims were too long.
     pub(crate) fn shortened(self) -> Self {
         Self { is_shortened: true, ..self }
     }
 
-    /// Whether API Gateway takes it.
+    /// Whether it is short enough for API Gateway.
     pub(crate) fn fits(&self) -> bool {
         self.text.get().len() <= MAX_BYTES
     }
 
-    /// Whether principal and claims were too large for it, so that it denies, with a reason and nothing else.
+    /// Whether principal and claims were too long for the response. It then denies, with a reason and nothing
+    /// else.
     pub fn is_shortened(&self) -> bool {
         self.is_shortened
     }
@@ -118,10 +119,10 @@ fn as_it_is<S: Serializer>(text: &Arc<RawValue>, serializer: S) -> Result<S::Ok,
     (**text).serialize(serializer)
 }
 
-/// The principal of a call that says nothing of one: API Gateway takes no empty one.
+/// The principal of a call that names none. API Gateway does not accept an empty one.
 pub(crate) const UNKNOWN_PRINCIPAL: &str = "unknown";
 
-/// The version of IAM's policy language; anything older has no policy variables.
+/// The version of IAM's policy language. Older versions have no policy variables.
 const VERSION: &str = "2012-10-17";
 
 /// AWS service quotas, L-20859C74: the result of a Lambda authorizer.

@@ -1,13 +1,13 @@
 //! Routes: from a method and a concrete path to the route that API Gateway would take.
 //!
-//! Only TOKEN events need to be matched: they name the concrete path alone. Every other kind of event
-//! carries the template that API Gateway chose, and that choice is then final.
+//! Only TOKEN events need to be matched: they name only the concrete path. Every other kind of event carries the
+//! template that API Gateway chose, and that choice is final.
 //!
-//! API Gateway's precedence (Developer Guide, "Set up a method request", and two measurements on
-//! real APIs): at each level a static segment goes before `{param}`, which goes before
-//! `{proxy+}`; on one resource a verb goes before `ANY`; and it is the *pair* of resource and
-//! method that must exist, so a resource without the verb falls back to a more general one.
-//! (`matchit` and its like refuse `/a/{x}` beside `/a/{proxy+}`, hence the tree below.)
+//! API Gateway's precedence (Developer Guide, "Set up a method request", and two measurements on real APIs): at
+//! each level a static segment goes before `{param}`, which goes before `{proxy+}`. On one resource a verb goes
+//! before `ANY`. The *pair* of resource and method must exist, so for a verb that a resource does not have, API
+//! Gateway falls back to a more general resource. (`matchit` and similar crates refuse `/a/{x}` beside
+//! `/a/{proxy+}`, hence the tree below.)
 
 mod resource_template;
 mod template;
@@ -35,14 +35,14 @@ pub struct Route {
     pub template: PathTemplate,
     /// The Cedar action.
     pub action: EntityUid,
-    /// How the resource is made. `None`: it is that of the API.
+    /// How the resource is made. `None`: it is the resource of the API.
     pub resource: Option<ResourceTemplate>,
 }
 
 impl Route {
-    /// Reads AVP's convention for action ids: `<method> <path template>`, the method in lower
-    /// case, e.g. `get /pets/{petId}`; `$default` and `$connect` stand alone. `None` for any other
-    /// id: such an action is no route.
+    /// Reads AVP's convention for action ids: `<method> <path template>`, with the method in lower case, e.g.
+    /// `get /pets/{petId}`. `$default` and `$connect` have no method. `None` for any other id: that action is not
+    /// a route.
     pub fn from_action(action: &EntityUid) -> Option<Self> {
         let id = action.id().unescaped();
         let (method, template) = id.split_once(' ').unwrap_or(("any", id));
@@ -52,7 +52,7 @@ impl Route {
         Self::new(method, template, action)
     }
 
-    /// A route by the text of its method, in lower case, and its template.
+    /// A route from the name of its method, in lower case, and its template.
     pub fn new(method: &str, template: &str, action: &EntityUid) -> Option<Self> {
         Some(Self {
             method: Method::from_name(method)?,
@@ -69,11 +69,11 @@ impl fmt::Display for Route {
     }
 }
 
-/// The method of a route. `Display` prints it as action ids have it, in lower case.
+/// The method of a route. `Display` prints it in lower case, as action ids have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the HTTP methods that API Gateway knows")]
 pub enum Method {
-    /// Any method that has no route of its own on the same resource.
+    /// Any method without a route of its own on the same resource.
     Any,
     Delete,
     Get,
@@ -107,7 +107,7 @@ impl Method {
         Self::ALL.into_iter().find(|method| method.name() == name)
     }
 
-    /// The method of a request, in upper case. `None` for one that only an `ANY` route takes.
+    /// The method of a request, in upper case. `None` if only an `ANY` route takes it.
     pub fn from_verb(verb: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -134,12 +134,12 @@ impl fmt::Display for Method {
     }
 }
 
-/// Which route of a [`RouteTable`] one is.
+/// The position of a route in its [`RouteTable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RouteId(pub usize);
 
-/// The routes of an API, ready to match.
+/// The routes of an API, indexed for matching.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
@@ -153,8 +153,8 @@ impl RouteTable {
     /// Adds a route.
     ///
     /// # Errors
-    /// The route that already has this method on this resource: two parameters at one place are
-    /// one resource to API Gateway, whatever their names.
+    /// The route that already has this method on this resource. To API Gateway, two parameters in one place are
+    /// the same resource, whatever their names.
     pub fn insert(&mut self, route: Route) -> Result<(), Conflict> {
         let id = RouteId(self.routes.len());
         let mut node = &mut self.root;
@@ -167,7 +167,7 @@ impl RouteTable {
             };
         }
         if let Some(&taken) = node.methods.get(&route.method) {
-            // The id is that of a route that was inserted, so there is one.
+            // The id is that of an inserted route, so the route exists.
             let with = self.route(taken).cloned().unwrap_or(route);
             return Err(Conflict { with: Box::new(with) });
         }
@@ -182,13 +182,13 @@ impl RouteTable {
         &self.routes
     }
 
-    /// The route of an id.
+    /// The route with this id.
     pub fn route(&self, id: RouteId) -> Option<&Route> {
         self.routes.get(id.0)
     }
 
-    /// The route with this template, as API Gateway chose it: that of the verb, else of `any`.
-    /// `verb` is `None` for a WebSocket API.
+    /// The route with this template, which API Gateway chose: that of the verb, otherwise that of `any`. `verb`
+    /// is `None` for a WebSocket API.
     ///
     /// # Errors
     /// [`NoRoute::Unmapped`].
@@ -198,8 +198,8 @@ impl RouteTable {
         own.or_else(|| methods.get(&Method::Any)).copied().ok_or(NoRoute::Unmapped)
     }
 
-    /// Whether the method of a request with this template can decide which route it has here. It cannot where
-    /// `any` is the only one.
+    /// Whether the method of a request can decide which route it has on this template. It cannot if `any` is the
+    /// only one.
     pub fn tells_methods_apart(&self, template: &str) -> bool {
         let mut methods = self.by_template.get(template).into_iter().flat_map(BTreeMap::keys);
         methods.any(|method| *method != Method::Any)
@@ -207,12 +207,12 @@ impl RouteTable {
 
     /// The route that API Gateway takes for a request.
     ///
-    /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes
-    /// before it routes is not documented, so a path is matched only where every reading of it is a text and
-    /// leads to the same route.
+    /// `path` is the concrete path as the client sent it. How much of it API Gateway decodes before it routes is
+    /// not documented. So a path is matched only if every reading of it is text and leads to the same route.
     ///
     /// # Errors
-    /// [`NoRoute::Unsafe`] for a path whose readings differ, [`NoRoute::Unmapped`] where no route has this method and path.
+    /// [`NoRoute::Unsafe`] for a path whose readings differ, [`NoRoute::Unmapped`] if no route has this method
+    /// and path.
     pub fn find(&self, verb: &str, path: &str) -> Result<RouteId, NoRoute> {
         let Readings { routes, are_texts } = self.readings(verb, path)?;
         match routes.as_slice() {
@@ -221,14 +221,14 @@ impl RouteTable {
         }
     }
 
-    /// The routes that API Gateway may take for a request, that of the path as it stands first.
+    /// The routes that API Gateway may take for a request. The route of the path as it was sent comes first.
     ///
-    /// Enough where nothing is read of the path: if all of these routes are allowed, it does not matter which is taken,
-    /// nor what a parameter says.
+    /// This is enough if nothing in the path is read: if all of these routes are allowed, it does not matter
+    /// which one is taken, nor what a parameter says.
     ///
     /// # Errors
-    /// [`NoRoute::Unsafe`] for a path of which some reading leads nowhere or is no path of an API,
-    /// [`NoRoute::Unmapped`] where no route has this method and path.
+    /// [`NoRoute::Unsafe`] for a path with a reading that leads nowhere or is not a path of an API,
+    /// [`NoRoute::Unmapped`] if no route has this method and path.
     pub fn find_all(&self, verb: &str, path: &str) -> Result<Vec<RouteId>, NoRoute> {
         Ok(self.readings(verb, path)?.routes)
     }
@@ -245,7 +245,7 @@ impl RouteTable {
             if has_overlong_form(&decoded) {
                 return Err(NoRoute::Unsafe);
             }
-            // All static segments are of ASCII, so bytes that are no UTF-8 only ever belong to parameters.
+            // All static segments are ASCII, so bytes that are not UTF-8 always belong to parameters.
             let text = String::from_utf8_lossy(&decoded);
             readings.are_texts &= matches!(text, Cow::Borrowed(_));
             match (as_sent, self.find_reading(verb, &text)?) {
@@ -277,17 +277,17 @@ impl RouteTable {
     }
 }
 
-/// Where a path may lead, with what is encoded in it taken as it is and decoded.
+/// Where a path may lead, with its encoded characters taken as they are and decoded.
 #[derive(Debug)]
 struct Readings {
-    /// Without duplicates, that of the path as it was sent first.
+    /// Without duplicates. The route of the path as it was sent comes first.
     routes: Vec<RouteId>,
     /// Whether all of them are UTF-8.
     are_texts: bool,
 }
 
-/// Whether bytes hold a character in more bytes than UTF-8 allows (RFC 3629, section 3): to a careless decoder `C0 AF`
-/// is a slash (RFC 3629, section 10).
+/// Whether bytes hold a character in more bytes than UTF-8 allows (RFC 3629, section 3). A careless decoder reads
+/// `C0 AF` as a slash (RFC 3629, section 10).
 pub(crate) fn has_overlong_form(bytes: &[u8]) -> bool {
     let mut behind = bytes.iter().skip(1);
     bytes.iter().any(|byte| {
@@ -301,7 +301,7 @@ pub(crate) fn has_overlong_form(bytes: &[u8]) -> bool {
     })
 }
 
-/// Two routes with one method on one resource.
+/// Two routes with the same method on the same resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The route that was there first.
@@ -313,7 +313,7 @@ pub struct Conflict {
 pub enum NoRoute {
     /// No route has this method and path.
     Unmapped,
-    /// The path could lead API Gateway elsewhere.
+    /// API Gateway could take another route for this path.
     Unsafe,
 }
 
@@ -326,7 +326,7 @@ impl From<NoRoute> for Reason {
     }
 }
 
-/// A resource: what is reached by the segments so far.
+/// A resource: the node that the segments so far lead to.
 #[derive(Clone, Debug, Default)]
 struct RouteNode {
     statics: BTreeMap<String, RouteNode>,
@@ -336,7 +336,7 @@ struct RouteNode {
 }
 
 impl RouteNode {
-    // The depth is that of the tree, which the policy store bounds, not the caller.
+    // The recursion is as deep as the tree, which the policy store bounds, not the caller.
     fn find(&self, method: Option<Method>, segments: &[&str]) -> Option<RouteId> {
         let Some((first, rest)) = segments.split_first() else {
             return self.route(method);
@@ -353,7 +353,7 @@ impl RouteNode {
     }
 }
 
-/// How often a path may be encoded over itself before it is taken for an attack.
+/// How often a path may be encoded on top of itself before it counts as an attack.
 const MAX_DECODINGS: usize = 4;
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
 //! Patterns of method ARNs.
 //!
-//! In the `Resource` of an IAM statement `*` is any run of characters and `?` any one of them, the
-//! slash among them (IAM User Guide, "IAM JSON policy elements: Resource"). No pattern says
-//! "any one segment". The nearest is `?*`, at least one character: where path and pattern have
-//! as many slashes, it cannot have one. What it matches beyond that are *deeper* paths alone.
+//! In the `Resource` of an IAM statement, `*` is any run of characters and `?` is any single character. Both also
+//! match a slash (IAM User Guide, "IAM JSON policy elements: Resource"). No pattern says "any one segment". The
+//! nearest is `?*`, at least one character: if path and pattern have the same number of slashes, it cannot match
+//! one. All that it matches beyond that are *deeper* paths.
 
 use std::str::Chars;
 
 /// Whether an IAM pattern matches a text.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    // Most of an ARN is the same in all patterns of a grant, and compared at once.
+    // Most of an ARN is the same in all patterns of a grant, so it is compared as a whole first.
     let (literal, pattern) = pattern.split_at(pattern.find(['*', '?']).unwrap_or(pattern.len()));
     let Some(text) = text.strip_prefix(literal) else {
         return false;
     };
     let (mut pattern, mut text) = (pattern.chars(), text.chars());
-    // The one place to come back to: a later `*` makes an earlier one irrelevant.
+    // One place to go back to is enough: a later `*` makes an earlier one irrelevant.
     let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
     loop {
         let (mut pattern_rest, mut text_rest) = (pattern.clone(), text.clone());
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// IAM's words, one after the other.
+    /// IAM's rules, taken literally.
     fn naive(pattern: &[char], text: &[char]) -> bool {
         match (pattern.split_first(), text.split_first()) {
             (None, _) => text.is_empty(),

@@ -1,23 +1,22 @@
 //! Separation: which patterns tell the routes of an API apart.
 //!
 //! A statement that allows `/pets/{petId}` has to say `pets/?*`, which also matches `/pets/7/toys` and
-//! `/pets/mine`. What else a pattern matches, where API Gateway routes that to, and by which patterns it
-//! can be taken out again, follows from the route table alone. So it is worked out once, when a
-//! bundle is built (`store::build`); a token then only says which routes are *kept*, those that it may call.
+//! `/pets/mine`. The route table alone tells what else a pattern matches, where API Gateway routes that to, and
+//! which patterns can take it out again. So all this is computed once, when a bundle is built (`store::build`). A
+//! token then only decides which routes are *kept*: those that it may call.
 //!
-//! For a kept route, with its pattern `a/?*/b`, a path that the pattern matches and that is not of a
-//! kept route is one of two:
+//! Suppose that the pattern of a kept route is `a/?*/b`. A path that it matches, but that does not belong to a
+//! kept route, is one of two:
 //!
-//! - A *sibling* has as many segments and goes to a route that is preferred. It is taken out
-//!   by the pattern of that route, or by what both have in common.
-//! - A *deeper* path has a `?*` that stands for several segments: `a/?*/?*/b`. If those paths
-//!   go to no kept route, that pattern takes them all out. If they go to a kept one, its own pattern
-//!   matches them, too, and they are its concern.
+//! - A *sibling* has as many segments and goes to a route that is preferred. It is taken out by the pattern of
+//!   that route, or by what the two patterns have in common.
+//! - A *deeper* path has a `?*` that stands for several segments: `a/?*/?*/b`. If those paths go to no kept
+//!   route, that pattern takes them all out. If they go to a kept route, the pattern of that route matches them,
+//!   too, and they are handled there.
 //!
-//! A pattern that takes out paths of kept routes as well (there may be no other: between `/pets/{id}` and
-//! `/pets/{id}/food` no pattern takes out `/pets/7/unknown` alone) is used all the same. That denies
-//! what was to be allowed, and never the other way round. [`Separation::overlaps`] names such routes
-//! beforehand.
+//! Sometimes the only pattern also takes out paths of kept routes: between `/pets/{id}` and `/pets/{id}/food`, no
+//! pattern takes out just `/pets/7/unknown`. It is used all the same. Then something is denied that was to be
+//! allowed, never the reverse. [`Separation::overlaps`] names such routes in advance.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +32,7 @@ pub struct Separation {
     pub(crate) tables: Vec<MethodTable>,
 }
 
-/// The routes of some methods, which are the same for each of them.
+/// The routes of one or more methods. Each of these methods has the same routes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MethodTable {
     pub(crate) methods: Vec<String>,
@@ -56,32 +55,32 @@ pub(crate) struct RouteEntry {
     pub(crate) deeper: Vec<DeeperPaths>,
 }
 
-/// An entry whose paths the pattern matches, and the ways to take them out.
+/// An entry some of whose paths the pattern matches, and the ways to take them out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sibling {
     pub(crate) entry: usize,
     pub(crate) ways: Vec<Vec<Exclusion>>,
 }
 
-/// The paths that a pattern matches with one more segment in the place of one parameter, and all that
-/// are deeper still.
+/// The paths that a pattern matches with one more segment in the place of one parameter, and all paths that are
+/// deeper still.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeeperPaths {
     pub(crate) all: Exclusion,
-    /// Where API Gateway routes those whose parameters are no texts of the table.
+    /// Where API Gateway routes those paths if their parameters are not texts of the table.
     pub(crate) leads_to: Vec<usize>,
-    /// The ways to take out what is not kept one by one.
+    /// The ways to take out, one by one, the entries that are not kept.
     pub(crate) each: Vec<Sibling>,
 }
 
-/// A pattern that takes paths out, and the entries of which it does.
+/// A pattern that takes paths out, and the entries to which these paths belong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Exclusion {
     pub(crate) pattern: String,
     pub(crate) reaches: Vec<usize>,
 }
 
-/// All that begins with some static segments.
+/// All paths that begin with certain static segments.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Subtree {
     pub(crate) pattern: String,
@@ -91,7 +90,7 @@ pub(crate) struct Subtree {
     pub(crate) holds: Vec<usize>,
 }
 
-/// The patterns for some kept routes, each beginning with the method: `GET/pets/?*`.
+/// The patterns for a set of kept routes, each beginning with the method: `GET/pets/?*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// What is allowed.
@@ -100,10 +99,9 @@ pub struct Selection {
     pub deny: BTreeSet<String>,
     /// Whether a pattern that allows could match more than its own routes.
     pub is_wild: bool,
-    /// Whether a path that is spelt in another way could lead from what is allowed to a route that is
-    /// not kept.
+    /// Whether a path of an allowed route, spelt in another way, could lead to a route that is not kept.
     pub is_entangled: bool,
-    /// The kept routes of which paths are denied.
+    /// The kept routes with paths that are denied.
     pub harmed: BTreeSet<RouteId>,
 }
 
@@ -112,19 +110,19 @@ pub struct Selection {
 pub struct Overlap {
     /// The route whose pattern matches too much.
     pub route: RouteId,
-    /// The route of which paths are then denied; it may be the same.
+    /// The route with paths that are then denied; it may be the same.
     pub harmed: RouteId,
-    /// The route that is denied. `None`: none at all takes the paths in question.
+    /// The route that is denied. `None`: no route takes the paths in question.
     pub because_of: Option<RouteId>,
 }
 
 impl Separation {
-    /// Whether it can be that of so many routes.
+    /// Whether it can belong to a table of this many routes.
     pub fn fits(&self, routes: usize) -> bool {
         self.tables.iter().flat_map(|table| &table.entries).all(|entry| entry.route.0 < routes)
     }
 
-    /// The patterns that allow the kept routes, and nothing else.
+    /// The patterns that allow the kept routes and nothing else.
     pub fn select(&self, kept: impl Fn(RouteId) -> bool) -> Selection {
         let mut selection = Selection::default();
         let all = |table: &MethodTable| {
@@ -153,7 +151,7 @@ impl Separation {
             }
             let is_default_kept = table.entries.iter().any(|entry| entry.is_default && kept(entry.route));
             if is_default_kept {
-                // What the ARN of this route looks like is not documented.
+                // The form of the ARN for this route is not documented.
                 selection.allow.insert(crate::gateway::arn::DEFAULT.to_owned());
             }
             selection.is_wild |= of_table.is_wild;
@@ -163,8 +161,8 @@ impl Separation {
         selection
     }
 
-    /// The routes that cannot always be told apart. `same_decision` says of two routes that they are
-    /// always decided alike.
+    /// The routes that cannot always be told apart. `same_decision` says whether two routes are always decided
+    /// alike.
     pub fn overlaps(&self, same_decision: impl Fn(RouteId, RouteId) -> bool) -> BTreeSet<Overlap> {
         let mut found = BTreeSet::new();
         for table in &self.tables {
@@ -190,8 +188,8 @@ impl MethodTable {
             if !kept(entry.route) || held.contains(&index) {
                 continue;
             }
-            // What is within another pattern is allowed by that, but what it matches beyond its own
-            // paths is left to it by the other.
+            // A pattern that lies within an allowed one need not be allowed itself. But it is left to this entry to
+            // take out what its pattern matches beyond its own paths.
             if !entry.within.iter().any(is_kept) {
                 selection.allow.insert(entry.pattern.clone());
             }
@@ -201,7 +199,7 @@ impl MethodTable {
             }
             for deeper in &entry.deeper {
                 if deeper.leads_to.iter().any(is_kept) {
-                    // Their concern: the pattern of what they lead to matches all of these paths.
+                    // Handled there: the pattern of the route to which these paths lead matches all of them.
                     continue;
                 }
                 let leads_nowhere = deeper.leads_to.is_empty();
@@ -219,7 +217,7 @@ impl MethodTable {
         }
     }
 
-    /// Takes a route out, in the first way that does no harm.
+    /// Takes a route out in the first way that harms no kept route, otherwise in the last way.
     fn exclude(&self, sibling: &Sibling, is_kept: impl Fn(&usize) -> bool, selection: &mut Selection) {
         selection.is_entangled = true;
         let harmless =
@@ -243,7 +241,7 @@ impl MethodTable {
         found: &mut BTreeSet<Overlap>,
     ) {
         let route = |index: &usize| self.entries.get(*index).map(|entry| entry.route);
-        // With `x` and `harmed` allowed and `denied` not.
+        // For the case that `x` and `harmed` are allowed and `denied` is not.
         let mut add = |x: RouteId, denied: Option<RouteId>, reaches: &[usize]| {
             for harmed in reaches.iter().filter_map(route) {
                 let differ = |denied: RouteId| !same_decision(denied, x) && !same_decision(denied, harmed);

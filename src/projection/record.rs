@@ -1,4 +1,4 @@
-//! Records: what a record type takes out of the claims of a token or the texts of a call.
+//! Records: what a record type takes from the claims of a token or the texts of a call.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use crate::reason::Reason;
 use crate::token::TokenType;
 use crate::token::identity_source::{COGNITO_FAMILIES, IdentitySource, Provider};
 
-/// A record type: what it takes out of an object of claims.
+/// A record type: what it takes from an object of claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Record {
@@ -28,12 +28,12 @@ pub(crate) struct Attribute {
     pub(crate) required: bool,
 }
 
-/// The values that a record type took, with how many claims were of the wrong type.
+/// The values that a record type took, and how many claims were of the wrong type.
 #[derive(Debug, Default)]
 pub struct Projected {
     /// Values by the name of their attribute.
     pub values: HashMap<String, RestrictedExpression>,
-    /// Claims that the schema knows but as another type: dropped.
+    /// How many claims were dropped: the schema knows them, but with another type.
     pub dropped: usize,
 }
 
@@ -53,7 +53,7 @@ impl Record {
         self.attributes.iter().map(|(name, attribute)| (name.as_str(), attribute.required))
     }
 
-    /// The attribute of a name, where it is a record itself.
+    /// The attribute of this name, if it is a record itself.
     pub fn record(&self, name: &str) -> Option<&Self> {
         match &self.attributes.get(name)?.value_type {
             ValueType::Record(record) => Some(record),
@@ -61,7 +61,7 @@ impl Record {
         }
     }
 
-    /// The same, to change it.
+    /// The same, for changes.
     pub fn record_mut(&mut self, name: &str) -> Option<&mut Self> {
         match &mut self.attributes.get_mut(name)?.value_type {
             ValueType::Record(record) => Some(record),
@@ -69,7 +69,7 @@ impl Record {
         }
     }
 
-    /// Leaves the attributes of which the names are wanted.
+    /// Keeps only the attributes whose names are wanted.
     pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
         self.attributes.retain(|name, _| is_wanted(name));
     }
@@ -81,7 +81,7 @@ impl Record {
         record
     }
 
-    /// Takes each attribute from a text, as its type. One of another type is dropped.
+    /// Takes each attribute from a text, as its type. A text that is not of that type is dropped.
     ///
     /// # Errors
     /// [`RequiredClaimMissing`].
@@ -104,12 +104,12 @@ impl Record {
         Ok(projected)
     }
 
-    /// Takes the attributes of this record from the claims of a token. The claim that lists
-    /// groups is never an attribute: groups are parents.
+    /// Takes the attributes of this record from the claims of a token. The claim that lists groups never becomes
+    /// an attribute: groups are parents.
     ///
-    /// In dot notation, which AVP takes for Cognito alone, the claims `custom:...` are the members
-    /// of an attribute `custom`, likewise `cognito` (User Guide, "Alternative notation for Amazon
-    /// Cognito colon-delimited claims").
+    /// In dot notation, which AVP accepts only for Cognito, the claims `custom:...` are the members of an
+    /// attribute `custom`, and likewise for `cognito` (User Guide, "Alternative notation for Amazon Cognito
+    /// colon-delimited claims").
     ///
     /// # Errors
     /// [`RequiredClaimMissing`].
@@ -134,8 +134,8 @@ impl Record {
         })
     }
 
-    /// Takes each attribute from its claim. One that is null counts as absent, one of another
-    /// type is dropped.
+    /// Takes each attribute from its claim. A claim that is null counts as absent. A claim of another type is
+    /// dropped.
     pub(crate) fn project<'a>(
         &self,
         claim_of: impl Fn(&str, &Attribute) -> Option<Cow<'a, Value>>,
@@ -173,7 +173,7 @@ fn family(claims: &Map<String, Value>, family: &str, except: &str) -> Option<Val
     (!object.is_empty()).then_some(Value::Object(object))
 }
 
-/// Where two names meet in one place the first one stays.
+/// If two names lead to the same place, the first one stays.
 fn insert(object: &mut Map<String, Value>, path: &str, value: &Value) {
     match path.split_once(':') {
         None => {
@@ -187,7 +187,7 @@ fn insert(object: &mut Map<String, Value>, path: &str, value: &Value) {
     }
 }
 
-/// Every claim of a simple type, as AVP's example has it.
+/// Takes every claim of a simple type, as AVP's example does.
 pub fn project_simple(claims: &Map<String, Value>, source: &IdentitySource) -> Projected {
     let mut projected = Projected::default();
     let is_taken = |name: &str| !NOT_ATTRIBUTES.contains(&name) && name != source.group_claim();
@@ -214,8 +214,8 @@ pub fn project_simple(claims: &Map<String, Value>, source: &IdentitySource) -> P
 /// RFC 6749 3.3, RFC 8693 4.2.
 const SCOPE: &str = "scope";
 
-/// How many colons a name may have before it is no name: without a bound a long one would nest as
-/// deep as it is long.
+/// How many colons a name may have. A longer name is not used: without a limit, its object would nest as deep as
+/// the name is long.
 const MAX_NESTING: usize = 8;
 
 /// The claims that AVP's example leaves out.

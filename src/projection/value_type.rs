@@ -1,4 +1,4 @@
-//! Cedar's types, and how a value of each is made from JSON or from a text.
+//! Cedar's types, and how JSON or a text becomes a value of each.
 
 use std::borrow::Cow;
 
@@ -51,8 +51,8 @@ impl ValueType {
         }
     }
 
-    /// A text of a URL or header, which has no types of its own: a number is written as Cedar
-    /// writes it, so that one number has one text.
+    /// Converts a text from a URL or header, which have no types of their own. A number must be written as Cedar
+    /// writes it, so that each number has only one text.
     pub(crate) fn convert_text(&self, text: &str) -> Option<RestrictedExpression> {
         match self {
             Self::Long => {
@@ -66,7 +66,7 @@ impl ValueType {
         }
     }
 
-    /// The `scope` claim: words in one string (RFC 6749 3.3), which the schema has as a set.
+    /// The `scope` claim: words in one string (RFC 6749 3.3), which the schema declares as a set.
     pub(crate) fn convert_words(&self, claim: &Value) -> Option<RestrictedExpression> {
         match (self, claim) {
             (Self::Set(element), Value::String(text)) if **element == Self::String => {
@@ -80,7 +80,7 @@ impl ValueType {
 }
 
 impl Extension {
-    /// `None` for a text that Cedar's constructor refuses, so that it cannot fail later.
+    /// `None` for a text that Cedar's constructor refuses. So the constructor cannot fail later.
     fn convert(self, text: &str) -> Option<RestrictedExpression> {
         let value = match self {
             Self::Datetime => RestrictedExpression::new_datetime(text),

@@ -27,8 +27,8 @@ use policies::PolicyMembers;
 pub use separation::{TooEntangled, separate};
 use table::TooLarge;
 
-/// Builds a bundle from a store and the files that it was read from. The same files and edition
-/// always make the same bytes.
+/// Builds a bundle from a store and the files that it was read from. The same files and edition always make the
+/// same bytes.
 ///
 /// # Errors
 /// [`CannotBuild`].
@@ -40,7 +40,7 @@ pub fn bundle<'a>(
     bundle_within(MAX_BUNDLE_BYTES, store, files, &edition.into())
 }
 
-/// The same with another limit.
+/// The same with another size limit.
 fn bundle_within(
     max_bytes: usize,
     store: &Store,
@@ -55,8 +55,8 @@ fn bundle_within(
     archive::pack(max_bytes, &store.settings.name, edition, members.iter())
 }
 
-/// Checks a policy store as [`Store::check`] does, and whether a bundle can be made of it: one is built, in memory, and
-/// opened. The store is left out if it cannot.
+/// Checks a policy store as [`Store::check`] does, and also whether a bundle can be made of it: builds one in
+/// memory and opens it. The store is left out of the result if that fails.
 pub fn check(files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
     check_within(MAX_BUNDLE_BYTES, files)
 }
@@ -76,7 +76,7 @@ fn check_within(max_bytes: usize, files: &StoreFiles) -> (Option<Store>, Vec<Fin
     }
 }
 
-/// Of all editions, tries one that takes the most room.
+/// Tries an edition that takes as much room as any.
 fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), Box<Finding>> {
     let last = Some(UnixTime::from_seconds(u64::MAX));
     let tenant = "a".repeat(MAX_TENANT_BYTES).parse::<Tenant>().ok();
@@ -103,7 +103,7 @@ fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), 
     Ok(())
 }
 
-/// Reads and checks the policy store of a directory and builds a bundle of it, all in memory.
+/// Reads and checks the policy store in a directory and builds a bundle of it, all in memory.
 ///
 /// # Errors
 /// [`UnusableStore`].
@@ -118,7 +118,7 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
     }
 }
 
-/// Works out the compiled part, each member with its path.
+/// Computes the compiled part, as members with their paths.
 fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
     let outline = serde_json::to_vec(&outline::of(store)).map_err(InvalidManifest::Json)?;
     let PolicyMembers { policies, parts, index } = policies::file(&store.policies)?;
@@ -138,11 +138,11 @@ pub struct Edition<'a> {
     pub revision: u64,
     /// The tenant that it is for.
     pub tenant: Option<&'a Tenant>,
-    /// When it is built. Left out, the same store makes the same bytes at any time.
+    /// When it is built. Without this, the same store makes the same bytes at any time.
     pub created: Option<UnixTime>,
-    /// When it ends to be good.
+    /// Expiry time.
     pub not_after: Option<UnixTime>,
-    /// The keys that sign it; none for a bundle without signatures.
+    /// The keys that sign it. Without keys, the bundle has no signatures.
     pub signing_keys: &'a [PrivateKey],
 }
 
@@ -155,7 +155,7 @@ impl From<u64> for Edition<'_> {
 /// Why a bundle cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotBuild {
-    /// It would not be a bundle.
+    /// The result would not be a bundle.
     #[error(transparent)]
     Archive(#[from] InvalidArchive),
     /// An entity of the store has no exact JSON form.
@@ -164,7 +164,7 @@ pub enum CannotBuild {
     /// A policy has neither an exact JSON form nor a text.
     #[error("the policy `{0}` cannot be written into a bundle")]
     Policy(PolicyId),
-    /// There is no stack that is large enough.
+    /// The system gives no stack that is large enough.
     #[error("there is no room to build a bundle: {0}")]
     Room(io::Error),
     /// It cannot be signed.
@@ -192,7 +192,7 @@ pub enum UnusableStore {
         /// The errors.
         findings: Vec<Finding>,
     },
-    /// The file system did not give it.
+    /// The file system could not read it.
     #[error(transparent)]
     Unreadable(#[from] UnreadableDirectory),
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::bundle::file::read_at_most;
 use crate::bundle::{MAX_BUNDLE_BYTES, StoreFiles};
 
-/// Reads the files of a policy store: regular files below its folder. A link may lead to another place in the folder, not
-/// out of it; a pipe, a socket or a device is refused, and not opened.
+/// Reads the files of a policy store: the regular files below its folder. A link may lead to another place in the
+/// folder, but not out of it. A pipe, a socket or a device is refused without being opened.
 ///
-/// Left out is what belongs to the people who keep the store and never to a bundle: `tests/`,
+/// Files for the people who maintain the store are left out; they are never part of a bundle: `tests/`,
 /// `personas.toml`, Markdown, and names that begin with a dot.
 ///
 /// # Errors
@@ -24,11 +24,11 @@ pub fn read(path: &Path) -> Result<StoreFiles, UnreadableDirectory> {
     Ok(reading.files)
 }
 
-/// A store as far as it was read.
+/// The part of a store that has been read so far.
 struct Reading {
     /// Its folder, with links resolved.
     root: PathBuf,
-    /// The folders that were read, with links resolved: by links one could be reached again and again.
+    /// The folders that were read, with links resolved: through links, one could be reached again and again.
     folders: HashSet<PathBuf>,
     files: StoreFiles,
     /// The bytes of all files and of their names.
@@ -49,7 +49,7 @@ impl Reading {
             if name.starts_with('.') || name.ends_with(".md") || KEPT_OUT.contains(&relative.as_str()) {
                 continue;
             }
-            // With links resolved: what is looked at here is what is opened.
+            // With links resolved, so that the place that is checked is the place that is opened.
             let real = fs::canonicalize(&path).map_err(unreadable(&path))?;
             if !real.starts_with(&self.root) {
                 return Err(UnreadableDirectory::Outside(path));
@@ -73,7 +73,8 @@ impl Reading {
         Ok(())
     }
 
-    /// Reads a file that has, or had, this length, if there is room for it.
+    /// Reads a file if there is room for it. `length` is what the file system said; the file may have changed
+    /// since.
     fn read_file(
         &mut self,
         path: &Path,
@@ -104,12 +105,12 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> UnreadableDirectory {
 /// Why a policy store cannot be read from the file system.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableDirectory {
-    /// The system said no.
+    /// The system reported an error.
     #[error("cannot read `{}`: {source}", .path.display())]
     Io {
-        /// What was to be read.
+        /// The path that could not be read.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A name that is not UTF-8.
@@ -118,7 +119,7 @@ pub enum UnreadableDirectory {
     /// A pipe, a socket or a device.
     #[error("`{}` is not a regular file", .0.display())]
     NotAFile(PathBuf),
-    /// A link to what is no part of the store.
+    /// A link that leads out of the store.
     #[error("`{}` leads out of the folder of the policy store", .0.display())]
     Outside(PathBuf),
     /// A link to a folder that was read under another name, or is being read.

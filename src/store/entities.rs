@@ -9,7 +9,7 @@ use super::schema::StoreSchema;
 use crate::bundle::files::{ENTITIES_FILE, StoreFiles};
 use crate::token::identity_source::IdentitySource;
 
-/// Reads the entities; with a schema its actions are among them.
+/// Reads the entities. With a schema, its actions are among them.
 pub(super) fn read(
     files: &StoreFiles,
     schema: Option<&StoreSchema>,
@@ -28,7 +28,7 @@ pub(super) fn read(
     }
 }
 
-/// Principals are made from tokens; one in the store would be a second truth about a user.
+/// Finds principals among the entities. They are made from tokens; one in the store would contradict the token.
 pub(super) fn check_principals(
     files: &StoreFiles,
     entities: &Entities,
@@ -47,7 +47,7 @@ pub(super) fn check_principals(
     }
 }
 
-/// What Cedar dislikes, at the line and column of the JSON if it knows them, else at the entity
+/// An error of Cedar as a finding: at line and column of the JSON if the error has them, otherwise at the entity
 /// that it names.
 fn finding(text: &str, error: &EntitiesError) -> Finding {
     let message = chain(error);

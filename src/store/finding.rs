@@ -8,7 +8,7 @@ use std::{fmt, iter};
 
 use serde::Serialize;
 
-/// One problem of a policy store.
+/// One problem in a policy store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
@@ -25,15 +25,15 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A problem of a code's own severity.
+    /// A problem with the severity of its code.
     pub fn new(code: Code, position: Position, message: impl fmt::Display) -> Self {
-        // One problem is one line, whatever a parser had to say.
+        // One problem is one line, whatever a parser wrote.
         let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         Self { severity: code.severity(), code, position, message, hint: None }
     }
 
-    /// A problem that a reader of JSON had with a file. `serde_json` writes the position at the
-    /// end of its message, `... at line 3 column 14`, which is all that others hand on.
+    /// A problem that a reader of JSON has with a file. `serde_json` ends its message with the position,
+    /// `... at line 3 column 14`. Other libraries pass on only this text.
     pub fn json(code: Code, file: &str, error: impl fmt::Display) -> Self {
         let message = error.to_string();
         let number = |text: &str| text.parse().ok();
@@ -79,7 +79,7 @@ impl Position {
         Self { file: file.to_owned(), line: None, column: None }
     }
 
-    /// A line and column that a parser gave. Zero is what `serde_json` says for "nowhere".
+    /// A line and column from a parser. `serde_json` uses zero for "nowhere".
     pub fn line(file: &str, line: usize, column: usize) -> Self {
         let known = |number: usize| (number > 0).then_some(number);
         Self { file: file.to_owned(), line: known(line), column: known(line).and(known(column)) }
@@ -94,17 +94,17 @@ impl fmt::Display for Position {
     }
 }
 
-/// The text of a file, in which positions are looked up. What that takes is worked out once for all findings.
+/// The text of a file, to look up positions in it. The tables for that are computed once for all findings.
 #[derive(Clone, Debug)]
 pub(super) struct Text<'a> {
     file: Cow<'a, str>,
     text: Cow<'a, str>,
     places: OnceLock<Places>,
-    /// Where each word and each string, without its quotes, first stands.
+    /// Where each word and each string, without its quotes, is first found.
     words: OnceLock<HashMap<Box<str>, usize>>,
 }
 
-/// Where the lines of a text are, and how many characters are before each part of it.
+/// Where the lines of a text begin, and how many characters come before each block of it.
 #[derive(Clone, Debug)]
 struct Places {
     /// Where each line begins.
@@ -140,30 +140,30 @@ impl<'a> Text<'a> {
         Position::line(&self.file, line, before(offset) - before(start) + 1)
     }
 
-    /// Where a text first stands in the file, else the file as a whole.
+    /// Where a text is first found in the file, otherwise the file as a whole.
     pub(super) fn find(&self, needle: &str) -> Position {
         self.text.find(needle).map_or_else(|| self.whole(), |offset| self.at(offset))
     }
 
-    /// Where a text first stands in a part of the file, as a byte offset.
+    /// Where a text is first found in a part of the file, as a byte offset.
     pub(super) fn find_in(&self, part: std::ops::Range<usize>, needle: &str) -> Option<usize> {
         let start = part.start;
         self.text.get(part)?.find(needle).map(|offset| start + offset)
     }
 
-    /// Where a string with this value first stands, as the byte offset of its first quote.
+    /// Where a string with this value is first found, as the byte offset of its first quote.
     pub(super) fn string(&self, value: &str) -> Option<usize> {
         let escaped = format!("{value:?}");
         let offset = self.word(escaped.get(1..escaped.len() - 1)?)?;
         offset.checked_sub(1).filter(|quote| self.text.as_bytes().get(*quote) == Some(&b'"'))
     }
 
-    /// The position of a string with this value, else the file as a whole.
+    /// The position of a string with this value, otherwise the file as a whole.
     pub(super) fn find_string(&self, value: &str) -> Position {
         self.string(value).map_or_else(|| self.whole(), |offset| self.at(offset))
     }
 
-    /// The position of a word, or of what stands in quotes, else the file as a whole.
+    /// The position of a word or of a quoted string, otherwise the file as a whole.
     pub(super) fn find_word(&self, word: &str) -> Position {
         self.word(word).map_or_else(|| self.whole(), |offset| self.at(offset))
     }
@@ -188,7 +188,7 @@ impl Places {
     fn characters_before(&self, text: &str, offset: usize) -> usize {
         let block = offset / BLOCK;
         let before = self.characters.get(block).copied();
-        // At the end of a text of whole blocks there is no further one.
+        // At the end of a text that is made of whole blocks, there is no further block.
         let (block, before) = match before {
             Some(before) => (block, before),
             None => (block.saturating_sub(1), self.characters.last().copied().unwrap_or_default()),
@@ -202,7 +202,7 @@ fn characters(part: &[u8]) -> usize {
     part.iter().filter(|byte| !matches!(byte, 0x80..=0xbf)).count()
 }
 
-/// Where each word and each string of Cedar or JSON first stands.
+/// Where each word and each string of Cedar or JSON is first found.
 fn words(text: &str) -> HashMap<Box<str>, usize> {
     let mut found = HashMap::new();
     let mut rest = text;
@@ -236,7 +236,7 @@ fn words(text: &str) -> HashMap<Box<str>, usize> {
     found
 }
 
-/// A column is counted from the block on, so it takes no longer in a text of one line.
+/// Columns are counted from the beginning of a block, so that a text of one long line takes no longer.
 const BLOCK: usize = 256;
 
 /// How bad a finding is.
@@ -245,7 +245,7 @@ const BLOCK: usize = 256;
 pub enum Severity {
     /// The store cannot be used.
     Error,
-    /// The store can be used, but perhaps not as it was meant.
+    /// The store can be used, but perhaps does not do what was meant.
     Warning,
 }
 

@@ -1,7 +1,7 @@
-//! What can be said of grants before there is a token: which routes cannot be told apart, whether the
-//! grants of some callers are larger than a response may be, and whether they take too long to find out.
+//! What can be said about grants without a token: which routes cannot be told apart, whether the grants of some
+//! callers are larger than a response may be, and whether they take too long to compute.
 //!
-//! Both matter where API Gateway keeps answers for more than one method and path, which is the default.
+//! All this matters if API Gateway caches answers for more than one method and path, which is the default.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use crate::gateway::route::RouteId;
 use crate::grant::Grant;
 use crate::store::inputs::PolicyInputs;
 
-/// Finds them, in the order of the routes.
+/// Finds these problems, in the order of the routes.
 pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) {
     let routes = store.routes.routes();
     let position = |index: RouteId| match routes.get(index.0) {
@@ -38,7 +38,7 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
         findings.push(finding.hint(KEY_HINT));
         return;
     };
-    // What reads more than the token is denied under such a key, so it stands in nobody's way.
+    // Under the key `token`, a route that reads more than the token is denied, so it does not conflict with any other.
     let is_grantable = |index: RouteId| {
         let of_route = routes.get(index.0).zip(store.reads.get(index.0));
         of_route.is_some_and(|(route, reads)| CacheKey::Token.lacking(reads, route).next().is_none())
@@ -50,12 +50,12 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
             .is_some_and(|(a, b)| a.action == b.action && a.resource.is_none() && b.resource.is_none());
         same && is_grantable(a) == is_grantable(b)
     };
-    // One line for two routes, whatever the reasons are.
+    // One finding for each two routes, whatever the reasons are.
     let mut pairs: BTreeMap<(RouteId, RouteId), Option<RouteId>> = BTreeMap::new();
     for overlap in separation.overlaps(decided_alike) {
         if is_grantable(overlap.route) && is_grantable(overlap.harmed) {
             let because_of = pairs.entry((overlap.route, overlap.harmed)).or_insert(overlap.because_of);
-            // That nothing takes a path happens to every caller, so it is the better reason.
+            // If no route takes a path, every caller is affected. So that is the better reason.
             *because_of = overlap.because_of.and(*because_of);
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
 
     let all: Vec<RouteId> = (0..routes.len()).map(RouteId).filter(|index| is_grantable(*index)).collect();
     check_expense(store, &all, findings);
-    // All routes, and all but one, for which there is no short pattern.
+    // All routes, and all but the first: there is no short pattern for these.
     let largest = [all.as_slice(), all.get(1..).unwrap_or_default()].into_iter();
     let left_out = largest.map(|allowed| match Grant::of_routes(LONG_PREFIX, &separation, allowed, None) {
         Some(of_routes) => of_routes.left_out,
@@ -110,11 +110,11 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
     }
 }
 
-/// Finds out whether there are more conditions to evaluate for one answer than it may take. The caller is one whom all
-/// policies concern but those for single users and groups: of these, those of the user and of the groups with
-/// the most.
+/// Finds out whether one answer may need more evaluations of conditions than it is allowed. The assumed caller is
+/// the worst case. All policies apply that are not for single users or groups; of those, the policies of one user
+/// and of the most expensive groups apply.
 fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Finding>) {
-    // By all that it follows from.
+    // Costs by everything that they depend on.
     let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
     let (mut by_user, mut by_group): (Work, Work) = Default::default();
     let mut total = Cost::default();
@@ -166,10 +166,10 @@ fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Findin
     }
 }
 
-/// What is to be done by the entity whose policies it is for.
+/// The cost of policies by the entity that they are for.
 type Work = BTreeMap<EntityUid, Cost>;
 
-/// How often the condition of a policy is evaluated, and the policy looked at.
+/// How often the condition of a policy is evaluated, and how often the policy is looked at.
 #[derive(Clone, Copy, Default)]
 struct Cost {
     conditions: u64,
@@ -183,7 +183,7 @@ impl Cost {
     }
 }
 
-/// What one policy takes: its condition is evaluated once for all routes that are alike in what it depends on.
+/// The cost of one policy. Its condition is evaluated once for all routes that agree in what it depends on.
 fn cost_of(store: &Store, grantable: &[RouteId], json: &Value, depends: Dependence) -> Cost {
     let Some(inputs) = PolicyInputs::of(json) else {
         return Cost::default();
@@ -213,8 +213,8 @@ fn cost_of(store: &Store, grantable: &[RouteId], json: &Value, depends: Dependen
     Cost { conditions: alike.len() as u64, looks: looks.len() as u64 }
 }
 
-/// A user of a Cognito user pool is in no more (Amazon Cognito Developer Guide, "Quotas in Amazon Cognito": maximum
-/// number of groups that each user can belong to).
+/// A user of a Cognito user pool is in at most this many groups (Amazon Cognito Developer Guide, "Quotas in
+/// Amazon Cognito": maximum number of groups that each user can belong to).
 const MAX_GROUPS: usize = 100;
 
 const EXPENSIVE_HINT: &str = "conditions that read neither `action` nor `resource`, and of `context` only `token`, are \
@@ -228,8 +228,8 @@ const KEY_HINT: &str = "key the cache by method and path (CACHE_KEY and the iden
 const COMPLETE_HINT: &str = "if the API has no routes but those of the store, say so with `complete = true` in `[api]`; \
                              otherwise key the cache by method and path";
 
-/// More would hide what else there is to say.
+/// More findings of this kind would hide the others.
 const MAX_PAIRS: usize = 20;
 
-/// As long as the ARN of an API usually is, with a stage of some length.
+/// About as long as the ARN of an API gets, with a fairly long stage name.
 const LONG_PREFIX: &str = "arn:aws-us-gov:execute-api:us-gov-west-1:123456789012:abcdefghij/production/";

@@ -10,9 +10,9 @@ use crate::token::TokenType;
 use crate::token::identity_source::{IdentitySource, InvalidKeyUri, Provider};
 use crate::token::key_set::KeySet;
 
-/// Reads the identity sources in the order of their names, each with its keys if the store has
-/// them: those of the file that it names, else `jwks/<name>.json`. `token_type` is that of the settings, if
-/// they could be read.
+/// Reads the identity sources in the order of their names, each with its keys if the store has them: those of the
+/// file that the source names, otherwise `jwks/<name>.json`. `token_type` comes from the settings, if they could
+/// be read.
 pub(super) fn read(
     files: &StoreFiles,
     token_type: Option<Option<TokenType>>,
@@ -144,7 +144,7 @@ fn read_keys(
     findings: &mut Vec<Finding>,
 ) -> Option<KeySet> {
     let file = source.pinned_keys_file();
-    // Of the other files a bundle has no copy.
+    // A bundle copies no key files from other places.
     let Some(text) = files.get(&file).filter(|_| is_in(&file, KEY_FOLDER, ".json")) else {
         if source.jwks_file().is_some() {
             let position = Text::new(source_file, source_text).find("jwksFile");

@@ -1,8 +1,7 @@
-//! Inputs: what the policies read of a request.
+//! Inputs: what the policies read in a request.
 //!
-//! The answer is syntactic and errs on the side of more: it walks the JSON form of a policy
-//! (Cedar Policy Language Reference, "JSON policy format") and takes every attribute that stands
-//! in it for one that is read.
+//! The analysis is syntactic: it walks the JSON form of a policy (Cedar Policy Language Reference, "JSON policy
+//! format") and counts every attribute in it as read. It may report too much, never too little.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,7 +10,7 @@ use serde_json::Value;
 
 use crate::gateway::input::Input;
 
-/// All that `context.http` has.
+/// All members of `context.http`.
 const HTTP: &[Input] = &[
     Input::Headers,
     Input::Host,
@@ -24,17 +23,17 @@ const HTTP: &[Input] = &[
 ];
 
 impl AttributeRead {
-    /// The inputs that are behind an attribute of the context. What a schema declares beyond them is
-    /// never filled, so it is none.
+    /// The inputs behind an attribute of the context. Other attributes that a schema declares are never filled,
+    /// so they are not inputs.
     pub fn inputs(&self) -> Vec<Input> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         match (self.variable, path.as_slice()) {
             (Variable::Context, []) => [HTTP, &[Input::PathParameters, Input::QueryParameters]].concat(),
-            // Whether they are there is the same for all calls of a route, but not without a call.
+            // Whether they are present is the same for all calls of a route, but not known without a call.
             (Variable::Context, ["pathParameters", ..]) => vec![Input::PathParameters],
             (Variable::Context, ["queryStringParameters"]) if self.is_presence => vec![Input::QueryPresence],
             (Variable::Context, ["queryStringParameters"]) => vec![Input::QueryParameters],
-            // A call without a query has not even the record.
+            // A call without a query does not even have the record.
             (Variable::Context, ["queryStringParameters", name, ..]) => {
                 vec![Input::Query((*name).to_owned()), Input::QueryPresence]
             }
@@ -50,15 +49,15 @@ impl AttributeRead {
     }
 }
 
-/// Something that a policy reads: a variable and the attributes below it, as far as they are
-/// named. Without attributes it reads the variable as a whole.
+/// Something that a policy reads: a variable and the attributes below it, as far as they are named. Without
+/// attributes, the variable is read as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttributeRead {
     /// The variable.
     pub variable: Variable,
     /// The attributes, outermost first.
     pub path: Vec<String>,
-    /// Only whether the last attribute is there, not its value.
+    /// Whether only the presence of the last attribute is read, not its value.
     pub is_presence: bool,
 }
 
@@ -81,10 +80,10 @@ pub fn reads(policy: &Value) -> BTreeSet<AttributeRead> {
     reads
 }
 
-/// A policy or template, as far as it says what requests its decision depends on.
+/// The requests to which a policy or template may apply, and the inputs that it reads.
 #[derive(Clone, Debug)]
 pub struct PolicyInputs {
-    /// The actions of its scope, and those in them. `None`: any.
+    /// The actions that its scope names. Actions in these match as well. `None`: any.
     actions: Option<BTreeSet<EntityUid>>,
     /// The type of resource of its scope. `None`: any.
     resource_type: Option<EntityTypeName>,
@@ -92,7 +91,7 @@ pub struct PolicyInputs {
 }
 
 impl PolicyInputs {
-    /// Reads a policy or template in its JSON form. `None`: it is not of that form.
+    /// Reads a policy or template in its JSON form. `None`: the JSON does not have that form.
     pub fn of(policy: &Value) -> Option<Self> {
         let (action, resource) = (policy.get("action")?, policy.get("resource")?);
         let actions = match action.get("op")?.as_str()? {
@@ -116,7 +115,8 @@ impl PolicyInputs {
         Some(Self { actions, resource_type, inputs })
     }
 
-    /// Whether its scope may match a request for this action, given with all that it is in, on a resource of this type.
+    /// Whether its scope may match a request for this action on a resource of this type. `action` is the action
+    /// with all that it is in.
     pub fn may_match(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> bool {
         let is_of_type = self.resource_type.as_ref().is_none_or(|own| own == resource_type);
         let mut action = action.iter();
@@ -125,11 +125,12 @@ impl PolicyInputs {
     }
 }
 
-/// What policies read, by the actions of their scopes: many policies read the same, and most routes concern few.
+/// What policies read, by the actions of their scopes. Many policies read the same, and only a few concern each
+/// route.
 #[derive(Clone, Debug, Default)]
 pub struct InputsByAction(HashMap<Option<EntityUid>, BTreeSet<InputsOnResource>>);
 
-/// What is read where the resource is of this type. `None`: of any.
+/// What is read if the resource has this type. `None`: any type.
 type InputsOnResource = (Option<EntityTypeName>, BTreeSet<Input>);
 
 impl InputsByAction {
@@ -146,8 +147,8 @@ impl InputsByAction {
         }
     }
 
-    /// What is read by the policies whose scopes may match a request for an action, given with all that it is in, on a
-    /// resource of this type.
+    /// What is read by the policies whose scopes may match a request for an action on a resource of this type.
+    /// `action` is the action with all that it is in.
     pub fn for_request(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> BTreeSet<Input> {
         let actions = action.iter().cloned().map(Some).chain([None]);
         let reads = actions.filter_map(|action| self.0.get(&action)).flatten();
@@ -162,8 +163,9 @@ fn entity(json: &Value) -> Option<EntityUid> {
     Some(EntityUid::from_type_name_and_id(text("type")?.parse().ok()?, EntityId::new(text("id")?)))
 }
 
-/// The entities that the conditions of a policy or template name and may look into: a policy may ask for their
-/// attributes and for what they are in, so they belong to every request. One of which only the id matters is none.
+/// The entities that the conditions of a policy or template name and may look into. A policy may ask for their
+/// attributes and for what they are in, so every request needs them. An entity whose id is all that matters does
+/// not count.
 pub fn named_entities(policy: &Value) -> BTreeSet<EntityUid> {
     let mut found = BTreeSet::new();
     if let Some(conditions) = policy.get("conditions") {
@@ -177,7 +179,7 @@ fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
     match expression {
         Value::Array(parts) => parts.iter().for_each(|part| collect_entities(part, found)),
         Value::Object(parts) => parts.iter().for_each(|(operator, part)| {
-            // Nothing is read of what something is compared with, or may be in.
+            // Nothing is read in an entity that something is only compared with, or may be in.
             let by_id: &[&str] = match operator.as_str() {
                 "==" | "!=" => &["left", "right"],
                 "in" => &["right"],
@@ -198,7 +200,7 @@ fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
     }
 }
 
-/// An entity or a list of them, written out.
+/// Whether it is an entity literal, or a list of them.
 fn is_entities(expression: &Value) -> bool {
     let is_entity = |value: &Value| value.get("__entity").is_some();
     let is_literal = |expression: &Value| match expression.get("Value") {
@@ -212,7 +214,7 @@ fn is_entities(expression: &Value) -> bool {
 
 fn collect(expression: &Value, reads: &mut BTreeSet<AttributeRead>) {
     if let Some(read) = access(expression) {
-        // `context.a has b.c` reads the presence of `context.a.b`, too, and all of what is before.
+        // `context.a has b.c` also reads the presence of `context.a.b`, and of everything before it.
         if read.is_presence {
             let shorter = |length: usize| {
                 Some(AttributeRead { path: read.path.get(..length)?.to_vec(), ..read.clone() })
@@ -222,7 +224,7 @@ fn collect(expression: &Value, reads: &mut BTreeSet<AttributeRead>) {
         reads.insert(read);
         return;
     }
-    // Whatever it is, all that is in it counts.
+    // Whatever the operator is, everything below it counts.
     match expression {
         Value::Array(parts) => parts.iter().for_each(|part| collect(part, reads)),
         Value::Object(parts) => parts.values().for_each(|part| collect(part, reads)),
@@ -248,14 +250,14 @@ fn access(expression: &Value) -> Option<AttributeRead> {
         return None;
     }
     let mut read = access(operand.get("left")?)?;
-    // A presence is a boolean, which has no attributes.
+    // The result of `has` is a boolean, which has no attributes.
     if read.is_presence {
         return None;
     }
     read.is_presence = operator == "has";
     match operand.get("attr")? {
         Value::String(attribute) => read.path.push(attribute.clone()),
-        // `has a.b` names all of its attributes at once.
+        // `has a.b` names all its attributes at once.
         Value::Array(attributes) => {
             let names: Option<Vec<&str>> = attributes.iter().map(Value::as_str).collect();
             read.path.extend(names?.into_iter().map(str::to_owned));
@@ -338,7 +340,7 @@ mod tests {
             let named = [(action, "action"), (resource, "resource"), (token, "token"), (context, "context")];
             let found: Vec<&str> = named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
             assert_eq!(found.join(" "), expected, "{condition}");
-            // The other reader of conditions agrees.
+            // The other analysis of conditions agrees.
             for read in reads(&policy) {
                 assert!(
                     match read.variable {

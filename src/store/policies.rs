@@ -28,7 +28,7 @@ use crate::projection::Projection;
 use crate::store::inputs::{self, InputsByAction, PolicyInputs};
 use crate::token::identity_source::IdentitySource;
 
-/// The member of a policy in JSON that has its text.
+/// The member with the text of a policy in JSON.
 const STATEMENT: &str = "statement";
 
 /// The policies of a store, and where each came from.
@@ -42,7 +42,7 @@ pub(super) struct StorePolicies<'a> {
 /// Where a policy came from.
 struct PolicySource<'a> {
     file: &'a str,
-    /// Where it is in the text of the file. `None`: the file is JSON, of which no places are known.
+    /// Where it is in the text of the file. `None`: the file is JSON, for which positions are not known.
     part: Option<Range<usize>>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> StorePolicies<'a> {
         policies
     }
 
-    /// Validates all policies against the schema, strictly.
+    /// Validates all policies strictly against the schema.
     pub(super) fn validate(&self, schema: &StoreSchema, findings: &mut Vec<Finding>) {
         let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
         for error in result.validation_errors() {
@@ -96,7 +96,7 @@ impl<'a> StorePolicies<'a> {
         named.into_iter().collect()
     }
 
-    /// For each route, what the policies that may matter to it read of a call. `named_entities` are those of
+    /// For each route, what the policies that may matter to it read in a call. `named_entities` are those from
     /// [`StorePolicies::named_entities`].
     pub(super) fn reads(
         &self,
@@ -119,15 +119,16 @@ impl<'a> StorePolicies<'a> {
             let resource_type = made.map_or(settings.resource.type_name(), |made| &made.entity_type);
             let actions = with_ancestors(entities, &route.action);
             let mut reads = inputs.for_request(&actions, resource_type);
-            // A parameter that is not of the type of its attribute denies, whether or not anything reads it.
+            // A parameter that does not have the type of its attribute denies, whether or not any policy reads
+            // it.
             let takes_any_text = |name: &String| {
                 made.is_some_and(|made| projection.text_attribute(&made.entity_type, name, "\u{1}").is_some())
             };
             if made.is_some_and(|made| !made.attributes.keys().all(takes_any_text)) {
                 reads.insert(Input::PathParameters);
             }
-            // What the path says of a resource is seen without asking for it, if the resource is the caller, or may be
-            // what a condition names or comes to from there.
+            // Policies can see what the path says about a resource without reading `resource`: if the resource is
+            // the caller, or if it may be an entity that a condition names or reaches from there.
             let is_seen = |entity_type: &EntityTypeName| {
                 sources.iter().any(|source| source.principal_type() == entity_type)
                     || named_types.contains(entity_type)
@@ -149,7 +150,7 @@ impl<'a> StorePolicies<'a> {
         policies.chain(templates)
     }
 
-    /// Where a text first stands in a policy, else where the policy begins.
+    /// Where a text is first found in a policy, otherwise where the policy begins.
     fn position(&self, policy: &PolicyId, needle: &str) -> Position {
         let Some((PolicySource { part, .. }, text)) = self.source(policy) else {
             return Position::file(POLICY_FOLDER);
@@ -197,7 +198,8 @@ impl<'a> StorePolicies<'a> {
         let parts = starts.iter().zip(ends).map(|(start, end)| *start..end);
         let mut parsed: Vec<(Range<usize>, PolicySet)> = Vec::new();
         let before = findings.len();
-        // Each by itself: Cedar keeps what it has to say of a policy by a hash of the whole text that it was read from.
+        // One policy at a time: Cedar caches diagnostics of a policy by a hash of the whole text from which it
+        // was read.
         for part in parts {
             match PolicySet::from_str(text.get(part.clone()).unwrap_or_default()) {
                 Ok(policies) => parsed.push((part, policies)),
@@ -334,13 +336,14 @@ impl<'a> StorePolicies<'a> {
     }
 }
 
-/// The name of a file without folders and extension.
+/// The name of a file without its folders and extension.
 fn stem(file: &str) -> &str {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// The id that `@id` gives, else the stem of the file and the number of the policy in it, counted from one.
+/// The id: that of the annotation `@id`, otherwise the stem of the file and the number of the policy in it, from
+/// 1.
 fn id_of(number: usize, annotation: Option<&str>, stem: &str) -> PolicyId {
     match annotation {
         Some(id) => PolicyId::new(id),
@@ -348,7 +351,7 @@ fn id_of(number: usize, annotation: Option<&str>, stem: &str) -> PolicyId {
     }
 }
 
-/// AVP's `PolicyDefinition`, of which templates have files of their own here.
+/// AVP's `PolicyDefinition`. Its templates have files of their own here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Definition {

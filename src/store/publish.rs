@@ -1,20 +1,21 @@
-//! Publishing bundles to S3: a revision can be taken once, and nobody overwrites what they have not seen.
+//! Publishing bundles to S3. A revision can be taken only once, and nobody overwrites a bundle that they have not
+//! seen.
 //!
 //! ```text
 //! <key>              the current bundle, which functions load
-//! <key>.<revision>   every bundle that was ever to be current: the history
+//! <key>.<revision>   every bundle that was meant to become current: the history
 //! ```
 //!
-//! 1. The current bundle is read, with its entity tag. If it can be used and came here otherwise
-//!    (`aws s3 cp`), it joins the history.
+//! 1. The current bundle is read, with its entity tag. If it is usable but is not in the history (because of an
+//!    `aws s3 cp`), it is added there.
 //! 2. The next one is stored as `<key>.<revision>`, on the condition that nothing is there.
 //! 3. It is stored as `<key>`, on the condition that the entity tag is still that of step 1.
 //!
-//! So what is current is in the history, and of all who have seen the same bundle one can replace
-//! it. Each PUT is whole or has no effect: to end between any two steps leaves the old bundle or
-//! the new one. A number that step 2 finds taken is that of somebody who is between 2 and 3, or
-//! ended there. If the same bundle is stored there, it is used; else the number is left out, and step
-//! 3 decides who was first. Numbers therefore rise, but may have gaps.
+//! So the current bundle is always in the history, and only one of all who have seen the same bundle can replace
+//! it. Each PUT takes effect completely or not at all: if interrupted between two steps, either the old or the
+//! new bundle stays in place. If step 2 finds a number taken, somebody else is between steps 2 and 3, or was
+//! interrupted there. If the same bundle is stored under that number, it is used. Otherwise the number is
+//! skipped, and step 3 decides who was first. So numbers rise, but may have gaps.
 
 mod failure;
 mod upload;
@@ -49,7 +50,7 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// With endpoint, region and credentials as every AWS SDK finds them.
+    /// Finds endpoint, region and credentials as every AWS SDK does.
     pub async fn open(bucket: &str, key: &str) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -77,7 +78,7 @@ impl Shelf {
         self.read(&self.key).await
     }
 
-    /// A version of the bundle, in a bucket that has versions. `None`: there is none of this id.
+    /// A version of the bundle, in a bucket with versioning. `None`: there is no version with this id.
     ///
     /// # Errors
     /// [`ShelfFailure`].
@@ -93,7 +94,7 @@ impl Shelf {
         self.read(&self.history_key(revision)).await
     }
 
-    /// The revisions that the history has, the newest first, whatever is stored under their names.
+    /// The revisions in the history, newest first, whatever is stored under their names.
     ///
     /// # Errors
     /// [`ShelfFailure`].
@@ -112,7 +113,7 @@ impl Shelf {
             let keys = page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix));
             revisions.extend(keys.filter_map(|text| {
                 let revision: u64 = text.parse().ok()?;
-                // There is one way to write a number, and so one object for each.
+                // Each number has only one spelling, and so only one object.
                 (revision.to_string() == text).then_some(revision)
             }));
         }
@@ -120,10 +121,10 @@ impl Shelf {
         Ok(revisions)
     }
 
-    /// Publishes what `build` makes for the first free revision from `revision` on, in the place of
-    /// `replaced`. That is kept as revision `kept_as`, unless it is in the history already. `id` is this attempt's
-    /// own, by which it knows its object again. `progress` hears how many of how many bytes of an object are on
-    /// their way.
+    /// Publishes the bundle that `build` makes, under the first free revision from `revision` on, in the place of
+    /// `replaced`. `replaced` is kept as revision `kept_as`, unless it is already in the history. `id` is unique
+    /// to this attempt, which recognizes its own object by it. `progress` is told how many bytes of an object are
+    /// on their way, of how many.
     ///
     /// # Errors
     /// [`NotPublished`].
@@ -138,7 +139,7 @@ impl Shelf {
     ) -> Result<Published, NotPublished> {
         if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, kept_as) {
             let key = self.history_key(revision);
-            // A number that is taken stays as it is, here too.
+            // Here too, an object under a number that is taken stays as it is.
             self.put(&key, bytes, revision, id, Condition::Absent, &progress).await?;
         }
         let (revision, bytes) = self.take_revision(replaced, revision, id, build, &progress).await?;
@@ -167,7 +168,7 @@ impl Shelf {
         Err(NotPublished::Contended { uri: self.uri() })
     }
 
-    /// Stores the bundle in the history, under the first revision that is free.
+    /// Stores the bundle in the history, under the first free revision.
     async fn take_revision(
         &self,
         replaced: Option<&Object>,
@@ -192,7 +193,7 @@ impl Shelf {
                 match self.read(&key).await {
                     Ok(Some(stored)) if stored.bytes == bytes => return Ok((revision, bytes)),
                     Ok(Some(_)) => continue 'numbers,
-                    // The conflict was with something that is gone: the number is still to be had.
+                    // What caused the conflict is gone: the number is still free.
                     Ok(None) => {}
                     Err(failure) if failure.is_too_large() => continue 'numbers,
                     Err(failure) => return Err(failure.into()),
@@ -231,7 +232,7 @@ impl Shelf {
             }
             Ok(())
         };
-        // The SDK has a deadline for the answer to begin, and lets a body take as long as it comes at all.
+        // The SDK limits the time until the answer begins, but not the time of the body as long as bytes arrive.
         let deadline = BODY_TIMEOUT + at_slowest(length.min(MAX_BUNDLE_BYTES));
         timeout(deadline, body).await.unwrap_or(Err(S3Cause::TooSlow(deadline))).map_err(failure)?;
         let note = |name: &str| object.metadata.as_ref().and_then(|all| all.get(name)).cloned();
@@ -261,7 +262,7 @@ impl Shelf {
             .key(key)
             .content_type(CONTENT_TYPE)
             .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-            // S3 refuses a body that is not this one, and keeps the checksum with the object.
+            // S3 refuses a body with another checksum, and keeps the checksum with the object.
             .checksum_sha256(STANDARD.encode(sha256.as_ref()))
             .metadata(REVISION, revision.to_string())
             .metadata(SHA256_OF_BUNDLE, hex::encode(sha256.as_ref()))
@@ -277,8 +278,8 @@ impl Shelf {
         match request.customize().config_override(config).send().await {
             Ok(stored) => Ok(Put::Done { version_id: stored.version_id }),
             Err(error) => match status(&error) {
-                // PreconditionFailed, ConditionalRequestConflict. And with If-Match, S3 says that
-                // there is no such key if the object is gone.
+                // PreconditionFailed, ConditionalRequestConflict. With If-Match, S3 also says that there is no
+                // such key if the object is gone.
                 Some(409 | 412) => Ok(Put::Refused),
                 Some(404) if error.code() == Some("NoSuchKey") => Ok(Put::Refused),
                 _ => Err(ShelfFailure {
@@ -304,13 +305,13 @@ impl Shelf {
 pub struct Object {
     /// The content.
     pub bytes: Bytes,
-    /// What a later PUT compares.
+    /// The entity tag that a later PUT compares.
     pub etag: String,
-    /// The version, in a bucket that has versions.
+    /// The version, in a bucket with versioning.
     pub version_id: Option<String>,
-    /// The revision that its metadata states. Nothing vouches for it.
+    /// The revision in its metadata. It is not verified.
     pub revision: Option<u64>,
-    /// Which attempt stored it.
+    /// The attempt that stored it.
     id: Option<String>,
 }
 
@@ -323,7 +324,7 @@ pub struct Published {
     pub bytes: Bytes,
     /// Its SHA-256, in lower-case hexadecimal digits.
     pub sha256: String,
-    /// The version of the object, in a bucket that has versions.
+    /// The version of the object, in a bucket with versioning.
     pub version_id: Option<String>,
 }
 
@@ -334,12 +335,12 @@ impl Published {
     }
 }
 
-/// Under which condition an object is stored.
+/// The condition under which an object is stored.
 #[derive(Clone, Copy, Debug)]
 enum Condition<'a> {
-    /// There is none.
+    /// There is no object yet.
     Absent,
-    /// It is still the one with this entity tag.
+    /// The object still has this entity tag.
     Unchanged(&'a str),
 }
 
@@ -348,7 +349,7 @@ enum Put {
     Refused,
 }
 
-/// Whether the current object is still the one that is to be replaced.
+/// Whether the current object is still the one to be replaced.
 fn is_same(current: Option<&Object>, replaced: Option<&Object>) -> bool {
     current.map(|object| &object.etag) == replaced.map(|object| &object.etag)
 }
@@ -357,7 +358,7 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-/// What so many bytes take at the slowest.
+/// How long this many bytes take at the slowest accepted speed.
 fn at_slowest(bytes: usize) -> Duration {
     Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
 }
@@ -372,15 +373,16 @@ const CONTENT_TYPE: &str = "application/vnd.cedar-authorizer.bundle";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// From a request to its answer, apart from the time that the body takes at the slowest.
+/// From a request to its answer, without the time for the body at the slowest speed.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
 
-/// From the begin of an answer to its end, apart from the same.
+/// From the beginning of an answer to its end, without the time for the body at the slowest speed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Each taken number is somebody who was interrupted or came second; a hundred in a row are not.
+/// Each taken number means that somebody was interrupted or came second. That does not happen a hundred times in
+/// a row.
 const MAX_TAKEN: u64 = 100;
 
-/// S3 may answer 409 though nothing is different afterwards (User Guide, "Conditional writes").
+/// S3 may answer 409 although nothing has changed afterwards (User Guide, "Conditional writes").
 const MAX_CONFLICTS: usize = 3;

@@ -18,22 +18,22 @@ use crate::projection::Shapes;
 pub(super) use resolved::qualify;
 pub use resolved::{ResolvedSchema, UnknownType};
 
-/// A schema, with where it was read.
+/// A schema, and where it was read.
 #[derive(Clone)]
 pub(super) struct StoreSchema {
     pub(super) schema: Schema,
     pub(super) shapes: Shapes,
     pub(super) file: &'static str,
-    /// The routes that annotations of actions say.
+    /// The routes that annotations of actions declare.
     pub(super) annotated: Vec<Route>,
     text: Text<'static>,
 }
 
-/// There is a schema that cannot be read, or none where one is needed; the findings say which.
+/// There is a schema that cannot be read, or none although one is needed. The findings say which.
 pub(super) struct SchemaUnusable;
 
 impl StoreSchema {
-    /// Reads the schema. Without one the store can still be used, unless it is needed.
+    /// Reads the schema. A store without one can still be used, unless a schema is needed.
     pub(super) fn read(
         files: &StoreFiles,
         is_needed: bool,
@@ -78,7 +78,7 @@ impl StoreSchema {
         }
     }
 
-    /// Where a name first stands in the schema.
+    /// Where a name is first found in the schema.
     pub(super) fn find(&self, name: &str) -> Position {
         self.text.find_word(name)
     }
@@ -91,7 +91,7 @@ fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolv
         findings.push(Finding::new(Code::SchemaInvalid, at(too_deep.offset), too_deep));
         return None;
     }
-    // What is no fragment is said to be wrong by the reader of schemas.
+    // Errors are left to the reader of schemas, which reports them.
     let fragment = SchemaFragment::from_cedarschema_str(text).ok();
     if let Some(json) = fragment.and_then(|(fragment, _)| fragment.to_json_value().ok()) {
         weigh(&json, CEDAR_SCHEMA_FILE, findings)?;
@@ -125,8 +125,8 @@ fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolve
     resolve(&cedar, JSON_SCHEMA_FILE, findings).map(|resolved| (schema, resolved))
 }
 
-/// Refuses a schema of which the common types, written out, come to too much: Cedar writes them out wherever they are
-/// named, and a type that names another twice, which names a third twice, doubles with each.
+/// Refuses a schema whose common types come to too much when they are written out. Cedar writes them out wherever
+/// they are named. If a type names another twice, which names a third twice, the size doubles with each level.
 fn weigh(schema: &Value, file: &str, findings: &mut Vec<Finding>) -> Option<()> {
     let mut weights = Weights { schema, known: HashMap::new() };
     let parts = schema.as_object().into_iter().flatten().try_fold(0_usize, |parts, (namespace, body)| {
@@ -142,10 +142,11 @@ fn weigh(schema: &Value, file: &str, findings: &mut Vec<Finding>) -> Option<()> 
     parts.map(|_| ())
 }
 
-/// How much the parts of a schema come to, written out.
+/// The size of the parts of a schema when they are written out.
 struct Weights<'a> {
     schema: &'a Value,
-    /// Those of common types, by namespace and name. One that is within itself counts nothing there: Cedar refuses it.
+    /// The sizes of common types, by namespace and name. A type within itself counts nothing there: Cedar refuses
+    /// it.
     known: HashMap<(&'a str, &'a str), Weight>,
 }
 
@@ -156,7 +157,7 @@ struct Weight {
 }
 
 impl<'a> Weights<'a> {
-    /// `None`: too much.
+    /// `None`: too large.
     fn of(&mut self, namespace: &'a str, part: &'a Value, level: usize) -> Option<Weight> {
         let mut all = Weight { parts: 1, levels: 1 };
         let mut add = |weight: Weight| {
@@ -185,7 +186,7 @@ impl<'a> Weights<'a> {
         Some(all).filter(|all| all.parts <= MAX_PARTS && level + all.levels <= MAX_LEVELS)
     }
 
-    /// Of a common type, or nothing if there is none of the name.
+    /// The size of a common type, or nothing if there is none of this name.
     fn common(&mut self, namespace: &'a str, name: &'a str, level: usize) -> Option<Weight> {
         let of = |namespace: &'a str, name: &'a str| {
             let (namespace, body) = self.schema.as_object()?.get_key_value(namespace)?;
@@ -209,11 +210,11 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// As many parts take about a gigabyte when Cedar has written them out. A thousand actions with a context of a hundred
-/// claims have a tenth.
+/// This many parts take about a gigabyte once Cedar has written them out. A thousand actions with a context of a
+/// hundred claims have a tenth of that.
 const MAX_PARTS: usize = 4_000_000;
 
-/// As deep as `serde_json` reads, which a bundle is read with.
+/// As deep as `serde_json` reads; it also reads bundles.
 const MAX_LEVELS: usize = 128;
 
 fn resolve(cedar: &str, file: &str, findings: &mut Vec<Finding>) -> Option<ResolvedSchema> {
@@ -231,7 +232,7 @@ pub(super) fn offset_of(diagnostic: &dyn Diagnostic) -> Option<usize> {
     Some(diagnostic.labels()?.next()?.offset())
 }
 
-/// The message of a diagnostic with what its label adds, e.g. which tokens a parser expected.
+/// The message of a diagnostic and what its label adds, e.g. which tokens a parser expected.
 pub(super) fn with_expectation(diagnostic: &dyn Diagnostic) -> String {
     let label = diagnostic.labels().and_then(|mut labels| labels.next()?.label().map(str::to_owned));
     match label {

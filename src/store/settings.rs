@@ -1,4 +1,4 @@
-//! `store.toml`: what the other files of a policy store do not say.
+//! `store.toml`: the settings that the other files of a policy store do not have.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -25,13 +25,13 @@ pub struct Settings {
     pub namespace: String,
     /// Whether policies are validated against the schema.
     pub validation: Validation,
-    /// Which of the two tokens of a Cognito user pool is accepted. `None` where there is no pool.
+    /// Which of the two tokens of a Cognito user pool is accepted. `None` if there is no pool.
     pub token_type: Option<TokenType>,
     /// How far the clocks of issuer and function may differ, in seconds.
     pub leeway_seconds: u32,
-    /// The routes that stand in the file.
+    /// The routes in the file.
     pub routes: Vec<RouteSetting>,
-    /// The resource of every route.
+    /// The resource of every route that does not make its own.
     pub resource: EntityUid,
     /// Whether the API has no routes but those of the store.
     pub is_complete: bool,
@@ -49,7 +49,7 @@ impl Settings {
         qualify(&self.namespace, "Action")
     }
 
-    /// Finds resources that two different sets of parameters make.
+    /// Finds routes where two different sets of parameters make the same resource.
     pub(super) fn check_resources(&self, findings: &mut Vec<Finding>) {
         for RouteSetting { template, resource, position, .. } in &self.routes {
             let Some(made) = resource else {
@@ -67,7 +67,7 @@ impl Settings {
         }
     }
 
-    /// Where a route comes from: this file, else the schema.
+    /// Where a route comes from: this file, otherwise the schema.
     pub(super) fn position_of(&self, route: &Route, schema: Option<&StoreSchema>) -> Position {
         let is_it =
             |setting: &&RouteSetting| (setting.method, &setting.template) == (route.method, &route.template);
@@ -79,7 +79,7 @@ impl Settings {
     }
 }
 
-/// A route that stands in `store.toml`.
+/// A route in `store.toml`.
 #[derive(Clone, Debug)]
 pub struct RouteSetting {
     /// The method.
@@ -88,9 +88,9 @@ pub struct RouteSetting {
     pub template: PathTemplate,
     /// The id of the action.
     pub action: String,
-    /// How the resource is made. `None`: it is that of the API.
+    /// How the resource is made. `None`: it is the resource of the API.
     pub resource: Option<ResourceTemplate>,
-    /// Where it stands.
+    /// Where it is in the file.
     pub position: Position,
 }
 
@@ -286,7 +286,7 @@ struct ResponseTable {
     usage_identifier_key: Option<String>,
 }
 
-/// Reads the resource of a route; its parameters must be those of the path.
+/// Reads the resource of a route. Its parameters must be those of the path.
 fn read_resource(
     resource: &str,
     attributes: &BTreeMap<String, String>,
@@ -312,7 +312,7 @@ fn read_resource(
     Ok(template)
 }
 
-/// RFC 7519 4.1.4 speaks of "a few minutes" at the most; clocks that keep NTP's time need none.
+/// RFC 7519 4.1.4 allows a leeway, "usually no more than a few minutes". Clocks that NTP synchronizes need none.
 const MAX_LEEWAY_SECONDS: u32 = 60;
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 pub use jsonwebtoken::Algorithm;
 
-/// The signature algorithms that are accepted: asymmetric ones alone (RFC 7518 3.1, RFC 8037 3.1).
+/// The accepted signature algorithms. All of them are asymmetric (RFC 7518 3.1, RFC 8037 3.1).
 ///
-/// [`Algorithm`] also has the HMACs, and newer versions of it may have more. One that is not in this list is
-/// accepted in no header and in no key.
+/// [`Algorithm`] also has the HMACs, and newer versions of it may have more. An algorithm that is not in this
+/// list is accepted neither in a header nor in a key.
 pub const ACCEPTED: [Algorithm; 9] = [
     Algorithm::ES256,
     Algorithm::ES384,
@@ -18,7 +18,7 @@ pub const ACCEPTED: [Algorithm; 9] = [
     Algorithm::RS512,
 ];
 
-/// The accepted algorithm with this name, as headers and keys write it: names have one case.
+/// The accepted algorithm with this name, as headers and keys write it. Names are case-sensitive.
 pub fn accepted(name: &str) -> Option<Algorithm> {
     name.parse().ok().filter(|algorithm| ACCEPTED.contains(algorithm))
 }

@@ -6,17 +6,17 @@ use crate::reason::Reason;
 
 /// A compact token as the caller sent it, without its scheme.
 ///
-/// `Debug` prints its length alone: a token is a credential.
+/// `Debug` prints only its length, because a token is a credential.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bearer<'a>(&'a str);
 
 impl<'a> Bearer<'a> {
-    /// Reads a header value: `Bearer <token>` in any case (RFC 6750 2.1; RFC 9110 11.1), or the
-    /// token alone, which the authorizers of AVP and of Cognito user pools take as well.
+    /// Reads a header value: `Bearer <token>` in any case (RFC 6750 2.1; RFC 9110 11.1), or only the token, which
+    /// the authorizers of AVP and of Cognito user pools accept as well.
     ///
     /// # Errors
     /// [`Reason::TokenMissing`] without a token, [`Reason::TokenMalformed`] for another scheme,
-    /// [`Reason::TokenTooLarge`] beyond [`MAX_BYTES`].
+    /// [`Reason::TokenTooLarge`] for more than [`MAX_BYTES`].
     pub fn parse(header: &'a str) -> Result<Self, Reason> {
         let mut words = header.split(' ').filter(|word| !word.is_empty());
         let token = match (words.next(), words.next(), words.next()) {
@@ -48,8 +48,8 @@ impl fmt::Debug for Bearer<'_> {
 
 const SCHEME: &str = "bearer";
 
-/// The longest token. All headers of a request are at most 10,240 bytes (API Gateway quotas), so
-/// nothing longer ever arrives; the rest is room for `invoke` and other callers.
+/// The longest token. All headers of a request together have at most 10,240 bytes (API Gateway quotas), so API
+/// Gateway never sends a longer one. The rest is room for `invoke` and other callers.
 pub const MAX_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

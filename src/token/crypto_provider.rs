@@ -3,8 +3,8 @@
 //! The command `token` signs through this. The function does not use it and cannot sign: it verifies through the
 //! [verifiers](super::verifier) of its key sets, without a provider.
 //!
-//! `jsonwebtoken` knows a provider for the whole process alone. `encode` takes no other, so whoever signs
-//! [installs](CryptoProvider::install_default) this one first. Only the first one of a process counts.
+//! `jsonwebtoken` has one provider for the whole process, and `encode` takes no other. So whoever signs must
+//! [install](CryptoProvider::install_default) this one first. Only the first provider of a process counts.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use super::verifier::{Material, SignatureVerifier};
 /// | algorithms | those that are [accepted](ACCEPTED), so no HMAC |
 /// | private keys | PKCS #8, for RSA also PKCS #1, both in DER |
 /// | public keys | the numbers of a JWK; those that a [key set](super::key_set::KeySet) skips as weak are refused |
-/// | not supported | public keys in DER, and to make a JWK of a key |
+/// | not supported | public keys in DER, and making a JWK from a key |
 pub static AWS_LC: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
@@ -54,7 +54,7 @@ pub static AWS_LC: CryptoProvider = CryptoProvider {
     },
 };
 
-/// Parses the key, since this is all that `decode` hands over with each token.
+/// Parses the key each time: `decode` passes only the unparsed key with each token.
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     check(*algorithm, key.family())?;
     let verifier = SignatureVerifier::new(Arc::new(material(key)?), *algorithm);
@@ -75,7 +75,7 @@ fn check(algorithm: Algorithm, of_key: AlgorithmFamily) -> Result<()> {
     }
 }
 
-/// The key itself, if its numbers can be those of a key: as strict as the reader of key sets.
+/// The key itself, if its numbers can be those of a key. As strict as the reader of key sets.
 fn material(key: &DecodingKey) -> Result<Material> {
     Ok(match (key.family(), key.kind()) {
         (AlgorithmFamily::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
@@ -88,7 +88,7 @@ fn material(key: &DecodingKey) -> Result<Material> {
             })?;
             Material::Rsa { n: n.clone(), e: e.clone() }
         }
-        // An uncompressed point; AWS-LC checks its length and whether it is on the curve.
+        // An uncompressed point. AWS-LC checks its length and whether it is on the curve.
         (AlgorithmFamily::Ec, DecodingKeyKind::SecretOrDer(point)) if point.first() == Some(&4) => {
             Material::Ec { point: point.clone() }
         }

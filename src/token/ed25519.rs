@@ -1,10 +1,10 @@
 //! Ed25519 public keys (RFC 8032 5.1.5), of tokens and of bundles.
 
-/// Whether this is no key, but a value for which anybody can make signatures: one of the eight points of small order,
-/// or a point that is written in a second way.
+/// Whether anybody can make signatures for this key: it is one of the eight points of small order, or a point
+/// that is written in a second way.
 ///
-/// AWS-LC takes them. A point of small order has eight multiples at most, so that a signature of any message is found
-/// after a few attempts, without a private key.
+/// AWS-LC accepts points of small order. Such a point has at most eight multiples, so a signature of any message is
+/// found after a few attempts, without a private key.
 pub(crate) fn is_weak(key: &[u8; PUBLIC_KEY_BYTES]) -> bool {
     !is_canonical(key) || is_of_small_order(key)
 }
@@ -32,8 +32,8 @@ pub(crate) const PUBLIC_KEY_BYTES: usize = 32;
 /// 2^255 - 19 (RFC 8032 5.1), little-endian.
 const P: [u8; PUBLIC_KEY_BYTES] = little_endian(0xed, 0xff, 0x7f);
 
-/// The y of the points of order 4, 1, 2 and, twice, 8; each has one or two x. libsodium refuses
-/// the same (`ge25519_has_small_order`).
+/// The y of the points of order 4, 1, 2 and, twice, 8. Each y has one or two x. libsodium refuses the same points
+/// (`ge25519_has_small_order`).
 const SMALL_ORDER_Y: [[u8; PUBLIC_KEY_BYTES]; 5] = [
     little_endian(0x00, 0x00, 0x00),
     little_endian(0x01, 0x00, 0x00),

@@ -1,8 +1,8 @@
 //! Identity sources: whose tokens are accepted, and what they say about a principal.
 //!
-//! The file format is that of AVP's `CreateIdentitySource`, so a definition carries over as it
-//! is. Rules: Verified Permissions User Guide, "Identity sources" and "Mapping identity provider
-//! tokens to schema"; Cognito Developer Guide, "Authorization with Amazon Verified Permissions".
+//! The file format is that of AVP's `CreateIdentitySource`, so a definition can be reused unchanged. The rules
+//! are from the Verified Permissions User Guide, "Identity sources" and "Mapping identity provider tokens to
+//! schema", and from the Cognito Developer Guide, "Authorization with Amazon Verified Permissions".
 
 mod file;
 mod user_pool;
@@ -51,7 +51,7 @@ pub enum Provider {
 pub enum KeyLocation {
     /// At the `jwks_uri` of the issuer's discovery document (OpenID Connect Discovery 4).
     Discovery {
-        /// The issuer, as it must stand in the document.
+        /// The issuer, exactly as it must be in the document.
         issuer: String,
     },
     /// At this URL.
@@ -59,7 +59,7 @@ pub enum KeyLocation {
 }
 
 impl KeyLocation {
-    /// Whether it is a place that keys may be fetched from: a [`KeyUri`].
+    /// Whether keys may be fetched from this place, that is, whether it is a [`KeyUri`].
     pub fn is_allowed(&self) -> bool {
         let (Self::Discovery { issuer: place } | Self::Url(place)) = self;
         place.parse::<KeyUri>().is_ok()
@@ -70,7 +70,7 @@ impl IdentitySource {
     /// Reads an identity source file; `name` is the stem of its file name.
     ///
     /// # Errors
-    /// What `serde_json` finds wrong, with the line and column where it stands.
+    /// What `serde_json` finds wrong, with line and column.
     pub fn from_json(name: &str, text: &str) -> Result<Self, serde_json::Error> {
         let file: IdentitySourceFile = serde_json::from_str(text)?;
         let IdentitySourceFile {
@@ -103,7 +103,7 @@ impl IdentitySource {
         let CognitoUserPool { user_pool_arn, client_ids, group_configuration } = pool;
         Self {
             name: name.to_owned(),
-            // The store says which of its two tokens is used; see `set_token_type`.
+            // The store says which of the two tokens is used; see `set_token_type`.
             token_type: None,
             issuers: user_pool_arn.issuers().into(),
             accepted: client_ids,
@@ -148,8 +148,7 @@ impl IdentitySource {
         }
     }
 
-    /// Says which of a pool's two tokens the policy store works with. An OIDC source says it
-    /// itself.
+    /// Sets which of a pool's two tokens the policy store works with. An OIDC source says so in its own file.
     pub(crate) fn set_token_type(&mut self, token_type: TokenType) {
         self.token_type.get_or_insert(token_type);
     }
@@ -164,7 +163,7 @@ impl IdentitySource {
         &self.provider
     }
 
-    /// The type of its tokens that is accepted. `None` until the policy store has said so.
+    /// The accepted token type. `None` until the policy store has set it.
     pub fn token_type(&self) -> Option<TokenType> {
         self.token_type
     }
@@ -208,16 +207,16 @@ impl IdentitySource {
         EntityUid::from_type_name_and_id(entity_type.clone(), EntityId::new(id))
     }
 
-    /// What stands before the bar in the ids of principals and groups.
+    /// The text before the bar in the ids of principals and groups.
     pub fn id_prefix(&self) -> Option<&str> {
         self.id_prefix.as_deref()
     }
 
-    /// Where the keys are: one place for each issuer, or one for all.
+    /// Where the keys are published: one place for each issuer, or one for all.
     pub fn key_locations(&self) -> Vec<KeyLocation> {
         match (&self.jwks_uri, &self.provider) {
             (Some(uri), _) => vec![KeyLocation::Url(uri.as_str().to_owned())],
-            // Cognito's key sets have one address; discovery would only cost a request.
+            // Cognito publishes its keys at a fixed address. Discovery would only cost a request.
             (None, Provider::Cognito(_)) => {
                 let uri = |issuer: &String| KeyLocation::Url(format!("{issuer}/.well-known/jwks.json"));
                 self.issuers.iter().map(uri).collect()
@@ -234,8 +233,8 @@ impl IdentitySource {
         self.jwks_file.as_deref()
     }
 
-    /// The file of the policy store in which the keys are kept, if they are: the one that the
-    /// source names, else `jwks/<name>.json`.
+    /// The file of the policy store for the keys, if they are kept with the store: the file that the source
+    /// names, otherwise `jwks/<name>.json`.
     pub fn pinned_keys_file(&self) -> String {
         match &self.jwks_file {
             Some(file) => file.clone(),
@@ -248,7 +247,7 @@ impl IdentitySource {
         self.pinned_keys.as_ref()
     }
 
-    /// Gives it the keys that are kept with the store.
+    /// Sets the keys that are kept with the store.
     pub(crate) fn pin_keys(&mut self, keys: KeySet) {
         self.pinned_keys = Some(keys);
     }
@@ -258,9 +257,9 @@ impl IdentitySource {
         path.rsplit('/').next().and_then(|name| name.strip_suffix(".json")).unwrap_or(path)
     }
 
-    /// Whether this source and another could speak of the same entity: then the users of one could pass for users
-    /// or groups of the other, by choosing their names. The ids of one source begin with its prefix
-    /// and a bar, so none of the prefixes may begin with another; no prefix begins them all.
+    /// Whether this source and another could name the same entity. Then a user of one source could choose a name
+    /// and pass for a user or group of the other. The ids of a source begin with its prefix and a bar, so none of
+    /// these beginnings may begin with another one. A source without a prefix overlaps with every other.
     pub(crate) fn shares_ids_with(&self, other: &Self) -> bool {
         let types = |source: &Self| [Some(source.principal_type.clone()), source.group_type.clone()];
         let shares_type =
@@ -271,8 +270,8 @@ impl IdentitySource {
         shares_type && shares_ids && !self.shares_issuer_with(other)
     }
 
-    /// Whether a token could be for this source and another: then it could be read in two ways. Their types do not
-    /// tell them apart: a token need not bear a mark of either.
+    /// Whether one token could be for both this source and another, so that it could be read in two ways. The
+    /// token types do not tell the sources apart, because a token need not have a mark of either type.
     pub(crate) fn shares_tokens_with(&self, other: &Self) -> bool {
         let shares_audience = self.accepted.is_empty()
             || other.accepted.is_empty()
@@ -284,11 +283,11 @@ impl IdentitySource {
         self.issuers.iter().any(|issuer| other.issuers.contains(issuer))
     }
 
-    /// Checks that the token is of the type that is accepted. `explicit_access` is whether its
-    /// header says `at+jwt` (RFC 9068 2.1).
+    /// Checks that the token is of the accepted type. `explicit_access` is whether its header says `at+jwt` (RFC
+    /// 9068 2.1).
     ///
-    /// Cognito says it by `token_use`. Others say it by no claim that they all have, so a token is
-    /// refused that bears a mark of the other type (RFC 8725 3.12).
+    /// Cognito tokens say their type in `token_use`. Other issuers have no claim in common that says it, so a
+    /// token is refused if it has a mark of the other type (RFC 8725 3.12).
     pub(crate) fn check_token_type(
         &self,
         claims: &Map<String, Value>,
@@ -321,15 +320,15 @@ impl IdentitySource {
         if is_expected { Ok(()) } else { Err(Reason::TokenTypeMismatch) }
     }
 
-    /// Checks that the token is for a client or audience that is accepted.
+    /// Checks that the token is for an accepted client or audience.
     ///
     /// | source | ID token | access token |
     /// |---|---|---|
     /// | Cognito | `aud` | `client_id` |
     /// | OIDC | any of `aud` | any of `aud`; where there is none, `cid` or `client_id` |
     ///
-    /// (User Guide, "Client and audience validation".) The claim must be there even where any
-    /// value is accepted: a token for nobody is not one for us (RFC 8725 3.9).
+    /// (User Guide, "Client and audience validation".) The claim is required even where any value is accepted: a
+    /// token that is for nobody is not for us (RFC 8725 3.9).
     pub(crate) fn check_audience(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
         let audience = match (&self.provider, self.token_type) {
             (Provider::Cognito(_), Some(TokenType::Access)) => vec![required_text(claims, "client_id")?],
@@ -350,9 +349,9 @@ impl IdentitySource {
         }
     }
 
-    /// Refuses what AVP refuses of Cognito: claims `cognito:...` or `custom:...` beside one that
-    /// is named `cognito` or `custom`, since both would be the same attribute in dot notation
-    /// (User Guide, "Working with Amazon Cognito identity sources").
+    /// Refuses what AVP refuses in Cognito tokens: a claim `cognito:...` or `custom:...` beside one that is named
+    /// `cognito` or `custom`. In dot notation both would be the same attribute (User Guide, "Working with Amazon
+    /// Cognito identity sources").
     pub(crate) fn check_names(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
         let is_ambiguous = |family: &&str| {
             let in_family =
@@ -365,13 +364,12 @@ impl IdentitySource {
         }
     }
 
-    /// The groups that the claims list; none where groups are not read. A list counts each
-    /// element as it is; a string counts each of its words (User Guide, "OIDC groups claim
-    /// supports multiple formats").
+    /// The groups that the claims list; none if groups are not read. In a list, each element is a group; in a
+    /// string, each word is one (User Guide, "OIDC groups claim supports multiple formats").
     ///
     /// # Errors
-    /// [`Reason::ClaimInvalid`] for a claim that is no list of names: a group that goes unseen
-    /// could be the one that a forbid policy names.
+    /// [`Reason::ClaimInvalid`] for a claim that is not a list of names. If it were skipped, a forbid policy for
+    /// one of the groups would not apply.
     pub(crate) fn groups(&self, claims: &Map<String, Value>) -> Result<Vec<String>, Reason> {
         let names = match (&self.group_type, claims.get(&self.group_claim)) {
             (None, _) | (_, None | Some(Value::Null)) => Vec::new(),
@@ -400,16 +398,16 @@ fn texts(claim: Option<&Value>) -> Result<Vec<&str>, Reason> {
 /// The claim of Cognito's tokens that lists groups; it cannot be renamed.
 const COGNITO_GROUPS: &str = "cognito:groups";
 
-/// What stands before the colon in the names of Cognito's own claims.
+/// The text before the colon in the names of Cognito's own claims.
 pub(crate) const COGNITO_FAMILIES: [&str; 2] = ["cognito", "custom"];
 
 const TOKEN_USE: &str = "token_use";
 
-/// OpenID Connect Core 2 and 3.3.2.11: claims of ID tokens alone. (Keycloak before 25 puts `nonce`
-/// into access tokens too, but says `typ` beside it.)
+/// OpenID Connect Core 2 and 3.3.2.11: claims that only ID tokens have. (Keycloak before 25 also puts `nonce`
+/// into access tokens, but adds `typ`.)
 const ID_TOKEN_MARKS: [&str; 3] = ["at_hash", "c_hash", "nonce"];
 
-/// RFC 9068 2.2 and 2.2.3, and what Okta (`cid`, `scp`) and Entra (`scp`) call the same.
+/// RFC 9068 2.2 and 2.2.3, and the names that Okta (`cid`, `scp`) and Entra (`scp`) use for the same claims.
 const ACCESS_TOKEN_MARKS: [&str; 4] = ["cid", "client_id", "scope", "scp"];
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! JSON as a token may hold it: one object in UTF-8, no member twice, of bounded depth.
+//! JSON as a token may hold it: one object in UTF-8, no duplicate members, of bounded depth.
 //!
-//! Two members of one name are read differently by different parsers (RFC 8259 4), so what one
-//! checks another may not see; RFC 7519 4 lets a reader refuse them, and this one does.
+//! Parsers differ in which of two members with one name they read (RFC 8259 4), so a second parser may see
+//! another value than the one that was checked. RFC 7519 4 lets a reader refuse duplicates, and this one does.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use serde_json::{Map, Number, Value};
 /// Reads one JSON object.
 ///
 /// # Errors
-/// [`InvalidJson`] for anything else, for a member that stands twice at any depth, and for
-/// nesting beyond [`MAX_DEPTH`]. It says nothing of the text.
+/// [`InvalidJson`] for anything else, for a duplicate member at any depth, and for nesting deeper than
+/// [`MAX_DEPTH`]. It says nothing about the text.
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, InvalidJson> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Strict { depth: 0 }
@@ -25,7 +25,7 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, InvalidJson> {
     }
 }
 
-/// The text is not the JSON object that it should be.
+/// The text is not a JSON object that is allowed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a JSON object with unique members, nested at most {MAX_DEPTH} deep")]
 pub struct InvalidJson;
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// How deep objects and arrays may nest: far beyond any provider's claims, far below the stack.
+/// How deep objects and arrays may nest: far deeper than any provider's claims, far less than the stack allows.
 pub const MAX_DEPTH: usize = 16;
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! `------- signing input ---------'
 //! ```
 //!
-//! Signatures are verified through `jsonwebtoken`, by its trait of a [verifier](super::verifier). Its reader of tokens
-//! is not used: like the other common ones it ignores `crit`, `b64`, `typ` and the purpose of a key, takes a claim of a
-//! wrong type for an absent one, and parses the key for each token.
+//! Signatures are verified through `jsonwebtoken`, by its trait for a [verifier](super::verifier). Its token
+//! reader is not used. Like other common ones, it ignores `crit`, `b64`, `typ` and the purpose of a key, treats a
+//! claim of a wrong type as absent, and parses the key for each token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,9 +22,8 @@ use crate::reason::Reason;
 
 /// Verifies the signature of a compact JWS and returns its payload.
 ///
-/// This is the whole of what RFC 7515 asks for and nothing of what RFC 7519 does: no claim is
-/// looked at. It is public as the seam for outside test vectors; the function goes through
-/// [`verify`](super::verify).
+/// This does all that RFC 7515 asks for and nothing that RFC 7519 does: no claim is read. It is public for
+/// outside test vectors; the function uses [`verify`](super::verify).
 ///
 /// # Errors
 /// [`Reason::TokenMalformed`], [`Reason::HeaderUnsupported`], [`Reason::AlgorithmUnsupported`],
@@ -66,7 +65,7 @@ impl<'a> Jws<'a> {
         })
     }
 
-    /// The payload, which nobody has vouched for yet.
+    /// The payload, which is not verified yet.
     pub(super) fn unverified_payload(&self) -> &[u8] {
         &self.payload
     }
@@ -84,22 +83,21 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// Refuses a header that asks for more than is supported. Members that point to keys (`jku`,
-/// `jwk`, `x5u`, `x5c`) are not looked at: keys come from the identity source alone (RFC 8725
-/// 3.10).
+/// Refuses a header that asks for more than is supported. Members that point to keys (`jku`, `jwk`, `x5u`, `x5c`)
+/// are ignored: keys come only from the identity source (RFC 8725 3.10).
 fn check_header(header: &Map<String, Value>) -> Result<(), Reason> {
-    // No extension is understood, so a critical one cannot be honoured (RFC 7515 4.1.11); `b64`
-    // changes what is signed (RFC 7797 3); `enc` and `zip` belong to encryption (RFC 7516 4.1).
+    // No extension is supported, so a critical one must be refused (RFC 7515 4.1.11). `b64` changes what is
+    // signed (RFC 7797 3). `enc` and `zip` belong to encryption (RFC 7516 4.1).
     if ["crit", "b64", "enc", "zip"].iter().any(|name| header.contains_key(*name)) {
         return Err(Reason::HeaderUnsupported);
     }
-    // Explicit typing (RFC 8725 3.11): a token of another kind is not an ID or access token.
+    // Explicit typing (RFC 8725 3.11): a token of another type is neither an ID token nor an access token.
     let is_known =
         !header.contains_key("typ") || has_type(header, &TYPES) || has_type(header, &ACCESS_TOKEN_TYPES);
     if is_known { Ok(()) } else { Err(Reason::HeaderUnsupported) }
 }
 
-/// Media types are compared without regard to case (RFC 7515 4.1.9).
+/// Compares media types without regard to case (RFC 7515 4.1.9).
 fn has_type(header: &Map<String, Value>, types: &[&str]) -> bool {
     let kind = header.get("typ").and_then(Value::as_str);
     kind.is_some_and(|kind| types.iter().any(|known| known.eq_ignore_ascii_case(kind)))
@@ -120,8 +118,8 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Reason> {
     }
 }
 
-/// Strict base64url: no padding, no other characters, no stray bits at the end, so that one
-/// token has one spelling (RFC 7515 2).
+/// Strict base64url: no padding, no other characters, no stray bits at the end. So a token has only one spelling
+/// (RFC 7515 2).
 fn decode(part: &str) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Reason::TokenMalformed)
 }
@@ -198,7 +196,7 @@ mod tests {
         }
     }
 
-    // RFC 8037 appendix A.4: an Ed25519 example, whose payload is no JSON.
+    // RFC 8037 appendix A.4: an Ed25519 example. Its payload is not JSON.
     #[test]
     fn verifies_the_example_of_rfc_8037() {
         let keys = json!({"keys": [
@@ -210,7 +208,7 @@ mod tests {
         assert_eq!(verify_jws(token, &keys), Ok(b"Example of Ed25519 signing".to_vec()));
     }
 
-    // RFC 7515 appendix A.3: an ES256 example, whole.
+    // RFC 7515 appendix A.3: an ES256 example, complete.
     #[test]
     fn verifies_the_example_of_rfc_7515_and_no_other_signature() {
         let keys = json!({"keys": [{

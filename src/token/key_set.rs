@@ -23,11 +23,11 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a key set, key by key: one that cannot be used is skipped, so that a provider may
-    /// add keys of new kinds. So is a weak one, with which others than its owner could sign.
+    /// Reads a key set. A key that cannot be used is skipped, so that a provider may add keys of new kinds. A
+    /// weak key is skipped as well: others than its owner could sign with it.
     ///
     /// # Errors
-    /// [`InvalidKeySet`] where the text is no key set at all.
+    /// [`InvalidKeySet`] if the text is not a key set at all.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidKeySet> {
         if text.len() > MAX_BYTES {
             return Err(InvalidKeySet::TooLarge);
@@ -49,7 +49,8 @@ impl KeySet {
             Err(Unusable::Unsupported) => None,
         });
         let usable: Vec<Key> = usable.collect();
-        // Which of two keys with one id is meant cannot be known (RFC 7517 4.5): neither is.
+        // If two keys have the same id, there is no way to know which one is meant (RFC 7517 4.5). Neither is
+        // used.
         let is_unique = |key: &Key| usable.iter().filter(|other| other.id == key.id).count() == 1;
         let keys: Vec<Key> =
             usable.iter().filter(|key| key.id.is_none() || is_unique(key)).cloned().collect();
@@ -90,7 +91,7 @@ impl KeySet {
         self
     }
 
-    /// The key that a token names; for a token that names none, the only key there is.
+    /// The key that a token names. If the token names none, the only key of the set.
     pub fn find(&self, key_id: Option<&str>) -> Option<&Key> {
         match (key_id, self.keys.as_slice()) {
             (Some(id), keys) => keys.iter().find(|key| key.id.as_deref() == Some(id)),
@@ -105,13 +106,14 @@ impl KeySet {
 pub struct KeySets(Vec<Vec<Arc<KeySet>>>);
 
 impl KeySets {
-    /// Takes the sets of each identity source: one for each of its issuers, or one for all.
+    /// Takes the key sets of each identity source: one for each of its issuers, or one for all.
     pub fn new(sources: Vec<Vec<Arc<KeySet>>>) -> Self {
         Self(sources)
     }
 
-    /// Takes for each identity source the keys that came with it, else for each place where its keys are published the
-    /// keys that `fetched` has of that place. What is `None` has no keys, so that no token of it is accepted.
+    /// Collects the keys of each identity source. If keys came with the source, those are used. Otherwise
+    /// `fetched` is asked for the keys of each place where the source publishes them. `None` means no keys, so
+    /// that no token of that issuer is accepted.
     pub fn collect(
         sources: &[IdentitySource],
         mut fetched: impl FnMut(&KeyLocation) -> Option<Arc<KeySet>>,
@@ -133,7 +135,7 @@ impl KeySets {
     }
 }
 
-/// Which keys are meant: those of an issuer of an identity source, both by their position.
+/// Which keys are meant: those of one issuer of one identity source, both by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyPlace {
     /// The identity source.
@@ -151,8 +153,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// What verifies signatures of this algorithm with this key. `None`: the key is for others. The key decides,
-    /// never the token (RFC 8725 3.1).
+    /// The verifier for signatures of this algorithm with this key. `None`: the key is for other algorithms. The
+    /// key decides this, never the token (RFC 8725 3.1).
     pub fn verifier(&self, algorithm: Algorithm) -> Option<&SignatureVerifier> {
         self.verifying_key.verifier(algorithm)
     }
@@ -204,7 +206,7 @@ impl fmt::Debug for Key {
 /// Why a key is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unusable {
-    /// Of another kind or form than is supported, or for another use.
+    /// Of a kind or form that is not supported, or for another use.
     Unsupported,
     /// Others than its owner could sign with it.
     Weak,
@@ -219,7 +221,7 @@ impl From<InvalidRsaKey> for Unusable {
     }
 }
 
-/// Why a text is no key set. Says nothing of the text, which may come from the network.
+/// Why a text is not a key set. Says nothing about the text, which may come from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeySet {
     /// Not a JSON object with unique members.
@@ -272,7 +274,7 @@ impl<'a> JwkMembers<'a> {
         }
     }
 
-    /// The key itself, if its numbers can be those of a key. Whether a point is on its curve, AWS-LC checks.
+    /// The key itself, if its numbers can be those of a key. AWS-LC checks whether a point is on its curve.
     fn material(&self) -> Result<Material, Unusable> {
         match self {
             Self::Rsa { n, e } => {
@@ -292,8 +294,8 @@ impl<'a> JwkMembers<'a> {
         }
     }
 
-    /// RFC 7638 3: the required members in the order of their names, hashed. All values are
-    /// base64url or names, so none needs escaping.
+    /// RFC 7638 3: the hash of the required members in the order of their names. All values are base64url or
+    /// names, so none of them needs escaping.
     fn thumbprint(&self) -> [u8; 32] {
         let canonical = match self {
             Self::Rsa { n, e } => format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#),
@@ -308,7 +310,7 @@ impl<'a> JwkMembers<'a> {
     }
 }
 
-/// RFC 7517 4.2 and 4.3: a key for something else is not for signatures.
+/// RFC 7517 4.2 and 4.3: a key for another use must not verify signatures.
 fn is_for_verification(jwk: &Map<String, Value>) -> bool {
     let for_use = match jwk.get("use") {
         None => true,
@@ -326,9 +328,9 @@ fn decode(text: &str) -> Result<Vec<u8>, Unusable> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Unusable::Unsupported)
 }
 
-/// RFC 7638 thumbprint of the RSA key that `cedar-authorizer token` signs with. Its private half
-/// is public, so whoever trusts it trusts everybody: every loader refuses it by default. It is
-/// known by its material, since a key id can be changed.
+/// RFC 7638 thumbprint of the development key, the RSA key of `cedar-authorizer token`. Its private half is public,
+/// so whoever trusts it trusts everybody. Every loader refuses it by default. It is recognized by its material,
+/// because a key id can be changed.
 pub const DEVELOPMENT_KEY_THUMBPRINT: [u8; 32] = [
     0x91, 0x9a, 0x9f, 0x8f, 0x2f, 0x2e, 0xf9, 0x76, 0xfe, 0x27, 0x6f, 0xcb, 0x24, 0xb9, 0x83, 0x17, 0x59,
     0xa3, 0xf5, 0xd0, 0xdb, 0xe3, 0xe0, 0xb8, 0xb6, 0xab, 0x07, 0xff, 0x1b, 0xbd, 0x73, 0x43,
@@ -349,10 +351,10 @@ static CURVES: [Curve; 2] = [
     Curve { name: "P-384", coordinate_bytes: 48, algorithms: &[Algorithm::ES384] },
 ];
 
-/// RFC 7518 6.2.2, 6.3.2 and 6.4.1: members that only a private or symmetric key has.
+/// RFC 7518 6.2.2, 6.3.2 and 6.4.1: members of private and symmetric keys only.
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// Providers publish fewer than ten keys of some hundred bytes; these bound a hostile or broken one.
+/// Providers publish fewer than ten keys of a few hundred bytes. These limits are for a hostile or broken one.
 pub const MAX_BYTES: usize = 256 * 1024;
 const MAX_KEYS: usize = 100;
 pub(super) const MAX_KEY_ID_BYTES: usize = 256;

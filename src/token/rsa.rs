@@ -1,9 +1,9 @@
-//! RSA public keys: which numbers are one.
+//! RSA public keys: which numbers make one.
 
-/// Why two numbers are no key.
+/// Why two numbers do not make a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InvalidRsaKey {
-    /// In another form or of another size than is supported.
+    /// Of a form or size that is not supported.
     Unsupported,
     /// Others than the owner could sign with it.
     Weak,
@@ -41,15 +41,15 @@ fn number(bytes: &[u8]) -> Option<u64> {
     bytes.iter().try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte)))
 }
 
-/// Whether the modulus was made by the library of CVE-2017-15361, from which the private key follows.
+/// Whether the library of CVE-2017-15361 made the modulus. The private key of such a key can be computed.
 ///
-/// Its primes have the form `k * M + (65537^a mod M)`, where M is the product of the first primes. So modulo each of
-/// these a modulus is a power of 65537. One of 2^28 other moduli is as well (M. Nemec et al., "The Return of
-/// Coppersmith's Attack", CCS 2017, section 2.2).
+/// Its primes have the form `k * M + (65537^a mod M)`, where M is the product of the first primes. So the modulus
+/// of such a key is a power of 65537 modulo each of these primes. So is one in 2^28 other moduli (M. Nemec et al.,
+/// "The Return of Coppersmith's Attack", CCS 2017, section 2.2).
 fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     ROCA_PRIMES.iter().all(|prime| {
         let rest = modulus.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
-        // There are no more powers than numbers below the prime.
+        // There are fewer different powers than the prime, so this covers them all.
         let mut power = 1;
         (1..*prime).any(|_| {
             power = power * 65_537 % prime;
@@ -62,7 +62,7 @@ const MIN_BITS: usize = 2048;
 const MAX_BITS: usize = 8192;
 const EXPONENTS_END: u64 = 1 << 33;
 
-/// The odd primes up to 167, the last one that the smallest of these keys are made with.
+/// The odd primes up to 167, the largest one in M for the smallest of these keys.
 const ROCA_PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
     107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
@@ -76,7 +76,7 @@ mod tests {
 
     const E: [u8; 3] = [1, 0, 1];
 
-    /// A number of the least digits first, in base 2^32.
+    /// The digits of a number in base 2^32, least significant first.
     type Number = Vec<u32>;
 
     fn product(one: &[u32], other: &[u32]) -> Number {
@@ -113,7 +113,8 @@ mod tests {
         digits.fold(0, |rest, digit| ((u64::from(rest) << 32 | u64::from(*digit)) % u64::from(prime)) as u32)
     }
 
-    /// `k * M + (65537^a mod M)`. The power is put together from what it is modulo each prime (Chinese remainders).
+    /// `k * M + (65537^a mod M)`. The power is computed from its remainders modulo each prime (Chinese remainder
+    /// theorem).
     fn roca_number(k: &[u32], a: u32) -> Number {
         let (mut power, mut m) = (vec![1], vec![1]);
         for prime in [2].iter().chain(&ROCA_PRIMES) {
@@ -140,7 +141,7 @@ mod tests {
             let modulus = bytes(&product(&roca_number(&k, a), &roca_number(&other, b)));
             prop_assume!(modulus.len() > 256);
             prop_assert_eq!(check(&modulus, &E), Err(InvalidRsaKey::Weak));
-            // Its neighbours are not, whatever they are good for.
+            // Its neighbours do not have the fingerprint, whatever else is wrong with them.
             let mut neighbour = modulus;
             *neighbour.last_mut().unwrap() ^= 2;
             prop_assert_eq!(check(&neighbour, &E), Ok(()));

@@ -1,10 +1,10 @@
 //! Public keys, each ready to verify the signatures of its algorithms.
 //!
-//! `jsonwebtoken` defines what a verifier is ([`JwtVerifier`]); the cryptography is AWS-LC's. The verifiers that come
-//! with the crate hold the bytes of a key and parse them for each token. These hold the parsed key.
+//! `jsonwebtoken` defines the trait of a verifier ([`JwtVerifier`]), and AWS-LC does the cryptography. The
+//! verifiers of that crate hold the bytes of a key and parse them for each token. These hold the parsed key.
 //!
-//! An RSA key is parsed for an algorithm when the first token of that algorithm comes, and then kept: that
-//! takes an eighth of the time that the verification does. A point is parsed at once, since that also says
+//! An RSA key is parsed when the first token of an algorithm comes, and is then kept for that algorithm. Parsing
+//! takes an eighth of the time of the verification. A point is parsed at once, because parsing also finds out
 //! whether it is on its curve.
 
 use std::fmt;
@@ -23,16 +23,16 @@ use super::ed25519::PUBLIC_KEY_BYTES;
 
 /// A public key for one algorithm.
 ///
-/// [`verify`](Verifier::verify) finds the key parsed, except for the first signature of an RSA key.
+/// [`verify`](Verifier::verify) finds the key already parsed, except at the first signature of an RSA key.
 pub struct SignatureVerifier {
     algorithm: Algorithm,
     material: Arc<Material>,
-    /// `None` within: it is no key for that.
+    /// An inner `None`: this is not a key for the algorithm.
     parsed: OnceLock<Option<ParsedPublicKey>>,
 }
 
 impl SignatureVerifier {
-    /// `None`: it is a point that is not on the curve of the algorithm, or no point at all.
+    /// `None`: the material is not a point on the curve of the algorithm.
     pub(super) fn new(material: Arc<Material>, algorithm: Algorithm) -> Option<Self> {
         let parsed = match *material {
             Material::Rsa { .. } => OnceLock::new(),
@@ -88,12 +88,12 @@ impl VerifyingKey {
         verifiers.collect::<Option<_>>().map(Self)
     }
 
-    /// The verifier of an algorithm, if it is one of those of the key.
+    /// The verifier of an algorithm, if the key is for that algorithm.
     pub(super) fn verifier(&self, algorithm: Algorithm) -> Option<&SignatureVerifier> {
         self.0.iter().find(|verifier| verifier.algorithm == algorithm)
     }
 
-    /// Those whose signatures it may verify.
+    /// The algorithms of the key.
     pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.0.iter().map(|verifier| verifier.algorithm)
     }

@@ -1,26 +1,26 @@
 //! What the condition of a policy depends on.
 //!
-//! The answer is syntactic and errs on the side of more: it walks the JSON form of a policy
-//! (Cedar Policy Language Reference, "JSON policy format").
+//! The analysis is syntactic: it walks the JSON form of a policy (Cedar Policy Language Reference, "JSON policy
+//! format"). It may report too much, never too little.
 
 use serde_json::Value;
 
-/// What of a request the conditions of a policy or template depend on, beside the principal and what the store says.
-/// It errs on the side of more, as the readers of a store do.
+/// What the conditions of a policy or template depend on in a request, beside the principal and the entities of
+/// the store. Like the analyses of a store, it may report too much, never too little.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dependence {
-    /// On the action.
+    /// The action.
     pub action: bool,
-    /// On the resource.
+    /// The resource.
     pub resource: bool,
-    /// On `context.token`, or whether it is there.
+    /// `context.token`, or whether it is there.
     pub token: bool,
-    /// On anything else of the context.
+    /// Anything else in the context.
     pub context: bool,
 }
 
 impl Dependence {
-    /// On everything.
+    /// Everything.
     pub const ALL: Self = Self { action: true, resource: true, token: true, context: true };
 
     /// Reads a policy or template in its JSON form.
@@ -60,7 +60,7 @@ impl Dependence {
     }
 }
 
-/// The operands of `context.token`, and of `context has token` with or without more behind it.
+/// Whether the operands are those of `context.token`, or of `context has token`, perhaps with more after it.
 fn is_of_token(operand: &Value) -> bool {
     let is_context = operand.get("left").is_some_and(|left| {
         left.as_object().is_some_and(|left| left.len() == 1)

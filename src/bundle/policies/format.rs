@@ -9,9 +9,10 @@
 //! permit (principal, action, resource) ...        Cedar's own syntax, where JSON would lose something
 //! ```
 //!
-//! JSON is read in half the time of Cedar's syntax and takes a third of the memory afterwards. Policies have much in
-//! common: a part of the first form that stands in several of them (a `principal`, an `action`, all `conditions`) is
-//! replaced by a number, its row in the table of parts, which has such texts for keys and no values.
+//! JSON is read in half the time of Cedar's syntax and takes a third of the memory afterwards. Policies have much
+//! in common. If several policies of the first form have the same part (a `principal`, an `action`, all
+//! `conditions`), it is replaced by a number: its row in the table of parts. That table has the texts as keys,
+//! and no values.
 //!
 //! The member with the index is a table from the place where a policy is filed to the policies there:
 //!
@@ -22,11 +23,11 @@
 //! *            it names none of them
 //! ```
 //!
-//! (without the space). Each policy is two little-endian numbers: the row that this index has for an action
-//! of its scope, or [`ANY_ACTION`], and its own row in the table of policies. One that names several
-//! actions stands there once for each. Every action that any policy names has a row.
+//! (without the space). Each policy is two little-endian numbers: the row that this index has for an action of
+//! its scope, or [`ANY_ACTION`], and its own row in the table of policies. A policy that names several actions is
+//! there once for each of them. Every action that any policy names has a row.
 
-/// Of a policy whose scope names no action.
+/// For a policy whose scope names no action.
 pub(crate) const ANY_ACTION: u32 = u32::MAX;
 
 pub(crate) const PRINCIPAL: &str = "p";
@@ -34,7 +35,7 @@ pub(crate) const RESOURCE: &str = "r";
 pub(crate) const ACTION: &str = "a";
 pub(crate) const OTHERS: &[u8] = b"*";
 
-/// Where the index has the policies that name an entity, given by its key.
+/// The key under which the index has the policies that name an entity. `key` is the key of that entity.
 pub(crate) fn index_key(prefix: &str, key: &str) -> String {
     format!("{prefix}{key}")
 }

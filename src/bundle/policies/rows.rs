@@ -15,7 +15,7 @@ use crate::bundle::text::uid;
 use crate::bundle::{nesting, with_room};
 use crate::cache::bounded;
 
-/// The tables of policies and of what they have in common, see `filing`.
+/// The tables of policies and of what they have in common, see `format`.
 #[derive(Clone, Debug)]
 pub(super) struct PolicyRows {
     table: Table,
@@ -34,13 +34,13 @@ pub(super) struct PolicyRow {
 
 #[derive(Debug)]
 enum RowContent {
-    /// A policy or a template; Cedar parses it when there are conditions to evaluate.
+    /// A policy or a template. Cedar parses it when there are conditions to evaluate.
     Text(OnceLock<Result<Box<ParsedPolicy>, Unreadable>>),
-    /// A link of a template, given by its row, with the entities of its slots.
+    /// A template link: the row of its template, and the entities of its slots.
     Link { template: u32, principal: Option<uid::Pair>, resource: Option<uid::Pair> },
 }
 
-/// What Cedar made of a row.
+/// A row as Cedar parsed it.
 #[derive(Clone, Debug)]
 struct ParsedPolicy {
     body: PolicyOrTemplate,
@@ -85,7 +85,7 @@ impl PolicyRows {
         Ok(set)
     }
 
-    /// Adds a policy, or a link with its template; a template alone decides nothing.
+    /// Adds a policy, or a link with its template. A template by itself decides nothing.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -119,7 +119,7 @@ impl PolicyRows {
         set.link(template.id().clone(), row.id.clone(), values).map_err(|_| Unreadable)
     }
 
-    /// What the condition of a policy depends on, or of the template that it links.
+    /// What the condition of a policy depends on. For a template link, the condition of its template.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -158,7 +158,7 @@ impl PolicyRows {
                 serde_json::from_str(text).ok()?;
             let template = u32::try_from(self.table.position(template.as_bytes())?).ok()?;
             let (_, text) = self.cells(template)?;
-            // A link leads to a template, never to another link, which could go on for ever.
+            // A link leads to a template, never to another link: that could go on forever.
             if text.starts_with('[') {
                 return None;
             }
@@ -170,7 +170,7 @@ impl PolicyRows {
         Some(PolicyRow { id, scope: self.scope(text)?, form: RowContent::Text(OnceLock::new()) })
     }
 
-    /// What Cedar makes of a row.
+    /// A row as Cedar parses it.
     fn parsed<'a>(
         &self,
         number: u32,
@@ -190,7 +190,7 @@ impl PolicyRows {
         {
             return Some(scope);
         }
-        // Cedar's own syntax, or a form of JSON that is not known here.
+        // Cedar's own syntax, or a form of JSON that is not supported here.
         Some(PolicyScope::unknown(match self.parse(PolicyId::new(""), text)?.body {
             PolicyOrTemplate::Policy(policy) => policy.effect(),
             PolicyOrTemplate::Template(template) => template.effect(),
@@ -214,7 +214,7 @@ impl PolicyRows {
                 *value = serde_json::from_str(self.part(&number.to_string())?).ok()?;
             }
         }
-        // Of the scope alone: `==`, `in` and `is in` can have one.
+        // Only a scope has slots: in `==`, `in` and `is in`.
         let has_slot = |part: &str| {
             let part = json.get(part);
             let inner = part.and_then(|part| part.get("in"));
@@ -231,7 +231,7 @@ impl PolicyRows {
         Some(ParsedPolicy { body, depends })
     }
 
-    /// The text of a part of a policy: itself, or what its number stands for.
+    /// The text of a part of a policy: the part itself, or the text that its number stands for.
     fn part<'a>(&'a self, text: &'a str) -> Option<&'a str> {
         match text.starts_with(|first: char| first.is_ascii_digit()) {
             true => str::from_utf8(self.parts.row(text.parse().ok()?)?.0).ok(),

@@ -1,8 +1,8 @@
 //! The scope of a policy, read from Cedar's JSON form without Cedar.
 //!
-//! Whether it matches follows from the ids of principal, action and resource and what they are in, so a policy
-//! without conditions needs no evaluation (Cedar Policy Language Reference, "Policy scope"; for the form "JSON
-//! policy format").
+//! Whether a scope matches depends only on the ids of principal, action and resource and on their ancestors. So a
+//! policy without conditions needs no evaluation (Cedar Policy Language Reference, "Policy scope"; for the form,
+//! "JSON policy format").
 
 use std::borrow::Cow;
 
@@ -21,13 +21,13 @@ pub(super) struct PolicyScope {
     principal: Constraint,
     action: Constraint,
     resource: Constraint,
-    /// Whether there is a `when` or `unless`, too.
+    /// Whether there is also a `when` or `unless`.
     pub(super) has_conditions: bool,
-    /// Whether it says all that the scope asks for; otherwise Cedar has to look at it.
+    /// Whether this is all that the scope asks for. Otherwise Cedar has to look at it.
     pub(super) is_known: bool,
 }
 
-/// What a scope asks of principal, action or resource. Entities are named by their [keys].
+/// What a scope requires of principal, action or resource. Entities are named by their [keys].
 ///
 /// [keys]: crate::bundle::table::entity_key
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +46,12 @@ enum EntityOrSlot {
     Slot,
 }
 
-/// An entity and all that it is in, by their keys; the entity comes first.
+/// An entity and all its ancestors, by their keys; the entity comes first.
 pub(super) type Keys = [Box<str>];
 
 impl PolicyScope {
-    /// Of a policy or template in Cedar's JSON form, of which a part may be a number that stands for its text. `None`:
-    /// it has a part that is not known here.
+    /// Reads the scope of a policy or template in Cedar's JSON form, where a number may stand for the text of a
+    /// part. `None`: it has a part that is not supported here.
     pub(super) fn read<'a>(json: &'a str, text: impl Fn(&'a RawValue) -> Option<&'a str>) -> Option<Self> {
         let PolicyJson { effect, principal, action, resource, conditions, .. } =
             serde_json::from_str(json).ok()?;
@@ -67,13 +67,13 @@ impl PolicyScope {
         Some(Self { effect, principal, action, resource, has_conditions, is_known: true })
     }
 
-    /// Of a policy whose scope is not known: Cedar has to look at it.
+    /// For a policy whose scope is not known: Cedar has to look at it.
     pub(super) fn unknown(effect: Effect) -> Self {
         let [principal, action, resource] = [Constraint::Any, Constraint::Any, Constraint::Any];
         Self { effect, principal, action, resource, has_conditions: true, is_known: false }
     }
 
-    /// With the slots of a template filled. `None`: one of them is not.
+    /// The scope with the slots of a template filled. `None`: one of them is not filled.
     pub(super) fn linked(&self, principal: Option<&str>, resource: Option<&str>) -> Option<Self> {
         Some(Self {
             principal: self.principal.linked(principal)?,
@@ -82,7 +82,7 @@ impl PolicyScope {
         })
     }
 
-    /// Whether a slot is not filled: a template alone decides nothing.
+    /// Whether a slot is not filled. A template by itself decides nothing.
     pub(super) fn is_open(&self) -> bool {
         [&self.principal, &self.resource].into_iter().any(|part| match part {
             Constraint::Any | Constraint::Is(_) => false,
@@ -127,7 +127,7 @@ impl Constraint {
 }
 
 impl EntityOrSlot {
-    /// An open slot is nobody.
+    /// An open slot matches nobody.
     fn is(&self, key: &str) -> bool {
         matches!(self, Self::Key(known) if **known == *key)
     }

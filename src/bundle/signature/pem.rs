@@ -6,13 +6,13 @@
 //! -----END PUBLIC KEY-----
 //! ```
 //!
-//! White space is free within the base64, since consoles and shells turn lines into words.
+//! White space within the base64 is ignored, because consoles and shells turn lines into words.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// A block with its label. What it holds is wiped, since it may be a private key.
+/// A block with its label. Its content is wiped from memory, because it may be a private key.
 pub(super) struct Block<'a> {
     pub label: &'a str,
     body: &'a str,
@@ -35,7 +35,7 @@ impl<'a> Block<'a> {
 
     /// The bytes, DER for keys.
     pub fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        // Of full size from the start: growing would leave copies behind.
+        // Full capacity from the start, because growing would leave copies behind.
         let mut base64 = Zeroizing::new(String::with_capacity(self.body.len()));
         base64.extend(self.body.split_ascii_whitespace());
         STANDARD.decode(base64.as_bytes()).ok().map(Zeroizing::new)

@@ -1,4 +1,4 @@
-//! The private keys that bundles are signed with. The function never has one.
+//! The private keys that sign bundles. The function never has one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,8 +15,8 @@ use super::public_key::{PUBLIC_KEY_BYTES, PublicKey};
 
 /// An Ed25519 private key. AWS-LC wipes the memory when it is dropped.
 ///
-/// Read from unencrypted PKCS#8 in PEM: version 1, as OpenSSL writes it (RFC 5208), or version 2
-/// with the public key (RFC 5958), which must be the right one.
+/// Read from unencrypted PKCS#8 in PEM: version 1, which OpenSSL writes (RFC 5208), or version 2 with the public
+/// key (RFC 5958), which must match.
 pub struct PrivateKey {
     pair: Ed25519KeyPair,
     public_key: PublicKey,
@@ -36,8 +36,8 @@ impl PrivateKey {
         &self.public_key
     }
 
-    /// The key in PEM, byte for byte as `openssl genpkey -algorithm ed25519` writes it. OpenSSL 3.0
-    /// does not read version 2 of PKCS#8, so this is version 1.
+    /// The key in PEM, byte for byte as `openssl genpkey -algorithm ed25519` writes it. This is version 1 of
+    /// PKCS#8, because OpenSSL 3.0 does not read version 2.
     ///
     /// # Errors
     /// [`LibraryFailure`]
@@ -75,7 +75,7 @@ impl FromStr for PrivateKey {
         if !is_ed25519(&der) {
             return Err(InvalidPrivateKey::Algorithm);
         }
-        // AWS-LC does not look at what follows the key.
+        // AWS-LC ignores what follows the key.
         if !matches!(&der[..], [_, length, content @ ..] if usize::from(*length) == content.len()) {
             return Err(InvalidPrivateKey::Der);
         }
@@ -91,24 +91,24 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// Whether PKCS#8 is of an Ed25519 key: a version, then the algorithm (RFC 8410 7).
+/// Whether a PKCS#8 key is an Ed25519 key: a version, then the algorithm (RFC 8410 7).
 fn is_ed25519(der: &[u8]) -> bool {
     matches!(der, [0x30, _, 0x02, 0x01, _, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, ..])
 }
 
-/// Why a text is no private key. Says nothing of the text.
+/// Why a text is not a private key. Says nothing about the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPrivateKey {
     /// A key of another kind.
     #[error("the private key is not an Ed25519 key")]
     Algorithm,
-    /// An Ed25519 key that is damaged, or whose public key belongs to another.
+    /// An Ed25519 key that is damaged, or whose public key belongs to another key.
     #[error("the private key is damaged")]
     Der,
     /// Not one block of PEM.
     #[error("the private key is not in PEM, or is not alone")]
     Encoding,
-    /// A key under a password.
+    /// A key that is encrypted with a password.
     #[error("the private key is encrypted; `openssl pkey` decrypts it")]
     Encrypted,
     /// PEM of something else.
@@ -119,7 +119,7 @@ pub enum InvalidPrivateKey {
     Public,
 }
 
-/// The cryptographic library could not do its work: no memory, or no randomness.
+/// The cryptographic library failed: no memory, or no randomness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the cryptographic library failed")]
 pub struct LibraryFailure;

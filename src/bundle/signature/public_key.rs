@@ -1,4 +1,4 @@
-//! The public keys that bundles are verified with.
+//! The public keys that verify bundles.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,19 +13,19 @@ use super::{MAX_KEYS, SIGNATURE_BYTES};
 use crate::token::ed25519;
 pub(super) use crate::token::ed25519::PUBLIC_KEY_BYTES;
 
-/// The keys of which one must have signed a bundle: at least one, each of them once.
+/// The keys of which one must have signed a bundle: at least one, without duplicates.
 ///
-/// Written one after the other, with commas or white space between them (`BUNDLE_PUBLIC_KEYS`).
+/// Written one after the other, separated by commas or white space (`BUNDLE_PUBLIC_KEYS`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKeys(Vec<PublicKey>);
 
 impl PublicKeys {
-    /// The keys, as they were given.
+    /// The keys in the given order.
     pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
         self.0.iter()
     }
 
-    /// Keys from several places, each of them once. `None`: there is no key.
+    /// Keys from several places, without duplicates. `None`: there is no key.
     pub fn of(keys: impl IntoIterator<Item = PublicKey>) -> Option<Self> {
         let mut all: Vec<PublicKey> = Vec::new();
         for key in keys {
@@ -36,7 +36,7 @@ impl PublicKeys {
         (!all.is_empty()).then_some(Self(all))
     }
 
-    /// The key of an id.
+    /// The key with this id.
     pub(super) fn find(&self, key_id: &KeyId) -> Option<&PublicKey> {
         self.0.iter().find(|key| key.key_id == *key_id)
     }
@@ -72,7 +72,7 @@ impl FromStr for PublicKeys {
 fn split_key(text: &str) -> (&str, &str) {
     let length = match Block::split(text) {
         Some((_, rest)) => text.len() - rest.len(),
-        // A block without an end has no end.
+        // Without its end line, a block goes on to the end of the text.
         None if pem::is_block(text) => text.len(),
         None => text.find(is_separator).unwrap_or(text.len()),
     };
@@ -85,9 +85,9 @@ fn is_separator(character: char) -> bool {
 
 /// An Ed25519 public key.
 ///
-/// Read from base64 of the 32 bytes of the key (RFC 8032 5.1.5), or from its
-/// `SubjectPublicKeyInfo` (RFC 8410 4) in base64 of the DER or in PEM. Written as base64 of the
-/// DER, which says what it is, and is the middle line of the PEM.
+/// Read from base64 of the 32 bytes of the key (RFC 8032 5.1.5), or from its `SubjectPublicKeyInfo` (RFC 8410 4)
+/// in base64 of the DER or in PEM. Written as base64 of the DER, which names the kind of key, and is the middle
+/// line of the PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     bytes: [u8; PUBLIC_KEY_BYTES],
@@ -104,7 +104,7 @@ impl PublicKey {
         UnparsedPublicKey::new(&ED25519, self.bytes).verify(message, signature).is_ok()
     }
 
-    /// A key that belongs to a private key, or that was checked.
+    /// A key that belongs to a private key, or that has been checked.
     pub(super) fn new(bytes: [u8; PUBLIC_KEY_BYTES]) -> Self {
         let key_id = KeyId(URL_SAFE_NO_PAD.encode(digest(&SHA256, &to_der(&bytes))));
         Self { bytes, key_id }
@@ -141,7 +141,7 @@ impl FromStr for PublicKey {
         }
         let bytes = STANDARD.decode(text).map_err(|_| InvalidPublicKey::Encoding)?;
         match bytes.first() {
-            // DER, unless it is as long as a key, any of which may start like this.
+            // DER, unless it is as long as a raw key: any raw key may begin with this byte.
             Some(&SEQUENCE) if bytes.len() != PUBLIC_KEY_BYTES => Self::from_der(&bytes),
             _ => Self::from_bytes(&bytes),
         }
@@ -171,7 +171,7 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Why a text is no public key. Says nothing of the text, which may be a private key.
+/// Why a text is not a public key. Says nothing about the text, which may be a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPublicKey {
     /// A key of another kind, or something else in DER.
@@ -180,26 +180,26 @@ pub enum InvalidPublicKey {
     /// Neither base64 nor PEM.
     #[error("neither a public key in PEM nor base64 with padding")]
     Encoding,
-    /// Of another length than a key.
+    /// Not as long as a key.
     #[error("not the {PUBLIC_KEY_BYTES} bytes of an Ed25519 public key")]
     Length,
-    /// A private key, which is now less private than it was.
+    /// A private key, which has now been exposed.
     #[error("a private key: make a new one, and give its public key here")]
     Private,
-    /// A key in whose name anybody can sign, or that is written in a second way.
+    /// A key for which anybody can sign, or that is written in a second way.
     #[error("a value that no key has, and for which signatures can be forged")]
     Weak,
 }
 
-/// Why a text is no list of public keys. Keys are counted from 1.
+/// Why a text is not a list of public keys. Keys are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPublicKeys {
-    /// One key stands twice.
+    /// The same key occurs twice.
     #[error("key {position} is the same as key {first}")]
     Duplicate {
-        /// Which key.
+        /// The position of the duplicate.
         position: usize,
-        /// Where it stands first.
+        /// The position of its first occurrence.
         first: usize,
     },
     /// No key at all.
@@ -208,7 +208,7 @@ pub enum InvalidPublicKeys {
     /// A key that cannot be read.
     #[error("key {position} is {reason}")]
     Key {
-        /// Which key.
+        /// The position of the key.
         position: usize,
         /// What is wrong with it.
         #[source]
@@ -223,7 +223,7 @@ fn to_der(bytes: &[u8; PUBLIC_KEY_BYTES]) -> Vec<u8> {
     [SPKI_PREFIX.as_slice(), bytes].concat()
 }
 
-/// Whether DER starts as PKCS#8 does: with a version, where a public key has its algorithm.
+/// Whether DER begins like PKCS#8: with a version, where a public key has its algorithm.
 fn is_private(der: &[u8]) -> bool {
     matches!(der, [SEQUENCE, _, INTEGER, 1, 0 | 1, ..])
 }

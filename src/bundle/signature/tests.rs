@@ -23,7 +23,7 @@ MCowBQYDK2VwAyEATB60G2eAr+O6QMmtuiImSlYrgO4c0dMb0bAqQ9bJkfk=
 /// openssl base64 -A | tr '+/' '-_' | tr -d '='`
 const OPENSSL_KEY_ID: &str = "eI0b-on9bIRBGR21AXWFEgo48maCq4eQvG1mSbz56SI";
 
-/// With `manifest.pae` from [`MANIFEST`] as the module says:
+/// Made from `manifest.pae` for [`MANIFEST`], as the module describes:
 /// `openssl pkeyutl -sign -rawin -inkey key.pem -in manifest.pae | openssl base64 -A`
 const OPENSSL_SIGNATURE: &str =
     "R6fSfKHzv/xCL/fKyS6F8jBVkIniVfnQgl8dMRQmQi6a9x84w+XbTrWsSCKOPeiqwJ6V0d1ehYhnqPZdguF+Bw==";
@@ -52,7 +52,7 @@ fn openssl_envelope() -> String {
     envelope(&format!(r#"{{"keyid":"{OPENSSL_KEY_ID}","sig":"{OPENSSL_SIGNATURE}"}}"#))
 }
 
-/// Some keys, always the same, in the order of their ids.
+/// A number of keys, always the same ones, in the order of their ids.
 fn keys<const N: usize>() -> [PrivateKey; N] {
     let mut keys: [PrivateKey; N] = std::array::from_fn(|n| key_of_seed(&[u8::try_from(n).unwrap() + 1; 32]));
     keys.sort_by(|a, b| a.public_key().key_id().cmp(b.public_key().key_id()));
@@ -95,7 +95,7 @@ fn the_pre_authentication_encoding_is_that_of_dsse() {
     // protocol.md of DSSE 1.0.2, "Test Vectors".
     let expected = b"DSSEv1 29 http://example.com/HelloWorld 11 hello world";
     assert_eq!(pre_authentication_encoding("http://example.com/HelloWorld", b"hello world"), expected);
-    // Lengths are of bytes, zero is a digit, and the content may be anything.
+    // Lengths are in bytes, zero is a digit, and the content may be anything.
     assert_eq!(pre_authentication_encoding("é", b"\0 \xff"), b"DSSEv1 2 \xc3\xa9 3 \0 \xff");
     assert_eq!(pre_authentication_encoding("", b""), b"DSSEv1 0  0 ");
     assert_eq!(
@@ -217,7 +217,7 @@ fn every_flipped_bit_of_the_payload_type_makes_another_signature() {
     let [key] = keys();
     let trusted = trust(&[&key]);
     for bit in 0..PAYLOAD_TYPE.len() * 8 {
-        // All of ASCII but the topmost bit, which is no UTF-8.
+        // Flips every bit except the topmost one of a byte, which would not be UTF-8.
         let Ok(payload_type) = String::from_utf8(flip(PAYLOAD_TYPE.as_bytes(), bit)) else { continue };
         let bytes = key.sign(&pre_authentication_encoding(&payload_type, MANIFEST)).unwrap();
         let signatures = Signatures(vec![Signature { key_id: id(&key), bytes }]);
@@ -334,7 +334,7 @@ fn envelopes_are_written_in_one_way() {
         let name = format!("{:?}", Signatures::parse(json.as_bytes()).unwrap_err());
         assert_eq!(name.split(['(', ' ']).next(), Some(expected), "{json}");
     }
-    // Not the JSON.
+    // Not the JSON of an envelope.
     for json in [
         "",
         "{}",
@@ -359,7 +359,7 @@ fn envelopes_are_written_in_one_way() {
     refuse(&envelope(&format!(r#"{{"keyid":"{id}"}}"#)), "Json");
     refuse(&envelope(&format!(r#"{{"keyid":"{id}","sig":5}}"#)), "Json");
     refuse(&format!(r#"{{"signatures":[{signature}]}}"#), "Json");
-    // Other types, and what only looks like this one.
+    // Other types, and types that only look like this one.
     refuse(&good.replace("manifest+json", "manifest"), "PayloadType");
     refuse(&good.replace("application/", "Application/"), "PayloadType");
     refuse(&good.replace("manifest+json", "manifest+json "), "PayloadType");
@@ -390,7 +390,7 @@ fn envelopes_are_written_in_one_way() {
     refuse(&envelope(&format!("{a},{a}")), "Order");
     refuse(&envelope(&[signature.as_str(); 9].join(",")), "TooManySignatures");
     refuse(&format!("{}{good}", " ".repeat(MAX_BYTES)), "TooLarge");
-    // The right content, in another way.
+    // The right content, but spelt in another way.
     refuse(&format!("{good}\n"), "Spelling");
     refuse(&format!(" {good}"), "Spelling");
     refuse(&good.replace(':', ": "), "Spelling");
@@ -454,7 +454,7 @@ fn a_bad_public_key_is_named() {
         (x25519, InvalidPublicKey::Algorithm),
         (p256, InvalidPublicKey::Algorithm),
         (&pem("PUBLIC KEY", &STANDARD.decode(p256).unwrap()), InvalidPublicKey::Algorithm),
-        // A raw key, in PEM.
+        // A raw key in PEM.
         (&pem("PUBLIC KEY", &[7; 32]), InvalidPublicKey::Algorithm),
         ("*", InvalidPublicKey::Encoding),
         (r"-----BEGIN\nPUBLIC", InvalidPublicKey::Encoding),
@@ -530,13 +530,13 @@ fn keys_for_which_anybody_can_sign_are_refused() {
     for (at, point) in small_order.iter().map(|point| hex(point)).enumerate() {
         let library = UnparsedPublicKey::new(&ED25519, &point);
         let forged = (0..200_u8).filter(|message| library.verify(&[*message], &signature).is_ok()).count();
-        // Why this is not left to the library, which refuses only what is not canonical.
+        // This is not left to the library, because it refuses only what is not canonical.
         assert_eq!(forged > 0, at < CANONICAL, "{at}: {forged}");
         let refused = Err(InvalidPublicKey::Weak);
         assert_eq!(STANDARD.encode(&point).parse::<PublicKey>(), refused, "{at}");
         assert_eq!(STANDARD.encode(to_der(&point)).parse::<PublicKey>(), refused, "{at}");
     }
-    // p itself is 0 written in a second way, and so are the 18 above it; p - 2 is the largest left.
+    // p itself is 0 written in a second way, and so are the 18 values above it. p - 2 is the largest one left.
     for first in 0xec..=0xff {
         let mut point = [0xff; 32];
         (point[0], point[31]) = (first, 0x7f);
@@ -553,7 +553,7 @@ fn to_der(point: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_second_signature_of_a_message_is_refused() {
-    // RFC 8032 5.1.7: S must be below the order of the group, or S + L would do as well.
+    // RFC 8032 5.1.7: S must be below the order of the group. Otherwise S + L would be valid as well.
     let order = hex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
     let [key] = keys();
     let mut signature = key.sign(MANIFEST).unwrap();
@@ -618,7 +618,7 @@ fn private_keys_of_every_other_form_are_refused_with_their_reason() {
         (private(&STANDARD.decode(p256).unwrap()), InvalidPrivateKey::Algorithm),
         (private(&[7; 32]), InvalidPrivateKey::Algorithm),
         (private(b""), InvalidPrivateKey::Algorithm),
-        // The end missing, something behind it, another public key, no key, another version.
+        // A missing end, extra bytes, another public key, no key, another version.
         (private(&v1[..47]), InvalidPrivateKey::Der),
         (private(&[&v1[..], b"\0"].concat()), InvalidPrivateKey::Der),
         (private(&flip(&v2, 82 * 8)), InvalidPrivateKey::Der),

@@ -1,8 +1,8 @@
 //! The events of API Gateway.
 //!
-//! The types of `aws_lambda_events` do not hold: one header that they cannot parse fails the whole event,
-//! and nulls fail some. This reader takes what it needs, in one pass, and is patient with the rest. Events that
-//! are of those types already come in through `gateway::events`, with the feature `events`.
+//! The types of `aws_lambda_events` are too brittle for this: one header that they cannot parse fails the whole event,
+//! and so do some nulls. This reader takes what it needs in one pass and tolerates the rest. Events that already have
+//! those types come in through `gateway::events`, with the feature `events`.
 
 use std::collections::BTreeMap;
 
@@ -111,13 +111,13 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
                 RouteKey::Absent
             };
             let template = context.resource_path.or(resource).ok_or(InvalidEvent::NoRoute)?;
-            // An HTTP API may have `GET /pets` here, where a REST API has `/pets`.
+            // An HTTP API may have `GET /pets` here. A REST API has `/pets`.
             let template =
                 template.split_once(' ').map_or(template.as_str(), |(_, template)| template).to_owned();
             (Target::Route { verb: Some(verb), template }, says)
         }
     };
-    // A route key in the place of verb and path must be that of the route.
+    // If a route key replaces verb and path, it must be that of the route.
     let fits = match (method_arn.verb(), &target) {
         (Some(_), _) => api != Api::WebSocket,
         (None, Target::Route { template, .. }) => method_arn.path() == template,
@@ -128,7 +128,7 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
     }
     let lower = |name: String| name.to_ascii_lowercase();
     let query = match raw_query_string.filter(|_| api == Api::HttpV2) {
-        // Format 2.0 joins values by commas; only the raw text tells them from commas in values.
+        // Format 2.0 joins values with commas. Only the raw text tells those from commas within values.
         Some(raw) => raw_values(&raw),
         None => values(query_string_parameters, multi_value_query_string_parameters, |name| name),
     };
@@ -150,8 +150,8 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
     })
 }
 
-/// What route keys say of the method of a request, given all the places of an event that have one. If there is
-/// none, or one that names another method, none is relied on.
+/// What route keys say about the method of a request, given all places of an event that have one. If there is
+/// none, or if one names another method, the route key is not relied on.
 fn route_key_of<'a>(verb: &str, mut keys: impl Iterator<Item = &'a str>) -> RouteKey {
     let names =
         |key: &str| verb != ANY && key.strip_prefix(verb).is_some_and(|template| template.starts_with(' '));
@@ -161,11 +161,11 @@ fn route_key_of<'a>(verb: &str, mut keys: impl Iterator<Item = &'a str>) -> Rout
     }
 }
 
-/// In a route key: any method that has no route of its own.
+/// In a route key: any method without a route of its own.
 const ANY: &str = "ANY";
 
-/// Puts the two forms in which API Gateway has headers and query parameters together. The single
-/// form repeats one of the values of the other.
+/// Merges the two forms of headers and query parameters that API Gateway sends. The single form repeats one of
+/// the values of the other form.
 fn values(
     single: Option<BTreeMap<String, Option<String>>>,
     multiple: Option<BTreeMap<String, Option<Vec<String>>>>,
@@ -193,7 +193,7 @@ fn raw_values(query: &str) -> Values {
     values
 }
 
-/// What API Gateway sends to authorizers of any kind, each some of it.
+/// What API Gateway sends to authorizers of any kind. Each kind gets some of these fields.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::gateway) struct AuthorizerEvent {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// Values by name. Which of several values a reader takes is its own choice (API Gateway, the
-/// authorizer and the backend may choose differently), so one that is not the only one is given
-/// to nobody.
+/// Values by name. If a name has several values that differ, readers (API Gateway, the authorizer, the backend) may
+/// take different ones. So nobody gets any of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values(BTreeMap<String, Result<String, Ambiguous>>);
 
@@ -27,7 +26,7 @@ impl Values {
         }
     }
 
-    /// The value of a name, as the name is written. `None`: there is none.
+    /// The value of a name, in the exact spelling of that name. `None`: there is none.
     ///
     /// # Errors
     /// [`Ambiguous`].
@@ -40,7 +39,7 @@ impl Values {
         self.0.keys().map(String::as_str)
     }
 
-    /// Whether there is none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

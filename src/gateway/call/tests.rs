@@ -76,7 +76,7 @@ fn each_kind_is_told_by_its_own_marks() {
     ] {
         assert_eq!(call(event).api(), api);
     }
-    // The marks of a WebSocket API with the ARN of another, and the other way round.
+    // The marks of a WebSocket API with the ARN of another kind of API, and the reverse.
     assert!(Call::from_event(context(json!({"connectionId": "c"}))).is_err());
     assert!(Call::from_event(rest(json!({"methodArn": "arn:aws:execute-api:r:1:a/prod/$connect"}))).is_err());
 }
@@ -117,7 +117,7 @@ fn a_route_key_names_a_method_only_if_all_of_an_event_says_so() {
         ("GET", json!("GET /pets"), json!("GET /pets"), RouteKey::OneMethod),
         ("GET", json!("ANY /pets"), json!("ANY /pets"), RouteKey::AnyMethod),
         ("GET", json!("$default"), json!(null), RouteKey::AnyMethod),
-        // One that says otherwise, or is not written as API Gateway writes it.
+        // A route key that says otherwise, or is not written as API Gateway writes it.
         ("GET", json!("GET /pets"), json!("ANY /pets"), RouteKey::AnyMethod),
         ("DELETE", json!("GET /pets"), json!(null), RouteKey::AnyMethod),
         ("GET", json!("get /pets"), json!(null), RouteKey::AnyMethod),
@@ -137,7 +137,7 @@ fn a_route_key_names_a_method_only_if_all_of_an_event_says_so() {
     ] {
         assert_eq!(http1(context.clone()), expected, "{context}");
     }
-    // A REST API has no route keys, whatever stands there.
+    // A REST API has no route keys, whatever the event says.
     assert_eq!(call(rest(json!({"routeKey": "GET /"}))).route_key(), RouteKey::Absent);
 }
 
@@ -177,7 +177,7 @@ fn a_web_socket_connection_may_carry_the_token_elsewhere() {
     assert_eq!(by_subprotocol("other, s").authorization(&location), Err(Reason::TokenMissing));
     let both = connect(json!({"Authorization": "h"}), json!({"token": "q"}));
     assert_eq!(both.authorization(&location), Ok("h"));
-    // Nowhere else than at a connection.
+    // Only for the connection of a WebSocket API.
     let event = rest(json!({"headers": {}, "queryStringParameters": {"token": "q"}}));
     assert_eq!(call(event).authorization(&location), Ok(""));
 }

@@ -13,7 +13,7 @@ pub struct ResourceTemplate {
     pub entity_type: EntityTypeName,
     /// Its id, e.g. `{petId}` or `{storeId}/{petId}`.
     pub id: TextTemplate,
-    /// Its attributes that come from the path, over those of the store's entities.
+    /// The attributes that come from the path. They override those of the store's entities.
     pub attributes: BTreeMap<String, TextTemplate>,
 }
 
@@ -36,8 +36,8 @@ impl TextTemplate {
         })
     }
 
-    /// Whether different parameters can make one text. They cannot where a `/` stands between any two of them:
-    /// no value has one but that of a greedy parameter, and of those there is one at most.
+    /// Whether different parameters can make the same text. They cannot if a `/` stands between any two of them:
+    /// only the value of a greedy parameter can have a slash, and there is at most one such parameter.
     pub fn is_ambiguous(&self, is_greedy: impl Fn(&str) -> bool) -> bool {
         let names: BTreeSet<&str> = self.parameters().collect();
         if names.len() < 2 {
@@ -47,12 +47,12 @@ impl TextTemplate {
             Piece::Literal(text) => Some(text),
             Piece::Parameter(_) => None,
         });
-        // There is one before each parameter, perhaps an empty one, and one behind the last.
+        // There is a literal before each parameter, perhaps an empty one, and one after the last.
         let all_apart = literals.skip(1).take(self.parameters().count() - 1).all(|text| text.contains('/'));
         !all_apart || self.parameters().filter(|name| is_greedy(name)).count() > 1
     }
 
-    /// The text for these parameters. `None`: it names one that is not among them.
+    /// The text for these parameters. `None`: the template names a parameter that is not among them.
     pub fn fill(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
         self.0
             .iter()
@@ -96,7 +96,7 @@ impl fmt::Display for TextTemplate {
     }
 }
 
-/// Braces that do not enclose the name of a parameter.
+/// Some braces do not enclose the name of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a text with `{{name}}` for parameters of the path")]
 pub struct InvalidTextTemplate;

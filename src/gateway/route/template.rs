@@ -36,7 +36,7 @@ impl PathTemplate {
         matches!(self.segments.last(), Some(Segment::Greedy(known)) if known == name)
     }
 
-    /// The values of its parameters in a path that leads to it, as they stand in the path.
+    /// The values of its parameters in a path that leads to it, exactly as the path has them.
     pub fn values(&self, path: &str) -> BTreeMap<String, String> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let mut rest = Some(path.strip_suffix('/').unwrap_or(path));
@@ -67,13 +67,13 @@ impl PathTemplate {
 /// One segment of a path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// `$default` or `$connect`, which no path leads to: only an event names it.
+    /// `$default` or `$connect`. No path leads to it: only an event names it.
     Key(String),
     /// Exactly this text.
     Static(String),
     /// `{name}`: any one segment.
     Parameter(String),
-    /// `{name+}`: all the segments left, at least one.
+    /// `{name+}`: all remaining segments, at least one.
     Greedy(String),
 }
 
@@ -136,7 +136,7 @@ impl fmt::Display for PathTemplate {
     }
 }
 
-/// Why a text is no path template.
+/// Why a text is not a path template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTemplate {
     /// `{name+}` before the end.
@@ -145,10 +145,10 @@ pub enum InvalidTemplate {
     /// No leading slash.
     #[error("a path template begins with `/`")]
     NoSlash,
-    /// A parameter without a name, or with one of other characters.
+    /// A parameter without a name, or with characters that are not allowed in it.
     #[error("the name of a parameter is of letters, digits, `_`, `-`, `.` and `:`")]
     Parameter,
-    /// An empty segment, or one with characters that API Gateway does not take in a template.
+    /// An empty segment, or one with characters that API Gateway does not accept in a template.
     #[error("a static segment is of letters, digits, `_`, `-`, `.`, `,`, `:`, `~` and `@`")]
     Static,
 }

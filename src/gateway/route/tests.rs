@@ -106,7 +106,7 @@ fn a_path_whose_readings_all_have_routes_has_all_of_them() {
         ("/pets/M%C3%BCsli", Ok(&["get /pets/{petId}"])),
         ("/pets/%6Dine", Ok(&["get /pets/{petId}", "get /pets/mine"])),
         ("/pets/%256Dine", Ok(&["get /pets/{petId}", "get /pets/mine"])),
-        // No text, but always the same route.
+        // Not text, but always the same route.
         ("/pets/%FF", Ok(&["get /pets/{petId}"])),
         ("/pets/%C2%85", Err(NoRoute::Unsafe)),
         ("/%70ets/7", Err(NoRoute::Unsafe)),

@@ -41,7 +41,7 @@ pub(super) fn pack<'a>(
         &contents,
     ]
     .concat();
-    // As if there were as many signatures as there may be: whether a store is too large does not depend on who signs.
+    // Counts as many signatures as there may be, so that the limit does not depend on who signs.
     if archive.len() - signatures.len() + MAX_SIGNATURES_BYTES > max_bytes {
         return Err(InvalidArchive::TooLarge.into());
     }
@@ -171,7 +171,7 @@ mod survey_tests {
         pack(MAX_BUNDLE_BYTES, "petstore", &7.into(), compiled().chain(files)).unwrap()
     }
 
-    /// The two readers of the format say the same.
+    /// The two readers of the format agree.
     #[track_caller]
     fn agrees(bytes: &[u8]) -> Survey {
         let survey = survey(bytes);

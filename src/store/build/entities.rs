@@ -26,10 +26,10 @@ pub(crate) fn write(entities: &Entities) -> Result<Vec<u8>, CannotBuild> {
     Ok(table::write(&rows)?)
 }
 
-/// The fewest parents of each entity from which all that it is in follows.
+/// The smallest set of parents for each entity from which all its ancestors follow.
 struct Parents<'a> {
     entities: &'a Entities,
-    /// In how many each is.
+    /// How many ancestors each entity has.
     ancestors: HashMap<EntityUid, usize>,
 }
 
@@ -43,12 +43,12 @@ impl<'a> Parents<'a> {
         Self { entities, ancestors: counted.collect() }
     }
 
-    /// An entity is in more than what it is in. So the one that is in most is a parent, and
-    /// of what that one is not in again the one that is in most.
+    /// An entity has more ancestors than any of its ancestors. So the ancestor with the most ancestors is a
+    /// parent. Among the ancestors that this parent does not have, again the one with the most is a parent.
     fn of_entity(&self, uid: &EntityUid) -> Vec<&'a EntityUid> {
         let count = |uid: &EntityUid| self.ancestors.get(uid).copied().unwrap_or_default();
         let mut rest: Vec<&EntityUid> = self.entities.ancestors(uid).into_iter().flatten().collect();
-        // Each in the next, as with most nested groups: that is one parent.
+        // If each ancestor is in the next, as with most nested groups, there is one parent.
         if let Some(first) = rest.iter().max_by_key(|uid| count(uid))
             && count(first) + 1 == rest.len()
         {
@@ -66,8 +66,8 @@ impl<'a> Parents<'a> {
     }
 }
 
-/// The JSON form of an entity, if it says it all, with these parents. They are put in order, which Cedar leaves to
-/// chance.
+/// The JSON form of an entity with these parents, if it is complete. The parents are put in order, because Cedar
+/// lists them in random order.
 fn exact_json(entity: &Entity, parents: &[&EntityUid]) -> Option<String> {
     let json_of = |entity: &Entity| {
         let mut json = entity.to_json_value().ok()?;
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(names(vec![], vec![uid("unknown")]), [""; 0]);
         let given = Entity::new_no_attrs(uid("root"), [uid("grandparent")].into());
         assert_eq!(names(vec![given], vec![uid("root")]), ["root"]);
-        // What they are in comes with them.
+        // The ancestors of the parents are included.
         let (_, _, parents) = store.entity(&uid("root")).unwrap().unwrap().into_inner();
         assert_eq!(parents, [uid("parent"), uid("grandparent")].into());
     }

@@ -1,4 +1,4 @@
-//! Works out the outline of a bundle.
+//! Computes the outline of a bundle.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,7 +22,7 @@ pub(super) fn of(store: &Store) -> Outline {
     let applicable = |schema: &'_ Schema, action: &EntityUid| {
         schema.principals_for_action(action).is_some_and(|mut types| types.next().is_some())
     };
-    // No route need lead to an action that somebody asks for.
+    // Somebody may ask for an action to which no route leads.
     let of_schema =
         schema.iter().flat_map(|schema| schema.actions().filter(|action| applicable(schema, action)));
     let actions: BTreeSet<&EntityUid> = actions.into_iter().chain(of_schema).collect();
@@ -74,8 +74,8 @@ pub(super) fn of(store: &Store) -> Outline {
     }
 }
 
-/// Forgets what the schema declares of calls and no policy reads: it is then never looked at, and its
-/// absence changes nothing. `reads` has for each route what its policies read.
+/// Removes what the schema declares about calls if no policy reads it. It is then ignored, and its absence
+/// changes nothing. `reads` has for each route what its policies read.
 fn keep_what_is_read(projection: &mut Projection, routes: &[Route], reads: &[BTreeSet<Input>]) {
     let Projection::Schema(shapes) = projection else {
         return;
@@ -91,14 +91,14 @@ fn keep_what_is_read(projection: &mut Projection, routes: &[Route], reads: &[BTr
     }
 }
 
-/// Leaves of the context of an action what its policies read. The token stays: what is required of it is
-/// required of the caller.
+/// Keeps in the context of an action only what its policies read. The token stays, because what is required of it
+/// is required of the caller.
 fn keep_in_context(shape: &mut Record, reads: &BTreeSet<&Input>) {
     let reads_query = reads.iter().any(|input| input.is_of_query());
     shape.retain(|name| match name {
         PATH_PARAMETERS => reads.contains(&Input::PathParameters),
         QUERY_PARAMETERS => reads_query,
-        // Whether the record is there is the same for all calls, so asking for that is no input.
+        // The record is present or absent alike in all calls, so its presence is not an input.
         _ => true,
     });
     if let Some(query) = shape.record_mut(QUERY_PARAMETERS) {

@@ -1,4 +1,4 @@
-//! Files the policies of a store by their scopes: the format is in [`crate::bundle::policies::format`].
+//! Files the policies of a store by their scopes. The format is in [`crate::bundle::policies::format`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +49,7 @@ pub(crate) fn file(set: &PolicySet) -> Result<PolicyMembers, CannotBuild> {
 enum WrittenPolicy {
     /// Cedar's JSON.
     Json(Map<String, Value>),
-    /// What is written as it is.
+    /// Written as it is.
     Text(String),
 }
 
@@ -69,7 +69,7 @@ impl WrittenPolicy {
     }
 }
 
-/// The texts of parts that more than one policy has, with nothing for a value.
+/// The texts of the parts that more than one policy has. The values are empty.
 fn common_parts<'a>(forms: impl Iterator<Item = &'a WrittenPolicy>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut counts: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     let parts = forms.flat_map(|form| match form {
@@ -82,7 +82,7 @@ fn common_parts<'a>(forms: impl Iterator<Item = &'a WrittenPolicy>) -> BTreeMap<
     counts.into_iter().filter(|(_, count)| *count > 1).map(|(part, _)| (part, Vec::new())).collect()
 }
 
-/// The index of policies, each of which has its number by its key.
+/// The index of policies. `policies` has the number of each policy by its key.
 fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild> {
     let mut places: BTreeMap<Vec<u8>, BTreeSet<IndexedPolicy>> = BTreeMap::new();
     for policy in set.policies() {
@@ -109,7 +109,7 @@ fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild
     }
     let actions = numbers(&places)?;
     let written = |filed: &IndexedPolicy| {
-        // Each has a row: it got one above.
+        // Each action has a row: it was added above.
         let action = filed.action.as_deref().and_then(|action| actions.get(action));
         [action.copied().unwrap_or(ANY_ACTION).to_le_bytes(), filed.policy.to_le_bytes()]
     };
@@ -151,8 +151,8 @@ fn form(policy: &Policy) -> Option<WrittenPolicy> {
     json.map(WrittenPolicy::Json).or_else(|| policy.to_cedar().map(WrittenPolicy::Text))
 }
 
-/// A JSON form that says it all: it can be read again, and is then the same. It cannot where it
-/// nests too deeply for a reader of JSON.
+/// A complete JSON form: it can be read again, and is then the same. If it nests too deeply, a reader of JSON
+/// cannot read it.
 fn exact(
     json: Result<Value, PolicyToJsonError>,
     read_again: impl Fn(Value) -> Option<Value>,
@@ -183,7 +183,7 @@ fn resource_of(policy: &Policy) -> Option<EntityUid> {
     }
 }
 
-/// The shortest part that is worth a number.
+/// The shortest part for which a number saves room.
 const LEAST_PART: usize = 16;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Works out how the routes of an API are told apart: what that means is in [`crate::grant`], in `separation.rs`.
+//! Computes how the routes of an API are told apart. What that means is in [`crate::grant`], in `separation.rs`.
 
 mod pattern;
 mod routes;
@@ -13,8 +13,8 @@ use crate::grant::separation::{
 use pattern::{Pattern, PatternSegment};
 use routes::{Extent, MethodRoutes, OutOfSteps};
 
-/// Works out how the routes of an API are told apart. `is_complete` says that the API has no routes but these, so that API Gateway
-/// itself refuses a path that none of them takes.
+/// Computes how the routes of an API are told apart. If `is_complete`, the API has no routes but these, so API
+/// Gateway itself refuses a path that none of them takes.
 ///
 /// # Errors
 /// [`TooEntangled`].
@@ -50,7 +50,7 @@ impl From<OutOfSteps> for TooEntangled {
     }
 }
 
-/// The routes that take a method: on each resource that of the method itself, else `ANY`.
+/// The routes that take a method: on each resource the route of the method itself, otherwise that of `ANY`.
 fn taking(routes: &[Route], method: Method) -> Vec<RouteId> {
     let mut by_resource: BTreeMap<Vec<Option<String>>, (bool, RouteId)> = BTreeMap::new();
     for (index, route) in routes.iter().enumerate() {
@@ -62,7 +62,7 @@ fn taking(routes: &[Route], method: Method) -> Vec<RouteId> {
         let resource = route.template.segments().iter().map(|segment| match segment {
             Segment::Static(text) | Segment::Key(text) => Some(text.clone()),
             Segment::Parameter(_) => None,
-            // No static segment has a plus.
+            // A static segment never has a plus, so this is unique.
             Segment::Greedy(_) => Some("+".to_owned()),
         });
         let entry = by_resource.entry(resource.collect()).or_insert((is_own, id));
@@ -102,7 +102,7 @@ struct Builder<'a> {
     table: &'a MethodRoutes,
     patterns: &'a [Pattern],
     is_complete: bool,
-    /// By index; each is asked for many times.
+    /// By index, because each is asked for many times.
     wholes: RefCell<BTreeMap<usize, Exclusion>>,
 }
 
@@ -121,7 +121,7 @@ impl Builder<'_> {
         }
         let contains = |other: &usize| {
             self.patterns.get(*other).is_some_and(|wide| {
-                // Of two that match the same, `{x}` lies within `{x+}`.
+                // Of two patterns that match the same, `{x}` lies within `{x+}`.
                 let is_wider = self.table.template(*other).is_some_and(|template| !template.is_fixed());
                 wide.contains(pattern) && (is_wider || !pattern.contains(wide))
             })
@@ -138,12 +138,12 @@ impl Builder<'_> {
         })
     }
 
-    /// How to take out the paths of another route that a template itself takes, too.
+    /// How to take out the paths of another route that a template itself also fits.
     fn sibling(&self, index: usize, pattern: &Pattern, other: usize) -> Result<Option<Sibling>, OutOfSteps> {
         let (Some(own), Some(theirs)) = (self.table.template(index), self.table.template(other)) else {
             return Ok(None);
         };
-        // With as many segments as the template: no `?*` stands for more than one.
+        // The paths have as many segments as the template: no `?*` stands for more than one.
         if own.is_fixed() && theirs.is_fixed() && own.depth() != theirs.depth() {
             return Ok(None);
         }
@@ -152,12 +152,12 @@ impl Builder<'_> {
         if matched.is_empty() {
             return Ok(None);
         }
-        // Between two routes whose paths have any number of segments there are too many.
+        // Two routes whose paths can both have any number of segments have too many paths in common.
         let are_few = own.is_fixed() || theirs.is_fixed();
         Ok(Some(Sibling { entry: other, ways: self.ways(other, are_few.then_some(matched))? }))
     }
 
-    /// The ways to take out paths of a route: all of them by its own pattern, or just these.
+    /// The ways to take out paths of a route: all of them by its own pattern, or only these.
     fn ways(
         &self,
         other: usize,
@@ -177,7 +177,7 @@ impl Builder<'_> {
         Ok(ways)
     }
 
-    /// The pattern of a route, as what takes all its paths out.
+    /// The pattern of a route, as an exclusion that takes all its paths out.
     fn whole(&self, index: usize) -> Result<Exclusion, OutOfSteps> {
         if let Some(known) = self.wholes.borrow().get(&index) {
             return Ok(known.clone());
@@ -217,7 +217,7 @@ impl Builder<'_> {
         Ok(DeeperPaths { all, leads_to, each })
     }
 
-    /// Every beginning of static segments that several routes have.
+    /// Every sequence of leading static segments that several routes share.
     fn subtrees(&self) -> Result<Vec<Subtree>, OutOfSteps> {
         let mut prefixes: BTreeSet<Vec<Option<String>>> = BTreeSet::new();
         for index in 0..self.patterns.len() {
@@ -239,7 +239,7 @@ impl Builder<'_> {
                 subtrees.push(Subtree { pattern: pattern.to_string(), reaches, holds });
             }
         }
-        // The largest first.
+        // Largest first.
         subtrees.sort_by_key(|subtree| std::cmp::Reverse(subtree.holds.len()));
         Ok(subtrees)
     }

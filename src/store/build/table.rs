@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Writes a table: the format is in [`crate::bundle::table`].
+/// Writes a table. The format is in [`crate::bundle::table`].
 ///
 /// # Errors
 /// [`TooLarge`].
@@ -21,7 +21,7 @@ pub(crate) fn write(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Vec<u8>, TooLar
     Ok(table)
 }
 
-/// A table would be larger than its numbers can say.
+/// A table would be larger than its numbers can express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("more than four gigabytes")]
 pub(crate) struct TooLarge;

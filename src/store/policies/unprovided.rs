@@ -1,4 +1,4 @@
-//! What policies ask for and no identity source provides: claims and groups.
+//! Claims and groups that policies ask for and no identity source provides.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::token::TokenType;
 use crate::token::identity_source::{IdentitySource, Provider};
 
 impl StorePolicies<'_> {
-    /// Finds what policies read of tokens that none of the identity sources has.
+    /// Finds claims that policies read and none of the identity sources has.
     pub(in crate::store) fn check_claims(&self, sources: &[&IdentitySource], findings: &mut Vec<Finding>) {
         for (id, json) in self.as_json() {
             let claim_of = |read: AttributeRead| match (read.variable, read.path.as_slice()) {
@@ -35,8 +35,8 @@ impl StorePolicies<'_> {
         }
     }
 
-    /// Finds groups in policies that no token and no entity of the store leads to: with the wrong
-    /// prefix, or without one.
+    /// Finds groups in policies that neither a token nor an entity of the store leads to, because their prefix is
+    /// wrong or missing.
     pub(in crate::store) fn check_groups(
         &self,
         sources: &[&IdentitySource],
@@ -94,8 +94,8 @@ fn unprovided(claim: &str, token_type: TokenType, sources: &[&IdentitySource]) -
     causes?.first().copied()
 }
 
-/// The standard claims that describe a user (OpenID Connect Core 5.1). Cognito has them in ID
-/// tokens (Cognito Developer Guide, "Understanding the access token").
+/// The standard claims that describe a user (OpenID Connect Core 5.1). Cognito puts them into ID tokens (Cognito
+/// Developer Guide, "Understanding the access token").
 const USER_ATTRIBUTES: [&str; 19] = [
     "address",
     "birthdate",

@@ -17,35 +17,35 @@ pub enum NotPublished {
     /// It cannot be built.
     #[error(transparent)]
     Bundle(#[from] CannotBuild),
-    /// S3 refuses again and again, though nothing changes.
+    /// S3 refuses repeatedly, although nothing changes.
     #[error("S3 says that somebody else is writing to `{uri}`; nothing was overwritten")]
     Contended {
-        /// Where.
+        /// The place in S3.
         uri: String,
     },
-    /// Another one was published since this one was begun.
+    /// Another bundle was published after this attempt began.
     #[error("somebody else published to `{uri}` at the same time: {} is current now, and nothing was overwritten",
         .revision.map_or("another bundle".to_owned(), |revision| format!("revision {revision}")))]
     Overtaken {
-        /// Where.
+        /// The place in S3.
         uri: String,
-        /// The revision that the metadata of the current object states.
+        /// The revision in the metadata of the current object.
         revision: Option<u64>,
     },
-    /// S3 did not do it.
+    /// A request to S3 failed.
     #[error(transparent)]
     Shelf(#[from] ShelfFailure),
-    /// The history is far ahead of what is current.
+    /// The history is far ahead of the current bundle.
     #[error("the revisions {first} to {last} of `{uri}` are all taken")]
     Taken {
-        /// Where.
+        /// The place in S3.
         uri: String,
         /// The first revision that was tried.
         first: u64,
-        /// The last.
+        /// The last revision that was tried.
         last: u64,
     },
-    /// The last step had no answer.
+    /// The last step got no answer.
     #[error("{source}; it is not known whether revision {revision} is current now")]
     Unknown {
         /// The revision, which is in the history.
@@ -76,7 +76,7 @@ impl NotPublished {
     }
 }
 
-/// What S3 did not do, and why.
+/// What failed in S3, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} `{uri}`: {cause}")]
 pub struct ShelfFailure {
@@ -118,12 +118,12 @@ impl ShelfFailure {
         Some(hint.to_owned())
     }
 
-    /// Whether it was not even tried to read the whole: it cannot be a bundle.
+    /// Whether the object is too large to be a bundle, so that it was not read.
     pub fn is_too_large(&self) -> bool {
         matches!(self.cause, S3Cause::TooLarge)
     }
 
-    /// The same, if it happened in the step after which the bundle is current.
+    /// The same failure, if it happened in the step that makes the bundle current.
     pub(super) fn at_current(self, revision: u64) -> NotPublished {
         match self.cause {
             S3Cause::Interrupted(_) | S3Cause::TooSlow(_) | S3Cause::Unreachable(_) | S3Cause::Other(_) => {
@@ -134,7 +134,7 @@ impl ShelfFailure {
     }
 }
 
-/// Why S3 did not do something.
+/// Why a request to S3 failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum S3Cause {
     #[error("there is no such bucket")]
@@ -173,7 +173,7 @@ impl S3Cause {
         };
         let Some(response) = error.raw_response() else {
             return match error {
-                // What is not set has no type of its own in the SDK, only a text.
+                // For missing settings the SDK has no error types, only texts.
                 _ if text.contains("region must be set") => Self::RegionMissing,
                 SdkError::DispatchFailure(failure) if failure.is_other() && text.contains("credential") => {
                     Self::Credentials(text)
@@ -197,12 +197,13 @@ impl S3Cause {
     }
 }
 
-/// The causes of an error, in one line. Its own text says which stage of the SDK it left.
+/// The causes of an error in one line. The error's own text is left out: it only says which stage of the SDK it
+/// came from.
 fn causes(error: &dyn Error) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in iter::successors(error.source(), |cause: &&dyn Error| (*cause).source()) {
         let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        // Some repeat their cause.
+        // Some errors repeat the text of their cause.
         if !texts.last().is_some_and(|last| last.ends_with(&text)) {
             texts.push(text);
         }

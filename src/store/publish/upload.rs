@@ -1,4 +1,4 @@
-//! The body of a PUT, which says how far it is.
+//! The body of a PUT, which reports its progress.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,7 +10,7 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// Hears of an upload: how many bytes are on their way, of how many.
+/// Called during an upload: how many bytes are on their way, of how many.
 pub type Progress = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
 /// The body of a PUT. The SDK makes it anew for every attempt.
@@ -25,7 +25,7 @@ pub(super) fn upload(bytes: &Bytes, progress: &Progress) -> ByteStream {
     }))
 }
 
-/// Bytes in pieces, with a word for each.
+/// Bytes in pieces, with a progress report for each.
 struct Upload {
     rest: Bytes,
     total: usize,

@@ -1,7 +1,7 @@
 //! The shapes of a schema.
 //!
-//! Cedar's library tells which types and actions a schema has, not what their attributes are; that
-//! is in its JSON form alone.
+//! Cedar's library tells which types and actions a schema has, but not what attributes they have. Only the JSON
+//! form of the schema has those.
 
 use cedar_policy::{CedarSchemaError, EntityId, EntityUid, schema_str_to_json_with_resolved_types};
 use serde_json::Value;
@@ -24,8 +24,8 @@ impl ResolvedSchema {
         Ok(Self(json))
     }
 
-    /// The routes that the annotations `httpVerb` and `httpPathTemplate` of actions say, which
-    /// Cedar's generators for OpenAPI write.
+    /// The routes in the annotations `httpVerb` and `httpPathTemplate` of actions, which Cedar's generators for
+    /// OpenAPI write.
     pub fn annotated_routes(&self) -> Vec<Route> {
         let route = |(namespace, id, definition): (&str, &String, &Value)| {
             let annotation = |name: &str| definition.get("annotations")?.get(name)?.as_str();
@@ -40,7 +40,7 @@ impl ResolvedSchema {
     /// Reads the shapes of entity types and of the context of actions.
     ///
     /// # Errors
-    /// [`UnknownType`] for a type that this version does not know.
+    /// [`UnknownType`] for a type that this version does not support.
     pub fn shapes(&self) -> Result<Shapes, UnknownType> {
         let mut shapes = Shapes::default();
         for (namespace, name, definition) in self.definitions("entityTypes") {
@@ -139,7 +139,7 @@ pub(crate) fn qualify(namespace: &str, name: &str) -> String {
     }
 }
 
-/// A type that this version does not know, by its name.
+/// A type that this version does not support, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the schema uses a type that is not supported: `{0}`")]
 pub struct UnknownType(String);

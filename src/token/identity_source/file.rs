@@ -1,4 +1,4 @@
-//! The file of an identity source: AVP's `CreateIdentitySource`, unchanged, and our keys beside it.
+//! The file of an identity source: AVP's `CreateIdentitySource`, unchanged, with members of our own.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,9 +18,9 @@ pub(super) struct IdentitySourceFile {
     pub(super) configuration: Configuration,
     pub(super) jwks_uri: Option<KeyUri>,
     pub(super) jwks_file: Option<String>,
-    /// For emulators of Cognito, which issue tokens in their own name.
+    /// For emulators of Cognito, which issue tokens under their own name.
     pub(super) issuer: Option<String>,
-    /// For emulators of AVP, which put no prefix before the ids of users and groups of a pool.
+    /// For emulators of AVP, which put no prefix before the ids of a pool's users and groups.
     pub(super) entity_id_prefix: Option<String>,
     /// Parts of AVP's request that mean nothing here.
     #[serde(rename = "policyStoreId")]
@@ -104,7 +104,7 @@ pub(super) fn subject() -> String {
 /// The name of a Cedar entity type.
 pub(super) struct EntityType(pub(super) EntityTypeName);
 
-/// What stands before the bar in the ids of principals and groups, 1 to 100 characters.
+/// The text before the bar in the ids of principals and groups: 1 to 100 characters.
 pub(super) struct Prefix(pub(super) String);
 
 impl FromStr for Prefix {
@@ -118,8 +118,8 @@ impl FromStr for Prefix {
     }
 }
 
-/// The issuer of OIDC tokens: an https URL. Kept as it is written, since `iss` is compared
-/// character by character.
+/// The issuer of OIDC tokens: an https URL. It is kept as written, because `iss` is compared character by
+/// character.
 pub(super) struct IssuerUrl(pub(super) String);
 
 impl FromStr for IssuerUrl {
@@ -134,7 +134,7 @@ impl FromStr for IssuerUrl {
     }
 }
 
-/// A URL that keys may be fetched from: https, or plain http to this very machine.
+/// A URL from which keys may be fetched: https, or plain http to this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyUri {
     text: String,
@@ -142,17 +142,17 @@ pub struct KeyUri {
 }
 
 impl KeyUri {
-    /// The URL, as it is written.
+    /// The URL as it is written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The same, read.
+    /// The parsed URL.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Whether what comes from there is encrypted, and the server known by its certificate.
+    /// Whether the connection is encrypted, and the server authenticated by its certificate.
     pub fn has_tls(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -173,12 +173,12 @@ impl FromStr for KeyUri {
     }
 }
 
-/// The text is not a URL that keys may be fetched from.
+/// The text is not a URL from which keys may be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an https URL without user name, password and fragment (http only to a loopback address)")]
 pub struct InvalidKeyUri;
 
-/// A text as a message may have it: without the user name and password that a URL can have.
+/// The text for use in a message: without the user name and password that a URL can have.
 fn without_password(text: &str) -> Cow<'_, str> {
     let parts = text.split_once("//").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
     match parts {
@@ -227,7 +227,7 @@ mod tests {
             "http://example.com/keys",
             "http://localhost.example.com/keys",
             "http://127.0.0.1@example.com/keys",
-            // The metadata of a machine, and addresses that are not loopback but may lead there.
+            // The metadata service of a machine, and addresses that are not loopback but may lead there.
             "http://169.254.169.254/latest/meta-data/",
             "http://169.254.170.2/v2/credentials",
             "http://[fd00:ec2::254]/latest/",

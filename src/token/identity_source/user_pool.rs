@@ -23,8 +23,8 @@ impl UserPoolArn {
         &self.pool_id
     }
 
-    /// Both forms of issuer that a pool can be set to (Cognito API, `IssuerConfigurationType`
-    /// `ORIGINAL` and `UPDATED`).
+    /// The two forms of issuer to which a pool can be set (Cognito API, `IssuerConfigurationType` `ORIGINAL` and
+    /// `UPDATED`).
     pub fn issuers(&self) -> [String; 2] {
         let Self { region, dns_suffix, pool_id, text: _ } = self;
         ["cognito-idp", "issuer-cognito-idp"]

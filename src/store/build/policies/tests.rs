@@ -89,8 +89,8 @@ fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
     }
 }
 
-/// Every look at these bytes: none may panic, and none may find fewer policies than it should without
-/// saying so, unless the bytes are those of other policies.
+/// Looks up everything in these bytes. No lookup may panic. None may find fewer policies than it should without
+/// an error, unless the bytes are those of other policies.
 fn look(filed: &PolicyMembers) {
     let principals = [uid("User::\"u\""), uid("Group::\"g\"")];
     for action in ["Action::\"read\"", "Action::\"write\""] {
@@ -147,7 +147,7 @@ fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
         let filed = PolicyMembers { policies, ..file(&set()).unwrap() };
         slice(&filed, &[], &action, &resource)
     };
-    // Every policy number leads nowhere.
+    // Policy numbers that lead nowhere.
     assert_eq!(read(table::write(&rows).unwrap()), Err(Unreadable));
     let no_such_part =
         r#"{"effect":"permit","principal":99,"action":{"op":"All"},"resource":{"op":"All"},"conditions":[]}"#;

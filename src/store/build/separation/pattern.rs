@@ -1,4 +1,4 @@
-//! Patterns of paths, segment by segment; [`crate::grant::matches`] says what IAM makes of them.
+//! Patterns of paths, segment by segment. [`crate::grant::matches`] says how IAM reads them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ pub(super) struct Pattern {
     is_everything: bool,
 }
 
-/// What stands between two slashes of a pattern.
+/// The part between two slashes of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PatternSegment {
     /// This text.
@@ -19,7 +19,7 @@ pub(super) enum PatternSegment {
 }
 
 impl Pattern {
-    /// `*`, the root path as well.
+    /// `*`, which also matches the root path.
     pub(super) fn everything() -> Self {
         Self { parts: vec![PatternSegment::Any], is_everything: true }
     }
@@ -35,7 +35,7 @@ impl Pattern {
         &self.parts
     }
 
-    /// The same with one more segment where the `?*` at this place is.
+    /// The same with one more segment in the place of the `?*` at this position.
     pub(super) fn deeper(&self, at: usize) -> Self {
         let mut parts = self.parts.clone();
         parts.insert(at.min(parts.len()), PatternSegment::Any);
@@ -52,13 +52,13 @@ impl Pattern {
         self.is_everything || self.parts.contains(&PatternSegment::Any)
     }
 
-    /// Whether it matches all that the other does.
+    /// Whether it matches everything that the other pattern matches.
     pub(super) fn contains(&self, other: &Self) -> bool {
         self.is_everything || (!other.is_everything && contains(&self.parts, &other.parts))
     }
 }
 
-/// A literal is matched by itself, and a `?*` by any run of parts.
+/// A literal matches itself, and a `?*` matches any run of parts.
 fn contains(parts: &[PatternSegment], others: &[PatternSegment]) -> bool {
     match parts.split_first() {
         None => others.is_empty(),

@@ -1,8 +1,7 @@
-//! The routes of one method, as API Gateway chooses among them, and what patterns can match of them.
+//! The routes of one method, as API Gateway chooses among them, and which of their paths patterns can match.
 //!
-//! Everything here is about *segments*. A static segment is a text; a parameter is any one segment,
-//! which a path fills with whatever it likes, so a segment that no route names (`None` below)
-//! stands for all of those.
+//! Everything here is about *segments*. A static segment is a text. A parameter is any single segment: a path can
+//! fill it with any text. So a segment that no route names (`None` below) stands for all such texts.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +25,9 @@ pub(super) struct MethodRoutes {
 /// A path template, or `$default`.
 #[derive(Clone, Debug)]
 pub(super) struct RouteTemplate {
-    /// The segments; without `is_greedy` exactly these.
+    /// The segments. Unless `is_greedy`, a path has exactly these.
     segments: Vec<PathSegment>,
-    /// Whether the last segment stands for all that follow, too.
+    /// Whether the last segment also stands for all that follow.
     is_greedy: bool,
     is_default: bool,
 }
@@ -41,13 +40,13 @@ struct PathNode {
     route: Option<usize>,
 }
 
-/// The work that a table may cost. Tables of real APIs need a thousandth of it; one that is made
-/// of nothing but parameters could need any amount.
+/// A table would take too much work. Tables of real APIs need a thousandth of the limit, but a table of nothing
+/// but parameters could need any amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutOfSteps;
 
 impl MethodRoutes {
-    /// Adds the next route. No two have one resource.
+    /// Adds the next route. No two routes have the same resource.
     pub(super) fn push(&mut self, template: &PathTemplate) {
         let index = self.templates.len();
         let mut read = RouteTemplate { segments: Vec::new(), is_greedy: false, is_default: false };
@@ -90,10 +89,11 @@ impl MethodRoutes {
         self.templates.get(index)
     }
 
-    /// The routes that API Gateway may take for a path, which is nearly always one. A REST API goes level by
+    /// The routes that API Gateway may take for a path; nearly always there is one. A REST API goes level by
     /// level. An HTTP API prefers any template without `{proxy+}` (Developer Guide, "Set up a method request" and
-    /// "Routing API requests"). How it chooses among several with `{proxy+}` is not documented: one whose paths
-    /// another takes as well is the more specific of the two, but of `/a/{p+}` and `/{x}/b/{p+}` either may be taken.
+    /// "Routing API requests"). How it chooses among several with `{proxy+}` is not documented. If another
+    /// template takes all paths of one, that one is more specific and is preferred. But of `/a/{p+}` and
+    /// `/{x}/b/{p+}`, either may be taken.
     pub(super) fn routes(&self, path: &[PathSegment]) -> Vec<usize> {
         let mut routes: Vec<usize> = self.root.find(path, Greedy::AsTheyCome).into_iter().collect();
         match self.root.find(path, Greedy::Never) {
@@ -108,7 +108,7 @@ impl MethodRoutes {
         routes
     }
 
-    /// The routes with `{proxy+}` that take a path, without those that leave it to a more specific one.
+    /// The routes with `{proxy+}` that take a path, except those that a more specific one precedes.
     fn greedy_routes(&self, path: &[PathSegment]) -> Vec<usize> {
         let mut found = Vec::new();
         self.root.greedy_routes(path, &mut found);
@@ -127,11 +127,11 @@ impl MethodRoutes {
         self.default.is_some() || (self.root.route.is_some() && self.root.greedy.is_some())
     }
 
-    /// The paths of a route that a pattern matches, as patterns of their own; none if it matches
-    /// none. `whole`: only whether there are any, in which case the first is enough.
+    /// The paths of a route that a pattern matches, as patterns of their own; empty if it matches none. With
+    /// [`Extent::Any`], the first one found is enough.
     ///
-    /// A `?*` of the pattern may stand for several segments, so each number of them is tried. From
-    /// the deepest template on, more segments lead nowhere else.
+    /// A `?*` of the pattern may stand for several segments, so each number of segments is tried. Paths with more
+    /// segments than the deepest template lead nowhere else.
     pub(super) fn matched(
         &self,
         pattern: &Pattern,
@@ -143,7 +143,7 @@ impl MethodRoutes {
             return Ok(found);
         };
         if pattern.is_everything() {
-            // The shortest path of the template stands for all of them.
+            // The shortest path of the template stands for all its paths.
             found.insert(template.segments.clone());
             return Ok(found);
         }
@@ -170,7 +170,7 @@ impl MethodRoutes {
         Ok(!self.matched(pattern, index, Extent::Any)?.is_empty())
     }
 
-    /// The routes, but for one, of which a pattern matches a path.
+    /// The routes, except `but`, with a path that a pattern matches.
     pub(super) fn reached(&self, pattern: &Pattern, but: usize) -> Result<Vec<usize>, OutOfSteps> {
         let mut reached = Vec::new();
         for index in (0..self.len()).filter(|index| *index != but) {
@@ -181,8 +181,8 @@ impl MethodRoutes {
         Ok(reached)
     }
 
-    /// Extends `path` to `depth` segments in every way that pattern and template allow, and keeps
-    /// those paths that lead to the template's own route.
+    /// Extends `path` to `depth` segments in every way that pattern and template allow. Keeps the paths that lead
+    /// to the template's own route.
     #[expect(clippy::too_many_arguments, reason = "a recursion over a handful of positions")]
     fn fill(
         &self,
@@ -227,17 +227,17 @@ impl MethodRoutes {
     }
 }
 
-/// How much of what a pattern matches is asked for.
+/// How many of the matched paths are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
     /// Any one path.
     Any,
-    /// All of them.
+    /// All paths.
     Whole,
 }
 
 impl RouteTemplate {
-    /// The pattern that matches all the paths of the template, and as little else as a pattern can.
+    /// The pattern that matches all paths of the template, and as few others as a pattern can.
     pub(super) fn pattern(&self) -> Pattern {
         match self.is_default {
             true => Pattern::everything(),
@@ -245,7 +245,7 @@ impl RouteTemplate {
         }
     }
 
-    /// Whether its paths have as many segments as it has.
+    /// Whether its paths have exactly as many segments as it has.
     pub(super) fn is_fixed(&self) -> bool {
         !self.is_greedy && !self.is_default
     }
@@ -258,7 +258,7 @@ impl RouteTemplate {
         self.segments.len()
     }
 
-    /// The places of the parameters that stand for one segment alone.
+    /// The positions of the parameters that stand for exactly one segment.
     pub(super) fn single_parameters(&self) -> impl Iterator<Item = usize> {
         let singles = self.segments.len() - usize::from(self.is_greedy);
         self.segments
@@ -269,7 +269,7 @@ impl RouteTemplate {
             .map(|(at, _)| at)
     }
 
-    /// Whether it takes a path, were it the only route.
+    /// Whether it would take a path if it were the only route.
     pub(super) fn takes(&self, path: &[PathSegment]) -> bool {
         let fits = match self.is_greedy {
             true => path.len() >= self.segments.len(),
@@ -288,7 +288,7 @@ impl RouteTemplate {
         self.segments.get(at).and_then(Option::as_ref)
     }
 
-    /// A quick no: the texts at the beginning of both differ.
+    /// A quick check: false if the texts at the beginning of both differ.
     fn may_meet(&self, pattern: &Pattern) -> bool {
         for (part, segment) in pattern.parts().iter().zip(&self.segments) {
             match (part, segment) {
@@ -301,7 +301,7 @@ impl RouteTemplate {
     }
 }
 
-/// When a `{proxy+}` is taken.
+/// When a `{proxy+}` is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Greedy {
     AsTheyCome,
