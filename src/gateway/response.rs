@@ -40,7 +40,7 @@ impl SimpleResponses {
     }
 }
 
-/// The flat values that go to the backend, by their names.
+/// The flat values for the backend, by name.
 pub(crate) type ResponseContext<'a> = BTreeMap<&'a str, ContextValue<'a>>;
 
 /// A flat value: API Gateway takes no others.
