@@ -198,5 +198,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Shared by all bundles that may be open. These tokens take less than fifty megabytes.
 const MAX_TOKENS_OF_ALL: usize = 2_000;
 
-/// Each tenant has at least this many, however many tenants there are: a page of a web application makes several calls with one token.
+/// Each tenant has at least this many, however many tenants there are: a page of a web application makes several
+/// calls with one token.
 const MIN_TOKENS: usize = 10;

@@ -72,8 +72,8 @@ impl KeyClient {
         timeout(DEADLINE, get).await.unwrap_or(Err(FetchFailure::Timeout))
     }
 
-    /// OpenID Connect Discovery 4.1 and 4.3: the document is below the issuer, without the final slash of the issuer. It
-    /// must name exactly this issuer.
+    /// OpenID Connect Discovery 4.1 and 4.3: the document is below the issuer, without the final slash of the issuer.
+    /// It must name exactly this issuer.
     async fn discover(&self, issuer: &str) -> Result<KeyUri, FetchFailure> {
         let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
         let (text, _) = self.get(&url).await?;
