@@ -5,7 +5,7 @@
 //!
 //! The formatter is written by hand, because there is a line for each call: a general formatter takes longer for it
 //! than reading a known token takes. A line gets facts about its call, such as the `requestId`, from the spans around
-//! it. All fields stand side by side.
+//! it. All fields are at the same level.
 
 use std::any::Any;
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Tenants: who a called API belongs to, if each tenant has a bundle of its own.
+//! Tenants: which tenant a call belongs to, if each tenant has a bundle of its own.
 //!
 //! The name of a tenant becomes part of the key or path of its bundle, so only a few harmless characters are allowed
 //! in it. It comes from what API Gateway says of a call, or from a verified claim. It never comes from a header,

@@ -31,7 +31,7 @@ fn effect(answer: Answer) -> String {
     }
 }
 
-/// Cargo passes the setting to rustc and to the build of AWS-LC.
+/// Cargo passes this variable to rustc and to the build of AWS-LC.
 #[test]
 fn the_function_is_built_without_the_jitter_of_the_cpu() {
     assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see .cargo/config.toml");

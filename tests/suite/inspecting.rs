@@ -525,7 +525,7 @@ fn verify_finds_what_the_sources_do_not_make() {
             "manifest",
             "is for Cedar 4.0.0, and this is Cedar",
         ),
-        // The same manifest with its members in another order.
+        // The same manifest with its JSON keys in another order.
         (
             |parts| {
                 let manifest = parts.manifest.as_object_mut().unwrap();

@@ -216,7 +216,7 @@ fn keys_that_drip_are_given_up_and_fetched_again_when_the_server_has_recovered()
         let begin = if at_start { 0 } else { 86_400 };
         drip();
         assert_eq!(function.reason(&token, begin + 1), Reason::KeysUnavailable);
-        // Either would take more than ten seconds to the end.
+        // Reading either to its end would take more than ten seconds.
         assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
         server.fault(KeyServerFault::None);
         server.drip_discovery(None);

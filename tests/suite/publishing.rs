@@ -308,7 +308,7 @@ fn a_rollback_signs_only_what_a_trusted_key_has_signed_as_this_revision_of_this_
     assert_eq!((s3.puts(), bundle(&s3, KEY).revision()), (4, 2));
 
     s3.put(BUCKET, &history(1), genuine);
-    // Also not from an untrusted current bundle, which would decide which store counts.
+    // A current bundle that nobody vouches for must not say which store the earlier one has to be of.
     for (current, message) in [
         (bundle_bytes(2), "the bundle is not signed"),
         (with_broken_signature(&of_2, &keys.bundle(&["a"], 1)), "is not valid"),
@@ -443,7 +443,7 @@ fn metadata_of_somebody_else_does_not_use_the_numbers_up() {
         s3.note(BUCKET, KEY, "x-amz-meta-revision", &revision.to_string());
         s3.alter(BUCKET, KEY, "<html>");
         refused(&publish(&s3, &["--sign-key", &key]), 3, &["--force replaces it by revision 2"]);
-        // Also not from the history: the signature is valid, but for another number.
+        // Neither does a bundle in the history: its signature is valid, but for another number.
         s3.put(BUCKET, &history(1 << 40), s3.object(BUCKET, &history(1)).unwrap().0);
         refused(&publish(&s3, &["--sign-key", &key]), 3, &["--force replaces it by revision 2"]);
     }
@@ -595,7 +595,7 @@ fn of_two_who_saw_the_same_bundle_one_publishes() {
         assert_eq!((won.len(), lost.len()), (1, 1), "{outputs:?}");
 
         let current = bundle(&s3, KEY);
-        // If somebody came second with a bundle of their own, that is one more number.
+        // One more if the other one, which came second, had already taken a number of its own.
         assert!([revision + 1, revision + 2].contains(&current.revision()), "{revision}");
         revision = current.revision();
         assert_eq!(s3.object(BUCKET, KEY).unwrap().0, s3.object(BUCKET, &history(revision)).unwrap().0);

@@ -375,7 +375,7 @@ fn a_name_that_could_be_more_than_a_name_is_of_no_tenant_and_asks_nobody() {
     for stage in ["..", "a.b", "%2e", ""] {
         assert_eq!(by_stage.call(front_page(stage, &token), 1), (Reason::EventMalformed, None), "{stage}");
     }
-    // The bundle that vouches for claims.
+    // The one request was for the bundle that vouches for claims.
     assert_eq!(s3.requests(), 1);
 }
 

@@ -70,7 +70,7 @@ impl Caller {
         Self { text: text.to_owned(), session }
     }
 
-    /// A call of a caller of whom nothing is remembered.
+    /// A call when nothing is remembered of the caller.
     fn call(&self, key: &CacheKey, path: &str) -> Arc<Outcome> {
         self.call_in(&self.session.afresh(), key, path)
     }
@@ -292,7 +292,7 @@ fn an_answer_that_takes_too_long_is_for_one_method_and_check_says_so() {
         started.elapsed()
     };
     let first = call("/r0");
-    // The work is not tried again.
+    // The expensive attempt is not repeated.
     let next = (1..6).map(|number| call(&format!("/r{number}"))).min().unwrap();
     assert!(next * 3 < first, "{next:?} {first:?}");
     // A caller who may is not denied.

@@ -128,7 +128,7 @@ impl DeployedAuthorizer {
 pub enum AuthorizerKind {
     /// The request without its body.
     Request,
-    /// Only a token and the ARN of the method. For REST APIs.
+    /// A token and the ARN of the method, and nothing else. REST APIs only.
     Token,
 }
 

@@ -1,8 +1,8 @@
 //! The APIs, authorizers and routes of CloudFormation's own resources.
 //!
-//! Rules: CloudFormation Template Reference, "AWS::ApiGateway::Authorizer",
-//! "AWS::ApiGateway::Method", "AWS::ApiGateway::Resource", "AWS::ApiGatewayV2::Api",
-//! "AWS::ApiGatewayV2::Authorizer" and "AWS::ApiGatewayV2::Route".
+//! Rules: CloudFormation Template Reference, "AWS::ApiGateway::Authorizer", "AWS::ApiGateway::Method",
+//! "AWS::ApiGateway::Resource", "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer" and
+//! "AWS::ApiGatewayV2::Route".
 
 use super::api::{self, Api, Apis, NONE, Route, Scheme, Security};
 use super::fields::Fields;

@@ -29,7 +29,7 @@ pub fn write(files: &StoreFiles, target: &Path) -> Result<(), Failure> {
     for (path, content) in files.iter() {
         write_file(folder.path(), path, content).map_err(failed)?;
     }
-    // On Unix, this replaces an empty directory in one step, and never one that is not empty.
+    // On Unix, `rename` replaces an empty directory in one step, and never one that is not empty.
     #[cfg(not(unix))]
     if target.exists() {
         fs::remove_dir(&target).map_err(failed)?;
