@@ -12,7 +12,7 @@ mod command_line;
 // Compares the tables of the documentation with the code.
 #[cfg(test)]
 mod documentation;
-// Every file in `events/`: how it is made, and what it leads to.
+// Every file in `events/`: what it is made of, and what it leads to.
 #[cfg(test)]
 mod events;
 // The examples, compiled and run.
