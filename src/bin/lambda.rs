@@ -9,7 +9,7 @@ use cedar_authorizer::function::log;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
-// One event at a time: a second thread would only cost its start.
+// One thread is enough for one event at a time. A second one would only cost its start.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Error> {
     log::init(config::variable)?;

@@ -1,8 +1,8 @@
-//! How long to wait before something that failed is tried again.
+//! How long to wait before a failed attempt is repeated.
 
 use std::time::Duration;
 
-/// Counts failures in a row. With each of them after the first the wait doubles.
+/// Counts failures in a row. The wait doubles with each failure after the first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -17,7 +17,7 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// `first` until the second failure, and `most` at last.
+    /// The wait: `first` until the second failure, and never more than `most`.
     pub(crate) fn wait(self, first: Duration, most: Duration) -> Duration {
         first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(most)
     }

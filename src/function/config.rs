@@ -24,22 +24,22 @@ use crate::token::identity_source::{IdentitySource, Provider, UserPoolArn};
 /// How the function is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the bundle is (`BUNDLE_URI`), or with `{tenant}` in it those of all tenants.
+    /// Where the bundle is (`BUNDLE_URI`). With `{tenant}` in it, where the bundles of all tenants are.
     pub bundle_uri: BundleUri,
-    /// The bundle that serves if that cannot be loaded at the start, a file of the package
-    /// (`BUNDLE_FALLBACK_URI`). `None`: then the function does not start.
+    /// The bundle that serves if the first one cannot be loaded at the start: a file in the package
+    /// (`BUNDLE_FALLBACK_URI`). `None`: the function then does not start.
     pub fallback_uri: Option<BundleUri>,
-    /// A candidate bundle that decides as well, without effect (`SHADOW_BUNDLE_URI`). `None`: there is none.
+    /// A candidate bundle that decides too, without effect (`SHADOW_BUNDLE_URI`). `None`: there is none.
     pub shadow_uri: Option<BundleUri>,
-    /// Whose call it is, where each tenant has a bundle (`TENANT_FROM`, `ROOT_BUNDLE_URI` and `MAX_TENANTS`).
-    /// `None`: one bundle answers all calls.
+    /// How the tenant of a call is found, if each tenant has a bundle (`TENANT_FROM`, `ROOT_BUNDLE_URI` and
+    /// `MAX_TENANTS`). `None`: one bundle answers all calls.
     pub tenancy: Option<Tenancy>,
-    /// What a bundle must be, and when it is looked for: `CACHE_KEY` (`token` if it is not set),
-    /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`,
-    /// `BUNDLE_NAME`, `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
+    /// What a bundle must meet, and when the function looks for a newer one: `CACHE_KEY` (`token` by default),
+    /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`, `BUNDLE_NAME`,
+    /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
     pub conditions: Conditions,
-    /// The proxy through which keys are fetched (`JWKS_PROXY`). `None`: none, whatever
-    /// `HTTPS_PROXY` says, which may be meant for others.
+    /// The proxy for fetching keys (`JWKS_PROXY`). `None`: no proxy. `HTTPS_PROXY` is ignored, because it may be
+    /// meant for other programs.
     pub jwks_proxy: Option<Proxy>,
     /// What HTTP APIs with payload format 2.0 get (`SIMPLE_RESPONSES`).
     pub simple_responses: SimpleResponses,
@@ -49,7 +49,7 @@ impl Config {
     /// Reads the environment.
     ///
     /// # Errors
-    /// All that is wrong with it, at once.
+    /// Every problem at once.
     pub fn from_env() -> Result<Self, InvalidConfig> {
         Self::from_lookup(variable)
     }
@@ -182,50 +182,50 @@ impl Config {
     }
 }
 
-/// The user pool that this deployment is for: a bundle for another one, such as that of a test
-/// environment, is refused. It guards against mistakes. Whoever may write bundles on purpose can
-/// still put keys and policies of their own into one.
+/// The user pool that this deployment is for. A bundle for another pool, such as one of a test environment, is
+/// refused. This guards against mistakes only: whoever may write bundles can still put keys and policies of their
+/// own into one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedPool {
     /// The user pool.
     pub user_pool: UserPoolArn,
-    /// Its clients. `None`: all of them.
+    /// The app clients of the pool. `None`: all of them.
     pub client_ids: Option<BTreeSet<String>>,
 }
 
 impl TrustedPool {
-    /// Whether every token that the identity source accepts is of this pool and these clients.
+    /// Whether the identity source accepts only tokens of this pool and these clients.
     pub fn covers(&self, source: &IdentitySource) -> bool {
         let covers_clients = match &self.client_ids {
             Some(trusted) => !source.accepted().is_empty() && source.accepted().is_subset(trusted),
             None => true,
         };
-        // An emulator's own issuer is not that of the pool.
+        // An emulator's own issuer is not an issuer of the pool.
         let is_of_pool = *source.provider() == Provider::Cognito(self.user_pool.clone())
             && source.issuers().iter().all(|issuer| self.user_pool.issuers().contains(issuer));
         is_of_pool && covers_clients
     }
 }
 
-/// A variable of the environment.
+/// An environment variable.
 pub fn variable(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Where the runtime reports a failed init to; see the Lambda Runtime API.
+/// The address to which a failed init is reported; see the Lambda Runtime API.
 pub fn runtime_api() -> Option<String> {
     variable(RUNTIME_API)
 }
 
-/// All that is wrong with the environment. Says nothing of the values that are wrong.
+/// Everything that is wrong with the environment, without the wrong values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the configuration is invalid:{}", .0.iter().map(|problem| format!("\n  {problem}")).collect::<String>())]
 pub struct InvalidConfig(Vec<String>);
 
-/// What is wrong, by the name of the variable and the form that it should have.
+/// What is wrong: the name of each variable, and the form that it should have.
 ///
-/// A value that is wrong is never repeated: what stands in the wrong variable may be a private key or a password, and the
-/// message goes to the log and to whoever called the function.
+/// A wrong value is never repeated. It may be a private key or a password that was put into the wrong variable, and
+/// the message goes to the log and to whoever called the function.
 struct Problems(Vec<String>);
 
 impl Problems {
@@ -233,7 +233,7 @@ impl Problems {
         self.0.push(format!("{name}: {problem}"));
     }
 
-    /// A setting that is `true` or `false`, the default.
+    /// A setting that is `true` or `false`. The default is `false`.
     fn flag(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>) -> bool {
         match lookup(name).as_deref() {
             None | Some("false") => false,
@@ -271,7 +271,7 @@ impl Problems {
     }
 }
 
-/// Without these the runtime of `lambda_runtime` would panic.
+/// Without these, `lambda_runtime` would panic.
 const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
     (RUNTIME_API, "the function runs in Lambda or under `cargo lambda watch`"),
     ("AWS_LAMBDA_FUNCTION_NAME", "Lambda sets it"),
@@ -279,8 +279,7 @@ const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "Lambda sets it"),
 ];
 
-/// Settings of the documented contract that this version cannot honour. To ignore one would be to
-/// pretend.
+/// Documented settings that this version does not support yet. Ignoring one would be misleading.
 const NOT_YET: [(&str, &str); 3] = [
     ("DECISION_LOG", "the decision log"),
     ("DECISION_LOG_FORMAT", "the decision log"),
@@ -292,7 +291,7 @@ const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 const DEFAULT_REFRESH: u64 = 60;
 
-/// An outage of S3 that lasts longer is no longer one that nobody should notice.
+/// An outage of S3 that lasts longer should not go unnoticed.
 const DEFAULT_MAX_STALE: u64 = 24 * 3600;
 
 const MAX_SECONDS: u64 = 365 * 24 * 3600;
@@ -376,7 +375,7 @@ mod tests {
     fn a_boolean_cannot_be_kept_for_all_routes() {
         let simple = |key: &str| config(&[LEAST[0], ("CACHE_KEY", key), ("SIMPLE_RESPONSES", "true")]);
         let with = |more: &str| format!("$request.header.Authorization{more}");
-        // HTTP APIs, which alone have booleans, know no `resourcePath`.
+        // Only HTTP APIs have booleans, and they have no `resourcePath`.
         for more in [",$context.path", ",$context.httpMethod", ",context.httpMethod,context.resourcePath"] {
             assert!(simple(&with(more)).unwrap_err().to_string().contains("SIMPLE_RESPONSES"), "{more}");
         }

@@ -1,9 +1,9 @@
 //! Key sets over HTTP.
 //!
-//! A source whose keys are kept with the store needs no network: those keys are final. For every
-//! other one the keys are fetched in init, again when they are no longer fresh, and
-//! again when a token names a key that is not there. Nothing runs in the background, since Lambda
-//! freezes the function between calls: what is due is done within a call, by the wall clock.
+//! An identity source whose keys are pinned needs no network: those keys are final. All other keys are fetched
+//! during init, again when they are no longer fresh, and again when a token names a key that is missing. Nothing
+//! runs in the background, because Lambda freezes the function between calls. Due work is done within a call, by
+//! the wall clock.
 
 mod fetch;
 mod freshness;
@@ -28,7 +28,7 @@ pub use runtime_api::RuntimeApi;
 /// The keys of every identity source of a bundle.
 #[derive(Clone, Debug)]
 pub struct KeyCache {
-    /// For each identity source, one entry for each of its key locations.
+    /// One list for each identity source, with one entry for each of its key locations.
     sources: Vec<Vec<Arc<CachedKeys>>>,
 }
 
@@ -36,14 +36,14 @@ pub struct KeyCache {
 struct CachedKeys {
     /// The name of the identity source, for the log.
     source: String,
-    /// `None`: the keys are kept with the store.
+    /// `None`: the keys are pinned.
     location: Option<KeyLocation>,
-    /// Whether the source has another location before this one, and this may well not exist: a
-    /// Cognito pool answers under the one of its two issuers that it is set to.
+    /// Whether this is not the first location of the source. It may well not exist: a Cognito pool has two issuers,
+    /// and answers under the one that it is set to.
     is_alternative: bool,
     development_keys: DevelopmentKeys,
     client: KeyClient,
-    /// Neither is ever held across an await.
+    /// Neither lock is ever held across an await.
     state: Mutex<State>,
     under_way: Mutex<Option<Arc<UnderWay<()>>>>,
 }
@@ -55,9 +55,8 @@ struct State {
 }
 
 impl KeyCache {
-    /// Takes the keys of a bundle, and fetches the others, all at once, but for those that are in the
-    /// cache of the bundle `before` it. That a fetch fails is
-    /// logged and no more: the tokens of other sources can still be verified.
+    /// Takes the pinned keys from a bundle and fetches the others, all at once. Keys in the cache of the bundle
+    /// `before` it are kept instead. A failed fetch is only logged: the tokens of other sources can still be verified.
     pub async fn load(
         bundle: &Bundle,
         development_keys: DevelopmentKeys,
@@ -71,7 +70,7 @@ impl KeyCache {
                 .cloned()
         };
         let cached = |source: &str, location, is_alternative, keys| {
-            // An issuer that is down at this moment must not cost the keys that are there.
+            // If an issuer is down right now, the keys that were already fetched must not be lost.
             if let Some(known) = known(source, &location) {
                 return known;
             }
@@ -107,21 +106,21 @@ impl KeyCache {
         cache
     }
 
-    /// The keys that may be used now. Those that are too old are none.
+    /// The keys that may be used now. Keys that are too old are left out.
     pub fn snapshot(&self, now: UnixTime) -> KeySets {
         let usable = |keys: &Arc<CachedKeys>| keys.usable(now);
         KeySets::new(self.sources.iter().map(|source| source.iter().map(usable).collect()).collect())
     }
 
-    /// Fetches the keys of a place that a token named a key of, unless that was tried just now.
+    /// Fetches the keys of the place where a token's key should be, unless that was tried a moment ago.
     pub async fn refresh(&self, place: KeyPlace, now: UnixTime) {
         if let Some(fetch) = self.get(place).and_then(|keys| keys.fetch(now)) {
             fetch.within(LIMIT).await;
         }
     }
 
-    /// Fetches the keys of a place if they have aged. The call does not need the new ones, so it
-    /// waits only as long as a fetch usually takes; the fetch then goes on in later calls.
+    /// Fetches the keys of a place if they are stale. The call does not need the new keys, so it waits only about
+    /// as long as a fetch usually takes. After that the fetch continues during later calls.
     pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
         if let Some(keys) = self.get(place)
             && keys.lock().freshness.need(now) == KeyNeed::Stale
@@ -139,7 +138,7 @@ impl KeyCache {
 
 impl CachedKeys {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A poisoned lock holds a whole state all the same: it is only ever replaced.
+        // A poisoned lock still holds a complete state, because the state is only ever replaced.
         lock(&self.state)
     }
 
@@ -151,7 +150,7 @@ impl CachedKeys {
         }
     }
 
-    /// The fetch that is under way, or one that begins now. `None`: it was tried just now.
+    /// The fetch that is under way, or a new one. `None`: the last attempt was too recent.
     fn fetch(self: &Arc<Self>, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
         let location = self.location.clone()?;
         let mut under_way = lock(&self.under_way);
@@ -174,13 +173,13 @@ impl CachedKeys {
     }
 
     async fn fetch_from(self: Arc<Self>, location: KeyLocation, now: UnixTime) {
-        // Neither the URL nor a key id is for the log.
+        // Neither the URL nor a key id may go to the log.
         match self.client.fetch(&location, self.development_keys).await {
             Ok(Fetched { keys, max_age }) => {
                 let mut state = self.lock();
                 info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
                 report_weak(&self.source, &keys);
-                // Keys that are no longer published are gone from here on.
+                // Keys that are no longer published are dropped here.
                 state.keys = Arc::new(keys);
                 state.freshness.succeeded(now, max_age);
             }
@@ -195,7 +194,7 @@ impl CachedKeys {
     }
 }
 
-/// Says of weak keys, which are skipped, that their issuer should replace them.
+/// Warns of weak keys, which are skipped. Their issuer should replace them.
 fn report_weak(source: &str, keys: &KeySet) {
     if keys.weak() > 0 {
         warn!(
@@ -206,8 +205,8 @@ fn report_weak(source: &str, keys: &KeySet) {
     }
 }
 
-/// How long a fetch may take, and a call waits for one that it needs: a little more than the fetch's own deadline.
+/// The limit for a fetch, and for a call that needs its keys: a little more than the fetch's own deadline.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// How long a call waits for keys that it does not need: twice what a fetch takes within a region.
+/// How long a call waits for keys that it does not need: twice the time of a fetch within a region.
 const STALE_BUDGET: Duration = Duration::from_millis(150);

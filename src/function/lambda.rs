@@ -39,15 +39,15 @@ enum Bundles {
 }
 
 impl Function {
-    /// Loads the bundle and the keys; those of tenants only when they are first needed.
+    /// Loads the bundle and its keys. The bundle of a tenant is loaded when it is first needed.
     ///
     /// # Errors
-    /// [`LoadFailure`]: without a bundle nothing can be answered.
+    /// [`LoadFailure`]: the function cannot answer without a bundle.
     pub async fn init(config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
         Self::with_fetcher(Fetcher::of(config.bundle_uri.clone()).await, config, now).await
     }
 
-    /// The same with a reader of one's own in the place of what `BUNDLE_URI` and the environment say.
+    /// The same, but with a fetcher from the caller instead of the one that `BUNDLE_URI` and the environment call for.
     ///
     /// # Errors
     /// [`LoadFailure`].
@@ -64,7 +64,7 @@ impl Function {
             };
             let current =
                 Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now);
-            // Both at once: the shadow must not cost the init phase the time of the bundle that serves.
+            // Load both at once. The shadow must not take init time away from the bundle that serves.
             let (current, shadow) = tokio::join!(current, shadow);
             let current = current?;
             current.serving().report_uncacheable(&cache_key);
@@ -81,7 +81,7 @@ impl Function {
         }
     }
 
-    /// Answers an event, given as JSON. It never fails: a fault is an answer too.
+    /// Answers an event, given as JSON. This never fails: a fault is an answer too.
     pub async fn answer(&self, event: &str, now: UnixTime) -> Answer {
         let call = match Call::from_json(event) {
             Ok(call) => call,
@@ -102,7 +102,7 @@ impl Function {
         match decided {
             Ok(DecidedCall { session, outcome }) => {
                 let response = session.respond(&call, &outcome, self.simple_responses);
-                // What is logged must be what API Gateway is told.
+                // The log must say what API Gateway is told.
                 let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
                 Answer::decided(outcome, response, tenant.as_ref())
             }
@@ -110,7 +110,7 @@ impl Function {
         }
     }
 
-    /// The bundle for a call, and the tenant whose it is.
+    /// The bundle for a call, and the tenant that it belongs to.
     async fn serving(&self, call: &Call, now: UnixTime) -> Result<(Option<Tenant>, Arc<Serving>), Unserved> {
         match &self.bundles {
             Bundles::One { current, .. } => Ok((None, current.get(now).await?)),
@@ -122,19 +122,19 @@ impl Function {
     }
 }
 
-/// What an event leads to.
+/// What comes of an event.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// A decision.
     Decided(Arc<Outcome>, Response),
-    /// None, since there is no tenant to decide for: 403.
+    /// No decision, because there is no tenant to decide for: 403.
     Denied(Reason, Response),
-    /// None: 401 or 500.
+    /// No decision: 401 or 500.
     Refused(Reason),
 }
 
 impl Answer {
-    /// Why.
+    /// The reason code.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Decided(outcome, _) => outcome.decision.reason,
@@ -142,12 +142,12 @@ impl Answer {
         }
     }
 
-    /// What the runtime is given: the response, or the error that API Gateway turns into 401 or
-    /// 500. This is the one place where that is decided.
+    /// What the runtime gets: the response, or the error that API Gateway turns into 401 or 500. This is the only
+    /// place that decides it.
     ///
     /// # Errors
-    /// The error for the runtime. API Gateway answers 401 if its message is `Unauthorized` to the
-    /// letter, and 500 else (API Gateway Developer Guide, "Lambda authorizers").
+    /// The error for the runtime. API Gateway answers 401 if the message is exactly `Unauthorized`, and 500
+    /// otherwise (API Gateway Developer Guide, "Lambda authorizers").
     pub fn into_response(self) -> Result<Response, Diagnostic> {
         let reason = self.reason();
         match self {
@@ -186,7 +186,7 @@ impl Answer {
         Self::Denied(reason, response)
     }
 
-    /// `detail` is for the log; like the reason it must say nothing of the token.
+    /// `detail` goes to the log. Like the reason, it must not reveal anything of the token.
     fn refused(reason: Reason, detail: &str, tenant: Option<&Tenant>) -> Self {
         let tenant = tenant.map(Tenant::as_str);
         match reason.status() {
@@ -197,11 +197,11 @@ impl Answer {
     }
 }
 
-/// Tells Lambda that init failed, so that its log and its caller have the whole message.
+/// Tells Lambda that init failed, so that the log and the caller get the whole message.
 pub async fn report_init_error(runtime_api: &str, message: &str) {
     let url = format!("http://{runtime_api}/2018-06-01/runtime/init/error");
     let body = json!({"errorType": INIT_ERROR, "errorMessage": message, "stackTrace": []});
-    // It is on this machine: no proxy of the system is asked for it.
+    // The Runtime API is on this machine, so the system's proxy is not used.
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).tls_certs_only([]).build();
     let sent = match client {
         Ok(client) => {
@@ -215,8 +215,8 @@ pub async fn report_init_error(runtime_api: &str, message: &str) {
     }
 }
 
-/// The one message that API Gateway turns into 401.
+/// API Gateway turns exactly this message into 401.
 const UNAUTHORIZED: &str = "Unauthorized";
 
-/// The form is Lambda's: a category and a reason (Lambda Developer Guide, "Runtime API").
+/// Lambda's form: a category and a reason (Lambda Developer Guide, "Runtime API").
 const INIT_ERROR: &str = "CedarAuthorizer.InitError";

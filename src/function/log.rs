@@ -1,12 +1,11 @@
 //! The log: a line for each event, in JSON or as text, on standard output.
 //!
-//! No line has a token in it, whatever is asked for. What other crates say below `INFO` is not written, since
-//! `lambda_runtime` writes the whole event at `TRACE`; and a text that looks like a token, such as a part of a path, is
-//! left out of every field.
+//! No line ever has a token in it. Other crates are not logged below `INFO`, because `lambda_runtime` writes the
+//! whole event at `TRACE`. Text that looks like a token, such as a part of a path, is left out of every field.
 //!
-//! It is written by hand since a line is written for each call, of which reading a token that is known takes less
-//! time than a general formatter takes for its line. What a line has of the call, such as its `requestId`, comes from
-//! the spans that it was written in; all fields stand side by side.
+//! The formatter is written by hand, because there is a line for each call: a general formatter takes longer for it
+//! than reading a known token takes. A line gets facts about its call, such as the `requestId`, from the spans around
+//! it. All fields are at the same level.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -31,12 +30,12 @@ use tracing_core::span::Current;
 use crate::cache::lock;
 use crate::time::iso_8601;
 
-/// Starts the log of this process, as Lambda's settings say: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; without it
-/// `RUST_LOG`, without both `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text). A panic is reported from here on
-/// without what it quotes.
+/// Starts the log of this process with Lambda's settings: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; if not set,
+/// `RUST_LOG`, and otherwise `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text). From here on, panics are reported
+/// without the values in their messages.
 ///
 /// # Errors
-/// There is one already.
+/// There is a log already.
 pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDefaultError> {
     let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
     let format = variable("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
@@ -47,7 +46,7 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDe
         level: level.as_deref().map_or(LevelFilter::INFO, level_of),
         format: if format.eq_ignore_ascii_case("json") { LogFormat::Json } else { LogFormat::Text },
         write: |line: &[u8]| {
-            // There is nowhere to complain.
+            // There is no other place to report this.
             let _ = io::stdout().write_all(line);
         },
         next: AtomicU64::new(1),
@@ -55,7 +54,7 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDe
     })
 }
 
-/// The level of this name; `INFO` for one that nobody knows.
+/// The level with this name; `INFO` if there is none.
 fn level_of(name: &str) -> LevelFilter {
     match name.eq_ignore_ascii_case("fatal") {
         true => LevelFilter::ERROR,
@@ -63,8 +62,8 @@ fn level_of(name: &str) -> LevelFilter {
     }
 }
 
-/// A panic with its place. Its message is there only if it is a literal: others may quote the event, as those of slices
-/// of text do.
+/// A panic with its place. The message is included only if it is a literal. Others may quote the event, as the
+/// messages about slices of text do.
 fn panic_line(payload: &(dyn Any + Send), place: Option<&Location<'_>>) -> String {
     let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
     match payload.downcast_ref::<&'static str>() {
@@ -90,13 +89,13 @@ enum LogFormat {
 /// A span that is open.
 struct OpenSpan {
     metadata: &'static Metadata<'static>,
-    /// Its fields, as a line has them.
+    /// Its fields, as they appear in a line.
     fields: Vec<u8>,
     handles: usize,
 }
 
 thread_local! {
-    /// The spans that this thread is in, the innermost last.
+    /// The spans that this thread is in. The innermost is last.
     static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -135,7 +134,7 @@ impl<W> Log<W> {
 
 impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // Targets are the paths of modules.
+        // Targets are module paths.
         let is_own = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
         *metadata.level() <= if is_own { self.level } else { self.level.min(OF_OTHERS) }
     }
@@ -211,7 +210,7 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     }
 }
 
-/// Fields as they stand in a line, each after something else.
+/// Fields as they appear in a line, each after something else.
 struct Fields {
     format: LogFormat,
     text: Vec<u8>,
@@ -225,7 +224,7 @@ impl Fields {
     /// Adds a value that needs no quotes.
     fn plain(&mut self, field: &Field, value: impl fmt::Display) {
         let name = field.name();
-        // Writing to memory does not fail.
+        // Writing to memory cannot fail.
         let _ = match self.format {
             LogFormat::Json => write!(self.text, ",\"{name}\":{value}"),
             LogFormat::Text => write!(self.text, " {name}={value}"),
@@ -244,7 +243,7 @@ impl Visit for Fields {
             let _ = write!(self.text, "{}={value:?}", field.name());
             return;
         }
-        // Names of fields are Rust's: they need no quoting.
+        // Field names are Rust identifiers, so they need no quotes.
         self.add(",\"");
         self.add(field.name());
         self.add("\":");
@@ -268,8 +267,8 @@ impl Visit for Fields {
     }
 }
 
-/// A text without what may be a token in it: a word of the characters of a token that has the beginning of a JSON object
-/// in base64url. What a client puts into a path can become the id of a resource, which is in the log.
+/// The text without anything that may be a token: a word of token characters that has the beginning of a JSON object
+/// in base64url. Part of a path, which the client writes, can become the id of a resource, and ids are logged.
 fn without_tokens(text: &str) -> Cow<'_, str> {
     if text.len() < SHORTEST_TOKEN || !text.as_bytes().windows(2).any(|pair| matches!(pair, b"ey" | b"ew")) {
         return Cow::Borrowed(text);
@@ -284,7 +283,7 @@ fn without_tokens(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// Whether the text of a JSON object begins somewhere in a word. In a name such as `keyJobs` other bytes follow.
+/// Whether a JSON object begins somewhere in a word. In a name such as `keyJobs` other bytes follow.
 fn has_object(word: &str) -> bool {
     let begins = |(at, _): (usize, &str)| {
         let object = word.get(at..).and_then(|rest| rest.get(..SHORTEST_TOKEN));
@@ -296,17 +295,17 @@ fn has_object(word: &str) -> bool {
     BEGINNINGS.iter().any(|beginning| word.match_indices(beginning).any(begins))
 }
 
-/// The least level at which other crates are written. `lambda_runtime` 1.5.0 writes the event at `TRACE`, and what any of
-/// them writes below `INFO` may be another thing in its next version.
+/// Other crates are logged from this level up. `lambda_runtime` 1.5.0 writes the event at `TRACE`, and any of them
+/// may log something else below `INFO` in its next version.
 const OF_OTHERS: LevelFilter = LevelFilter::INFO;
 
 /// How JSON objects begin in base64url: `{"`, `{ "`, and `{` before a new line.
 const BEGINNINGS: [&str; 5] = ["eyJ", "eyAi", "ewog", "ewoJ", "ew0K"];
 
-/// Nothing shorter is a part of a token that is worth anything. These characters are nine bytes, such as `{"sub":"a`.
+/// A shorter part of a token is worth nothing. These characters are nine bytes, such as `{"sub":"a`.
 const SHORTEST_TOKEN: usize = 12;
 
-/// The name that `tracing` gives the text of an event.
+/// The field in which `tracing` puts the text of an event.
 const MESSAGE: &str = "message";
 
 #[cfg(test)]
@@ -319,7 +318,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written while something is done.
+    /// The lines that are written while `act` runs.
     fn lines(format: LogFormat, level: LevelFilter, act: impl FnOnce()) -> Vec<String> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&written);
@@ -348,7 +347,7 @@ mod tests {
                 info_span!("inner", step = 2_u64).in_scope(|| warn!("two {}", 2));
                 info!("three");
             });
-            // As a task takes it along.
+            // As a task does with its span.
             let current = outer.in_scope(tracing::Span::current);
             drop(outer);
             current.in_scope(|| info!("later"));

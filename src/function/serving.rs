@@ -1,4 +1,4 @@
-//! Serving: a bundle in use, with what was gathered for it. A call sees one of these throughout.
+//! A bundle in use, with the keys and verified tokens that belong to it. A call uses the same one throughout.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Puts a bundle into use, with room for so many verified tokens.
+    /// Puts a bundle into use, with room for `max_tokens` verified tokens.
     pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize) -> Self {
         Self { bundle: Arc::new(bundle), keys, tokens: TokenCache::new(max_tokens) }
     }
@@ -48,8 +48,8 @@ impl Serving {
         Ok(DecidedCall { session, outcome })
     }
 
-    /// Says which routes will be denied since they read what the cache key does not have. The key of a TOKEN
-    /// authorizer is narrower, but which routes have one only the template knows, which `check` reads.
+    /// Warns of routes that will be denied because they read something that is not in the cache key. The cache key of
+    /// a TOKEN authorizer is narrower, but only the template says which routes have one. `check` reads the template.
     pub(crate) fn report_uncacheable(&self, cache_key: &CacheKey) {
         for BundledRoute { route, reads, .. } in self.bundle.bundled_routes() {
             let beyond: Vec<String> = cache_key.lacking(reads, route).map(ToString::to_string).collect();
@@ -58,7 +58,7 @@ impl Serving {
                 warn!(%route, %cache_key, reads = beyond.join(", "), reason, "route is denied under this CACHE_KEY");
             }
         }
-        // Which routes have such a key only the template knows.
+        // Only the template says which routes have such a key.
         let routes = self.bundle.routes();
         if cache_key.through(RouteKey::AnyMethod).mixes_methods()
             && let Some(route) =
@@ -76,7 +76,7 @@ impl Serving {
         }
     }
 
-    /// Verifies the token of a call, if need be with keys that are fetched for it.
+    /// Verifies the token of a call, and fetches keys for it if needed.
     ///
     /// # Errors
     /// What is wrong with the token, or that there are no keys.
@@ -110,7 +110,7 @@ impl Serving {
         }
         let token = verified.map_err(|unverified| match unverified {
             Unverified::Refused(reason) => reason,
-            // With some keys at hand the token is not of them; without any, nobody can say.
+            // If there are some keys, the token was not signed with any of them. If there are none, nobody can say.
             Unverified::KeyMissing(place) if key_sets.get(place).is_some_and(|keys| !keys.is_empty()) => {
                 Reason::KeyUnknown
             }
@@ -122,7 +122,7 @@ impl Serving {
     }
 }
 
-/// A call that was decided on, and for whom.
+/// A call that was decided on, and its caller.
 #[derive(Clone, Debug)]
 pub struct DecidedCall {
     /// The caller.

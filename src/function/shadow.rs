@@ -1,8 +1,7 @@
-//! The shadow: a candidate bundle that decides on every call as well, and whose answers go nowhere.
+//! The shadow: a candidate bundle that decides on every call too, without effect.
 //!
-//! What it would have answered otherwise is logged, so that a change of policies can be watched on real
-//! calls before it is in force. It never changes an answer: what it costs is bounded, and what goes wrong
-//! with it is a line of the log.
+//! The log shows where it would have answered differently. So a change of policies can be watched on real calls before
+//! it takes effect. The shadow never changes an answer. Its cost is bounded, and its failures only go to the log.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,12 +26,12 @@ use crate::time::UnixTime;
 #[derive(Debug)]
 pub struct Shadow {
     current: Arc<Current>,
-    /// It was slow, and is not asked before then.
+    /// The shadow was slow, and is not asked before this time.
     rests_until: Mutex<UnixTime>,
 }
 
 impl Shadow {
-    /// Loads the candidate. `None`: it cannot be used, which the log says.
+    /// Loads the candidate. `None`: it cannot be used, and the log says so.
     pub async fn load(
         fetcher: Fetcher,
         conditions: Conditions,
@@ -40,7 +39,7 @@ impl Shadow {
         now: UnixTime,
     ) -> Option<Self> {
         let uri = fetcher.uri().clone();
-        // A candidate may well be older than what is in force, or lower than what may be.
+        // A candidate may be older than the bundle in use, or below the lowest revision.
         let conditions = Conditions { min_revision: 0, ..conditions };
         let load = Current::load(fetcher, None, conditions, MAX_TOKENS, client, now);
         match timeout(LOAD_BUDGET, load).await {
@@ -56,7 +55,7 @@ impl Shadow {
         }
     }
 
-    /// Decides on a call that was decided, and logs if the two differ.
+    /// Decides on a call that was already decided, and logs if the two decisions differ.
     pub async fn compare(
         &self,
         call: &Call,
@@ -73,7 +72,7 @@ impl Shadow {
             serving.decide(call, cache_key, now).await.map(|decided| decided.outcome)
         };
         let candidate = timeout(BUDGET, decide).await;
-        // Evaluation cannot be interrupted, so what took too long is at least not repeated.
+        // Evaluation cannot be interrupted. So after a slow one, the shadow at least rests.
         if started.elapsed() > BUDGET {
             *lock(&self.rests_until) = now.after(REST);
             warn!(budget = ?BUDGET, rest = ?REST, "the shadow bundle is too slow; it rests");
@@ -104,11 +103,11 @@ impl Shadow {
     }
 }
 
-/// What a cold start may spend on it, beside the bundle that serves.
+/// How long a cold start may spend on the shadow, beside the bundle that serves.
 const LOAD_BUDGET: Duration = Duration::from_secs(3);
 
-/// What a call may spend on it.
+/// How long a call may spend on the shadow.
 const BUDGET: Duration = Duration::from_millis(20);
 
-/// For how long it is not asked after it was slow.
+/// How long the shadow is not asked after it was slow.
 const REST: Duration = Duration::from_secs(60);

@@ -33,29 +33,29 @@ pub enum BundleUri {
 }
 
 impl BundleUri {
-    /// Loads the bundle, once.
+    /// Loads the bundle once.
     ///
     /// # Errors
     /// [`LoadFailure`].
     pub async fn load<'a>(&self, trust: impl Into<Trust<'a>>) -> Result<Bundle, LoadFailure> {
         match Fetcher::of(self.clone()).await.fetch(None, COLD_ATTEMPTS).await? {
             Read::New { bytes, .. } => Ok(Bundle::open(bytes, trust)?),
-            // Nothing was there to compare with.
+            // There was no entity tag to compare with.
             Read::Unchanged => Err(LoadFailure::Unreadable(UnreadableFile::Changed)),
         }
     }
 }
 
-/// Reads what is at a URI, again and again.
+/// Reads the bundle at a URI, as often as asked.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     uri: BundleUri,
-    /// `None`: it is a file.
+    /// `None`: the URI is that of a file.
     s3: Option<Result<s3::Reader, InvalidSettings>>,
 }
 
 impl Fetcher {
-    /// Gets ready to read, as the environment says.
+    /// Gets ready to read, with the settings of the environment.
     pub async fn of(uri: BundleUri) -> Self {
         let s3 = match &uri {
             BundleUri::S3 { .. } => Some(s3::Settings::from_lookup(config::variable).map(s3::Reader::new)),
@@ -64,12 +64,12 @@ impl Fetcher {
         Self { uri, s3 }
     }
 
-    /// Reads with this client, if it is in S3.
+    /// Reads with this client if the bundle is in S3.
     pub fn with_s3(uri: BundleUri, s3: s3::Reader) -> Self {
         Self { uri, s3: Some(Ok(s3)) }
     }
 
-    /// Reads elsewhere, over the same connection if it is in S3 too.
+    /// A fetcher for another URI. If both are in S3, it uses the same connection.
     pub async fn at(&self, uri: BundleUri) -> Self {
         match (&uri, &self.s3) {
             (BundleUri::S3 { .. }, None) => Self::of(uri).await,
@@ -77,13 +77,13 @@ impl Fetcher {
         }
     }
 
-    /// Where it reads.
+    /// The URI that it reads.
     pub fn uri(&self) -> &BundleUri {
         &self.uri
     }
 
-    /// Reads a bundle, if it is not the one with this entity tag. A file has its time and length for
-    /// one; a directory is built anew only when the function starts.
+    /// Reads the bundle, unless it still has this entity tag. The entity tag of a file is made of its time and
+    /// length. A directory is built only once, when the function starts.
     ///
     /// # Errors
     /// [`LoadFailure`].
@@ -112,7 +112,7 @@ impl Fetcher {
     }
 }
 
-/// A bundle of a policy store that is used straight from its directory: for work on one's own machine.
+/// Builds a bundle straight from the directory of a policy store, for local work.
 #[cfg(feature = "authoring")]
 fn build_from_directory(path: &Path) -> Result<Vec<u8>, LoadFailure> {
     Ok(bundle_of_directory(path, DIRECTORY_REVISION)?)
@@ -142,7 +142,7 @@ impl FromStr for BundleUri {
         };
         let is_bucket_byte =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-        // A URL cannot have these, so no client could be sure of what it gets.
+        // URLs resolve these segments, so a client could not be sure which object it gets.
         let is_dots = |segment| segment == "." || segment == "..";
         if key.split('/').any(is_dots) {
             return Err(InvalidBundleUri);
@@ -172,19 +172,19 @@ pub struct InvalidBundleUri;
 /// Why a bundle could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadFailure {
-    /// Answers would go to callers with another token.
+    /// Callers would get answers that were made for other tokens.
     #[error(
         "CACHE_KEY does not have the token, so API Gateway would give one caller's answers to others: add `method.request.header.{0}`"
     )]
     CacheKeyWithoutToken(String),
-    /// There is a policy store, and this build of the function cannot build a bundle of it.
+    /// The URI is the directory of a policy store, but this build of the function cannot build a bundle from it.
     #[cfg(not(feature = "authoring"))]
     #[error(
         "`{}` is a directory, and this function is built without the feature `authoring`: \
          make a bundle of it with `cedar-authorizer build`", .0.display()
     )]
     Directory(PathBuf),
-    /// The bundle is past its time.
+    /// The bundle has expired.
     #[error("the bundle is past the time to which it is good (`not_after`): publish a new one")]
     Expired,
     /// The bundle is of another store.
@@ -195,15 +195,15 @@ pub enum LoadFailure {
         /// The name that it should have.
         expected: String,
     },
-    /// The bundle is older than it may be.
+    /// The revision of the bundle is too low.
     #[error("the bundle has revision {found}, and may not be below {least}")]
     RevisionTooLow {
-        /// Its revision.
+        /// The revision of the bundle.
         found: u64,
-        /// That of the bundle in use, or BUNDLE_MIN_REVISION.
+        /// The revision of the bundle in use, or BUNDLE_MIN_REVISION.
         least: u64,
     },
-    /// The bundle is for another tenant, or for none.
+    /// The bundle is for another tenant, or for no tenant.
     #[error("the bundle is for {}, and not for {}", addressee(.found.as_ref()), addressee(.expected.as_ref()))]
     TenantMismatch {
         /// The tenant that it is for.
@@ -211,7 +211,7 @@ pub enum LoadFailure {
         /// The tenant that it should be for.
         expected: Option<Tenant>,
     },
-    /// The bundle accepts tokens that this deployment does not.
+    /// The bundle accepts tokens that this deployment must not accept.
     #[error(
         "the bundle accepts tokens of another user pool or client than USER_POOL_ARN and USER_POOL_CLIENT_IDS name: identity source `{0}`"
     )]
@@ -219,17 +219,17 @@ pub enum LoadFailure {
     /// What was loaded cannot be used.
     #[error(transparent)]
     InvalidBundle(#[from] InvalidBundle),
-    /// S3 did not give it.
+    /// S3 did not return the bundle.
     #[error(transparent)]
     S3(#[from] S3Failure),
-    /// The policy store in the directory makes no bundle.
+    /// The policy store in the directory cannot be built into a bundle.
     #[cfg(feature = "authoring")]
     #[error(transparent)]
     Store(#[from] UnusableStore),
-    /// There is no place in the URI for the name of a tenant.
+    /// The URI cannot name the bundles of all tenants.
     #[error("the URI of the bundles {0}")]
     TenantUri(#[from] InvalidTenantUri),
-    /// The file system did not give it.
+    /// The file cannot be read.
     #[error(transparent)]
     Unreadable(#[from] UnreadableFile),
 }
@@ -273,7 +273,7 @@ impl From<InvalidArchive> for LoadFailure {
     }
 }
 
-/// Whom a bundle is for, as people read it.
+/// The tenant that a bundle is for, in words.
 fn addressee(tenant: Option<&Tenant>) -> String {
     match tenant {
         Some(tenant) => format!("the tenant `{tenant}`"),
@@ -281,13 +281,13 @@ fn addressee(tenant: Option<&Tenant>) -> String {
     }
 }
 
-/// How often a cold start tries to read: what Lambda gives it allows for that.
+/// How often a cold start tries to read. Lambda's init phase is long enough for that.
 pub(crate) const COLD_ATTEMPTS: u32 = 3;
 
-/// A directory does not change under a running function.
+/// A directory does not change while the function runs.
 const DIRECTORY_TAG: &str = "directory";
 
-/// The revision of a store that is used straight from its directory: it has none yet.
+/// The revision of a store that is used straight from its directory. It has no number yet.
 #[cfg(feature = "authoring")]
 const DIRECTORY_REVISION: u64 = 0;
 

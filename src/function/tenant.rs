@@ -1,8 +1,8 @@
-//! Tenants: whose API it is that is called, where each has a bundle of its own.
+//! Tenants: which tenant a call belongs to, if each tenant has a bundle of its own.
 //!
-//! The name of a tenant becomes part of the key or path of its bundle, so it is text of a few harmless
-//! characters, and comes from what API Gateway says of a call or from a claim that was verified, never
-//! from what the caller wrote: no header, query parameter or path has a say in it.
+//! The name of a tenant becomes part of the key or path of its bundle, so only a few harmless characters are allowed
+//! in it. It comes from what API Gateway says of a call, or from a verified claim. It never comes from a header,
+//! query parameter or path, which the caller writes.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,56 +14,56 @@ use crate::gateway::call::Call;
 use crate::gateway::input::Input;
 use crate::gateway::response::SimpleResponses;
 
-/// How the function is set up for tenants.
+/// The settings for tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenancy {
-    /// What says whose call it is (`TENANT_FROM`).
+    /// What names the tenant of a call (`TENANT_FROM`).
     pub from: TenantFrom,
     /// How many bundles are open at once (`MAX_TENANTS`).
     pub max_open: usize,
 }
 
-/// What says whose call it is.
+/// What names the tenant of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TenantFrom {
-    /// The call.
+    /// A part of the call.
     Call(CallPart),
-    /// A claim of the token (`claim:NAME`), which the identity sources of a bundle for all tenants vouch for.
+    /// A claim of the token (`claim:NAME`). The identity sources of the root, a bundle for all tenants, vouch for it.
     Claim {
         /// The name of the claim.
         name: String,
-        /// Where that bundle is (`ROOT_BUNDLE_URI`).
+        /// Where the root is (`ROOT_BUNDLE_URI`).
         root_uri: BundleUri,
     },
 }
 
-/// A part of a call that API Gateway sets, and no header does.
+/// A part of a call that API Gateway sets and no header can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallPart {
-    /// The id of the API, out of the method ARN.
+    /// The id of the API, from the method ARN.
     ApiId,
     /// The domain name that was called, `requestContext.domainName`. Events of TOKEN authorizers have none.
     DomainName,
-    /// The stage of the API, out of the method ARN.
+    /// The stage of the API, from the method ARN.
     Stage,
 }
 
 impl CallPart {
-    /// Whose call it is. `None`: it does not say.
+    /// The tenant of a call. `None`: the call does not name one.
     pub fn tenant_of(self, call: &Call) -> Option<Tenant> {
         match self {
             Self::ApiId => call.method_arn().api_id().parse().ok(),
-            // The same in any case (RFC 4343); the keys of S3 are not.
+            // Domain names have no case (RFC 4343), but keys in S3 do.
             Self::DomainName => call.host()?.to_ascii_lowercase().parse().ok(),
             Self::Stage => call.method_arn().stage().parse().ok(),
         }
     }
 
-    /// Whether all requests that API Gateway applies one answer to are of one tenant.
+    /// Whether API Gateway applies each cached answer to requests of only one tenant.
     ///
-    /// An authorizer, and with it its cache, is of one API. Its answers are kept for each stage by itself
-    /// (API references of `FlushStageAuthorizersCache` and `ResetAuthorizersCache`), and a policy names the
-    /// stage in every statement all the same; a boolean does not. Several domains may lead to one stage.
+    /// An authorizer belongs to one API, and so does its cache. Answers are cached separately for each stage (API
+    /// references of `FlushStageAuthorizersCache` and `ResetAuthorizersCache`). A policy still names the stage in
+    /// every statement; a boolean cannot. Several domains may lead to one stage.
     pub fn is_settled_by(self, key: &CacheKey, simple_responses: SimpleResponses) -> bool {
         match self {
             Self::ApiId => true,
@@ -90,12 +90,12 @@ impl FromStr for CallPart {
     }
 }
 
-/// Nothing that can say whose call it is.
+/// This cannot name the tenant of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither `stage`, `api-id`, `domain-name` nor `claim:` and the name of a claim")]
 pub struct InvalidCallPart;
 
-/// Where the bundles of all tenants are: a [`BundleUri`] with `{tenant}` in its key or path, once.
+/// Where the bundles of all tenants are: a [`BundleUri`] with `{tenant}` once in its key or path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantUri(BundleUri);
 
@@ -111,8 +111,8 @@ impl TenantUri {
         }
     }
 
-    /// Whether the folder is there that all tenants are in. A file system that is not mounted must not make every tenant
-    /// an unknown one. S3 has no folders, and says more than that something is not there.
+    /// Whether the folder of all tenants exists. If a file system is not mounted, that must not turn every tenant
+    /// into an unknown one. S3 has no folders, and its errors say more than "not found".
     pub fn has_home(&self) -> bool {
         let BundleUri::File(path) = &self.0 else {
             return true;
@@ -142,10 +142,10 @@ impl TryFrom<&BundleUri> for TenantUri {
     }
 }
 
-/// Why a URI is not one for the bundles of all tenants.
+/// Why a URI cannot name the bundles of all tenants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTenantUri {
-    /// `publish` keeps every revision as `<key>.<revision>`, which could be what another name makes of the URI.
+    /// `publish` keeps every revision as `<key>.<revision>`. That could be the key of another tenant's bundle.
     #[error(
         "ends with `{PLACEHOLDER}` or with a number behind it, so that the tenant `a.1` would be revision 1 of the \
          tenant `a`; add an ending such as `.bundle`"
@@ -157,7 +157,7 @@ pub enum InvalidTenantUri {
     /// There are several.
     #[error("has `{PLACEHOLDER}` more than once")]
     SeveralPlaceholders,
-    /// One version of an object is that of one tenant.
+    /// A version of an object belongs to one tenant.
     #[error("has a versionId, which only one object can have")]
     Version,
 }
@@ -167,7 +167,7 @@ pub fn has_placeholder(uri: &BundleUri) -> bool {
     uri.to_string().contains(PLACEHOLDER)
 }
 
-/// Where the name of the tenant goes.
+/// Stands for the name of the tenant.
 const PLACEHOLDER: &str = "{tenant}";
 
 #[cfg(test)]
@@ -212,7 +212,7 @@ mod tests {
         for (part, name) in [(CallPart::DomainName, "domainName"), (CallPart::Stage, "stage")] {
             assert!(settled(part, "none", enabled));
             assert!(settled(part, &format!("{token},$context.{name}"), enabled));
-            // That it is the same as the domain name is documented as what should be.
+            // A Host header is documented only as one that should be the same as the domain name.
             for key in ["token", token, "$request.header.Authorization,$request.header.Host"] {
                 assert!(!settled(part, key, enabled), "{key}");
             }

@@ -1,14 +1,14 @@
-//! The bundles of tenants, each opened when it is first needed, with keys and caches of its own.
+//! The bundles of tenants. Each is opened when it is first needed, with keys and caches of its own.
 //!
 //! ```text
 //! call -> name -> open: its bundle in use
 //!                 unknown within the last minute: denied, and S3 is not asked
 //!                 never open here, and the budget of look-ups is spent: a fault, for a fraction of a second
-//!                 else: opened, once however many calls wait, and the one not used for longest is closed
+//!                 otherwise: opened, once for all calls that wait, and the least recently used one is closed
 //! ```
 //!
-//! Nothing of one tenant counts for another: a bundle in use has its own keys, verified tokens, schedule
-//! and failures, and to open one holds up those alone that wait for it.
+//! No tenant affects another. A bundle in use has its own keys, verified tokens, schedule and failures. Opening a
+//! bundle delays only the calls that wait for it.
 
 mod budget;
 mod known;
@@ -41,30 +41,30 @@ pub struct Tenants {
     fetcher: Fetcher,
     uri: TenantUri,
     conditions: Conditions,
-    /// Of each tenant.
+    /// How many verified tokens are kept for each tenant.
     max_tokens: usize,
     client: KeyClient,
     /// Never held across an await.
     known: Mutex<KnownTenants>,
 }
 
-/// How a call comes by the name of its tenant.
+/// How the tenant of a call is found.
 #[derive(Debug)]
 enum Naming {
     Call(CallPart),
-    /// A claim that this bundle, the same for all, vouches for.
+    /// A claim. The root, which is the same for all tenants, vouches for it.
     Claim {
         name: String,
         root: Arc<Current>,
     },
 }
 
-/// Why there is no bundle for a call.
+/// Why no bundle serves a call.
 #[derive(Clone, Debug)]
 pub struct Unserved {
-    /// Why.
+    /// The reason code.
     pub reason: Reason,
-    /// Whose call it is. `None`: that is not known.
+    /// The tenant of the call. `None`: it is not known.
     pub tenant: Option<Tenant>,
 }
 
@@ -75,8 +75,7 @@ impl From<Reason> for Unserved {
 }
 
 impl Tenants {
-    /// Gets ready, and loads the bundle for all tenants where a claim names them. `fetcher` has the URI for
-    /// the bundles of tenants.
+    /// Gets ready. Loads the root if a claim names the tenants. `fetcher` has the URI for the bundles of tenants.
     ///
     /// # Errors
     /// [`LoadFailure`].
@@ -102,11 +101,11 @@ impl Tenants {
         Ok(Arc::new(Self { naming, fetcher, uri, conditions, max_tokens, client, known }))
     }
 
-    /// Whose call it is, and the bundle for it.
+    /// The tenant of a call, and its bundle.
     ///
     /// # Errors
-    /// [`Unserved`]: [`Reason::TenantUnknown`], [`Reason::TenantUnavailable`], [`Reason::BundleStale`], or
-    /// what is wrong with the token that names the tenant.
+    /// [`Unserved`]: [`Reason::TenantUnknown`], [`Reason::TenantUnavailable`], [`Reason::BundleStale`], or what is
+    /// wrong with the token that names the tenant.
     pub async fn get(
         self: &Arc<Self>,
         call: &Call,
@@ -141,17 +140,17 @@ impl Tenants {
         });
         let current = match found {
             TenantState::Open(current) => current,
-            // Not for ever; the opening then goes on within later calls.
+            // The call does not wait for ever. The opening continues during later calls.
             TenantState::Opening(opening) => {
                 opening.within(PATIENCE).await.unwrap_or(Err(Reason::TenantUnavailable))?
             }
             TenantState::Not(reason) => return Err(reason),
         };
         let serving = current.get(now).await.inspect_err(|_| {
-            // The next call asks as if it had never been open: the tenant may be gone.
+            // The tenant may be gone, so the next call asks as if the bundle had never been open.
             self.known().close(tenant, &current);
         })?;
-        // The token that is judged must be the one that names the tenant, and that API Gateway's key has.
+        // The token that is decided on must be the one that names the tenant, and the one in API Gateway's cache key.
         if root.is_some_and(|root| root.bundle.token_location() != serving.bundle.token_location()) {
             error!("the bundle has the token in another place than the one of ROOT_BUNDLE_URI");
             return Err(Reason::TenantUnavailable);
@@ -188,7 +187,7 @@ impl Tenants {
     }
 
     fn known(&self) -> MutexGuard<'_, KnownTenants> {
-        // A poisoned lock holds a whole value all the same: nothing in between its changes can panic.
+        // A poisoned lock still holds a complete value: nothing between its changes can panic.
         lock(&self.known)
     }
 }
@@ -196,8 +195,9 @@ impl Tenants {
 /// How long a call waits for the bundle of its tenant. An HTTP API waits ten seconds in all.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Shared out among the bundles that may be open: below fifty megabytes.
+/// Shared by all bundles that may be open. These tokens take less than fifty megabytes.
 const MAX_TOKENS_OF_ALL: usize = 2_000;
 
-/// Of a tenant, however many there are: a page of a web application makes several calls with one token.
+/// Each tenant has at least this many, however many tenants there are: a page of a web application makes several
+/// calls with one token.
 const MIN_TOKENS: usize = 10;

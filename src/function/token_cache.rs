@@ -1,8 +1,7 @@
 //! Tokens that were verified before.
 //!
-//! A signature costs more than the rest of a call, and a caller sends the same token many times.
-//! An entry never outlives its token, nor the key set that vouched for it; the cache is part of
-//! the state of one bundle and goes with it.
+//! Verifying a signature costs more than the rest of a call, and a caller sends the same token many times. An entry
+//! never outlives its token, nor the key set that verified it. The cache belongs to one bundle and is dropped with it.
 
 use std::sync::Arc;
 
@@ -21,12 +20,12 @@ pub struct TokenCache {
     entries: Cache<TokenHash, Entry>,
 }
 
-/// The hash of a whole token, signature included: a part would let another token pass for this one.
+/// The hash of a whole token, signature included. If it covered only a part, another token could pass for this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// SHA-256.
+    /// The SHA-256 hash of the token.
     pub fn of(bearer: Bearer<'_>) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, bearer.as_str().as_bytes()).as_ref());
@@ -37,17 +36,17 @@ impl TokenHash {
 #[derive(Clone, Debug)]
 struct Entry {
     session: Arc<Session>,
-    /// The keys with which the token was verified.
+    /// The key set that verified the token.
     keys: Arc<KeySet>,
 }
 
 impl TokenCache {
-    /// Room for so many tokens.
+    /// A cache with room for `max_tokens` tokens.
     pub fn new(max_tokens: usize) -> Self {
         Self { entries: bounded(max_tokens) }
     }
 
-    /// The session of the token of this hash, if it was verified with keys that are still in use.
+    /// The session of the token with this hash, if the keys that verified it are still in use.
     pub fn get(&self, hash: TokenHash, key_sets: &KeySets, now: UnixTime) -> Option<Arc<Session>> {
         let Entry { session, keys } = self.entries.get(&hash)?;
         let current = key_sets.get(session.token().keys());
@@ -68,6 +67,7 @@ impl TokenCache {
     }
 }
 
-/// An instance answers one call at a time, and API Gateway's cache most of them, so this is more than the callers it
-/// sees within minutes; at up to twenty kilobytes each, with all that is remembered, it is below four megabytes.
+/// An instance answers one call at a time, and API Gateway's cache answers most of them. So this is more than the
+/// number of callers that an instance sees within minutes. A token takes up to twenty kilobytes with everything that
+/// is remembered for it, so all of them take less than four megabytes.
 pub const MAX_TOKENS: usize = 200;

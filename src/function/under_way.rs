@@ -1,8 +1,8 @@
 //! Work that may outlive the call that began it: a look for a bundle, an opening, a fetch of keys.
 //!
-//! Lambda freezes the function between calls, so such work goes on within later calls. Its connection may be dead
-//! by then, and a timer may not have noticed: it is not documented whether the clock of timers stands still
-//! in a freeze. So the work has one limit for both clocks, that of timers and that of the wall.
+//! Lambda freezes the function between calls, so such work continues during later calls. By then its connection may
+//! be dead, and a timer may not have noticed: AWS does not document whether the clock of timers stands still in a
+//! freeze. So the same limit applies to both clocks, the timers' and the wall clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct UnderWay<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
-    /// Begins. Work that takes longer than `limit` ends without a result.
+    /// Begins the work. If it takes longer than `limit`, it ends without a result.
     pub(crate) fn begin(
         limit: Duration,
         now: UnixTime,
@@ -40,7 +40,7 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
         Arc::new(Self { begun: now, limit, result, task })
     }
 
-    /// What is to be done about it.
+    /// How far the work is.
     pub(crate) fn state(&self, now: UnixTime) -> State {
         if self.task.is_finished() {
             State::Ended
@@ -51,12 +51,12 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
         }
     }
 
-    /// Ends it where it waits. Its connection is closed.
+    /// Aborts the work where it waits, which closes its connection.
     pub(crate) fn give_up(&self) {
         self.task.abort();
     }
 
-    /// Its result, if that is there within so much time.
+    /// The result, if it arrives within `patience`.
     pub(crate) async fn within(&self, patience: Duration) -> Option<T> {
         let mut result = self.result.clone();
         let known = timeout(patience, result.wait_for(Option::is_some)).await.ok()?.ok()?;
@@ -64,14 +64,14 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
     }
 }
 
-/// How far some work is.
+/// How far the work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// It has ended, with a result or without.
     Ended,
-    /// It took too long by the wall clock, and timers have not noticed: the function was frozen.
+    /// It took too long by the wall clock, but timers have not noticed, because the function was frozen.
     Overdue,
-    /// It goes on.
+    /// It is still running.
     Running,
 }
 
@@ -109,7 +109,7 @@ mod tests {
             assert_eq!(work.within(Duration::from_millis(10)).await, None);
             let states = [0, 2, 3].map(|seconds| work.state(at(seconds)));
             assert_eq!(states, [State::Running, State::Running, State::Overdue]);
-            // A clock that was set back does not make it older.
+            // Setting the clock back does not make it older.
             assert_eq!(work.state(UnixTime::from_seconds(0)), State::Running);
             work.give_up();
             assert_eq!(work.within(LIMIT).await, None);

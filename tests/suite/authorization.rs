@@ -29,7 +29,7 @@ fn decide(bundle: &Bundle, token: &str, verb: &str, path: &str) -> Arc<Outcome> 
     answer(&call, bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap()
 }
 
-/// An ID token for the world `tests/data/stores/clinic`.
+/// An ID token for the store `tests/data/stores/clinic`.
 fn clinic_token(claims: Value) -> String {
     let mut all = json!({"iat": ISSUED_AT, "exp": EXPIRES_AT, "email": "dr@example.com"});
     for (name, value) in claims.as_object().unwrap() {
@@ -48,7 +48,7 @@ fn the_claims_of_an_id_token_are_attributes_of_the_principal() {
     assert_eq!(decide(json!({"custom:level": "junior"}), "GET", "/patients/7"), Reason::NoMatchingPermit);
     assert_eq!(decide(json!({"custom:level": ["senior"]}), "GET", "/patients/7"), Reason::NoMatchingPermit);
     assert_eq!(decide(json!({"email": null}), "GET", "/patients/7"), Reason::RequiredClaimMissing);
-    // Another verb, and another path, fall to `any /{proxy+}`.
+    // Another verb or another path goes to `any /{proxy+}`.
     assert_eq!(decide(senior.clone(), "PUT", "/patients/7"), Reason::NoMatchingPermit);
     let admin = json!({"cognito:groups": ["admins"]});
     assert_eq!(decide(admin.clone(), "PUT", "/patients/7"), Reason::AllowedByPolicy);
@@ -87,7 +87,7 @@ fn a_forbid_policy_that_errors_denies_and_a_permit_policy_that_errors_is_skipped
     assert_eq!(permit.reason, Reason::AllowedByPolicy);
     assert_eq!(permit.errors.len(), 1);
 
-    // A forbid policy that applies is the reason, whatever else fails.
+    // If a forbid policy applies, it is the reason, whatever else fails.
     let both = with(
         "forbid (principal, action, resource);\n\
          forbid (principal, action, resource) when { context.token.nothing == 1 };",
@@ -119,7 +119,7 @@ fn a_response_stays_within_the_limit_of_api_gateway() {
         assert_eq!(response.is_shortened(), is_shortened);
         let response = serde_json::to_value(response).unwrap();
         assert!(response.to_string().len() <= 8192);
-        // A claim is never left out of what is allowed.
+        // No claim is ever left out of an answer that allows.
         let effect = if is_shortened { "Deny" } else { "Allow" };
         assert_eq!(response["policyDocument"]["Statement"][0]["Effect"], effect);
         let username = response["context"]["username"].as_str();
@@ -150,8 +150,8 @@ enum Part {
     Greedy,
 }
 
-/// The documented precedence, read literally: of the routes that fit, the one that at the first
-/// difference has the more specific segment; then the verb before `any`.
+/// The documented precedence, read literally. Of the routes that fit, the one wins that has the more specific segment
+/// at the first difference; after that, the verb wins over `any`.
 fn naive(routes: &[(String, Vec<Part>)], verb: &str, path: &[&str]) -> Option<usize> {
     let rank = |part: &Part| match part {
         Part::Static(_) => 0,

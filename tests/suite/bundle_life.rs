@@ -1,5 +1,5 @@
-//! The life of a bundle in the function: refreshed, refused, too stale; with every fault of S3, and the time as the
-//! test has it.
+//! The life of a bundle in the function: refreshed, refused, too stale. With every fault of S3, and with a clock that
+//! the test sets.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,14 +30,14 @@ fn at(seconds: u64) -> UnixTime {
     UnixTime::from_seconds(START + seconds)
 }
 
-/// The sample store.
+/// Builds the sample store.
 pub fn build<'a>(edition: impl Into<Edition<'a>>) -> Vec<u8> {
     let files = directory::read(&sample_store()).unwrap();
     let (store, _) = Store::check(&files);
     build::bundle(&store.unwrap(), &files, edition).unwrap()
 }
 
-/// The sample store with a file changed.
+/// Builds the sample store with one file changed.
 pub fn build_changed<'a>(
     path: &str,
     change: impl Fn(&str) -> String,
@@ -93,7 +93,7 @@ impl InProcess {
         Ok(Self { runtime, function, token: token("alice", json!({})) })
     }
 
-    /// The revision that answers a call, or the reason why there is no answer.
+    /// The revision that answers a call, or the reason why nothing does.
     fn call(&self, seconds: u64) -> Result<u64, Reason> {
         let event = event(&self.token, "GET", "/pets");
         let answer = self.runtime.block_on(self.function.answer(&event.to_string(), at(seconds)));
@@ -104,7 +104,7 @@ impl InProcess {
         Ok(response["context"]["revision"].as_u64().unwrap())
     }
 
-    /// Calls until the look that is under way has ended: it goes on within calls alone.
+    /// Calls until the look that is under way has ended. It makes progress only during calls.
     fn settle(&self, seconds: u64, until: impl Fn(&Self) -> bool) {
         for _ in 0..300 {
             let _ = self.call(seconds);
@@ -124,11 +124,11 @@ fn a_new_revision_is_in_force_within_the_interval_and_one_request_is_all_it_take
     let function = InProcess::start(&s3, &Setup::default()).unwrap();
     assert_eq!((function.call(1), s3.requests()), (Ok(1), 1));
     s3.put(BUCKET, KEY, build(2));
-    // Not due: nobody asks.
+    // No look is due, so nobody asks S3.
     assert_eq!((function.call(50), s3.requests()), (Ok(1), 1));
     function.settle(60, |function| function.call(60) == Ok(2));
     assert_eq!(s3.requests(), 2);
-    // Unchanged: a conditional request, with no body.
+    // Unchanged: a conditional request, and an answer without a body.
     function.settle(121, |_| s3.requests() == 3);
     assert_eq!((function.call(121), s3.requests()), (Ok(2), 3));
     assert_eq!(function.function.current().unwrap().last_failure(), None);
@@ -141,14 +141,14 @@ fn a_slow_s3_costs_a_call_no_more_than_its_budget() {
     let function = InProcess::start(&s3, &Setup::default()).unwrap();
     s3.put(BUCKET, KEY, build(2));
     s3.fault(S3Fault::Slow(Duration::from_millis(400)));
-    // It is under way, and the calls go on; one look at a time.
+    // The look is under way, and calls are still answered. There is only one look at a time.
     assert_eq!(function.call(60), Ok(1));
     assert_eq!(function.call(61), Ok(1));
     function.settle(62, |function| function.call(62) == Ok(2));
     assert_eq!(s3.requests(), 2);
 }
 
-/// Every way in which a bundle can be unusable, with its code. `ended` is a time in the past.
+/// Every kind of unusable bundle, with its code. `ended` is a time in the past.
 pub fn faults(signer: &PrivateKey, ended: UnixTime) -> Vec<(&'static str, Vec<u8>)> {
     let stranger = PrivateKey::generate().unwrap();
     let signed = |edition: Edition| build(edition);
@@ -214,7 +214,7 @@ pub fn faults(signer: &PrivateKey, ended: UnixTime) -> Vec<(&'static str, Vec<u8
     ]
 }
 
-/// What S3 can do, with the code, and how many requests a cold start makes of it.
+/// Faults of S3, each with its code and the number of requests of a cold start.
 pub const FAULTS_OF_S3: [(S3Fault, &str, usize); 5] = [
     (S3Fault::Forbidden, "bundle-denied", 1),
     (S3Fault::NotFound, "bundle-missing", 1),
@@ -245,7 +245,7 @@ fn whatever_is_wrong_at_a_refresh_the_last_good_bundle_serves_and_the_next_good_
         function.settle(now, |function| function.function.current().unwrap().last_failure() == Some(code));
         requests += 1;
         assert_eq!((function.call(now), s3.requests()), (Ok(revision), requests), "{code}");
-        // Tried again only after a while, and an object that is known to be bad is not read again.
+        // It is tried again only after a while, and an object that is known to be bad is not read again.
         now += 6;
         function.settle(now, |_| s3.requests() == requests + 1);
         requests += 1;
@@ -286,7 +286,7 @@ fn whatever_is_wrong_at_a_cold_start_has_a_code_and_the_fallback_serves_if_there
         setup.fallback = Some(format!("file://{}", file.display()));
         let function = InProcess::start(&s3, &setup).unwrap();
         assert_eq!(function.call(1), Ok(5), "{code}");
-        // It is looked for again, and found once it is there.
+        // The function looks again, and finds the bundle once it is there.
         s3.fault(S3Fault::None);
         s3.put(BUCKET, KEY, build(edition(6)));
         function.settle(60, |function| function.call(60) == Ok(6));
@@ -302,10 +302,10 @@ fn without_s3_the_last_good_bundle_serves_for_so_long_and_then_nothing_is_allowe
     for seconds in (60..=3600).step_by(60) {
         assert_eq!(function.call(seconds), Ok(1), "{seconds}");
     }
-    // Every minute once, and no request is repeated.
+    // Once a minute, and no request is repeated.
     assert!(s3.requests() <= 1 + 60 + 5, "{}", s3.requests());
     assert_eq!(function.call(3601), Err(Reason::BundleStale));
-    // As soon as it is back: within the call that needs it.
+    // As soon as S3 is back, within the call that needs the bundle.
     s3.fault(S3Fault::None);
     function.settle(3700, |function| function.call(3700) == Ok(1));
 }
@@ -331,7 +331,7 @@ fn a_function_that_slept_for_long_asks_before_it_answers() {
     assert_eq!(function.call(100_000), Ok(2));
 }
 
-/// Slow enough that a bundle takes minutes, and quick enough that no read ever waits for long.
+/// Slow enough that a bundle takes minutes, but no single read waits for long.
 const DRIPS: S3Fault = S3Fault::Drips(Duration::from_millis(100));
 
 #[test]
@@ -375,7 +375,7 @@ fn a_look_that_drips_holds_up_no_call_that_can_do_without_and_the_next_one_follo
     }
     assert_eq!(s3.requests(), 2);
     s3.fault(S3Fault::None);
-    // The clock of timers hardly moved, as if the function had been frozen. The wall clock says that it took too long.
+    // The clock of timers has hardly moved, as in a freeze. By the wall clock the look took too long.
     function.settle(130, |function| function.call(130) == Ok(2));
     assert_eq!(s3.requests(), 3);
 }
@@ -400,7 +400,7 @@ fn a_function_without_a_bundle_that_may_serve_recovers_with_s3_whichever_clock_g
             assert_eq!(function.call(3711), Ok(2));
             assert_eq!(s3.requests(), 3);
         });
-        // The wall clock stands still: within what is left of seven seconds.
+        // The wall clock stands still: answered within the rest of the seven seconds.
         scope.spawn(|| {
             let (s3, function) = stale();
             let started = Instant::now();
@@ -418,12 +418,12 @@ fn whatever_failed_while_nothing_could_serve_s3_is_asked_again_within_five_secon
     s3.put(BUCKET, KEY, build(1));
     let function = InProcess::start(&s3, &Setup::default()).unwrap();
     s3.fault(S3Fault::Reset);
-    // After so many failures a look is due once a minute.
+    // After this many failures a look is due once a minute.
     for seconds in (4000..4060).step_by(5) {
         assert_eq!(function.call(seconds), Err(Reason::BundleStale), "{seconds}");
         assert_eq!(function.call(seconds + 4), Err(Reason::BundleStale), "{seconds}");
     }
-    // Two attempts each, and no more than that.
+    // Two attempts each, and no more.
     assert_eq!(s3.requests(), 1 + 2 * 12);
     s3.fault(S3Fault::None);
     assert_eq!(function.call(4060), Ok(1));
@@ -437,7 +437,7 @@ fn a_bundle_is_not_taken_for_the_one_in_use_because_its_look_was_given_up() {
     let s3 = S3::start();
     s3.put(BUCKET, KEY, build(1));
     let function = InProcess::start(&s3, &Setup::default()).unwrap();
-    // Its keys have to be fetched, and that is when the function is frozen.
+    // Its keys have to be fetched, and the function is frozen during that fetch.
     let mut files = directory::read(&sample_store()).unwrap();
     let source = json!({
         "principalEntityType": "PetStore::User",
@@ -484,7 +484,7 @@ fn what_is_no_answer_of_s3_is_a_failure_of_its_own_at_a_refresh_and_at_a_cold_st
     }
 }
 
-/// The sample store, and the same with one more permit policy: whoever is a customer may add pets.
+/// The sample store, and the same with one more permit policy: every customer may add pets.
 fn two_stores() -> [(Store, StoreFiles); 2] {
     let files = directory::read(&sample_store()).unwrap();
     let mut more = files.clone();
@@ -493,7 +493,7 @@ fn two_stores() -> [(Store, StoreFiles); 2] {
     [files, more].map(|files| (Store::check(&files).0.unwrap(), files))
 }
 
-/// With `SOAK_CALLS=100000` a thousand changes; without, it is the same in small.
+/// `SOAK_CALLS=100000` makes a thousand changes. Without it, the test does the same in small.
 #[test]
 fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
     let calls: u64 = std::env::var("SOAK_CALLS").map_or(3_000, |calls| calls.parse().unwrap());
@@ -510,7 +510,7 @@ fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
     for call in 1..=calls {
         let now = at(call * 6);
         if call.is_multiple_of(100) {
-            // The loopback S3 is in this process as well, and keeps every version of an object.
+            // The loopback S3 is in this process too, and keeps every version of an object.
             s3.remove(BUCKET, KEY);
             s3.put(BUCKET, KEY, bundle(1 + call / 100));
         }
@@ -552,7 +552,7 @@ fn every_flipped_byte_of_a_signed_bundle_is_refused() {
         build(Edition { revision: 1, signing_keys: std::slice::from_ref(&signer), ..Edition::default() });
     let trust = || Trust { development_keys: DevelopmentKeys::Allow, public_keys: Some(&keys) };
     assert!(Bundle::open(bytes.clone(), trust()).is_ok());
-    // All of header, manifest and signatures, and every so often of the members.
+    // Every byte of header, manifest and signatures, and some bytes of the members.
     let head = 100 + u32::from_le_bytes(bytes[28..32].try_into().unwrap()) as usize + 400;
     for at in (0..head).chain((head..bytes.len()).step_by(97)) {
         let mut changed = bytes.clone();
@@ -586,16 +586,16 @@ fn a_bundle_of_another_store_is_used_nowhere() {
     for name in ["petstore", "Kennel", "kennel ", "kenne", "kennels", "*"] {
         assert_eq!(code(start(Some(name), &None, &None)), Some("bundle-name-mismatch"), "{name}");
     }
-    // The one of the package neither.
+    // The fallback must have the right name too.
     assert_eq!(code(start(Some("petstore"), &uri, &None)), Some("bundle-name-mismatch"));
     s3.put(BUCKET, KEY, b"broken".as_slice());
     assert_eq!(code(start(Some("petstore"), &uri, &None)), Some("bundle-name-mismatch"));
     assert_eq!(start(Some("kennel"), &uri, &None).unwrap().call(1), Ok(5));
-    // A candidate is not worth a start.
+    // A shadow with another name does not stop the start.
     s3.put(BUCKET, KEY, build(1));
     let function = start(Some("petstore"), &None, &uri).unwrap();
     assert_eq!(function.call(1), Ok(1));
-    // Nor at a refresh.
+    // At a refresh, a bundle with another name is refused too.
     s3.put(BUCKET, KEY, kennel(2));
     let current = function.function.current().unwrap();
     function.settle(61, |_| current.last_failure() == Some("bundle-name-mismatch"));

@@ -1,4 +1,4 @@
-//! The command line on the sample store and on nonsense.
+//! The command line on the sample store and on invalid input.
 
 use std::fs;
 use std::process::Command;
@@ -56,7 +56,7 @@ fn build_makes_the_same_bytes_twice_and_invoke_takes_them() {
     let response: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(response["context"]["revision"], 7);
 
-    // The names of people and the tests of a store stay at home.
+    // The personas and tests of a store never go into a bundle.
     for text in ["personas", "mallory"] {
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text}");
     }
@@ -94,7 +94,7 @@ fn build_makes_a_file_that_others_may_read_and_replaces_nothing_but_files() {
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&target), mode(&plain));
 
-    // A directory stays, and so does a link to a device.
+    // A directory is not replaced, and neither is a link to a device.
     let output = build(folder.path());
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("cannot write"), "{}", stderr(&output));
@@ -244,7 +244,7 @@ fn build_pins_the_keys_that_it_fetches_and_the_function_fetches_none() {
         assert!(stderr(&output).contains("the keys of identity source `cognito`"), "{}", stderr(&output));
         assert!(!target.exists());
     }
-    // Everybody has that key: it is never pinned by fetching it.
+    // Everybody has the development key, so it is never pinned by fetching it.
     server.fault(KeyServerFault::None);
     server.set(development_key_set());
     assert_eq!(run(&arguments).status.code(), Some(1));
@@ -296,7 +296,7 @@ fn what_build_refuses_check_refuses() {
     let changes: [(Change<'_>, i32); 5] = [
         (&|_| {}, 0),
         (&|store| sparse(store, "entities.json"), 1),
-        // Of a file that has no place in a store a bundle has no copy.
+        // If a file has no place in a store, the bundle has no copy of it.
         (
             &|store| {
                 store.write("identity-sources/cognito.json", source("keys/a.json").as_bytes());
@@ -334,7 +334,7 @@ fn what_takes_longer_than_a_second_is_shown_on_a_terminal_and_nowhere_else() {
     let policy = "permit (principal, action, resource) when { context.token has email };\n";
     store.write("policies/many.cedar", policy.repeat(1000).as_bytes());
     let arguments = ["check", "--store", store.path().to_str().unwrap()];
-    // Runs a program with a terminal for its stderr and prints what was drawn there.
+    // Runs a program with a terminal as its stderr, and prints what was drawn there.
     let terminal = "
 import os, pty, subprocess, sys
 reader, writer = pty.openpty()
@@ -356,7 +356,7 @@ sys.exit(child.wait())";
     let output = python.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
     assert!(stdout(&output).contains("checking 11 files, "), "{}", stdout(&output));
-    // What ends at once is not.
+    // Work that ends at once is not shown.
     assert!(!stdout(&output).contains("reading"), "{}", stdout(&output));
 
     let output = run(&arguments);

@@ -1,4 +1,4 @@
-//! The tables of the documentation against the code.
+//! Compares the tables of the documentation with the code.
 
 use std::fmt::Write;
 

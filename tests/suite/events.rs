@@ -1,4 +1,4 @@
-//! Every file in `events/`: what it is made of, and what it leads to.
+//! Every file in `events/`: how it is made, and what it leads to.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::loopback::{Answer, Function};
 use crate::oracle::{NotResource, passes};
 use crate::world::{FUNCTION, event, golden, pretty, root, run, sample_store, stdout, token};
 
-/// The event files, by what they show. A change here is written by `UPDATE_GOLDEN=1 cargo test`.
+/// The event files, by what they show. After a change here, `UPDATE_GOLDEN=1 cargo test` writes them.
 fn recipes() -> Vec<(&'static str, Value)> {
     let bearer = |persona| format!("Bearer {}", token(persona, json!({})));
     let with = |persona, claims| format!("Bearer {}", token(persona, claims));
@@ -171,7 +171,7 @@ fn no_log_line_holds_any_part_of_a_token() {
     }
 }
 
-/// The name of a file says how it ends.
+/// The end of a file name says how the call ends.
 fn exit_code(name: &str, invoked: &Value) -> i32 {
     let event: Value =
         serde_json::from_str(&fs::read_to_string(root().join("events").join(name)).unwrap()).unwrap();

@@ -12,7 +12,7 @@ use crate::gateway::Request;
 use crate::loopback::{Answer, Function, exchange};
 use crate::world::{bundle_bytes, root, token};
 
-/// Builds an example beside the executables that are tested. As a rule Cargo has done that with the tests.
+/// Builds an example beside the tested executables. Usually Cargo has already built it with the tests.
 fn example(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_cedar-authorizer")).parent().unwrap();
     let mut build = Command::new(env!("CARGO"));
@@ -25,7 +25,7 @@ fn example(name: &str) -> PathBuf {
     folder.join("examples").join(name)
 }
 
-/// The bundle of the sample store, in a folder of its own.
+/// The bundle of the sample store, in its own folder.
 fn bundle() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("petstore.bundle");

@@ -31,7 +31,7 @@ fn effect(answer: Answer) -> String {
     }
 }
 
-/// Cargo hands it to rustc as well as to the build of AWS-LC.
+/// Cargo passes this variable to rustc and to the build of AWS-LC.
 #[test]
 fn the_function_is_built_without_the_jitter_of_the_cpu() {
     assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see .cargo/config.toml");
@@ -111,7 +111,7 @@ fn init_fails_before_lambda_ends_it_when_s3_drips() {
     );
 }
 
-/// One byte at a time, so quick that no wait for the next one is ever long.
+/// One byte at a time, but each so soon that no single wait is long.
 const DRIPS: S3Fault = S3Fault::Drips(Duration::from_millis(100));
 
 /// Starts a function whose bundle is too stale after two seconds.
@@ -126,7 +126,7 @@ fn short_lived(s3: &S3) -> Function {
     .unwrap()
 }
 
-/// Calls until that is answered again, and says after what time.
+/// Calls until the function answers again, and returns how long that took.
 #[track_caller]
 fn until_answered(function: &Function, call: &serde_json::Value) -> Duration {
     let started = Instant::now();
@@ -150,14 +150,14 @@ fn the_function_answers_again_when_s3_has_dripped_and_recovered() {
     let stale = function.invoke(&call);
     assert!(matches!(&stale, Answer::Error { error_type, .. } if error_type == "bundle-stale"), "{stale:?}");
     s3.fault(S3Fault::None);
-    // The body that has begun goes on dripping, until the look is given up.
+    // The body that has begun keeps dripping until the look is given up.
     let recovered = until_answered(&function, &call);
     assert!(recovered < Duration::from_secs(8), "{recovered:?}");
     let Answer::Response(response) = function.invoke(&call) else { panic!("{}", function.logs()) };
     assert_eq!(response["context"]["revision"], 2);
 }
 
-/// Lambda freezes all processes of a function. Here timers go on, which is one of the two things that may happen.
+/// Lambda freezes all processes of a function. Here timers go on. In Lambda they may or may not.
 #[test]
 #[cfg(unix)]
 fn a_look_that_hangs_when_the_function_is_frozen_is_given_up_by_the_first_call_after_it() {
@@ -288,12 +288,12 @@ fn keys_are_fetched_through_the_proxy_that_is_set_and_no_other() {
     let address = server.issuer().replace("/pool", "");
     let nowhere = "http://127.0.0.1:1";
     let call = event(&token("bob", json!({})), "GET", "/pets");
-    // The key server is where the proxy is, and nothing is where the keys are said to be.
+    // The key server is at the address of the proxy. There is nothing at the address of the keys.
     let behind = StoreCopy::with_jwks_uri(&server.uri().replace(&address, nowhere));
     let function = start(&[("BUNDLE_URI", &behind.uri()), ("JWKS_PROXY", &address)]).unwrap();
     assert_eq!(effect(function.invoke(&call)), "Allow");
     assert_eq!(server.requests(), 1);
-    // What the system says of proxies is for others.
+    // The proxy settings of the system are for other programs.
     let direct = StoreCopy::with_jwks_uri(&server.uri());
     let system =
         [("BUNDLE_URI", direct.uri()), ("http_proxy", nowhere.to_owned()), ("ALL_PROXY", nowhere.to_owned())];
@@ -331,7 +331,7 @@ fn a_key_server_at_fault_makes_a_fault_and_never_an_answer() {
             let answer = function.invoke(&event(&token("bob", json!({})), "GET", "/pets"));
             assert!(matches!(answer, Answer::Error { error_type, .. } if error_type == "keys-unavailable"));
         }
-        // The calls fall within the cooldown of the fetch in init.
+        // The calls are within the cooldown of the fetch during init.
         assert_eq!(server.requests(), requests);
         assert!(!function.logs().contains("/pool/"), "a URL is in the log");
     }
@@ -373,7 +373,7 @@ fn a_thousand_events_in_a_row_are_answered_in_flat_memory() {
     let before = function.resident_kb();
     run(1000);
     let growth = function.resident_kb().saturating_sub(before);
-    // A leak of one event is about a kilobyte; the allocator may still round up by a few pages.
+    // A leak of one event would be about a kilobyte. The allocator may still round up by a few pages.
     assert!(growth < 512, "{growth} kB more after a thousand events");
 }
 
@@ -411,7 +411,7 @@ fn keys_are_never_asked_of_the_runtime_api() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        // The event waits when the function starts, so whoever asks first has it.
+        // The event is waiting when the function starts, so whoever asks first gets it.
         let answer = thread::scope(|scope| scope.spawn(|| api.invoke(&call)).join());
         function.kill().unwrap();
         function.wait().unwrap();
@@ -440,7 +440,7 @@ fn a_shadow_bundle_is_compared_and_changes_nothing() {
         assert!(line.contains(text), "{text}: {line}");
     }
 
-    // One that cannot be loaded costs nothing but a line.
+    // A shadow that cannot be loaded costs only a line in the log.
     let function =
         start(&[("BUNDLE_URI", &served.uri()), ("SHADOW_BUNDLE_URI", "file:///no/such.bundle")]).unwrap();
     assert_eq!(effect(function.invoke(&event(&alice, "GET", "/pets"))), "Allow");

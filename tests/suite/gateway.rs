@@ -1,10 +1,10 @@
-//! The events of API Gateway, in the shapes that AWS documents and that were captured from it.
+//! The events of API Gateway, in the forms that AWS documents and in those that were captured.
 
 use serde_json::{Map, Value, json};
 
 use crate::world::ISSUED_AT;
 
-/// What a request is made of, to be put into the event of any kind of API.
+/// The parts of a request. It can be turned into an event of any kind of API.
 #[derive(Clone)]
 pub struct Request<'a> {
     pub token: &'a str,
@@ -14,7 +14,8 @@ pub struct Request<'a> {
     pub parameters: Value,
     pub query: &'a [(&'a str, &'a str)],
     pub headers: Value,
-    /// What the API's own route takes, `ANY` for all; else the verb of the request. HTTP APIs say it.
+    /// What the API's own route takes: a verb, or `ANY`. `None`: the verb of the request. Only events of HTTP
+    /// APIs contain it.
     pub takes: Option<&'a str>,
 }
 
@@ -32,7 +33,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// As HTTP APIs write it.
+    /// The route key in the form of HTTP APIs.
     pub fn route_key(&self) -> String {
         match self.template {
             "$default" => "$default".to_owned(),
@@ -107,7 +108,7 @@ impl<'a> Request<'a> {
                 "time": "04/Mar/2020:19:03:58 +0000", "timeEpoch": ISSUED_AT * 1000
             }
         });
-        // Absent when empty.
+        // Absent if empty.
         if !self.parameters.as_object().unwrap().is_empty() {
             event["pathParameters"] = self.parameters.clone();
         }

@@ -1,4 +1,4 @@
-//! Grants under API Gateway's cache, judged by the oracle.
+//! Grants under API Gateway's cache, compared with the oracle.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -32,7 +32,7 @@ fn routes(table: &[(String, String)]) -> Vec<Route> {
         .collect()
 }
 
-/// What the function answers.
+/// The answer of the function.
 fn response(grant: &Grant) -> Value {
     json!({
         "principalId": "p",
@@ -43,7 +43,7 @@ fn response(grant: &Grant) -> Value {
 /// Methods and paths, of routes or of requests.
 type Pairs = Vec<(String, String)>;
 
-/// A table, and several times which of its routes are allowed, and the requests of one caller.
+/// A table of routes; then, several times, which of them are allowed, and the requests of one caller.
 type Case = (Pairs, Vec<(Vec<bool>, Pairs)>);
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -56,7 +56,8 @@ fn cases() -> impl Strategy<Value = Case> {
 
 const SEQUENCES_OF_A_TABLE: usize = 25;
 
-/// Whether all readings of a path are one: what is denied on purpose else is not held against a grant.
+/// Whether all readings of a path are the same. If not, the function denies on purpose, and that is no fault
+/// of a grant.
 fn is_plain(path: &str) -> bool {
     let odd = ["//", "/./", "/..", "%"];
     !odd.iter().any(|text| path.contains(text))
@@ -100,7 +101,7 @@ fn play_one(
         let called = arn(verb, path);
         let answer = cache
             .get_or_call("token", || Some(response(&grant(of_routes.clone(), &called.parse().unwrap()))));
-        // REST and HTTP APIs may differ, a slash at the end may lead to the same route, and what is encoded may count
+        // REST and HTTP APIs may differ, a slash at the end may lead to the same route, and an encoded path may count
         // as it is or decoded.
         let readings = readings(path);
         let taken: Vec<BTreeSet<usize>> =
@@ -111,7 +112,7 @@ fn play_one(
         for not_resource in [NotResource::Honoured, NotResource::Ignored] {
             let passed = passes(answer.as_ref(), &called, not_resource);
             prop_assert!(!passed || readings.is_some(), "false Allow, no path: {verb} {path}\n{answer:#?}");
-            // API Gateway refuses it. If there were a route that the store does not know, ...
+            // API Gateway refuses such a request. But if the API has a route that is not in the store, ...
             let may_pass = !leads_nowhere || is_complete;
             prop_assert!(!passed || may_pass, "false Allow, no route: {verb} {path}\n{answer:#?}");
             prop_assert!(!passed || all_allowed, "false Allow: {verb} {path}\n{answer:#?}");
@@ -153,14 +154,14 @@ fn and_fifty_thousand_where_the_api_has_no_other_routes() {
 #[test]
 fn what_other_authorizers_answer_is_found_wrong() {
     let everything = || -> MethodArn { format!("{API}GET/").parse().unwrap() };
-    // The one method ARN: whatever is allowed, the next route is not.
+    // Too narrow: only the one method ARN, so the next allowed route is denied.
     let one_method = |of_routes: ApiGrant, arn: &MethodArn| match of_routes.grant.allows(arn) {
         true => Grant::allow(arn).unwrap_or_else(|_| Grant::deny(arn)),
         false => Grant::deny(arn),
     };
     let failure = judge(100, true, one_method).unwrap_err().to_string();
     assert!(failure.contains("false Deny"), "{failure}");
-    // `*` as soon as anything is allowed.
+    // Too wide: `*` as soon as anything is allowed.
     let all = |of_routes: ApiGrant, _: &MethodArn| match of_routes.allowed {
         0 => Grant::deny(&everything()),
         _ => {
@@ -170,7 +171,7 @@ fn what_other_authorizers_answer_is_found_wrong() {
     };
     let failure = judge(100, true, all).unwrap_err().to_string();
     assert!(failure.contains("false Allow"), "{failure}");
-    // A pattern for each route, and nothing that takes out what it matches beyond.
+    // Too wide: a pattern for each route, without taking out what it matches beyond the route.
     let patterns = |of_routes: ApiGrant, _: &MethodArn| {
         let Scope::Resource(allowed) = of_routes.grant.statements()[0].scope() else { panic!() };
         let allow = allowed.iter().map(|pattern| pattern.strip_prefix(API).unwrap().to_owned()).collect();
@@ -180,7 +181,7 @@ fn what_other_authorizers_answer_is_found_wrong() {
     assert!(failure.contains("false Allow"), "{failure}");
 }
 
-/// A store with these routes, of which everybody may take those that are decided so.
+/// A store with these routes. Everybody may take those with a `true` in `decisions`.
 fn store_of(table: &Pairs, decisions: &[bool], is_complete: bool) -> Bundle {
     let id =
         |(verb, template): &(String, String)| format!("{:?}", format!("{} {template}", verb.to_lowercase()));
@@ -213,7 +214,7 @@ fn store_of(table: &Pairs, decisions: &[bool], is_complete: bool) -> Bundle {
     Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
-/// What the authorizer of a REST API answers, and whether all that the caller may do has room in it.
+/// What the authorizer of a REST API answers, and whether that has room for everything that the caller may do.
 fn ask(bundle: &Bundle, event: impl Fn(&str) -> Value) -> (Value, bool) {
     static TOKEN: LazyLock<String> = LazyLock::new(|| token("alice", json!({})));
     let call = Call::from_event(event(&TOKEN)).unwrap();
@@ -229,7 +230,7 @@ fn token_event(verb: &str, path: &str) -> impl Fn(&str) -> Value {
     move |token| json!({"type": "TOKEN", "authorizationToken": token, "methodArn": called})
 }
 
-/// The event of a REQUEST authorizer, with the parameters as they were sent. None: API Gateway has no route for it.
+/// The event of a REQUEST authorizer, with the parameters as sent. None: API Gateway has no route for it.
 fn request_event(api: &Api, verb: &str, path: &str) -> Option<impl Fn(&str) -> Value> {
     let (template, parameters) = api.template_and_parameters(verb, path)?;
     let (called, verb, path) = (arn(verb, path), verb.to_owned(), path.to_owned());
@@ -249,7 +250,7 @@ fn allows(answer: &Value, verb: &str, path: &str) -> bool {
 proptest! {
     #![proptest_config(Config { cases: 400, failure_persistence: None, max_shrink_time: 20_000, ..Config::default() })]
 
-    /// No client can send a question mark as a part of a path, so there is no pattern for one.
+    /// No client can send a question mark as part of a path, so there is no pattern for one.
     #[test]
     fn whatever_a_path_is_spelt_like_the_cache_answers_what_the_function_would(
         (table, decisions, requests) in route_tables().prop_flat_map(|table| {
@@ -270,7 +271,7 @@ proptest! {
         let Some((kept, is_whole)) = answer(first_verb, first_path) else { return Ok(()) };
         let first_passes = allows(&kept, first_verb, first_path);
         for (verb, path) in requests.iter().filter(|(_, path)| !path.contains('?')) {
-            // API Gateway refuses it before anybody is asked.
+            // API Gateway refuses this request without asking the authorizer.
             if is_complete && api.possible_routes(verb, path).is_empty() {
                 continue;
             }
@@ -278,7 +279,7 @@ proptest! {
             let alone = allows(&answer, verb, path);
             let cached = allows(&kept, verb, path);
             prop_assert!(!cached || alone, "false Allow: {} {} after {}\n{:#?}", verb, path, first_path, kept);
-            // A call that is denied is denied by its ARN, which may be a pattern.
+            // The answer to a denied call denies its ARN, which may be a pattern.
             prop_assert!(
                 cached || !alone || !first_passes || !is_whole,
                 "false Deny: {} {} after {}\n{:#?}", verb, path, first_path, kept
@@ -287,7 +288,7 @@ proptest! {
     }
 }
 
-// The spellings that an outside review found to get through.
+// Spellings that got through according to an outside review.
 #[test]
 fn a_kept_answer_allows_no_spelling_that_the_function_denies() {
     let pairs = |routes: &[&str]| -> Pairs {
@@ -331,7 +332,7 @@ fn a_kept_answer_allows_no_spelling_that_the_function_denies() {
                 assert!(!allows(&ask(path), "GET", path), "{path} {is_complete}");
             }
         }
-        // What is only encoded is not odd.
+        // A path that is merely encoded is not odd.
         let ask = |path: &str| ask(&pets, token_event("GET", path)).0;
         let kept = ask("/pets/7");
         for path in [
@@ -348,7 +349,7 @@ fn a_kept_answer_allows_no_spelling_that_the_function_denies() {
     }
 }
 
-// An HTTP API may prefer the one with more segments, or go level by level: the guide does not say.
+// An HTTP API may prefer the template with more segments, or compare level by level. The guide does not say which.
 #[test]
 fn of_two_proxies_that_could_take_a_path_both_must_be_allowed() {
     let table: Pairs = [("ANY", "/a/{proxy+}"), ("ANY", "/{x}/b/{proxy+}"), ("ANY", "/{proxy+}")]
@@ -378,7 +379,7 @@ fn of_two_proxies_that_could_take_a_path_both_must_be_allowed() {
     }
 }
 
-/// Whether a request gets through, with a cache and without one, as API Gateway has both.
+/// Whether a request gets through, with API Gateway's cache and without it.
 fn compare(
     bundle: &Bundle,
     cache: &mut AuthorizerCache,
@@ -421,10 +422,10 @@ proptest! {
     }
 }
 
-/// All of `personas.toml`.
+/// Everybody in `personas.toml`.
 const PEOPLE: [&str; 7] = ["alice", "bob", "carol", "dave", "erin", "mallory", "olivia"];
 
-/// The sample store with a thousand routes more: resources with sub-resources, as APIs have them.
+/// The sample store with a thousand more routes: resources with sub-resources, as in real APIs.
 fn thousand_routes(is_complete: bool) -> (Store, Vec<Finding>, Vec<(String, String)>) {
     let mut files = directory::read(&sample_store()).unwrap();
     let mut table = Vec::new();
@@ -460,7 +461,7 @@ fn a_thousand_routes_stay_within_the_limits_or_fall_back_and_check_had_said_whic
         let (store, findings, _) = thousand_routes(is_complete);
         let said = |code: Code| findings.iter().any(|finding| finding.code == code);
         assert!(said(Code::GrantTooLarge), "{is_complete}");
-        // Between `/r/{id}` and `/r/{id}/parts/{part}` lie paths that no route takes.
+        // Between `/r/{id}` and `/r/{id}/parts/{part}` there are paths without a route.
         assert_eq!(said(Code::GrantInexact), !is_complete);
 
         let separation = build::separate(store.routes.routes(), is_complete).unwrap();
@@ -474,7 +475,7 @@ fn a_thousand_routes_stay_within_the_limits_or_fall_back_and_check_had_said_whic
                     Grant::of_routes(API, &separation, &ids(&allowed), requested.map(RouteId)).unwrap();
                 assert!(grant.grant.size() <= MAX_BYTES);
                 assert_eq!(grant.left_out == 0, fits, "{is_complete} {}", allowed.len());
-                // What was asked for is always among them, and what is not allowed never.
+                // The route that was asked for is always among them, and a denied one never is.
                 for (index, route) in store.routes.routes().iter().enumerate() {
                     let path = route
                         .template
@@ -492,7 +493,7 @@ fn a_thousand_routes_stay_within_the_limits_or_fall_back_and_check_had_said_whic
     }
 }
 
-/// A store whose policies ask for what is the same for all calls of a route, and differs between routes.
+/// A store whose policies depend on the route, but not on anything else in the call.
 fn constant_store() -> Bundle {
     let mut files = StoreFiles::default();
     let sample = directory::read(&sample_store()).unwrap();
@@ -537,7 +538,7 @@ fn each_route_is_decided_as_a_call_of_its_own_would_be() {
         ("GET", "/depot", "/depot", false),
         ("GET", "/a", "/a", true),
         ("POST", "/a", "/a", false),
-        // These depend on the call: the method of `any`, and whether there are parameters.
+        // These depend on the call: on the method of `any`, and on whether there are parameters.
         ("GET", "/b", "/b", true),
         ("GET", "/a/{id}", "/a/7", true),
     ];

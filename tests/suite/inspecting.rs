@@ -1,4 +1,4 @@
-//! `inspect`: what is in a bundle, or between two, and what it says of those that are broken.
+//! `inspect`: what it shows of a bundle, of two bundles, and of broken ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ use crate::world::{
     stderr, stdout, with_manifest,
 };
 
-/// A folder with bundles, in which `inspect` runs.
+/// A folder with bundles. `inspect` runs in it.
 struct Desk(tempfile::TempDir);
 
 impl Desk {
-    /// With the sample store as `petstore.bundle`, revision 1.
+    /// A folder with the sample store as `petstore.bundle`, revision 1.
     fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.put("petstore.bundle", &bundle_bytes(1));
@@ -39,7 +39,7 @@ impl Desk {
         fs::write(self.path(name), bytes).unwrap();
     }
 
-    /// The bundle of a store of its own.
+    /// Builds a bundle from another store.
     fn build(&self, name: &str, store: &StoreCopy, revision: u64) {
         let output = run(&[
             "build",
@@ -70,7 +70,7 @@ impl Desk {
         serde_json::from_str(&stdout(&output)).unwrap()
     }
 
-    /// What is there beside the bundles.
+    /// The files beside the bundles.
     fn others(&self) -> Vec<String> {
         let names = fs::read_dir(self.0.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -158,14 +158,14 @@ fn options_that_do_not_go_together_are_refused() {
     refused(&desk.inspect(&["petstore.bundle", "--exit-code"]), 1, &["OTHER"]);
 }
 
-/// What is wrong with a file, and what is still to be seen of it.
+/// A broken file, what is wrong with it, and what can still be shown.
 struct Broken {
     bytes: Vec<u8>,
     problems: Vec<&'static str>,
     shown: Vec<&'static str>,
-    /// The states other than `whole`, of members by path.
+    /// The states of members, by path, if they are not `whole`.
     states: Vec<(&'static str, &'static str)>,
-    /// Whether the sources are those that it was built of, so that they can be had.
+    /// Whether the sources are those that the bundle was built from, so that they can be extracted.
     is_whole: bool,
 }
 
@@ -228,7 +228,7 @@ fn broken() -> Vec<Broken> {
         Broken::new([&good[..], b"!"].concat(), "the bundle goes on behind its last member")
             .and("petstore revision 1"),
         Broken::new(flipped(&[32]), "the manifest of the bundle was altered").and("petstore revision 1"),
-        // 1 becomes 0: what is there is shown, and not believed.
+        // 1 becomes 0. The value is shown, but not trusted.
         Broken::new(flipped(&[revision]), "the manifest of the bundle was altered")
             .and("petstore revision 0"),
         Broken::new(flipped(&[end - 1]), "`templates/auditor.cedar` in the bundle was altered")
@@ -311,7 +311,7 @@ fn all_that_is_wrong_is_said_and_what_can_be_read_is_shown() {
             .map(|member| (member["path"].as_str().unwrap(), member["state"].as_str().unwrap()))
             .collect();
         assert_eq!(not_whole, states, "{problems:?}");
-        // Sources that nothing vouches for are not written.
+        // Sources that nothing vouches for are not extracted.
         assert_eq!(desk.others(), if is_whole { vec!["sources"] } else { vec![] }, "{problems:?}");
 
         for pair in [["broken.bundle", "petstore.bundle"], ["petstore.bundle", "broken.bundle"]] {
@@ -331,7 +331,7 @@ struct Signed {
 impl Signed {
     fn new() -> Self {
         let mut keys = [PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap()];
-        // As an envelope has them.
+        // In the order of an envelope.
         keys.sort_by(|a, b| a.public_key().key_id().cmp(b.public_key().key_id()));
         let ids = [0, 1].map(|index| keys[index].public_key().key_id().to_string());
         Self { keys, ids }
@@ -346,7 +346,7 @@ impl Signed {
         build(Edition { revision: 1, not_after, signing_keys: &self.keys[signers], ..Edition::default() })
     }
 
-    /// Signed with both, and the second signature is of another manifest.
+    /// Signed with both keys, but the second signature is for another manifest.
     fn half_broken(&self) -> Vec<u8> {
         let (good, other) = (self.bundle(0..2, None), self.bundle(0..2, Some(EXPIRES_AT)));
         let envelope = |bytes: &[u8]| {
@@ -385,7 +385,7 @@ fn a_signature_is_valid_invalid_or_not_checked() {
         ("two.bundle", Some(&stranger), &[unknown, unknown], 3),
         ("two.bundle", Some(&both), &[valid, valid], 0),
         ("half.bundle", None, &[unknown, unknown], 0),
-        // Only what is in the name of a trusted key can be wrong.
+        // Only a signature in the name of a trusted key can be invalid.
         ("half.bundle", Some(&a), &[valid, unknown], 0),
         ("half.bundle", Some(&b), &[unknown, invalid], 3),
         ("half.bundle", Some(&both), &[valid, invalid], 3),
@@ -416,7 +416,7 @@ fn a_signature_is_valid_invalid_or_not_checked() {
         };
         shown(&output, exit, &[verdict]);
 
-        // As the function has it, whatever is asked.
+        // With the variable of the function, whatever is asked.
         let mut command = desk.command(&[name]);
         if let Some(keys) = keys {
             command.env("BUNDLE_PUBLIC_KEYS", keys);
@@ -450,7 +450,7 @@ fn a_bundle_past_its_time_is_shown_as_one_that_no_function_loads() {
         shown(&desk.inspect(&[&["good.bundle"], more].concat()), 0, &["5 policies"]);
     }
     assert_eq!(desk.report(&["old.bundle"], 3)["status"], "unusable");
-    // What comes after it can be seen.
+    // A bundle that comes after it can be compared.
     shown(&desk.inspect(&["old.bundle", "good.bundle"]), 0, &["the same"]);
 }
 
@@ -464,7 +464,7 @@ fn whom_a_bundle_is_for_is_shown_and_verified() {
     shown(&desk.inspect(&["acme.bundle"]), 0, &["  tenant     acme\n"]);
     let compared = desk.report(&["petstore.bundle", "acme.bundle"], 0);
     assert_eq!((&compared["old"]["tenant"], &compared["new"]["tenant"]), (&Value::Null, &json!("acme")));
-    // `build` makes the same.
+    // `build` makes the same bundle.
     let built = desk.path("built");
     let store = sample_store();
     let arguments = ["build", "--store", store.to_str().unwrap(), "--output", built.to_str().unwrap()];
@@ -525,7 +525,7 @@ fn verify_finds_what_the_sources_do_not_make() {
             "manifest",
             "is for Cedar 4.0.0, and this is Cedar",
         ),
-        // The same manifest with its names in another order.
+        // The same manifest with its JSON keys in another order.
         (
             |parts| {
                 let manifest = parts.manifest.as_object_mut().unwrap();
@@ -561,7 +561,7 @@ fn a_bundle_with_errors_that_only_check_finds_is_shown_with_them() {
         desk.put("odd.bundle", &parts.together());
         shown(&desk.inspect(&["odd.bundle"]), 0, &[code, "1 error for `check` of this version"]);
     }
-    // Nobody can build it of these sources.
+    // Nobody can build it from these sources.
     let verified = desk.inspect(&["odd.bundle", "--verify"]);
     refused(&verified, 3, &["the policy store in the bundle is invalid without its compiled part"]);
 }
@@ -589,7 +589,7 @@ fn what_differs_is_named_file_by_file_and_policy_by_policy() {
     assert_eq!(files["added"], json!(["policies/more.cedar"]));
     assert_eq!(files["removed"], json!(["policies/attributes.cedar"]));
     assert!(files["changed"].as_array().unwrap().iter().all(is_changed), "{files}");
-    // Another comment is another file, and the same policy.
+    // Another comment makes another file, but the same policy.
     assert_eq!(report["changes"]["policies"], difference(&["more"], &removed, &[]));
 
     let output = desk.inspect(&["petstore.bundle", "new.bundle", "--exit-code"]);

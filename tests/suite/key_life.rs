@@ -1,6 +1,6 @@
-//! The life of keys in the function: rotation, outages, discovery, and the tokens seen before.
+//! The life of keys in the function: rotation, outages, discovery, and tokens that were seen before.
 //!
-//! The function runs in this process, so that a test can choose the time.
+//! The function runs in this process, so that a test can set the time.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,7 @@ impl InProcess {
         Self { runtime, function }
     }
 
-    /// How a call ends, so many seconds after the start.
+    /// How a call ends, this many seconds after the start.
     fn reason(&self, token: &str, seconds: u64) -> Reason {
         let event = event(token, "GET", "/");
         self.runtime
@@ -87,7 +87,7 @@ fn a_rotated_key_is_accepted_at_once_and_the_old_one_no_more() {
     server.set(key_set(&[(&new, "new")]));
     assert_eq!(function.reason(&new_token, 21), Reason::AllowedByPolicy);
     assert_eq!(server.requests(), 2);
-    // It was verified before, and it is of a key that is gone.
+    // The token was verified before, but its key is gone.
     assert_eq!(function.reason(&old_token, 22), Reason::KeyUnknown);
     assert_eq!(server.requests(), 2);
 }
@@ -104,15 +104,14 @@ fn a_key_that_appears_later_is_fetched_when_the_cooldown_is_over() {
     assert_eq!(function.reason(&token, 10), Reason::AllowedByPolicy);
     assert_eq!(server.requests(), 2);
 
-    // A key id that nobody has costs one fetch in ten seconds, and with keys at hand it is the
-    // token that is wrong.
+    // A key id that does not exist costs one fetch in ten seconds. As there are other keys, the token is what is wrong.
     let unknown = pool_token(&other, "nobody's");
     for second in 11..=30 {
         assert_eq!(function.reason(&unknown, second), Reason::KeyUnknown);
     }
     assert_eq!(server.requests(), 4);
 
-    // A failing refetch keeps what is there.
+    // A failed fetch does not lose the keys that are there.
     server.fault(KeyServerFault::Status(503));
     assert_eq!(function.reason(&unknown, 60), Reason::KeyUnknown);
     assert_eq!(function.reason(&token, 61), Reason::AllowedByPolicy);
@@ -125,7 +124,7 @@ fn new_material_under_the_same_key_id_replaces_the_old() {
     let function = InProcess::start(&StoreCopy::with_jwks_uri(&server.uri()));
     assert_eq!(function.reason(&pool_token(&old, "k"), 1), Reason::AllowedByPolicy);
     server.set(key_set(&[(&new, "k")]));
-    // The old set is used until it is stale; that call has the new one fetched.
+    // The old set is used until it is stale. Then a call has the new one fetched.
     assert_eq!(function.reason(&pool_token(&old, "k"), 3600), Reason::AllowedByPolicy);
     assert_eq!(function.reason(&pool_token(&old, "k"), 3601), Reason::SignatureInvalid);
     assert_eq!(function.reason(&pool_token(&new, "k"), 3602), Reason::AllowedByPolicy);
@@ -142,11 +141,11 @@ fn a_key_server_that_is_down_for_an_hour_stops_nothing_and_is_hardly_asked() {
     for second in (3600..7200).step_by(5) {
         assert_eq!(function.reason(&token, second), Reason::AllowedByPolicy);
     }
-    // Once a minute at the end, each with its second attempt, for 720 calls.
+    // At last once a minute, each time with a second attempt, for 720 calls.
     let asked = server.requests() - 1;
     assert!((2..=2 * 64).contains(&asked), "{asked}");
 
-    // Within a day nothing is refused; after it nothing is accepted, and it is our fault.
+    // Within a day nothing is refused. After that nothing is accepted, and it is a fault.
     assert_eq!(function.reason(&token, 86_399), Reason::AllowedByPolicy);
     assert_eq!(function.reason(&token, 86_400 + 60), Reason::KeysUnavailable);
     server.fault(KeyServerFault::None);
@@ -184,7 +183,7 @@ fn a_slow_key_server_does_not_hold_up_calls_that_can_do_without() {
     let token = pool_token(&key, "k");
     server.fault(KeyServerFault::Slow(Duration::from_millis(700)));
     assert_eq!(function.reason(&token, 3600), Reason::AllowedByPolicy);
-    // The fetch that was left behind goes on in later calls, and no second one begins.
+    // The fetch continues during later calls, and no second one begins.
     for second in 3601..3604 {
         assert_eq!(function.reason(&token, second), Reason::AllowedByPolicy);
     }
@@ -201,7 +200,7 @@ fn keys_that_drip_are_given_up_and_fetched_again_when_the_server_has_recovered()
         });
         key.token(&json!({"alg": "ES256", "kid": "k"}), &claims)
     };
-    // The key set at the start, the discovery document at the start, and the key set when none is left that may serve.
+    // The key set at the start, the discovery document at the start, and the key set when no usable one is left.
     for (drips_keys, at_start) in [(true, true), (false, true), (true, false)] {
         let server = KeyServer::start(key_set(&[(&key, "k")]));
         let drip = || match drips_keys {
@@ -217,7 +216,7 @@ fn keys_that_drip_are_given_up_and_fetched_again_when_the_server_has_recovered()
         let begin = if at_start { 0 } else { 86_400 };
         drip();
         assert_eq!(function.reason(&token, begin + 1), Reason::KeysUnavailable);
-        // To the end of either it would take more than ten.
+        // Reading either to its end would take more than ten seconds.
         assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
         server.fault(KeyServerFault::None);
         server.drip_discovery(None);
@@ -234,7 +233,7 @@ fn a_fetch_that_a_freeze_cut_off_is_begun_again_when_the_cooldown_is_over() {
     server.fault(KeyServerFault::Drips(Duration::from_millis(50)));
     assert_eq!(function.reason(&token, 3600), Reason::AllowedByPolicy);
     server.fault(KeyServerFault::None);
-    // It was under way for 150 ms on the clock of timers, and for four seconds on the wall.
+    // The fetch took 150 ms by the clock of timers, and four seconds by the wall clock.
     assert_eq!(function.reason(&token, 3604), Reason::AllowedByPolicy);
     assert_eq!(server.requests(), 2);
     assert_eq!(function.reason(&token, 3610), Reason::AllowedByPolicy);
@@ -282,7 +281,7 @@ fn a_token_that_was_seen_does_not_vouch_for_another_with_the_same_beginning() {
     assert_eq!(function.reason(&format!("{token}A"), 1), Reason::SignatureInvalid);
 }
 
-/// The sample store with an OIDC provider on this machine in the place of the user pool.
+/// The sample store with an OIDC provider on this machine instead of the user pool.
 fn oidc_store(issuer: &str) -> StoreCopy {
     let store = StoreCopy::new();
     store.remove("jwks/cognito.json");
@@ -345,7 +344,7 @@ fn an_issuer_that_keys_may_not_be_fetched_from_is_found_before() {
     };
     for issuer in ["http://auth.example.com", "http://169.254.169.254/latest", "auth", "file:///etc/passwd"] {
         assert!(check(json!({"issuer": issuer})), "{issuer}");
-        // What is never fetched may be any text.
+        // An issuer that is never fetched may be any text.
         assert!(!check(json!({"issuer": issuer, "jwksUri": "https://auth.example.com/keys"})), "{issuer}");
     }
     assert!(!check(json!({})) && !check(json!({"issuer": "http://localhost:4566/pool"})));

@@ -1,4 +1,4 @@
-//! `cedar-authorizer keygen`, as it is called.
+//! `cedar-authorizer keygen`, run as a command.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ fn keygen(arguments: &[&str], stdin: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may not want to know.
+    // The program may not read it.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     child.wait_with_output().unwrap()
 }
@@ -59,7 +59,7 @@ fn never_replaces_a_file() {
     fs::write(&path, "mine").unwrap();
     assert_refused(&keygen(&["--output", path.to_str().unwrap()], b""), "exists already");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
-    // Nor follows a link that leads nowhere yet.
+    // It does not follow a dangling link either.
     let (link, target) = (folder.path().join("link"), folder.path().join("target"));
     std::os::unix::fs::symlink(&target, &link).unwrap();
     assert_refused(&keygen(&["--output", link.to_str().unwrap()], b""), "exists already");

@@ -1,5 +1,5 @@
-//! Random policies, APIs and calls under every kind of cache key: what comes out of the cache is what a call of its
-//! own would have got.
+//! Random policies, APIs and calls under every kind of cache key: an answer from the cache is what the call would
+//! have got by itself.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -38,7 +38,7 @@ const SETTINGS: &str = "[store]\nname = 'c'\nnamespace = 'C'\n[tokens]\ntype = '
     [[routes]]\nmethod = 'GET'\npath = '/c'\naction = 'see'\nresource = 'C::Thing::\"c\"'\nattributes = { of = '7' }\n
     [[routes]]\nmethod = 'GET'\npath = '/d/{id}'\naction = 'see'\nresource = 'C::Thing::\"{id}\"'\nattributes = { of = '{id}' }\n";
 
-/// Everything that a policy can ask of a call, and some that it can ask of the token.
+/// Everything that a policy can ask about a call, and some things that it can ask about the token.
 const ATOMS: [&str; 16] = [
     "true",
     "context.token has username && context.token.username == \"alice\"",
@@ -70,7 +70,7 @@ const ACTIONS: [&str; 9] = [
     "action in [C::Action::\"get /e\", C::Action::\"get /a\"]",
 ];
 
-/// Whether it permits, its action, and two conditions, each perhaps negated, joined by `and` or `or`.
+/// Whether it permits, its action, and two conditions. Each may be negated. They are joined by `and` or `or`.
 type Policy = (bool, &'static str, ((&'static str, bool), (&'static str, bool), bool));
 
 fn policies() -> impl Strategy<Value = String> {
@@ -79,7 +79,7 @@ fn policies() -> impl Strategy<Value = String> {
     let policy = (any::<bool>(), select(&ACTIONS[..]), condition);
     prop::collection::vec(policy, 1..5).prop_map(|policies| {
         let print = |(permits, action, ((a, not_a), (b, not_b), and)): Policy| {
-            // The attribute is one of things alone.
+            // Only things have this attribute.
             let is_of_things = action == "action == C::Action::\"see\"";
             let text = |atom: &str, negated: bool| {
                 let atom = match (atom, is_of_things) {
@@ -122,11 +122,11 @@ fn open(policies: &str, has_default: bool) -> Bundle {
     Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
 }
 
-/// A request, as its parts: method, route, id, query, header, address, caller.
+/// The parts of a request: method, route, id, query, header, address, caller.
 type Parts = (&'static str, usize, bool, usize, usize, bool, usize);
 
 fn requests() -> impl Strategy<Value = Vec<Parts>> {
-    // API Gateway hands on methods of any name.
+    // API Gateway forwards methods of any name.
     let verb = prop_oneof![3 => Just("GET"), 1 => select(&["POST", "DELETE", "PURGE"][..])];
     prop::collection::vec(
         (verb, 0..TEMPLATES.len(), any::<bool>(), 0..4usize, 0..3usize, any::<bool>(), 0..2usize),
@@ -134,7 +134,7 @@ fn requests() -> impl Strategy<Value = Vec<Parts>> {
     )
 }
 
-/// The templates, with the methods that the store has for each.
+/// The templates, each with the methods that the store has for it.
 const TEMPLATES: [(&str, &[&str]); 7] = [
     ("/a", &["GET", "POST"]),
     ("/b", &["ANY"]),
@@ -142,22 +142,22 @@ const TEMPLATES: [(&str, &[&str]); 7] = [
     ("/c", &["GET"]),
     ("/d/{id}", &["GET"]),
     ("/e", &["GET", "DELETE", "ANY"]),
-    // Of some stores and some HTTP APIs.
+    // Only in some stores and some HTTP APIs.
     ("$default", &["ANY"]),
 ];
 const QUERIES: [&[(&str, &str)]; 4] = [&[], &[("q", "1")], &[("r", "x")], &[("q", "2"), ("r", "x")]];
 
-/// The kind of an API, and its routes beside those of the store.
+/// The kind of an API, and how its routes differ from those of the store.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Rest,
     Http1,
     Http2,
-    /// With simple responses.
+    /// Format 2.0 with simple responses.
     Simple,
 }
 
-/// How an API has a template whose methods the store may tell apart.
+/// The routes of an API for a template whose methods the store may distinguish.
 #[derive(Clone, Copy, Debug)]
 enum Routes {
     AsTheStore,
@@ -169,7 +169,7 @@ enum Routes {
     Narrower,
 }
 
-/// What the API's route for a request takes: a method or `ANY`. `None`: there is no such route.
+/// What the API's route for a request takes: a method, or `ANY`. `None`: there is no such route.
 fn taken_by(routes: Routes, verb: &'static str, of_store: &[&'static str]) -> Option<&'static str> {
     match routes {
         Routes::AsTheStore => [verb, "ANY"].into_iter().find(|taken| of_store.contains(taken)),
@@ -195,7 +195,7 @@ const KEYS: [&str; 13] = [
     "$request.header.Authorization,$context.routeKey,$context.httpMethod,$context.path",
 ];
 
-/// The key, and what API Gateway makes of it for a request; `None`: the request lacks an identity source.
+/// The key that API Gateway computes for a request. `None`: the request lacks an identity source.
 fn key_of(key: &str, kind: Kind, request: &Request<'_>, address: &str, caller: usize) -> Option<String> {
     let is_rest = matches!(kind, Kind::Rest);
     let query = |name: &str| {
@@ -212,7 +212,7 @@ fn key_of(key: &str, kind: Kind, request: &Request<'_>, address: &str, caller: u
             "context.path" => request.path.to_owned(),
             "context.resourcePath" | "context.resourceId" if is_rest => request.template.to_owned(),
             "context.routeKey" if !is_rest => request.route_key(),
-            // API Gateway does not know it for this kind of API.
+            // API Gateway does not have this for this kind of API.
             "context.resourcePath" | "context.resourceId" | "context.routeKey" => return None,
             other => panic!("{other}"),
         });
@@ -220,7 +220,7 @@ fn key_of(key: &str, kind: Kind, request: &Request<'_>, address: &str, caller: u
     Some(values.join("\n"))
 }
 
-/// Whether an answer lets a request through: its policy or, of a simple response, its boolean.
+/// Whether an answer lets a request through: by its policy, or by the boolean of a simple response.
 fn lets_through(answer: &Value, arn: &str) -> bool {
     match answer.get("isAuthorized") {
         Some(is_authorized) => is_authorized.as_bool().unwrap(),
@@ -258,7 +258,7 @@ fn cases() -> impl Strategy<Value = Case> {
 
 const KINDS: [Kind; 4] = [Kind::Rest, Kind::Http1, Kind::Http2, Kind::Simple];
 
-/// An HTTP API whose routes are wider than those of the store, under a key that has the route and not the method.
+/// An HTTP API with wider routes than the store, under a key with the route but without the method.
 fn wider_cases() -> impl Strategy<Value = Case> {
     let keys = [
         "$request.header.Authorization,$context.routeKey",
@@ -274,19 +274,18 @@ fn wider_cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Plays the requests through the cache. `is_misread`: as if each route of the API had the method of the request.
+/// Sends the requests through the cache. `is_misread`: as if each route of the API had the method of the request.
 fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
     let Case { policies, key, kind, api, has_default, requests } = case;
     let (key, kind, api, has_default) = (*key, *kind, *api, *has_default);
     let has_default = has_default && !matches!(kind, Kind::Rest);
     let bundle = open(policies, has_default);
     let cache_key: CacheKey = key.parse().unwrap();
-    // The function does not start with these.
+    // The function refuses to start with these.
     let is_simple = matches!(kind, Kind::Simple);
     prop_assume!(!is_simple || cache_key.through(RouteKey::OneMethod).scope() != CacheScope::Api);
     let form = if is_simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled };
-    // With `$default` in the store, what the API has beyond the store is taken for that: `check --template`
-    // says so.
+    // If the store has `$default`, additional routes of the API go to it. `check --template` reports them.
     let api = if has_default { Routes::AsTheStore } else { api };
 
     let mut cache: HashMap<String, (Value, bool)> = HashMap::new();
@@ -295,7 +294,7 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
         let (template, of_store) = TEMPLATES[template];
         let id = if is_seven { "7" } else { "8" };
         let path = if template == "$default" { "/z".to_owned() } else { template.replace("{id}", id) };
-        // What no other route takes goes to `$default`.
+        // Requests that no other route takes go to `$default`.
         let (template, takes) = match taken_by(api, verb, of_store) {
             Some(takes) if template != "$default" => (template, takes),
             _ if has_default => ("$default", "ANY"),
@@ -329,7 +328,7 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
         let outcome = |cache_key: &CacheKey, session: &Session| {
             let outcome = session.authorize(&call, cache_key).unwrap();
             let response = outcome.respond(form);
-            // What was written before is for the same answer.
+            // The text that was written before is for the same answer.
             let written = session.respond(&call, &outcome, form);
             assert_eq!(serde_json::to_string(&written).unwrap(), serde_json::to_string(&response).unwrap());
             let route = outcome.route.as_ref().map(ToString::to_string);
@@ -361,7 +360,7 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
         let route = bundled.route;
         let of_route = cache_key.through(call.route_key());
         let mut reads = bundled.reads.iter();
-        // An HTTP API's `ANY` and `$default` name no method, which the store may ask for.
+        // `ANY` and `$default` of an HTTP API name no method, but the store may ask for it.
         let names_method = matches!(kind, Kind::Rest) || takes != "ANY" || key.contains("httpMethod");
         let of_one_route =
             !key.contains("routeKey") || names_method || ["/b", "$default"].contains(&template);

@@ -1,4 +1,4 @@
-//! Every kind of event, on the world `tests/data/stores/kennel`, in the shapes that AWS documents.
+//! Every kind of event in the forms that AWS documents, on the store `tests/data/stores/kennel`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -64,13 +64,13 @@ fn a_pet_is_protected_by_its_owner_whatever_the_kind_of_api() {
     for (token, id, path, expected) in [
         (ANN.as_str(), "7", "/pets/7", Reason::AllowedByPolicy),
         (&BEN, "7", "/pets/7", Reason::NoMatchingPermit),
-        // Over an attribute of an entity that the resource leads to.
+        // Through an attribute of an entity that the resource refers to.
         (&ANN, "8", "/pets/8", Reason::AllowedByPolicy),
-        // Over a parent, and against a tag.
+        // Through a parent, and against a tag.
         (&ANN, "9", "/pets/9", Reason::AllowedByPolicy),
         (&ANN, "10", "/pets/10", Reason::ForbiddenByPolicy),
         (&BEN, "10", "/pets/10", Reason::AllowedByPolicy),
-        // Unknown: no attributes, and the policies decide.
+        // An unknown entity has no attributes, and the policies decide.
         (&ANN, "99", "/pets/99", Reason::NoMatchingPermit),
     ] {
         let request = pet(token, id, path);
@@ -93,7 +93,7 @@ fn attributes_come_from_the_path_as_the_schema_has_them() {
     assert_eq!(reason(&put(&BEN, "7").rest()), Reason::NoMatchingPermit);
     // `size` is a number.
     assert_eq!(reason(&put(&ANN, "seven").rest()), Reason::RequiredContextMissing);
-    // A parameter that the route needs and the event does not have.
+    // The route needs a parameter that the event does not have.
     let without = Request { parameters: json!({"petId": "7"}), ..put(&ANN, "7") };
     assert_eq!(reason(&without.rest()), Reason::RequiredContextMissing);
 }
@@ -116,7 +116,7 @@ fn rest_parameters_are_decoded_once_and_those_of_http_apis_not_again() {
     }
 }
 
-/// What API Gateway may be asked to keep answers under, and `none`.
+/// Cache keys that API Gateway can have, and `none`.
 const KEYS: [&str; 4] = [
     "none",
     "token",
@@ -124,7 +124,7 @@ const KEYS: [&str; 4] = [
     "$request.header.Authorization,$context.routeKey",
 ];
 
-/// The reasons under each key, which are one.
+/// The reason under each key. It must be the same under all of them.
 #[track_caller]
 fn reason_under_any_key(bundle: &Bundle, event: &Value) -> Reason {
     let call = Call::from_event(event.clone()).unwrap();
@@ -154,7 +154,7 @@ fn a_parameter_that_is_another_path_to_a_backend_is_denied_for_every_kind_of_eve
         parameters: json!({"path": rest}),
         ..Request::new(&ANN, "GET", "/files/{path+}", "/files/x")
     };
-    // As sent, and as an HTTP API has it.
+    // As sent, and as an HTTP API decodes it.
     for (sent, decoded) in [
         ("x%2f..%2fadmin", "x/../admin"),
         ("b%2Fc", "b/c"),
@@ -169,7 +169,7 @@ fn a_parameter_that_is_another_path_to_a_backend_is_denied_for_every_kind_of_eve
         ("a%00", "a\0"),
         ("a%0Ab", "a\nb"),
         ("", ""),
-        // Twice over.
+        // Encoded twice.
         ("x%252f..%252fadmin", "x%2f..%2fadmin"),
         ("%252e%252e", "%2e%2e"),
     ] {
@@ -212,7 +212,7 @@ fn a_parameter_that_is_another_path_to_a_backend_is_denied_for_every_kind_of_eve
     }
 }
 
-/// A sequence of requests by one route of an HTTP API, of which the first fills the cache: what gets through.
+/// Sends requests by one route of an HTTP API. The first fills the cache. Returns which ones get through.
 fn out_of_the_cache(
     bundle: &Bundle,
     key: &str,
@@ -246,14 +246,14 @@ fn a_route_for_any_method_is_not_answered_under_a_key_without_the_method() {
     for more in ["", ",$context.path", ",$context.stage"] {
         let key = format!("$request.header.Authorization,$context.routeKey{more}");
         for form in both {
-            // A GET is allowed, so a DELETE would be too.
+            // A GET is allowed, so the cache would allow a DELETE too.
             let get = out_of_the_cache(&bundle, &key, form, &["GET", "DELETE", "PURGE"]);
             assert_eq!(get, (Reason::NotCacheable, vec![false; 3]), "{key}");
             let delete = out_of_the_cache(&bundle, &key, form, &["DELETE", "GET"]);
             assert_eq!(delete, (Reason::NotCacheable, vec![false; 2]), "{key}");
         }
     }
-    // With the method in the key each has an answer of its own.
+    // With the method in the key, each method has its own answer.
     for more in ["", ",$context.path"] {
         let key = format!("$request.header.Authorization,$context.routeKey,$context.httpMethod{more}");
         for form in both {
@@ -267,7 +267,7 @@ fn a_route_for_any_method_is_not_answered_under_a_key_without_the_method() {
     // A policy for the whole API names each method.
     let whole = out_of_the_cache(&bundle, "token", SimpleResponses::Disabled, &["GET", "DELETE", "GET"]);
     assert_eq!(whole, (Reason::AllowedByPolicy, vec![true, false, true]));
-    // A route of the API that names its method is answered as before, under its own key.
+    // If the API's route names its method, it is answered as before, under its own key.
     let key = "$request.header.Authorization,$context.routeKey".parse().unwrap();
     let get = Call::from_event(Request::new(&ANN, "GET", "/pets", "/pets").http2()).unwrap();
     let outcome = answer_under(&key, &get, &bundle, UnixTime::from_seconds(ISSUED_AT + 1)).unwrap();
@@ -279,7 +279,7 @@ fn a_route_for_any_method_is_answered_where_the_method_decides_nothing() {
     let bundle = api_of(&["any /pets"], "permit (principal, action, resource);");
     for more in ["", ",$context.path"] {
         let key = format!("$request.header.Authorization,$context.routeKey{more}");
-        // A policy names the methods that API Gateway documents; a boolean names none.
+        // A policy names the methods that API Gateway documents. A boolean names none.
         for (form, other) in [(SimpleResponses::Enabled, true), (SimpleResponses::Disabled, false)] {
             let all = out_of_the_cache(&bundle, &key, form, &["GET", "DELETE", "PUT", "PURGE"]);
             assert_eq!(all, (Reason::AllowedByPolicy, vec![true, true, true, other]), "{key}");
@@ -321,7 +321,7 @@ fn a_value_that_the_policies_read_must_be_the_only_one() {
     let twice = [("year", "2024"), ("year", "1999")];
     assert_eq!(reason(&report(&twice).rest()), Reason::ParameterAmbiguous);
     assert_eq!(reason(&report(&twice).http2()), Reason::ParameterAmbiguous);
-    // The same twice is one, and what nothing reads may be anything.
+    // The same value twice counts as one. A parameter that nothing reads may have any values.
     let same = [("year", "2024"), ("year", "2024"), ("page", "1"), ("page", "2")];
     assert_eq!(reason(&report(&same).rest()), Reason::AllowedByPolicy);
     let mut headers = report(&[("year", "2024")]).rest();
@@ -346,14 +346,14 @@ fn a_proxy_and_the_default_route_take_what_no_other_does() {
     let default = |token| Request::new(token, "GET", "$default", "/anything");
     assert_eq!(reason(&default(&STAFF).http2()), Reason::AllowedByPolicy);
     assert_eq!(reason(&default(&ANN).http2()), Reason::NoMatchingPermit);
-    // What the ARN of that route looks like is not documented.
+    // AWS does not document the ARN of that route.
     let mut event = default(&STAFF).http2();
     event["routeArn"] = json!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/dev/$default");
     assert_eq!(reason(&event), Reason::AllowedByPolicy);
     let mut event = pet(&STAFF, "7", "/pets/7").http2();
     event["routeArn"] = json!("arn:aws:execute-api:us-east-1:123456789012:abcdef123/dev/$default");
     assert!(Call::from_event(event).is_err());
-    // The template decides, whatever the path looks like.
+    // The template in the event decides, whatever the path looks like.
     let claimed = Request::new(&STAFF, "GET", "/unknown", "/pets/7");
     assert_eq!(reason(&claimed.rest()), Reason::RouteUnmapped);
 }
@@ -423,7 +423,7 @@ fn a_hostile_path_is_never_part_of_an_allow() {
         assert_eq!(outcome.decision.reason, Reason::PathUnsafe, "{path}");
         assert_eq!(outcome.grant.statements()[0].effect(), cedar_authorizer::grant::Effect::Deny);
     }
-    // Not a pattern in an exact ARN; identifiers like these are common.
+    // These are not patterns in an exact ARN, and identifiers like these are common.
     assert_eq!(reason(&pet(&ANN, "7", "/pets/urn:pet:7").rest()), Reason::AllowedByPolicy);
 }
 
@@ -460,8 +460,8 @@ fn a_thousand_routes_are_each_found() {
     }
 }
 
-/// What AVP's generated authorizer asks for a REST event, written down from its description
-/// (`{method in lower case} {resource path}`, the application, AVP's two maps).
+/// What AVP's generated authorizer asks for a REST event, according to its description (`{method in lower case}
+/// {resource path}`, the application, AVP's two maps).
 fn avp_request(event: &Value) -> (String, String, Value) {
     let context = &event["requestContext"];
     let action = format!(
@@ -489,7 +489,7 @@ fn a_rest_event_asks_cedar_what_avps_authorizer_asks() {
         "schema.cedarschema".to_owned(),
         schema.replace("context: { token: Token }", declared).into_bytes(),
     );
-    // What no policy reads is not there.
+    // Inputs that no policy reads are missing.
     let reads = "@id(\"reads\") permit (principal, action, resource) when {
         context has pathParameters.petId || context has queryStringParameters.q ||
         context has queryStringParameters.page };";
@@ -579,7 +579,7 @@ fn json_value() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
-    /// Whatever the event: no panic, and no answer at all without a token that was verified.
+    /// For any event: no panic, and no answer without a verified token.
     #[test]
     fn no_event_without_a_token_is_answered(event in json_value(), over in 0_usize..4) {
         let request = Request::new("not-a-token", "GET", "/pets", "/pets");
@@ -605,7 +605,7 @@ fn sample_bundle_once() -> &'static Bundle {
     &BUNDLE
 }
 
-/// A store with these actions, open to everybody but for one policy.
+/// A store with these actions, open to everybody except for one policy.
 fn api_of(actions: &[&str], policy: &str) -> Bundle {
     let mut files = StoreFiles::default();
     let quoted: Vec<String> = actions.iter().map(|action| format!("{action:?}")).collect();
@@ -652,7 +652,7 @@ fn an_api_of_proxies_is_routed_as_was_measured() {
         ("POST", "/a/b/d", "post /a/b/{proxy+}"),
         ("POST", "/a/x/d", "any /{proxy+}"),
     ] {
-        // By the path alone, and by the template that API Gateway gives.
+        // By the path alone, and by the template from API Gateway.
         let (_, template) = expected.split_once(' ').unwrap();
         for event in
             [Request::new(&ANN, verb, "", path).token(), Request::new(&ANN, verb, template, path).rest()]
@@ -702,7 +702,7 @@ fn a_test_call_of_the_console_is_answered() {
         let mut event = report(&[("year", "2024")]).rest();
         event["methodArn"] =
             event["methodArn"].as_str().unwrap().replace("/test/", &format!("/{stage}/")).into();
-        // Not an address: as if there were none, and the policy asks for one.
+        // This is not an address, so it counts as missing, and the policy asks for one.
         event["requestContext"]["identity"]["sourceIp"] = json!("test-invoke-source-ip");
         assert_eq!(reason(&event), Reason::NoMatchingPermit, "{stage}");
         let mut event = pet(&ANN, "7", "/pets/7").rest();
@@ -728,7 +728,7 @@ fn a_call_takes_only_the_entities_that_it_reaches() {
         let roots = [resource.parse().unwrap(), "Kennel::Action::\"ViewPet\"".parse().unwrap()];
         cedar_authorizer::bundle::entities::reachable(bundle.entities(), vec![], roots).unwrap().len()
     };
-    // The action, the pet, and its friend; what they are in comes with them.
+    // The action, the pet, and its friend. Their parents come with them.
     assert_eq!(reached("Kennel::Pet::\"7\""), 2);
     assert_eq!(reached("Kennel::Pet::\"8\""), 3);
     assert_eq!(reached("Kennel::Pet::\"n19999\""), 2);

@@ -1,4 +1,4 @@
-//! The types of `aws_lambda_events`: every event and every answer through them, and what they change.
+//! Every event and every answer through the types of `aws_lambda_events`, and what these types change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use crate::gateway::{Request, connect};
 use crate::world::{ISSUED_AT, answer_under, root, sample_bundle};
 
-/// What a type changes of events: files by the beginning of their name, the accessor of [`Call`], and why.
+/// What a type changes in events: the beginning of the file names, the accessor of [`Call`], and why.
 const EVENT_DIFFERENCES: [(&str, &str, &str); 10] = [
     ("rest-", "host", "the type has no `domainName`"),
     ("rest-", "time_milliseconds", "the type has no `requestTimeEpoch`"),
@@ -37,7 +37,7 @@ const EVENT_DIFFERENCES: [(&str, &str, &str); 10] = [
     ("event-not-an-authorizer", "", "no difference: both refuse it"),
 ];
 
-/// What a type changes of answers: the type, what of the JSON, and why.
+/// What a type changes in answers: the type, the part of the JSON, and why.
 const ANSWER_DIFFERENCES: [(&str, &str, &str); 8] = [
     ("policy", "an action: a text, a list", "the type has a list, which IAM takes as well"),
     (
@@ -57,7 +57,7 @@ const ANSWER_DIFFERENCES: [(&str, &str, &str); 8] = [
     ("policy of HTTP API", "an action: a text, a list", "the type has a list, which IAM takes as well"),
 ];
 
-/// The types of events, by the beginning of the names of the files that they are for.
+/// The types of events, and the beginnings of the file names that they are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EventType {
     Token,
@@ -93,7 +93,7 @@ impl EventType {
 
 #[derive(Debug)]
 enum Refused {
-    /// The type cannot be made of the text.
+    /// The type cannot be read from the text.
     ByType,
     ByUs(InvalidEvent),
 }
@@ -106,7 +106,7 @@ where
     typed.try_into().map_err(Refused::ByUs)
 }
 
-/// All that a call says, by the names of its accessors.
+/// Everything that a call says, by the names of its accessors.
 fn said(call: &Call) -> BTreeMap<&'static str, String> {
     let header = TokenLocation::default();
     let websocket = TokenLocation {
@@ -154,7 +154,7 @@ fn files() -> Vec<(String, Value)> {
     files
 }
 
-/// Compares what was found with a table: nothing else, and nothing less.
+/// Compares the findings with a table: nothing else, and nothing less.
 #[track_caller]
 fn is_the_table(found: &BTreeSet<(String, String)>, table: &[(&str, &str, &str)]) {
     let known: BTreeSet<_> =
@@ -195,7 +195,7 @@ fn no_event_is_a_call_through_the_type_of_another_kind() {
     }
 }
 
-/// A request to `GET /pets/{petId}` with one token, and the parameters that are easily lost.
+/// A request to `GET /pets/{petId}` with one token, and with the parameters that are easily lost.
 fn request() -> Request<'static> {
     Request {
         parameters: json!({"petId": "7"}),
@@ -223,14 +223,14 @@ fn values_that_repeat_are_kept_but_by_the_type_of_format_1() {
         (EventType::Request, request.rest(), Err(Reason::TokenMalformed)),
         (EventType::HttpV1, request.http1(), Ok("Bearer two")),
     ] {
-        // As API Gateway has two headers of one name: the last in the single form, both in the other.
+        // API Gateway's form of two headers of the same name: the last in the single form, both in the other.
         event["headers"]["Authorization"] = "Bearer two".into();
         event["multiValueHeaders"]["Authorization"] = json!(["Bearer one", "Bearer two"]);
         let read = Call::from_event(event.clone()).unwrap();
         assert_eq!(read.authorization(&location), Err(Reason::TokenMalformed), "{own:?}");
         assert_eq!(own.read(&event).unwrap().authorization(&location), expected, "{own:?}");
     }
-    // The single form alone, with two spellings of one name.
+    // Only the single form, with two spellings of one name.
     let mut event = request.rest();
     event["headers"] = json!({"Authorization": "Bearer one", "authorization": "Bearer two"});
     event["multiValueHeaders"] = json!(null);
@@ -248,7 +248,7 @@ fn each_limit_of_the_types_is_as_documented() {
         event.pointer_mut(object).unwrap()[name] = value;
         event
     };
-    // The reader takes all of these.
+    // Our reader takes all of these.
     for (own, event) in [
         (EventType::Request, with(request.rest(), "/headers/X Y", json!("1"))),
         (EventType::Request, with(request.rest(), "/headers/X-Y", json!("\u{7}"))),
@@ -261,7 +261,7 @@ fn each_limit_of_the_types_is_as_documented() {
         assert!(Call::from_event(event.clone()).is_ok(), "{event}");
         assert!(matches!(own.read(&event), Err(Refused::ByType)), "{event}");
     }
-    // What is beyond ASCII, they read as it is.
+    // The types read text beyond ASCII as it is.
     for (own, event, lost) in [
         (EventType::Request, request.rest(), vec!["host", "time_milliseconds", "user_agent"]),
         (EventType::HttpV2, request.http2(), vec![]),
@@ -272,17 +272,17 @@ fn each_limit_of_the_types_is_as_documented() {
         assert_eq!(differences(&Call::from_event(event).unwrap(), &typed), lost.into_iter().collect());
     }
 
-    // A parameter without values, at which the iterator of `QueryMap` panics, is none.
+    // The iterator of `QueryMap` panics at a parameter without values. Such a parameter counts as missing.
     let event = with(request.rest(), "/multiValueQueryStringParameters/none", json!([]));
     let typed = EventType::Request.read(&event).unwrap();
     assert!(!typed.query().names().any(|name| name == "none"));
 
-    // An empty method is GET to the types, and none at all to the reader.
+    // The types take an empty method for GET. Our reader takes it for none.
     let empty = with(with(request.rest(), "/httpMethod", json!("")), "/requestContext/httpMethod", json!(""));
     assert_eq!(EventType::Request.read(&empty).unwrap().verb(), Some("GET"));
     assert_eq!(Call::from_event(empty).unwrap().verb(), Some(""));
 
-    // A time of 0 stands for none.
+    // A time of 0 means none.
     let mut event = request.http2();
     event["requestContext"].as_object_mut().unwrap().remove("timeEpoch");
     assert_eq!(EventType::HttpV2.read(&event).unwrap().time_milliseconds(), None);
@@ -306,9 +306,10 @@ fn an_event_that_is_incomplete_or_of_another_kind_is_no_call() {
         (EventType::Token, request.rest(), InvalidEvent::NotAnAuthorizerEvent),
         (EventType::Request, without(request.rest(), "type"), InvalidEvent::NotAnAuthorizerEvent),
         (EventType::Request, without(request.rest(), "methodArn"), InvalidEvent::NoMethodArn),
-        // An HTTP API shows by its route key; an answer for a REST API could be kept for too much.
+        // An event of an HTTP API is recognized by its route key. An answer for a REST API could be cached
+        // for too much.
         (EventType::Request, request.http1(), InvalidEvent::NotAnAuthorizerEvent),
-        // A connection is one to `$connect`.
+        // A connection goes to `$connect`.
         (EventType::Request, as_rest(connection()), InvalidEvent::NoRoute),
         (EventType::HttpV1, without(request.http1(), "version"), InvalidEvent::NotAnAuthorizerEvent),
         (EventType::HttpV1, request.rest(), InvalidEvent::NotAnAuthorizerEvent),
@@ -324,7 +325,7 @@ fn an_event_that_is_incomplete_or_of_another_kind_is_no_call() {
     assert_eq!(connected.api(), Api::WebSocket);
 }
 
-/// Every answer to the events, under each kind of cache key and in both forms.
+/// All answers to the events, under each kind of cache key and in both forms.
 fn answers() -> Vec<(String, Response)> {
     let bundle = sample_bundle();
     let now = UnixTime::from_seconds(ISSUED_AT + 1);
@@ -345,7 +346,7 @@ fn answers() -> Vec<(String, Response)> {
     answers
 }
 
-/// What differs between an answer and its like, part by part.
+/// The differences between an answer and its typed form, part by part.
 fn answer_differences(own: &Value, typed: &Value) -> BTreeSet<String> {
     let mut differences = BTreeSet::new();
     let mut own = own.clone();
@@ -404,7 +405,7 @@ fn every_answer_is_the_same_through_its_type_but_for_the_table() {
             }
         }
         let (without_rest, http) = (without_rest.unwrap(), http.unwrap());
-        // What allows, and how much, is all there.
+        // Everything that allows, and how much, is there.
         let allowed = |statements: &Value| -> Vec<Value> {
             let all = statements.as_array().unwrap().iter();
             all.filter(|statement| statement["Effect"] == "Allow")
@@ -422,7 +423,7 @@ fn every_answer_is_the_same_through_its_type_but_for_the_table() {
         record("policy without rest", compare(serde_json::to_value(without_rest).unwrap()));
         record("policy of HTTP API", compare(serde_json::to_value(http).unwrap()));
     }
-    // All kinds of answers were seen.
+    // There were answers of all kinds.
     assert!(policies > 100 && simple > 5 && refused > 10, "{policies} {simple} {refused}");
     is_the_table(&found, &ANSWER_DIFFERENCES);
 }

@@ -1,4 +1,4 @@
-//! What the function meets outside itself, played by servers on 127.0.0.1.
+//! Servers on 127.0.0.1 that stand in for the services around the function.
 //!
 //! | stand-in | for | left out on purpose |
 //! |---|---|---|

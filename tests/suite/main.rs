@@ -1,4 +1,4 @@
-//! The integration tests: everything through the public API, the binaries and real sockets.
+//! The integration tests. They use only the public API, the binaries and real sockets.
 
 // Calls through `authorize`, on stores other than the sample.
 #[cfg(test)]
@@ -6,10 +6,10 @@ mod authorization;
 // The life of a bundle in the function: refreshed, refused, too stale.
 #[cfg(test)]
 mod bundle_life;
-// The command line on the sample store and on nonsense.
+// The command line on the sample store and on invalid input.
 #[cfg(test)]
 mod command_line;
-// The tables of the documentation against the code.
+// Compares the tables of the documentation with the code.
 #[cfg(test)]
 mod documentation;
 // The library in a program of somebody else.
@@ -24,7 +24,7 @@ mod examples;
 // The compiled function under a Runtime API, with S3 and key servers and their faults.
 #[cfg(test)]
 mod function;
-// Grants under API Gateway's cache: every decision of the oracle, out of the cache as without it.
+// Grants under API Gateway's cache: every decision of the oracle, with the cache and without it.
 #[cfg(test)]
 mod grants;
 // Random policies and calls under every kind of cache key.
@@ -34,7 +34,7 @@ mod keys;
 #[cfg(test)]
 #[cfg(unix)]
 mod keygen;
-// `inspect`: what is in a bundle, or between two, and what it says of those that are broken.
+// `inspect`: what it shows of a bundle, of two bundles, and of broken ones.
 #[cfg(test)]
 mod inspecting;
 // The life of keys in the function: rotation, outages, discovery.
@@ -43,22 +43,22 @@ mod key_life;
 // The events of API Gateway, of every kind.
 #[cfg(test)]
 mod gateway;
-// Every kind of event, on a world of resources.
+// Every kind of event, on a store with resources.
 #[cfg(test)]
 mod kinds;
 // The types of `aws_lambda_events`: every event and every answer through them.
 #[cfg(test)]
 mod lambda_events;
-// Stand-ins for what the function talks to.
+// Stand-ins for the services that the function talks to.
 #[cfg(test)]
 mod loopback;
-// From claims to what policies see, as the User Guide has it.
+// From claims to what policies see, as the User Guide describes it.
 #[cfg(test)]
 mod mapping;
-// API Gateway in its simplest terms: routing, cache, IAM.
+// A simple model of API Gateway: routing, cache, IAM.
 #[cfg(test)]
 mod oracle;
-// Who of the sample store may do what.
+// Who may do what in the sample store.
 #[cfg(test)]
 mod personas;
 // Tokens of OpenID Connect providers: every algorithm, and one fault each.
@@ -67,28 +67,28 @@ mod providers;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;
-// What is in nothing that the function writes: tokens, and secrets of its settings.
+// What the function must never write: tokens, and secrets from its settings.
 #[cfg(test)]
 mod secrets;
-// The limit of responses, whatever is in a token or a store.
+// The size limit of responses, for any token and any store.
 #[cfg(test)]
 mod responses;
-// Signatures through `jsonwebtoken`, by our cryptography.
+// Signatures through `jsonwebtoken`, with our cryptography.
 #[cfg(test)]
 mod signatures;
-// The rooms of the library: what imports what.
+// The rooms of the library: which imports which.
 #[cfg(test)]
 mod rooms;
-// Keys that are made for a test, and tokens signed with them.
+// Keys made for tests, and tokens signed with them.
 #[cfg(test)]
 mod signing;
-// What a bundle leaves unread changes no decision.
+// Policies and entities that a slice leaves out change no decision.
 #[cfg(test)]
 mod slices;
-// Broken policy stores and what is said of them.
+// Broken policy stores, and what `check` says of them.
 #[cfg(test)]
 mod stores;
-// Bundles of tenants: whose call it is, and what one tenant is to another.
+// Bundles of tenants: how the tenant of a call is found, and how tenants are kept apart.
 #[cfg(test)]
 mod tenants;
 // What `check` says of SAM and CloudFormation templates.
@@ -97,12 +97,12 @@ mod templates;
 // Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;
-// Answers for the whole API: exact, and within bounds.
+// Answers for the whole API: exact, and within their limits.
 #[cfg(test)]
 mod whole_api;
-// Keys for which somebody other than their owner could sign.
+// Keys with which somebody other than the owner could sign.
 #[cfg(test)]
 mod weak_keys;
-// What several of the above need.
+// What several of these modules use.
 #[cfg(test)]
 mod world;

@@ -1,6 +1,5 @@
-//! From the claims of a token to what policies see, case by case of the User Guide's section
-//! "Mapping identity provider tokens to schema": each with the claims, schema and policy that it
-//! shows the shape of, and with one thing changed.
+//! From the claims of a token to what policies see: the cases of the User Guide's section "Mapping identity provider
+//! tokens to schema". Each has the claims, schema and policy that the guide shows, and variants with one thing changed.
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::gateway::call::Call;
@@ -35,7 +34,7 @@ impl World {
         Self { bundle: Bundle::open(bytes.clone(), DevelopmentKeys::Allow).unwrap(), files }
     }
 
-    /// How `get /` ends for a token with these claims over the good ones.
+    /// How `get /` ends for a token with the claims `good`, changed by `changes`.
     #[track_caller]
     fn decide(&self, good: &Value, changes: Value) -> Reason {
         let mut claims = json!({"iat": ISSUED_AT, "exp": EXPIRES_AT});
@@ -82,7 +81,7 @@ fn oidc(selection: Value) -> Value {
     })
 }
 
-/// AVP's JSON, with the attributes of the user and the context of `get /`.
+/// A schema in AVP's JSON form, with these attributes of the user and this context of `get /`.
 fn json_schema(user: Value, context: Value) -> String {
     let schema = json!({"World": {
         "entityTypes": {
@@ -277,16 +276,16 @@ fn without_a_schema_claims_are_what_they_look_like() {
         (json!({}), Reason::AllowedByPolicy),
         (json!({"department": "sales"}), Reason::NoMatchingPermit),
         (json!({"auth_time": "soon"}), Reason::NoMatchingPermit),
-        // Not an entity, whatever it looks like: it is dropped.
+        // This looks like an entity, but is not one: it is dropped.
         (json!({"admin": {"__entity": {"type": "World::User", "id": "root"}}}), Reason::AllowedByPolicy),
-        // A string where the policy needs an entity: the forbid policy errors, which denies.
+        // The policy needs an entity and gets a string. The forbid policy fails, and that denies.
         (json!({"admin": "root"}), Reason::ForbidError),
     ] {
         assert_eq!(world.decide(&cognito_id_claims(), changes.clone()), reason, "{changes}");
     }
 }
 
-/// The text of a Cedar type, and nothing that the schema would have to define.
+/// The text of a Cedar type that needs no definitions in the schema.
 fn cedar_type() -> impl Strategy<Value = String> {
     let leaf =
         proptest::sample::select(vec!["String", "Long", "Bool", "ipaddr", "decimal", "datetime", "User"]);
@@ -344,8 +343,8 @@ fn claims(claim: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<Stri
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
-    /// Whatever the schema and the claims: the projection makes something that Cedar takes, or
-    /// says that a required claim is missing.
+    /// For any schema and any claims: Cedar accepts the result of the projection, or the projection says that a
+    /// required claim is missing.
     #[test]
     fn every_projection_is_taken_by_cedar(
         user in record_type(cedar_type()), token in record_type(cedar_type()), claims in claims(claim()),
@@ -378,8 +377,8 @@ proptest! {
     }
 }
 
-/// How a call on the stores `albums` and `albums_prefixed` ends, for an ID token of the shape that
-/// the second walkthrough prints. `action` and `resource` take the place of those of the store.
+/// How a call on the stores `albums` and `albums_prefixed` ends, for an ID token as in the second walkthrough.
+/// `action` and `resource` replace those of the store.
 fn album(store: &str, user: &str, action: &str, resource: &str) -> Reason {
     let path = root().join("tests/data/stores").join(store);
     let mut files = directory::read(&path).unwrap();
@@ -408,6 +407,6 @@ fn the_stores_of_localstacks_walkthroughs_decide_as_they_do_there() {
     let user = "3ab9e816-80ac-47ea-bd5f-9e29f97673ce";
     assert_eq!(album("albums", user, "create", "vacations"), Reason::AllowedByPolicy);
     assert_eq!(album("albums", user, "create", "trip"), Reason::NoMatchingPermit);
-    // With AVP's prefix the policy of the walkthrough names a group that nobody is in.
+    // With AVP's prefix, the policy of the walkthrough names a group without members.
     assert_eq!(album("albums_prefixed", user, "create", "vacations"), Reason::NoMatchingPermit);
 }

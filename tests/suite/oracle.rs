@@ -1,9 +1,9 @@
-//! API Gateway in its simplest terms: which route a request takes, and what it makes of the policy of an
-//! authorizer, fresh or kept. Written to be obviously right, never fast, and from AWS's documentation and
-//! measurements of others alone, so that the authorizer can be judged by it.
+//! A simple model of API Gateway: which route a request takes, and how the policy of an authorizer applies to it,
+//! fresh or from the cache. It is written to be obviously right, not to be fast. It uses only AWS's documentation and
+//! the measurements of others, so that the authorizer can be tested against it.
 //!
-//! Paths are compared as they are. What API Gateway makes of percent-encodings in routes and ARNs is unknown, so all
-//! [`readings`] of a path count.
+//! Paths are compared as they are. Nobody knows what API Gateway makes of percent-encodings in routes and ARNs, so
+//! all [`readings`] of a path count.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -24,7 +24,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// Panics on a table that API Gateway would refuse.
+    /// Panics if API Gateway would refuse the table.
     pub fn new(routes: Vec<(String, String)>) -> Self {
         let mut known = HashSet::new();
         for (verb, template) in &routes {
@@ -32,7 +32,7 @@ impl Api {
             let template = segments(template).unwrap_or_else(|| panic!("an empty segment: `{template}`"));
             let (_, parents) = template.split_last().unwrap_or((&"", &[]));
             assert!(parents.iter().all(|parent| generality(parent) != Generality::Greedy), "{template:?}");
-            // The name of a parameter distinguishes nothing.
+            // The name of a parameter makes no difference.
             let resource: Vec<&str> = template
                 .iter()
                 .map(|segment| match generality(segment) {
@@ -49,8 +49,8 @@ impl Api {
     /// The index of the route that API Gateway takes.
     ///
     /// "A method request against a specific resource takes precedence over a method request against a generic
-    /// resource at the same level of the resource hierarchy" (Developer Guide, "Set up a method request"). What
-    /// is resolved is the pair of resource and method, so a resource without the verb is passed over for a more
+    /// resource at the same level of the resource hierarchy" (Developer Guide, "Set up a method request"). API
+    /// Gateway resolves resource and method together. So a resource without the verb is passed over for a more
     /// general one that has it (measured: ministackorg/ministack#1423, floci-io/floci#3399).
     pub fn route(&self, verb: &str, path: &str) -> Option<usize> {
         let candidates = self.candidates(verb, path);
@@ -64,14 +64,14 @@ impl Api {
         candidates.iter().min_by_key(|found| by_level(found)).map(|found| found.2)
     }
 
-    /// The same if of several with a greedy variable the one with the most segments is taken, which the guide leaves
-    /// open ("match a route and method with a greedy path variable").
+    /// The same, but of several routes with a greedy variable, the one with the most segments wins. The guide leaves
+    /// this open ("match a route and method with a greedy path variable").
     pub fn route_http_longest(&self, verb: &str, path: &str) -> Option<usize> {
         let candidates = self.candidates(verb, path);
         candidates.iter().min_by_key(|found| by_length(found)).map(|found| found.2)
     }
 
-    /// All routes that a request may take: whatever a REST or an HTTP API does, with a slash at the end or without.
+    /// All routes that a request may take, in a REST or an HTTP API, with a slash at the end or without.
     pub fn possible_routes(&self, verb: &str, path: &str) -> BTreeSet<usize> {
         let without_slash = path.strip_suffix('/').filter(|path| !path.is_empty());
         let mut taken = BTreeSet::new();
@@ -84,7 +84,7 @@ impl Api {
         taken
     }
 
-    /// All routes that cover a path and take the verb: how general they are, whether by ANY, and their index.
+    /// All routes that cover a path and take the verb, each as a [`Candidate`].
     fn candidates(&self, verb: &str, path: &str) -> Vec<Candidate> {
         let Some(path) = segments(path) else {
             return Vec::new();
@@ -97,8 +97,8 @@ impl Api {
         candidates.collect()
     }
 
-    /// The template of the route of a request, and the parameters as they stand in the path. A slash at the end
-    /// belongs to none of them.
+    /// The template of the route of a request, and the parameters as they are in the path. A slash at the end belongs
+    /// to none of them.
     pub fn template_and_parameters(
         &self,
         verb: &str,
@@ -119,8 +119,8 @@ impl Api {
         Some((template.clone(), parameters))
     }
 
-    /// As [`Api::route`], where one trailing slash leads to the same resource as none. One report on each kind
-    /// of API (aws-powertools/powertools-lambda-python#1552), so nothing may rest on it alone.
+    /// Like [`Api::route`], but a trailing slash leads to the same resource. There is one report on each kind of API
+    /// (aws-powertools/powertools-lambda-python#1552), so nothing may depend on this alone.
     pub fn route_trailing_slash(&self, verb: &str, path: &str) -> Option<usize> {
         match path.strip_suffix('/') {
             None | Some("" | "/") => self.route(verb, path),
@@ -129,13 +129,12 @@ impl Api {
     }
 }
 
-/// What somebody on the way may take a path for: the path as it is, decoded once, and so on until nothing is left to
-/// decode. Bytes that are no UTF-8 stand for themselves, as replacement characters.
+/// Everything that somebody on the way may take a path for: the path as it is, decoded once, and so on until nothing
+/// is left to decode. Bytes that are not UTF-8 become replacement characters.
 ///
-/// None where one of these is no path of an API any more: it has an empty segment or a dot segment (perhaps with
-/// parameters, `..;a`), a backslash, a
-/// control character, or the beginning of a query or a fragment, or a decoder that takes overlong forms of UTF-8
-/// could find one of these in it.
+/// None if one of these cannot be the path of an API. It then has an empty segment, a dot segment (perhaps with
+/// parameters, `..;a`), a backslash, a control character, or the beginning of a query or a fragment. Or a decoder
+/// that accepts overlong UTF-8 could find one of these in it.
 pub fn readings(path: &str) -> Option<Vec<String>> {
     let mut readings = Vec::new();
     let mut bytes = path.as_bytes().to_vec();
@@ -144,9 +143,9 @@ pub fn readings(path: &str) -> Option<Vec<String>> {
         let without_slash =
             text.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('/')).unwrap_or(&text);
         let is_odd = |segment: &&str| {
-            // No client can send a question mark as a part of a path, unless it is encoded.
+            // No client can send a question mark as part of a path, unless it is encoded.
             let is_query = !path.contains('?') && segment.contains('?');
-            // Some servers take what follows a semicolon for parameters of the segment.
+            // Some servers take the text after a semicolon for parameters of the segment.
             let name = segment.split(';').next();
             is_query || [Some(""), Some("."), Some("..")].contains(&name) || segment.contains(['\\', '#'])
         };
@@ -179,22 +178,22 @@ fn decode_once(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// How general a template is, whether it serves by ANY, and its index.
+/// How general a template is, whether the route takes ANY, and its index.
 type Candidate = (Vec<Generality>, bool, usize);
 
-/// The order of an HTTP API that goes level by level: what is not greedy comes first.
+/// The order of an HTTP API that compares level by level: templates without a greedy variable come first.
 fn by_level((template, is_any, _): &Candidate) -> (bool, Vec<Generality>, bool) {
     (template.last() == Some(&Generality::Greedy), template.clone(), *is_any)
 }
 
-/// That of one that prefers the longest of what is greedy.
+/// The order of an HTTP API that prefers the longest of the greedy templates.
 fn by_length((template, is_any, _): &Candidate) -> (bool, Reverse<usize>, Vec<Generality>, bool) {
     let is_greedy = template.last() == Some(&Generality::Greedy);
     let length = if is_greedy { template.len() } else { 0 };
     (is_greedy, Reverse(length), template.clone(), *is_any)
 }
 
-/// At each level of a template, in the order in which API Gateway prefers them.
+/// The kinds of segment of a template, in the order in which API Gateway prefers them.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Generality {
     Static,
@@ -226,14 +225,14 @@ fn covers(template: &[&str], path: &[&str]) -> bool {
     }
 }
 
-/// None where one is empty: `//`, and a trailing slash.
+/// None if one is empty: `//`, or a trailing slash.
 fn segments(path: &str) -> Option<Vec<&str>> {
     let path = path.strip_prefix('/').unwrap_or_else(|| panic!("not a path: `{path}`"));
     let segments = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
     (!segments.contains(&"")).then_some(segments)
 }
 
-/// The method ARN of a request: the concrete path, and no query.
+/// The method ARN of a request: with the concrete path and without a query.
 pub fn arn(verb: &str, path: &str) -> String {
     assert!(path.starts_with('/'), "not a path: `{path}`");
     format!("{API}{verb}{path}")
@@ -242,26 +241,26 @@ pub fn arn(verb: &str, path: &str) -> String {
 const API: &str = "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/";
 const BEFORE_API_ID: &str = "arn:aws:execute-api:us-east-1:123456789012:";
 
-/// What a policy says of an ARN.
+/// What a policy says about an ARN.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Effect {
     Allow,
     ExplicitDeny,
-    /// No statement applies. Not the same as a deny: an Allow of the API's resource policy makes it one
-    /// (Developer Guide, "API Gateway authorization flow", Table A).
+    /// No statement applies. This is not the same as a deny: an Allow in the API's resource policy still lets the
+    /// request through (Developer Guide, "API Gateway authorization flow", Table A).
     ImplicitDeny,
 }
 
-/// Whether API Gateway knows Deny with NotResource. It is used (aws/aws-lambda-dotnet#2165), but not documented
-/// for authorizers: answers must be right when honoured, and safe when ignored.
+/// Whether API Gateway supports Deny with NotResource. It is used (aws/aws-lambda-dotnet#2165), but not documented
+/// for authorizers. So answers must be right if it is honoured, and safe if it is ignored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NotResource {
     Honoured,
     Ignored,
 }
 
-/// The evaluation of IAM: Deny over Allow over nothing. Panics on a policy that an authorizer should never send,
-/// wherever in it the fault is.
+/// Evaluates a policy like IAM: Deny wins over Allow, and Allow over nothing. Panics on a policy that an authorizer
+/// should never send, wherever the fault is.
 pub fn evaluate(policy_document: &Value, arn: &str, not_resource: NotResource) -> Effect {
     assert_eq!(policy_document["Version"], "2012-10-17", "the Version of {policy_document}");
     let statements = policy_document["Statement"].as_array().unwrap_or_else(|| panic!("{policy_document}"));
@@ -277,10 +276,10 @@ pub fn evaluate(policy_document: &Value, arn: &str, not_resource: NotResource) -
     }
 }
 
-/// None where the statement does not apply to the ARN.
+/// None if the statement does not apply to the ARN.
 fn effect(statement: &Value, arn: &str, not_resource: NotResource) -> Option<Effect> {
     for key in statement.as_object().unwrap_or_else(|| panic!("not a statement: {statement}")).keys() {
-        // Condition above all: which keys it may have in an authorizer's answer is not documented.
+        // Above all no Condition: AWS does not document which keys it may have in an authorizer's answer.
         let known = ["Sid", "Effect", "Action", "Resource", "NotResource"];
         assert!(known.contains(&key.as_str()), "`{key}` in {statement}");
     }
@@ -292,7 +291,7 @@ fn effect(statement: &Value, arn: &str, not_resource: NotResource) -> Option<Eff
     assert_eq!(texts(&statement["Action"]), ["execute-api:Invoke"], "the Action of {statement}");
     let applies = match (statement.get("Resource"), statement.get("NotResource")) {
         (Some(resource), None) => names(resource, arn),
-        // An Allow stays where NotResource is ignored: absent, it would be the safer one.
+        // If NotResource is ignored, an Allow still applies: that is the less safe assumption.
         (None, Some(others)) => {
             !names(others, arn) && (effect == Effect::Allow || not_resource == NotResource::Honoured)
         }
@@ -306,7 +305,7 @@ fn names(resource: &Value, arn: &str) -> bool {
     for pattern in &patterns {
         // Developer Guide, "Output from an API Gateway Lambda authorizer".
         assert!(pattern.chars().count() <= 512, "longer than 512 characters: `{pattern}`");
-        // A policy variable or an escape in IAM; in an authorizer's answer, nobody knows.
+        // IAM has policy variables and escapes. For an authorizer's answer, nobody knows their meaning.
         assert!(!pattern.contains("${"), "an unknown meaning: `{pattern}`");
     }
     patterns.iter().any(|pattern| matches(pattern, arn))
@@ -321,15 +320,15 @@ fn texts(value: &Value) -> Vec<&str> {
     texts.filter(|texts| !texts.is_empty()).unwrap_or_else(|| panic!("not one string or more: {value}"))
 }
 
-/// `*` is any run of characters, also `/` and `:` and none; `?` is exactly one; all others are themselves
-/// (IAM User Guide, "IAM JSON policy elements: Resource"). That case matters is assumed.
+/// `*` matches any run of characters, including `/`, `:` and none. `?` matches exactly one. All others match
+/// themselves (IAM User Guide, "IAM JSON policy elements: Resource"). It is assumed that case matters.
 pub fn matches(pattern: &str, arn: &str) -> bool {
-    // What nearly all begin with needs no thought.
+    // A shortcut for the prefix that nearly all ARNs share.
     let (pattern, arn) = match (pattern.strip_prefix(API), arn.strip_prefix(API)) {
         (Some(pattern), Some(arn)) => (pattern, arn),
         _ => (pattern, arn),
     };
-    // Nor does what begins with any API of the partition, and ends with a text anywhere.
+    // A shortcut for patterns for any API of the partition that end with a text anywhere.
     let (pattern, arn) =
         match (pattern.strip_prefix("arn:aws:execute-api:*:*:"), arn.strip_prefix(BEFORE_API_ID)) {
             (Some(pattern), Some(arn)) if pattern.starts_with('*') => (pattern, arn),
@@ -359,16 +358,16 @@ pub fn matches(pattern: &str, arn: &str) -> bool {
     matched[arn.len()]
 }
 
-/// What API Gateway keeps of an authorizer's answers. The caller makes the key: the values of the identity
-/// sources, in their order.
+/// API Gateway's cache of an authorizer's answers. The caller makes the key from the values of the identity sources,
+/// in their order.
 #[derive(Debug, Default)]
 pub struct AuthorizerCache {
     answers: HashMap<String, Value>,
 }
 
 impl AuthorizerCache {
-    /// The whole answer is kept, allow or deny, whatever the ARN of the next request; an error never is (of medium
-    /// evidence: ministackorg/ministack#1367).
+    /// The whole answer is kept, allow or deny, whatever the ARN of the next request is. An error is never kept
+    /// (medium evidence: ministackorg/ministack#1367).
     pub fn get_or_call(&mut self, key: &str, call: impl FnOnce() -> Option<Value>) -> Option<Value> {
         if let Some(kept) = self.answers.get(key) {
             return Some(kept.clone());
@@ -379,13 +378,13 @@ impl AuthorizerCache {
         Some(answer)
     }
 
-    /// The time to live is over, for all answers at once.
+    /// Ends the time to live of all answers at once.
     pub fn expire(&mut self) {
         self.answers.clear();
     }
 }
 
-/// What API Gateway asks of an answer before it looks at its policy.
+/// What API Gateway requires of an answer before it looks at the policy.
 pub fn assert_is_response(response: &Value) {
     // Service Quotas, L-20859C74.
     assert!(response.to_string().len() <= 8 * 1024, "larger than 8 KB: {response}");
@@ -394,20 +393,20 @@ pub fn assert_is_response(response: &Value) {
     assert!(is_named, "the principalId of {response}");
 }
 
-/// Whether a request for this ARN reaches the backend: the policy of an answer, fresh or kept, is evaluated
-/// against each request. An error lets nothing through.
+/// Whether a request for this ARN reaches the backend. The policy of an answer, fresh or from the cache, is evaluated
+/// for each request. An error lets nothing through.
 pub fn passes(response: Option<&Value>, arn: &str, not_resource: NotResource) -> bool {
     let Some(response) = response else { return false };
     evaluate(&response["policyDocument"], arn, not_resource) == Effect::Allow
 }
 
-// Few, so that templates collide.
+// Only a few, so that templates collide.
 const STATICS: [&str; 3] = ["a", "b", "c"];
 const FRESH: [&str; 3] = ["me", "7", "aa"];
-// What a router, a policy or an ARN could take for something other than text.
+// Segments that a router, a policy or an ARN could take for something other than text.
 const HOSTILE: [&str; 12] =
     ["..", ".", "%2F", "a%2Fb", "%2A", "*", "?", "a*", ":", "a:b", "$connect", "{p1}"];
-/// Texts that are not what they say.
+/// Segments that can be read in another way than they are written.
 const SPELLINGS: [&str; 54] = [
     "..;a",
     ";a",
@@ -465,8 +464,8 @@ const SPELLINGS: [&str; 54] = [
     "a;b=%2f",
 ];
 
-/// Small tables of 1 to 12 routes, up to 5 levels deep, as [`Api::new`] takes them. Their templates are made from
-/// two concrete paths, so that they cover one another.
+/// Small tables of 1 to 12 routes with up to 5 levels, valid for [`Api::new`]. Their templates are made from two
+/// concrete paths, so that they cover one another.
 pub fn route_tables() -> impl Strategy<Value = Vec<(String, String)>> {
     let paths = vec(vec(select(&STATICS[..]), 4), 2);
     let parameters = vec(weighted(0.4), 0..=4);
@@ -483,8 +482,8 @@ pub fn route_tables() -> impl Strategy<Value = Vec<(String, String)>> {
     })
 }
 
-/// The start of a path, with parameters for some of its levels. They are named by their depth, since parameters
-/// at one place must have one name.
+/// The start of a path, with parameters at some of its levels. They are named by their depth, because all parameters
+/// at one place must have the same name.
 fn template(path: &[&str], parameters: &[bool]) -> String {
     let levels = path.iter().zip(parameters).enumerate().map(|(depth, (text, is_parameter))| {
         if *is_parameter { format!("/{{p{}}}", depth + 1) } else { format!("/{text}") }
@@ -492,8 +491,7 @@ fn template(path: &[&str], parameters: &[bool]) -> String {
     levels.collect()
 }
 
-/// Up to 16 requests, a verb and a path each, that are made from the routes of a table so that they are taken
-/// for one another.
+/// Up to 16 requests, each a verb and a path. They are made from the routes of a table, so that they can be confused.
 pub fn requests(table: &[(String, String)]) -> impl Strategy<Value = Vec<(String, String)>> + use<> {
     let mut statics: Vec<String> = table
         .iter()
@@ -501,14 +499,14 @@ pub fn requests(table: &[(String, String)]) -> impl Strategy<Value = Vec<(String
         .filter(|segment| generality(segment) == Generality::Static)
         .map(str::to_owned)
         .collect();
-    // For a table of parameters only.
+    // For a table that has only parameters.
     statics.push("a".to_owned());
     let word = prop_oneof![
         6 => select(statics.clone()),
         2 => select(&FRESH[..]).prop_map(str::to_owned),
         2 => select(&HOSTILE[..]).prop_map(str::to_owned),
         2 => select(&SPELLINGS[..]).prop_map(str::to_owned),
-        // Several segments where one is expected.
+        // Several segments in place of one.
         1 => vec(select(statics), 2..=3).prop_map(|words| words.join("/")),
     ];
     let change = prop_oneof![
@@ -539,7 +537,7 @@ fn fill(template: &str, words: &[String], rest: &[String]) -> Vec<String> {
     filled.collect()
 }
 
-/// How a path differs from its template. An empty word makes a trailing slash, or an empty segment.
+/// How a path differs from its template. An empty word makes a trailing slash or an empty segment.
 #[derive(Clone, Debug)]
 enum Change {
     Nothing,
@@ -584,7 +582,7 @@ fn takes(api: &Api, rows: &[(&str, &str)]) {
     }
 }
 
-// ministackorg/ministack#1423, measured in eu-central-1. `/jobs` itself has no method, so no row in the table.
+// ministackorg/ministack#1423, measured in eu-central-1. `/jobs` itself has no method, so it is not in the table.
 #[test]
 fn a_resource_without_the_verb_leaves_the_request_to_the_proxy() {
     let api = api(&["ANY /{proxy+}", "GET /jobs/{op}", "OPTIONS /cors_only"]);
@@ -621,7 +619,7 @@ fn a_static_resource_without_the_verb_leaves_the_request_to_the_parameter() {
 }
 
 // Developer Guide, "Set up a method request", for REST APIs. An HTTP API prefers any full match to a greedy one, so
-// it would send the first to `/{p1}/b` ("Create routes for HTTP APIs").
+// it would send the first request to `/{p1}/b` ("Create routes for HTTP APIs").
 #[test]
 fn a_static_level_decides_over_all_below_it() {
     let api = api(&["GET /{p1}/b", "GET /a/{rest+}", "ANY /{p1}/{p2}"]);
@@ -637,14 +635,14 @@ fn a_static_level_decides_over_all_below_it() {
     );
 }
 
-// The same page.
+// From the same page.
 #[test]
 fn the_specific_comes_first_level_by_level() {
     let routes = ["GET /{p1}/b", "GET /a/{rest+}", "GET /a/{p2}/c", "ANY /a/b", "GET /", "POST /a/b"];
     takes(
         &api(&routes),
         &[
-            // A resource with ANY has every verb.
+            // A resource with ANY takes every verb.
             ("GET /a/b", "ANY /a/b"),
             ("POST /a/b", "POST /a/b"),
             ("GET /x/b", "GET /{p1}/b"),
@@ -738,7 +736,7 @@ fn tables_that_api_gateway_refuses_are_refused() {
     }
 }
 
-// The ARNs of the Developer Guide's input page; the root ends with the slash.
+// The ARNs of the Developer Guide's page on input. The ARN of the root ends with the slash.
 #[test]
 fn an_arn_has_the_concrete_path() {
     assert_eq!(arn("GET", "/a:b/7"), "arn:aws:execute-api:us-east-1:123456789012:abcdef123/prod/GET/a:b/7");
@@ -771,7 +769,7 @@ fn a_star_crosses_slashes_and_a_question_mark_is_one_character() {
         ("**", "a", true),
         ("*a*b", "aabab", true),
         ("*a*b", "aaba", false),
-        // Wildcards are in the pattern only.
+        // Only the pattern has wildcards.
         ("a", "*", false),
         ("a?", "a*", true),
         ("GET/A", "GET/a", false),
@@ -813,7 +811,7 @@ fn deny_is_over_allow_and_allow_over_nothing() {
     }
 }
 
-// As in aws/aws-lambda-dotnet#2165: what is not named is denied.
+// As in aws/aws-lambda-dotnet#2165: everything that is not named is denied.
 #[test]
 fn a_deny_of_all_others_may_be_ignored() {
     let only_a = statement("Deny", "NotResource", vec![arn("GET", "/a"), arn("GET", "/a/*")]);
@@ -848,7 +846,7 @@ fn the_forms_of_a_statement_that_iam_knows_are_read() {
 #[test]
 fn a_malformed_policy_is_refused() {
     let good = statement("Allow", "Resource", "*");
-    // A fault after a statement that decides counts too.
+    // A fault also counts after a statement that decides.
     let mut malformed: Vec<Value> = [
         json!({"Action": "execute-api:Invoke", "Resource": "*"}),
         statement("allow", "Resource", "*"),
@@ -892,7 +890,7 @@ fn response(statements: Value) -> Value {
 }
 
 // Developer Guide, "Use API Gateway Lambda authorizers": the answer is kept, and its policy is evaluated for each
-// request. With the token as its key, the policy of the first route breaks the second (auth0#8, serverless#6176).
+// request. If the token is the key, the policy for the first route breaks the second (auth0#8, serverless#6176).
 #[test]
 fn a_kept_policy_is_evaluated_against_each_arn() {
     let mut cache = AuthorizerCache::default();
@@ -913,7 +911,7 @@ fn an_answer_is_kept_for_its_key_until_it_expires() {
     let deny = response(json!([statement("Deny", "Resource", "*")]));
     assert_eq!(cache.get_or_call("one", || Some(deny.clone())), Some(deny.clone()));
     assert_eq!(cache.get_or_call("two", || Some(allow.clone())), Some(allow.clone()));
-    // A deny is kept as well.
+    // A deny is kept too.
     assert_eq!(cache.get_or_call("one", || Some(allow.clone())), Some(deny));
     cache.expire();
     assert_eq!(cache.get_or_call("one", || Some(allow.clone())), Some(allow));
@@ -962,7 +960,7 @@ proptest! {
         }
         for (verb, path) in requests {
             prop_assert_ne!(&verb, "ANY");
-            // A trailing slash only adds requests that have a route.
+            // The slash only adds requests that have a route.
             if let Some(index) = api.route(&verb, &path) {
                 prop_assert_eq!(api.route_trailing_slash(&verb, &path), Some(index));
             }
@@ -980,7 +978,7 @@ proptest! {
     }
 }
 
-// Were they never taken for one another, every property of a policy would hold.
+// If requests were never confused, every property of a policy would hold.
 #[test]
 fn requests_collide() {
     let mut runner = TestRunner::deterministic();

@@ -1,4 +1,4 @@
-//! Who of the sample store may do what.
+//! Who may do what in the sample store.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

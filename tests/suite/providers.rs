@@ -51,7 +51,7 @@ fn verify_with(sources: &[IdentitySource], token: &str) -> Result<(usize, String
     Ok((verified.keys().source, verified.principal_id().to_owned()))
 }
 
-/// A good token with some of its header and claims replaced, or left out by `null`.
+/// A good token with some of its header and claims replaced, or removed by `null`.
 fn token(source: &IdentitySource, header: Value, claims: Value) -> String {
     let mut all = json!({"iss": ISSUER, "exp": NOW + 60, "iat": NOW, "sub": "alice", "oid": "o-7"});
     all["aud"] = source.accepted().first().unwrap().as_str().into();
@@ -74,7 +74,7 @@ fn a_signature_of_every_algorithm_is_verified_and_under_no_other_name() {
             let token = key.token(&json!({"alg": algorithm, "kid": "k1"}), &json!({}));
             assert_eq!(verify_jws(&token, &keys), Ok(b"{}".to_vec()), "{algorithm}");
 
-            // A key that is for one algorithm is for no other.
+            // A key for one algorithm works for no other.
             let mut jwk = key.jwk("k1");
             jwk["alg"] = (*algorithm).into();
             let only = KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap();
@@ -140,7 +140,7 @@ fn each_fault_has_its_reason() {
         let token = token(&source, header.clone(), claims.clone());
         assert_eq!(verify_with(&[source], &token), Err(Unverified::Refused(reason)), "{header} {claims}");
     }
-    // A key id that is not there may be there after a fetch.
+    // An unknown key id may become known after a fetch.
     let unknown = token(&access(), json!({"kid": "k2"}), none);
     let place = KeyPlace { source: 0, issuer: 0 };
     assert_eq!(verify_with(&[access()], &unknown), Err(Unverified::KeyMissing(place)));

@@ -1,4 +1,4 @@
-//! `publish` against S3: the protocol, its races and its faults.
+//! `publish` against a stand-in for S3: the protocol, its races and its faults.
 
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
@@ -28,7 +28,7 @@ fn history(revision: u64) -> String {
     format!("{KEY}.{revision}")
 }
 
-/// `publish`, with nothing in its environment but where S3 is and who asks.
+/// `publish`. Its environment says only where S3 is and who asks.
 fn command(s3: &S3, arguments: &[&str]) -> Command {
     let mut command = Command::new(CLI);
     command
@@ -80,7 +80,7 @@ fn member(s3: &S3, key: &str, path: &str) -> String {
     found.map(|member| member.sha256.clone()).unwrap()
 }
 
-/// The sample store with a policy of its own.
+/// The sample store with one more policy.
 fn store(mark: &str) -> StoreCopy {
     let store = StoreCopy::new();
     remark(&store, mark);
@@ -163,7 +163,7 @@ fn each_publication_is_the_next_revision_and_says_what_changed() {
     assert_eq!(report["history"], format!("{URI}.2"));
     assert_eq!(report["versionId"], "version-2");
 
-    // Another comment is another file, and the same policy.
+    // Another comment makes another file, but the same policy.
     store.remove("policies/more.cedar");
     let mark = fs::read_to_string(store.path().join("policies/mark.cedar")).unwrap();
     store.write("policies/mark.cedar", format!("// Why.\n{mark}").as_bytes());
@@ -189,13 +189,13 @@ fn what_has_not_changed_is_published_only_by_force() {
     assert_eq!(s3.puts(), 2);
     assert_eq!(published(&s3, &["--force"])["revision"], 2);
 
-    // The same policies for a longer time, or vouched for by another key, are something else.
+    // The same policies with another expiry, or signed with another key, are a change.
     assert_eq!(published(&s3, &["--expires-in", "30"])["revision"], 3);
     assert_eq!(published(&s3, &[])["revision"], 4);
     let keys = Keys::new();
     let ([a, b], trusted) = ([keys.file("a"), keys.file("b")], keys.public(&["a", "b"]));
     let trust = ["--public-keys", &trusted];
-    // Until then nobody vouched for it.
+    // Until now nobody has vouched for it.
     refused(&publish(&s3, &["--sign-key", &a]), 3, &["the bundle is not signed", "by revision 5"]);
     assert_eq!(published(&s3, &["--sign-key", &a, "--force"])["revision"], 5);
     assert_eq!(published(&s3, &["--sign-key", &a])["status"], "unchanged");
@@ -205,13 +205,13 @@ fn what_has_not_changed_is_published_only_by_force() {
     let both = ["--sign-key", &a, "--sign-key", &b];
     assert_eq!(published(&s3, &both)["revision"], 7);
     assert_eq!(published(&s3, &both)["status"], "unchanged");
-    // Without any key nothing is checked, which is said.
+    // Without any key nothing is checked, and the output says so.
     let output = publish(&s3, &[]);
     assert!(stderr(&output).contains("signatures of what is in S3 were not checked"), "{}", stderr(&output));
     assert!(stdout(&output).starts_with("published: petstore revision 8, "), "{}", stdout(&output));
 }
 
-/// Keys to sign with, by name.
+/// Keys for signing, by name.
 struct Keys(tempfile::TempDir);
 
 impl Keys {
@@ -232,7 +232,7 @@ impl Keys {
         fs::read_to_string(self.file(name)).unwrap().parse().unwrap()
     }
 
-    /// The public halves, as in `BUNDLE_PUBLIC_KEYS`.
+    /// The public keys, in the form of `BUNDLE_PUBLIC_KEYS`.
     fn public(&self, names: &[&str]) -> String {
         names.iter().map(|name| self.private(name).public_key().to_string()).collect::<Vec<_>>().join(",")
     }
@@ -244,7 +244,7 @@ impl Keys {
     }
 }
 
-/// The same bundle with the first signature of another manifest.
+/// The same bundle, but its first signature is for another manifest.
 fn with_broken_signature(bundle: &[u8], other: &[u8]) -> Vec<u8> {
     let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     let envelope = |bytes: &[u8]| {
@@ -294,7 +294,7 @@ fn a_rollback_signs_only_what_a_trusted_key_has_signed_as_this_revision_of_this_
         (keys.bundle(&["stranger"], 1), "not signed by a trusted key"),
         (with_broken_signature(&genuine, &of_2), "is not valid"),
         (claimed.together(), "the bundle is not signed"),
-        // Each of these is signed, as something else.
+        // Each of these is signed, but as something else.
         (of_2.clone(), "says that it is revision 2"),
         (other_store, "of the store `kennel`"),
         (other_tenant, "for the tenant `acme`"),
@@ -308,7 +308,7 @@ fn a_rollback_signs_only_what_a_trusted_key_has_signed_as_this_revision_of_this_
     assert_eq!((s3.puts(), bundle(&s3, KEY).revision()), (4, 2));
 
     s3.put(BUCKET, &history(1), genuine);
-    // Nor from something that nobody vouches for, which would say whose it has to be.
+    // A current bundle that nobody vouches for must not say which store the earlier one has to be of.
     for (current, message) in [
         (bundle_bytes(2), "the bundle is not signed"),
         (with_broken_signature(&of_2, &keys.bundle(&["a"], 1)), "is not valid"),
@@ -346,7 +346,7 @@ fn after_a_rotation_the_next_key_signs_what_the_old_one_signed() {
     assert_eq!((&report["revision"], &report["rollbackTo"]), (&json!(3), &json!(1)));
     let id = keys.private("a").public_key().key_id().to_string();
     assert_eq!(report["previousSignatures"], json!([{"keyId": id, "status": "valid"}]));
-    // From the environment as well, as the function has it.
+    // Also with keys from the environment, like the function.
     let mut command = command(&s3, &["--rollback", "2", "--sign-key", &b]);
     let output = command.env("BUNDLE_PUBLIC_KEYS", &old).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -370,7 +370,7 @@ fn a_bundle_whose_signature_is_broken_is_not_unchanged() {
     assert_eq!((&report["status"], &report["revision"]), (&json!("published"), &json!(2)));
     assert_eq!(report["previousSignatures"][0]["status"], "invalid");
 
-    // Of two, one is broken.
+    // One of the two signatures is broken.
     let two = keys.bundle(&["a", "b"], 3);
     s3.put(BUCKET, KEY, with_broken_signature(&two, &keys.bundle(&["a", "b"], 9)));
     let both = ["--sign-key", &key, "--sign-key", &keys.file("b")];
@@ -388,7 +388,7 @@ fn what_is_published_is_signed_if_signatures_are_asked_for() {
         let output = publish(&s3, &["--sign-key", &keys.file("a"), "--public-keys", text]);
         refused(&output, 1, &["--public-keys: ", message]);
     }
-    // A private key is not shown.
+    // A private key is never shown.
     let pem = fs::read_to_string(keys.file("a")).unwrap();
     let output = publish(&s3, &["--sign-key", &keys.file("a"), "--public-keys", &pem]);
     refused(&output, 1, &["a private key"]);
@@ -413,7 +413,7 @@ fn no_revision_that_somebody_else_writes_there_is_in_the_way() {
             let publish = |more: &[&str]| publish(&s3, &[&["--store", path(&store)], sign, more].concat());
             let published =
                 |more: &[&str]| published(&s3, &[&["--store", path(&store)], sign, more].concat());
-            // As the first bundle, behind some, and with its number in the history.
+            // As the first bundle, after others, and with its number in the history.
             s3.put(BUCKET, KEY, unsigned(revision));
             let opens_without_keys = sign.is_empty() && revision < HIGHEST;
             if !opens_without_keys {
@@ -443,7 +443,7 @@ fn metadata_of_somebody_else_does_not_use_the_numbers_up() {
         s3.note(BUCKET, KEY, "x-amz-meta-revision", &revision.to_string());
         s3.alter(BUCKET, KEY, "<html>");
         refused(&publish(&s3, &["--sign-key", &key]), 3, &["--force replaces it by revision 2"]);
-        // Nor in the history: validly signed, as something else.
+        // Neither does a bundle in the history: its signature is valid, but for another number.
         s3.put(BUCKET, &history(1 << 40), s3.object(BUCKET, &history(1)).unwrap().0);
         refused(&publish(&s3, &["--sign-key", &key]), 3, &["--force replaces it by revision 2"]);
     }
@@ -461,7 +461,7 @@ fn an_interrupted_publication_leaves_a_revision_that_can_be_gone_back_to_if_it_w
     refused(&publish(&s3, &["--store", path(&store), "--sign-key", &key]), 1, &["AccessDenied"]);
     s3.fault_put(KEY, S3Fault::None);
     let orphan = s3.object(BUCKET, &history(2)).unwrap().0;
-    // Somebody writes another one under its number: that is left where it is, and not signed.
+    // Somebody writes another bundle under its number. It stays there and is not signed.
     s3.put(BUCKET, &history(2), bundle_bytes(2));
     refused(&publish(&s3, &["--rollback", "2", "--sign-key", &key]), 3, &["the bundle is not signed"]);
     assert_eq!(published(&s3, &["--store", path(&store), "--sign-key", &key])["revision"], 3);
@@ -487,7 +487,7 @@ fn a_bundle_for_a_tenant_stays_one_for_that_tenant() {
     }
     remark(&store, "y");
     published(&s3, &with(&["--tenant", "acme"]));
-    // A rollback is for whom it was.
+    // A rollback is for the same tenant as before.
     let rollback = [&["--rollback", "1"], &sign[..]].concat();
     refused(&publish(&s3, &[&rollback[..], &["--tenant", "globex"]].concat()), 3, &["for the tenant `acme`"]);
     assert_eq!(published(&s3, &rollback)["tenant"], "acme");
@@ -595,7 +595,7 @@ fn of_two_who_saw_the_same_bundle_one_publishes() {
         assert_eq!((won.len(), lost.len()), (1, 1), "{outputs:?}");
 
         let current = bundle(&s3, KEY);
-        // A number more for the one who came second with one of their own.
+        // One more if the other one, which came second, had already taken a number of its own.
         assert!([revision + 1, revision + 2].contains(&current.revision()), "{revision}");
         revision = current.revision();
         assert_eq!(s3.object(BUCKET, KEY).unwrap().0, s3.object(BUCKET, &history(revision)).unwrap().0);
@@ -672,12 +672,12 @@ fn who_is_killed_between_the_two_writes_leaves_the_old_bundle_and_the_way_free()
         assert_eq!(s3.keys(BUCKET).len(), 3);
         s3.fault_put(KEY, S3Fault::None);
 
-        // The same again is what is there already, under its number.
+        // The same content again is already there, under its number.
         if signal == "INT" {
             assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 2);
             assert_eq!(s3.keys(BUCKET).len(), 3);
         }
-        // Anything else leaves the number out.
+        // Other content skips the number.
         remark(&store, "c");
         let orphan = s3.object(BUCKET, &history(2)).unwrap().0;
         assert_eq!(published(&s3, &["--store", path(&store)])["revision"], 3);
@@ -750,7 +750,7 @@ fn what_cannot_be_written_leaves_the_old_bundle() {
     });
 }
 
-/// Every row of a table at once: most of their time is the SDK waiting for its next attempt.
+/// Runs all rows of a table at once. Most of their time, the SDK waits for its next attempt.
 fn side_by_side<T: Send>(rows: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
     thread::scope(|scope| {
         for row in rows {
@@ -797,7 +797,7 @@ fn what_is_no_bundle_is_replaced_only_by_force_and_only_if_its_revision_is_known
     }
     s3.remove(BUCKET, KEY);
     published(&s3, &[]);
-    // With the metadata of `publish`, as if another version had written it.
+    // With the metadata of `publish`, as if another version of it had written this.
     s3.alter(BUCKET, KEY, "<html>");
     refused(&publish(&s3, &[]), 3, &["cannot be opened", "--force replaces it by revision 2"]);
     assert_eq!(published(&s3, &["--force"])["revision"], 2);
@@ -921,7 +921,7 @@ fn a_published_change_is_in_force_within_the_interval_and_a_broken_bundle_is_not
         }
         Answer::Error { error_message, .. } => panic!("{error_message}"),
     };
-    // The time to wait decides nothing but when the test gives up.
+    // The patience only decides when the test gives up.
     let eventually = |expected: (bool, Value)| {
         let started = Instant::now();
         while answer() != expected {
@@ -937,7 +937,7 @@ fn a_published_change_is_in_force_within_the_interval_and_a_broken_bundle_is_not
     publish();
     eventually((true, json!(3)));
 
-    // Whatever is wrong with what comes next, the last good one stays.
+    // Whatever is wrong with the next bundle, the last good one stays.
     let signer: PrivateKey = fs::read_to_string(&key).unwrap().parse().unwrap();
     let bundles = faults(&signer, UnixTime::from_seconds(ISSUED_AT))
         .into_iter()

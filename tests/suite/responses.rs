@@ -1,4 +1,4 @@
-//! Responses and their limit, 8 KB: whatever is in a token or a store, none is longer, and none says less than it must.
+//! Responses and their limit of 8 KB: for any token and any store, none is longer, and none lacks what it must say.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::world::{EXPIRES_AT, ISSUED_AT};
 
 const CLAIMS: [&str; 3] = ["alpha", "beta", "gamma"];
 
-/// A world of its own: of what size its routes, actions and policies are.
+/// A store made for a test, and a function that uses it.
 struct World {
     runtime: tokio::runtime::Runtime,
     function: Function,
@@ -30,13 +30,13 @@ struct World {
 
 #[derive(Clone, Copy)]
 struct Size {
-    /// Every other one is allowed to all.
+    /// The number of routes. Everybody may call every other one.
     routes: usize,
-    /// All of them allow `/r0`.
+    /// The number of policies. All of them allow `/r0`.
     policies: usize,
-    /// How many characters the id of each has.
+    /// The length of the id of each policy, in characters.
     policy_id: usize,
-    /// How many characters the action of `/r0` has.
+    /// The length of the action of `/r0`, in characters.
     action: usize,
 }
 
@@ -81,7 +81,7 @@ impl World {
         self.key.token(&json!({"alg": "ES256", "kid": "k"}), &all)
     }
 
-    /// How a call ends, and what API Gateway gets to read.
+    /// How a call ends, and the response that API Gateway gets.
     fn answer(&self, event: &Value) -> (Reason, Option<Value>) {
         let answer = self.runtime.block_on(self.function.answer(&event.to_string(), now()));
         let reason = answer.reason();
@@ -174,12 +174,12 @@ fn a_subject_of_4500_characters_is_denied_by_name_and_never_cut() {
         for end in ["a", "b"] {
             let token = world.token(&json!({"sub": "s".repeat(4_500) + end}));
             for event in events(&token, "/r0", "/r0") {
-                // The second time the token was seen before.
+                // The second time, the token has been seen before.
                 for _ in 0..2 {
                     let (reason, response) = world.answer(&event);
                     let response = response.unwrap();
                     if response.get("isAuthorized") == Some(&json!(true)) {
-                        // It has the principal once.
+                        // The response has the principal once.
                         let whole = format!("R::User::\"idp|{}{end}\"", "s".repeat(4_500));
                         assert_eq!(response["context"]["principal"], whole);
                         continue;
@@ -295,7 +295,7 @@ fn what_is_only_for_information_is_left_out_of_a_response_that_is_too_large() {
     }
 }
 
-/// Text of so many characters, which JSON, Cedar and IAM write in different ways.
+/// Text of up to this many characters that JSON, Cedar and IAM write in different ways.
 fn text(longest: usize) -> impl Strategy<Value = String> {
     let characters =
         prop::sample::select(vec!['a', '"', '\\', '\u{1}', '\n', 'é', '€', '😀', '\u{301}', '*', '$', ',']);
@@ -345,8 +345,8 @@ proptest! {
                         prop_assert!(response.get("principalId").is_none_or(|id| id == principal));
                     }
                     if reason == Reason::ResponseTooLarge {
-                        // Nobody is denied who need not be: what must be in it is nearly too much by itself. The ARN of
-                        // the call takes up to 512 characters of up to six bytes.
+                        // Nobody is denied without need: what must be in the response is nearly too much by itself.
+                        // The ARN of the call takes up to 512 characters of up to six bytes.
                         let json = |value: &Value| value.to_string().len();
                         let principal = format!("R::User::{:?}", format!("idp|{}", claims["sub"].as_str().unwrap()));
                         let rest = 2 * json(&principal.into()) + CLAIMS.iter().map(|name| json(&claims[name])).sum::<usize>() + json(&claims["plan"]);

@@ -1,4 +1,4 @@
-//! The rooms of the library, one above the other: what is imported, and from where.
+//! The rooms of the library, one above the other: what each imports, and from where.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn rooms(lib: &str) -> Vec<String> {
     lib.lines().filter_map(declared).collect()
 }
 
-/// A source file of the library: the modules that lead to it, and its text without comments and unit tests.
+/// A source file of the library: the path of its module, and its text without comments and unit tests.
 struct Source {
     modules: Vec<String>,
     text: String,
@@ -32,9 +32,9 @@ impl Source {
         Some(Self { modules, text: text.lines().filter(code).collect::<Vec<_>>().join("\n") })
     }
 
-    /// The rooms that it imports from, or names in a path.
+    /// The rooms that it imports from or names in a path.
     fn imports(&self) -> Vec<String> {
-        // From a file so many modules deep, so many `super` lead to the root.
+        // In a file this many modules deep, this many `super` lead to the root.
         let up = "super::".repeat(self.modules.len());
         let mut found = Vec::new();
         for prefix in ["crate::", &up] {
@@ -74,7 +74,7 @@ fn head(path: &str) -> String {
     path.trim_start().chars().take_while(|next| next.is_alphanumeric() || *next == '_').collect()
 }
 
-/// Imports from a later room into an earlier one, and names that are no rooms.
+/// Imports from a later room into an earlier one, and names that are not rooms.
 fn against_the_arrows(rooms: &[String], sources: &[Source]) -> Vec<String> {
     let floor = |name: &str| rooms.iter().position(|room| room == name);
     let mut found = Vec::new();

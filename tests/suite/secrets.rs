@@ -1,5 +1,4 @@
-//! What is nobody's business: nothing that the compiled function writes has a token in it, or a secret of its
-//! settings.
+//! Secrets: nothing that the compiled function writes contains a token, or a secret from its settings.
 
 use std::collections::HashSet;
 
@@ -17,10 +16,10 @@ use crate::world::{
     stdout, token,
 };
 
-/// Runs of so many characters are looked for; shorter ones may be there by chance.
+/// The length of the runs that are searched for. Shorter ones may occur by chance.
 const RUN: usize = 12;
 
-/// Every run of the payloads and signatures of some tokens. Their headers say nothing of anybody.
+/// Every run of characters in the payloads and signatures of some tokens. Their headers contain nothing personal.
 struct Runs(HashSet<Vec<u8>>);
 
 impl Runs {
@@ -40,7 +39,7 @@ impl Runs {
     }
 }
 
-/// The kennel, with the development key for its pool.
+/// The kennel store, with the development key for its pool.
 fn kennel() -> StoreCopy {
     let store = StoreCopy::new();
     for folder in ["policies", "templates", "identity-sources", "jwks"] {
@@ -64,13 +63,13 @@ fn kennel_token(user: &str, claims: &Value) -> String {
     stdout(&output).trim_end().to_owned()
 }
 
-/// A token, with its header replaced.
+/// The token with another header.
 fn with_header(token: &str, header: &Value) -> String {
     let (_, rest) = token.split_once('.').unwrap();
     format!("{}.{rest}", URL_SAFE_NO_PAD.encode(header.to_string()))
 }
 
-/// Tokens that are accepted, and some that are refused, each for a reason of its own.
+/// Tokens that are accepted, and tokens that are refused, each for another reason.
 fn tokens() -> Vec<String> {
     let good = kennel_token("ann", &json!({"username": "ann"}));
     let (signed, signature) = good.rsplit_once('.').unwrap();
@@ -95,7 +94,7 @@ fn tokens() -> Vec<String> {
     tokens
 }
 
-/// Events with a token in its place and in every other.
+/// Events with a token in its place, and with another one in every other place.
 fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     let pet = |path: &str, id: &str, query: &[(&str, &str)], headers: Value| {
         let request = Request {
@@ -109,7 +108,7 @@ fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     let in_path = format!("/pets/{other}");
     let mut events: Vec<Value> = Vec::new();
     events.extend(pet("/pets/7", "7", &[], json!({})));
-    // Another one than the one that is judged, where a client may put it.
+    // A token other than the one that is verified, in places where a client may put it.
     events.extend(pet(&in_path, other, &[], json!({})));
     events.extend(pet(&format!("/pets/a{other}=b"), &format!("a{other}=b"), &[], json!({})));
     events.extend(pet("/pets/7", "7", &[("access_token", other), (other, "1")], json!({})));
@@ -127,7 +126,7 @@ fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     let arn =
         |api: &str, verb: &str| format!("arn:aws:execute-api:us-east-1:123456789012:{api}/test/{verb}/");
     let mut hostile = vec![
-        // Where a field of another type is expected, or of no type at all.
+        // In place of a field of another type, or of any type.
         json!({"type": "TOKEN", "authorizationToken": [token], "methodArn": arn("api", "GET")}),
         json!({"type": "TOKEN", "authorizationToken": {"token": token}, "methodArn": token}),
         json!({"type": token, "authorizationToken": token}),
@@ -149,7 +148,7 @@ fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     events.extend(wrong);
     let mut bytes: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
     bytes.extend([
-        // No JSON, and no UTF-8.
+        // Neither JSON nor UTF-8.
         format!("{{\"authorizationToken\": \"{token}").into_bytes(),
         format!("{{\"authorizationToken\": {token}}}").into_bytes(),
         token.as_bytes().to_vec(),
@@ -159,8 +158,8 @@ fn events(token: &str, other: &str) -> Vec<Vec<u8>> {
     bytes
 }
 
-/// An answer without its method and path. One for these alone has their ARN in it, or the beginning of a long one,
-/// since API Gateway compares the two.
+/// The answer without its method and path. An answer for just these contains their ARN, or the beginning of a long
+/// one, because API Gateway compares the two.
 fn without_arn(answer: &Answer, event: &[u8]) -> String {
     let mut response = match answer {
         Answer::Response(response) => response.clone(),
@@ -197,7 +196,7 @@ fn no_part_of_a_token_is_in_anything_that_the_function_writes() {
             )
             .unwrap();
             let mut allowed = 0;
-            // Each of them at the level that writes most; some at the others.
+            // All tokens at the level that writes most, and some at the other levels.
             let step = if level == "TRACE" { 1 } else { 4 };
             for (number, token) in tokens.iter().enumerate().step_by(step) {
                 let other = &tokens[(number + 1) % tokens.len()];
@@ -237,10 +236,10 @@ fn no_setting_of_the_log_shows_what_other_crates_say_below_info() {
     }
 }
 
-/// A value, and what of it must not come out again.
+/// A value, and the parts of it that must not be written.
 type Secret = (String, Vec<String>);
 
-/// Keys, and URLs with passwords or signatures: what anybody can tell to be secret.
+/// Keys, and URLs with passwords or signatures: values that are recognizably secret.
 fn keys_and_passwords() -> Vec<Secret> {
     let key = PrivateKey::generate().unwrap();
     let pem = key.to_pem().unwrap().to_string();
@@ -261,7 +260,7 @@ fn keys_and_passwords() -> Vec<Secret> {
     ]
 }
 
-/// What a variable can have beside that, where any value may be a secret.
+/// Other values of a variable. There, any value may be a secret.
 fn words() -> Vec<Secret> {
     let raw = STANDARD.encode([7; 32]);
     [
@@ -311,11 +310,11 @@ const VARIABLES: [&str; 23] = [
 fn no_value_of_a_setting_is_in_what_the_function_says_of_it() {
     let values = [keys_and_passwords(), words()].concat();
     for (number, (value, secrets)) in values.iter().enumerate() {
-        // All at once, each of them in the wrong place, and then alone what a good start reads later.
+        // First all settings at once, all wrong. Then, one by one, those that are read only after a good start.
         let mut environments: Vec<Vec<(&str, &str)>> =
             vec![VARIABLES.iter().map(|name| (*name, value.as_str())).collect()];
         let of_s3 = ["AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_SESSION_TOKEN", "AWS_SECRET_ACCESS_KEY"];
-        // A start that gets as far as to ask S3 takes seconds.
+        // A start that gets as far as asking S3 takes seconds.
         let name = of_s3[number % of_s3.len()];
         environments.push(vec![
             ("BUNDLE_URI", "s3://bucket/key"),

@@ -1,5 +1,5 @@
-//! Signatures through `jsonwebtoken`: its `encode` and `decode` with our cryptography, and our verifiers behind its
-//! trait.
+//! Signatures through `jsonwebtoken`: its `encode` and `decode` with our cryptography, and our verifiers
+//! through its trait.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use crate::signing::SigningKey;
 
-/// All tests of this program share one provider, as the process has only one.
+/// All tests of this program share one provider, because a process can have only one.
 fn install() {
-    // An error says that another test was faster.
+    // An error means that another test was faster.
     let _ = AWS_LC.install_default();
 }
 
@@ -57,7 +57,7 @@ fn what_encode_signs_is_verified_and_nothing_else() {
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         let verifier: &dyn JwtVerifier = keys.find(Some("k1")).unwrap().verifier(algorithm).unwrap();
         assert_eq!(verifier.algorithm(), algorithm);
-        // The second time the key has been parsed.
+        // The second time, the key has already been parsed.
         for _ in 0..2 {
             assert!(verifier.verify(message.as_bytes(), &signature).is_ok(), "{algorithm:?}");
         }
@@ -85,7 +85,7 @@ fn a_signature_is_one_of_its_algorithm_and_of_its_key_alone() {
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         let own = key_set(key);
         for (other_algorithm, other) in &keys {
-            // Keys of other kinds have no such verifier. RSA keys have one for six algorithms.
+            // Keys of another kind have no such verifier. RSA keys have one for each of six algorithms.
             if let Some(verifier) = own.find(None).unwrap().verifier(*other_algorithm) {
                 let verified = verifier.verify(message_of_token.as_bytes(), &signature);
                 assert_eq!(
@@ -95,7 +95,7 @@ fn a_signature_is_one_of_its_algorithm_and_of_its_key_alone() {
                 );
                 assert!(verifier.verify(message, &signature).is_err());
             }
-            // `keys` has different keys of the same kind.
+            // `keys` has other keys of the same kind.
             let set = key_set(other);
             let verifier = set.find(None).unwrap().verifier(*algorithm);
             let verified = verifier
@@ -148,7 +148,7 @@ fn the_provider_takes_no_secret_and_no_weak_key() {
     weak["e"] = "AQ".into();
     let weak_kind = ErrorKind::InvalidRsaKey("weak".to_owned());
     assert_eq!(refused(Algorithm::RS256, &decoding_key(&weak)), Some(weak_kind));
-    // A point of small order: anybody signs for it.
+    // A point of small order: anybody can sign for this key.
     let small = DecodingKey::from_ed_der(&[0; 32]);
     assert_eq!(refused(Algorithm::EdDSA, &small), Some(ErrorKind::InvalidEddsaKey));
 
@@ -159,14 +159,14 @@ fn the_provider_takes_no_secret_and_no_weak_key() {
     let mut elsewhere = p256.jwk("k");
     elsewhere["y"] = elsewhere["x"].clone();
     assert_eq!(refused(Algorithm::ES256, &decoding_key(&elsewhere)), Some(ErrorKind::InvalidKeyFormat));
-    // Public keys come as the numbers of a JWK.
+    // Public keys must be given as the numbers of a JWK.
     for der in [DecodingKey::from_rsa_der(&[0x30]), DecodingKey::from_ec_der(&[0x30])] {
         let algorithm = der.family().algorithms()[0];
         assert_eq!(refused(algorithm, &der), Some(ErrorKind::InvalidKeyFormat), "{algorithm:?}");
     }
 }
 
-// What is not supported is an error, where a provider without it would panic.
+// Unsupported operations return an error. A provider without them would panic.
 #[test]
 fn a_thumbprint_is_made_and_no_jwk_of_a_private_key() {
     install();

@@ -1,4 +1,4 @@
-//! Keys that are made for a test, and tokens signed with them.
+//! Keys made for tests, and tokens signed with them.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -37,7 +37,7 @@ impl SigningKey {
         Self::Ed25519(Ed25519KeyPair::generate().unwrap())
     }
 
-    /// The algorithms that a signature of this key can have.
+    /// The algorithms that this key can sign with.
     pub fn algorithms(&self) -> &'static [&'static str] {
         match self {
             Self::Rsa(_) => &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
@@ -47,7 +47,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half, as a key set has it.
+    /// The public half as a JWK.
     pub fn jwk(&self, key_id: &str) -> Value {
         let curve = |name: &str, point: &[u8]| {
             // An uncompressed point: 4, x, y (SEC 1 2.3.3).
@@ -74,7 +74,7 @@ impl SigningKey {
         jwk
     }
 
-    /// The key as `jsonwebtoken` takes it.
+    /// The key in the form that `jsonwebtoken` takes.
     pub fn encoding_key(&self) -> EncodingKey {
         match self {
             Self::Rsa(key) => {
@@ -86,7 +86,7 @@ impl SigningKey {
         }
     }
 
-    /// A token, whatever its header says.
+    /// A token with this header, valid or not.
     pub fn token(&self, header: &Value, claims: &Value) -> String {
         let input =
             format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));

@@ -1,4 +1,4 @@
-//! The slice of a bundle: whatever is left unread, the decision is that of Cedar on everything.
+//! The slice of a bundle: Cedar decides the same as on all policies and entities.
 
 use std::collections::{HashMap, HashSet};
 
@@ -107,7 +107,7 @@ fn policy() -> impl Strategy<Value = String> {
     })
 }
 
-/// A template with the slots that a link to it has to fill.
+/// A template, with the slots that its links have to fill.
 fn template() -> impl Strategy<Value = (String, bool, bool)> {
     let slots = select(vec![
         ("principal == ?principal", "resource", true, false),
@@ -130,7 +130,7 @@ fn uid(name: &str) -> Value {
     json!({"type": entity_type, "id": id})
 }
 
-/// An entity that may be in those of a list which stand before it.
+/// An entity whose parents are some of these, all listed before it.
 fn entity(name: &'static str, parents: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let parents = proptest::sample::subsequence(parents, 0..=parents.len());
     let references = select(vec!["User u0", "Group g1", "Group g3", "Group g3", "Group g3", "Doc unknown"]);
@@ -149,7 +149,7 @@ fn entity(name: &'static str, parents: &'static [&'static str]) -> impl Strategy
                 attributes["since"] = json!({"__extn": {"fn": "datetime", "arg": "2024-06-01"}});
             }
             let tags = tag.map(|tag| json!({"t": {"__entity": uid(tag)}})).unwrap_or(json!({}));
-            // Actions have neither here: the schema of a store cannot give them any.
+            // Actions have neither here, because the schema of a store cannot give them any.
             let (attributes, tags) = match name.starts_with("Action") {
                 true => (json!({}), json!({})),
                 false => (attributes, tags),
@@ -164,14 +164,14 @@ fn entities() -> impl Strategy<Value = Vec<Value>> {
     let all = (
         entity("Group g0", &[]),
         entity("Group g1", &["Group g0"]),
-        // A user is in it who may be in that user: Cedar takes no such entities.
+        // A user may be in this group, and the group in that user. Cedar refuses such entities.
         entity("Group g2", &["Group g0", "Group g1", "User u2"]),
-        // No policy names it: what leads there are attributes and tags.
+        // No policy names this group. Only attributes and tags refer to it.
         entity("Group g3", &["Group g0"]),
         entity("Folder f0", &[]),
         entity("Folder f1", &["Folder f0", "Folder f2", "Group g1"]),
         entity("Doc d0", &["Folder f0", "Folder f1"]),
-        // What a user is in, the token says.
+        // The token says which groups a user is in.
         entity("Doc d1", &["Folder f1", "Folder f2", "User u0"]),
         entity("Action some", &[]),
         entity("Action any", &["Action some"]),
@@ -229,7 +229,7 @@ fn principal() -> impl Strategy<Value = Entity> {
     )
 }
 
-/// What Cedar says with all policies and all entities.
+/// What Cedar decides with all policies and all entities.
 fn naive(
     store: &Store,
     principal: Entity,
@@ -362,7 +362,7 @@ fn a_policy_too_deep_for_json_is_kept_in_cedars_own_syntax() {
     decide_by_deep_policies(100);
 }
 
-/// Cedar walks a condition on the stack, of which a test has two megabytes.
+/// Cedar recurses into a condition on the stack. A test has two megabytes of it.
 #[test]
 fn a_policy_as_deep_as_may_be_is_decided_on_a_small_stack() {
     decide_by_deep_policies(1000);

@@ -1,4 +1,4 @@
-//! Broken policy stores and what is said of them.
+//! Broken policy stores, and what `check` says of them.
 
 use std::fmt::Write;
 use std::fs;
@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::world::{StoreCopy, golden, root, run, stdout};
 
-/// Each folder of `tests/data/stores` is a store; beside it stands what `check` says of it.
+/// Each folder of `tests/data/stores` is a store. The file beside it has the findings of `check`.
 #[test]
 fn each_store_has_its_golden_findings() {
     let folder = root().join("tests/data/stores");
@@ -43,7 +43,7 @@ fn each_store_has_its_golden_findings() {
     assert!(count > 0);
 }
 
-/// Reads a store, in less time than it takes to wait for a pipe.
+/// Reads a store faster than waiting for a pipe would take.
 #[track_caller]
 fn read(store: &StoreCopy) -> Result<usize, String> {
     let (answer, answers) = channel();
@@ -106,14 +106,14 @@ fn only_regular_files_below_the_folder_of_a_store_are_read() {
         assert!(error.contains(message), "{message}: {error}");
     }
 
-    // Links within the folder, as a ConfigMap of Kubernetes has them.
+    // Links within the folder, as Kubernetes makes them for a ConfigMap.
     assert_eq!(link("cognito.json", "jwks/other.json"), Ok(count + 1));
     let mounted = make(&|store| {
         store.write("..data/more.cedar", b"permit (principal, action, resource);");
         symlink("../..data/more.cedar", store.path().join("policies/more.cedar")).unwrap();
     });
     assert_eq!(mounted, Ok(count + 1));
-    // What is left out may lead anywhere.
+    // A link to a file that is left out may lead anywhere.
     assert_eq!(link(secret.to_str().unwrap(), ".hidden"), Ok(count));
     assert_eq!(link(secret.to_str().unwrap(), "README.md"), Ok(count));
     // The folder itself may be a link.
@@ -133,7 +133,7 @@ fn check(store: &StoreCopy) -> Vec<Finding> {
 
 #[test]
 fn policies_are_refused_where_they_are_deeper_than_may_be() {
-    // Each with how many levels one repetition takes.
+    // Each shape, with the number of levels that one repetition takes.
     type Shape = dyn Fn(usize) -> String;
     let shapes: [(&str, usize, &Shape); 10] = [
         ("parentheses", 1, &|depth| around("(", "true", ")", depth)),
@@ -148,7 +148,7 @@ fn policies_are_refused_where_they_are_deeper_than_may_be() {
         ("call", 3, &|depth| around("[1].contains(", "1", ")", depth)),
     ];
     for (name, levels, shape) in shapes {
-        // Two levels are those of scope and braces.
+        // The scope and the braces take two levels.
         let most = (MAX_DEPTH - 2) / levels;
         for (depth, is_too_deep) in [(most, false), (most + 1, true), (10_000, true), (100_000, true)] {
             let store = StoreCopy::new();
@@ -244,7 +244,7 @@ fn each_policy_of_a_file_has_its_own_position() {
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
 
-/// Cedar's validator hashes the text of a policy for each thing that it finds.
+/// Cedar's validator hashes the whole text of a policy for each of its findings.
 #[test]
 fn what_is_found_in_one_large_file_takes_as_long_as_in_many_small_ones() {
     let note = "x".repeat(10_000);

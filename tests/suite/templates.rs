@@ -1,4 +1,4 @@
-//! `check --template`: the template of the project with one thing wrong, and others in small.
+//! `check --template`: the project's own template with one fault each, and small templates.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{StoreCopy, root, run, stdout};
 
-/// The codes of what `check` finds in a template, with the lines.
+/// The codes of the findings of `check` in a template, with their lines.
 #[track_caller]
 fn findings(store: &str, template: &str) -> (Vec<(String, u64)>, i32) {
     let folder = tempfile::tempdir().unwrap();
@@ -125,7 +125,7 @@ fn a_function_without_the_name_of_its_store_is_told() {
         codes("policies", &text.replace("!Ref BundleName", "!ImportValue name")),
         ["template-unresolved"]
     );
-    // Once for a function, however many authorizers it is.
+    // One finding for a function, however many authorizers use it.
     let two = http_api("AuthorizerPayloadFormatVersion: '2.0'", "", &[("GET", "/", true)]).replace(
         "          Cedar: ",
         "          Other: {FunctionArn: !GetAtt Authorizer.Arn, AuthorizerPayloadFormatVersion: '2.0'}\n          Cedar: ",
@@ -158,7 +158,7 @@ fn simple_responses_must_fit_key_and_function() {
             "SIMPLE_RESPONSES: 'true'",
             vec!["simple-responses-mismatch"],
         ),
-        // The answers would be made for one header, and given for any.
+        // Answers would be made for one header, but used for any.
         (
             format!("AuthorizerPayloadFormatVersion: '2.0', {cached}"),
             "CACHE_KEY: '$request.header.Authorization,$request.header.X-Tenant'",

@@ -1,4 +1,4 @@
-//! Bundles of tenants: whose call it is, what one tenant is to another, and what an unknown one costs.
+//! Bundles of tenants: how the tenant of a call is found, how tenants are kept apart, and what an unknown one costs.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ fn at(seconds: u64) -> UnixTime {
     UnixTime::from_seconds(START + seconds)
 }
 
-/// A provider of tokens, and the sample store for its users.
+/// An issuer of tokens, and the sample store for its users.
 struct Provider {
     issuer: String,
     key: SigningKey,
@@ -50,7 +50,7 @@ impl Provider {
         self.key.token(&json!({"alg": "ES256", "kid": "k"}), &all)
     }
 
-    /// Where its users may do what `policy` says, beside seeing the front page.
+    /// A store where its users may see the front page, and do what `policy` says.
     fn store(&self, policy: &str) -> StoreFiles {
         let mut files = StoreFiles::default();
         for (path, content) in directory::read(&sample_store()).unwrap().iter() {
@@ -110,7 +110,7 @@ impl Setup {
         }
     }
 
-    /// By the claim `tenant`, for which the bundle at `root.bundle` vouches.
+    /// The claim `tenant` names the tenant. The bundle at `root.bundle` vouches for it.
     fn claim() -> Self {
         let root_uri = format!("s3://{BUCKET}/root.bundle").parse().unwrap();
         let from = TenantFrom::Claim { name: "tenant".to_owned(), root_uri };
@@ -163,7 +163,7 @@ impl InProcess {
         self.runtime.block_on(self.function.answer(&event.to_string(), at(seconds)))
     }
 
-    /// How a call ends, and which revision says so.
+    /// How a call ends, and the revision that decided it.
     fn call(&self, event: Value, seconds: u64) -> (Reason, Option<u64>) {
         let answer = self.answer(event, seconds);
         let reason = answer.reason();
@@ -171,7 +171,7 @@ impl InProcess {
         (reason, response.and_then(|response| response["context"]["revision"].as_u64()))
     }
 
-    /// Calls until it ends like this: a look at S3 goes on within calls alone.
+    /// Calls until the call ends like this. A look at S3 makes progress only during calls.
     fn settle(&self, event: &Value, seconds: u64, expected: (Reason, Option<u64>)) {
         for _ in 0..300 {
             if self.call(event.clone(), seconds) == expected {
@@ -185,7 +185,7 @@ impl InProcess {
 
 const ALLOWED: Reason = Reason::AllowedByPolicy;
 
-/// `GET` of a path, of a REST API with a REQUEST authorizer, at this stage.
+/// `GET` of a path at this stage, as a REST API with a REQUEST authorizer sends it.
 fn at_stage(stage: &str, token: &str, path: &str) -> Value {
     let mut event = Request::new(token, "GET", path, path).rest();
     event["methodArn"] = format!("{REQUESTED}:abcdef123/{stage}/GET{path}").into();
@@ -210,7 +210,7 @@ fn each_source_of_the_name_leads_to_the_bundle_of_that_tenant_in_every_kind_of_e
     s3.put(BUCKET, "root.bundle", acme.bundle(1));
     s3.put(BUCKET, &key("acme"), acme.bundle(7));
     s3.put(BUCKET, &key("globex"), acme.bundle(8));
-    // Everything that a caller sends says another name.
+    // Everything that a caller can send has another name in it.
     let token = acme.token(json!({"tenant": "acme"}));
     let mut request = Request::new(&token, "GET", "/", "/");
     request.headers = json!({"Host": "globex", "X-Tenant": "globex", "tenant": "globex"});
@@ -251,15 +251,15 @@ fn each_source_of_the_name_leads_to_the_bundle_of_that_tenant_in_every_kind_of_e
 fn a_tenant_has_policies_and_keys_of_its_own() {
     let s3 = S3::start();
     let (acme, globex) = (Provider::new("acme"), Provider::new("globex"));
-    // The same issuer and key id as that of acme, with another key.
+    // The same issuer and key id as acme, but another key.
     let twin = Provider::new("acme");
     s3.put(BUCKET, &key("acme"), build(&acme.store(SEE_PETS), 1));
     s3.put(BUCKET, &key("globex"), globex.bundle(2));
     s3.put(BUCKET, &key("twin"), build(&twin.store(SEE_PETS), 3));
     let function = InProcess::start(&s3, &Setup::new(CallPart::Stage));
-    // At the start nothing is loaded.
+    // Nothing is loaded at the start.
     assert_eq!(s3.requests(), 0);
-    // Twice, so that the second time all tokens were seen before.
+    // Twice, so that all tokens have been seen before the second time.
     for _ in 0..2 {
         for (provider, stage, expected) in [
             (&acme, "acme", (ALLOWED, Some(1))),
@@ -313,7 +313,7 @@ fn an_unknown_tenant_costs_one_request_a_minute_and_is_known_when_it_is_publishe
     assert_eq!(function.call(event.clone(), 119), (Reason::TenantUnknown, None));
     assert_eq!(function.call(event.clone(), 120), (ALLOWED, Some(1)));
     assert_eq!(s3.requests(), 3);
-    // A clock that was ahead, and is set back, does not make a tenant unknown for longer.
+    // If the clock was ahead and is set back, no tenant stays unknown for longer.
     let other = front_page("other", &acme.token(json!({})));
     assert_eq!(function.call(other.clone(), 1_000_000), (Reason::TenantUnknown, None));
     s3.put(BUCKET, &key("other"), acme.bundle(2));
@@ -325,7 +325,7 @@ fn a_name_that_could_be_more_than_a_name_is_of_no_tenant_and_asks_nobody() {
     let s3 = S3::start();
     let root = Provider::new("root");
     s3.put(BUCKET, "root.bundle", root.bundle(1));
-    // What a traversal would find.
+    // What a path traversal would find.
     s3.put(BUCKET, "tenants/../root.bundle", root.bundle(2));
     let by_claim = InProcess::start(&s3, &Setup::claim());
     let by_domain = InProcess::start(&s3, &Setup::new(CallPart::DomainName));
@@ -375,7 +375,7 @@ fn a_name_that_could_be_more_than_a_name_is_of_no_tenant_and_asks_nobody() {
     for stage in ["..", "a.b", "%2e", ""] {
         assert_eq!(by_stage.call(front_page(stage, &token), 1), (Reason::EventMalformed, None), "{stage}");
     }
-    // That of the bundle that vouches for claims.
+    // The one request was for the bundle that vouches for claims.
     assert_eq!(s3.requests(), 1);
 }
 
@@ -403,7 +403,7 @@ fn a_claim_that_nobody_vouches_for_names_no_tenant() {
         assert_eq!(answer.into_response().unwrap_err().error_message, "Unauthorized");
     }
     assert_eq!(s3.requests(), 1);
-    // The tenant's own identity sources have the last word: those of acme know no token of this issuer.
+    // The tenant's own identity sources decide in the end: those of acme accept no token of this issuer.
     assert_eq!(function.call(at_stage("s", &token, "/pets"), 1), (ALLOWED, Some(3)));
     let token = root.token(json!({"tenant": "acme"}));
     assert_eq!(function.call(front_page("s", &token), 1), (Reason::IssuerUnknown, None));
@@ -447,11 +447,11 @@ fn the_tenant_not_seen_for_longest_is_closed_and_read_again() {
         ("a", 1),
         ("b", 2),
         ("a", 2),
-        // In the place of b.
+        // Replaces b.
         ("c", 3),
         ("a", 3),
         ("c", 3),
-        // In the place of a.
+        // Replaces a.
         ("b", 4),
         ("c", 4),
         ("a", 5),
@@ -472,13 +472,13 @@ fn a_revision_does_not_go_back_when_a_bundle_is_closed_in_between() {
     s3.put(BUCKET, &key("b"), provider.bundle(1));
     let function = InProcess::start(&s3, &Setup { max_open: 1, ..Setup::new(CallPart::Stage) });
     assert_eq!(function.call(event("a"), 1), (ALLOWED, Some(5)));
-    // It counts which revision was in use at last, not which was opened.
+    // The last revision in use counts, not the one that was opened.
     s3.put(BUCKET, &key("a"), provider.bundle(6));
     function.settle(&event("a"), 61, (ALLOWED, Some(6)));
     assert_eq!(function.call(event("b"), 62), (ALLOWED, Some(1)));
     s3.put(BUCKET, &key("a"), provider.bundle(5));
     assert_eq!(function.call(event("a"), 63), (Reason::TenantUnavailable, None));
-    // Nor after a failure, nor in a later minute.
+    // The same after a failure, and in a later minute.
     assert_eq!(function.call(event("a"), 200), (Reason::TenantUnavailable, None));
     s3.put(BUCKET, &key("a"), provider.bundle(6));
     assert_eq!(function.call(event("a"), 300), (ALLOWED, Some(6)));
@@ -514,7 +514,7 @@ fn a_call_does_not_wait_for_ever_and_the_opening_goes_on_in_later_ones() {
     let s3 = S3::start();
     let provider = Provider::new("a");
     s3.put(BUCKET, &key("a"), provider.bundle(1));
-    // The first attempt is given up after 2.5 seconds, and the second one is answered after the 3 of a call.
+    // The first attempt is given up after 2.5 seconds. The second one is answered after the 3 seconds of a call.
     s3.fault_get(&key("a"), S3Fault::Hang);
     let function = InProcess::start(&s3, &Setup::new(CallPart::Stage));
     let event = front_page("a", &provider.token(json!({})));
@@ -568,7 +568,7 @@ fn what_goes_wrong_with_one_tenant_is_a_fault_of_its_own_and_not_asked_for_at_ea
             assert_eq!(bad(seconds), (Reason::TenantUnavailable, None), "{number}");
         }
         assert_eq!(s3.requests(), attempts + 1, "{number}");
-        // Again after 5 s, then after 10.
+        // It asks again after 5 s, then after 10.
         for (seconds, asked) in [(5, 2), (14, 2), (15, 3), (34, 3)] {
             assert_eq!(bad(seconds), (Reason::TenantUnavailable, None), "{number}");
             assert_eq!(s3.requests(), asked * attempts + 1, "{number} after {seconds} s");
@@ -593,7 +593,7 @@ fn a_refresh_is_that_of_one_tenant() {
     s3.put(BUCKET, &key("a"), build(&a.store(SEE_PETS), 2));
     function.settle(&page("a", &a), 62, (ALLOWED, Some(2)));
     assert_eq!(function.call(page("b", &b), 62), denied(1));
-    // A broken one: the last good one serves, as without tenants, and again for that tenant alone.
+    // If the new bundle of a tenant is broken, the last good one serves, and again only for this tenant.
     s3.put(BUCKET, &key("a"), "broken");
     s3.put(BUCKET, &key("b"), b.bundle(2));
     function.settle(&page("b", &b), 124, denied(2));
@@ -612,7 +612,7 @@ fn a_tenant_whose_bundle_is_deleted_is_served_until_that_is_too_stale_and_then_u
     assert_eq!(function.call(event.clone(), 3600), (ALLOWED, Some(3)));
     assert_eq!(function.call(event.clone(), 3700), (Reason::BundleStale, None));
     assert_eq!(function.call(event.clone(), 3701), (Reason::TenantUnknown, None));
-    // Whoever takes the name again does not begin at 1.
+    // Whoever takes the name again cannot begin at revision 1.
     s3.put(BUCKET, &key("a"), provider.bundle(1));
     assert_eq!(function.call(event.clone(), 3800), (Reason::TenantUnavailable, None));
     s3.put(BUCKET, &key("a"), provider.bundle(4));
@@ -630,7 +630,7 @@ fn names_that_are_made_up_stand_in_nobodys_way() {
     let function = InProcess::start(&s3, &Setup { max_open: 10, ..Setup::new(CallPart::DomainName) });
     let token = provider.token(json!({}));
     let call = |name: &str, seconds| function.call(at_domain(name, &token), seconds);
-    // Ten thousand names in a minute, and each second a tenant that was not open yet.
+    // Ten thousand names in a minute, and each second a tenant that was not open before.
     for number in 0..10_000 {
         let seconds = number * 60 / 10_000;
         if number % 166 == 0 && number / 166 < 60 {
@@ -640,7 +640,7 @@ fn names_that_are_made_up_stand_in_nobodys_way() {
         assert_eq!(call(&name, seconds), (Reason::TenantUnknown, None), "{number}");
     }
     assert_eq!(s3.requests(), 60 + 10_000);
-    // A name that was asked for within the minute costs no request, and a tenant that was closed is opened again.
+    // A name that was asked for within the minute costs no request. A tenant that was closed is opened again.
     assert_eq!(call("x9999.example.com", 59), (Reason::TenantUnknown, None));
     assert_eq!(s3.requests(), 60 + 10_000);
     assert_eq!(call(&real(0), 59), (ALLOWED, Some(1)));
@@ -658,13 +658,14 @@ fn look_ups_are_limited_and_that_ends_with_the_second() {
     let call = |name: &str, seconds| function.call(at_domain(name, &token), seconds);
     assert_eq!(call("first", 0), (ALLOWED, Some(1)));
     assert_eq!(call("second", 0), (ALLOWED, Some(1)));
-    // More within one second than S3 could answer one after the other.
+    // More within one second than S3 could answer one after another.
     for number in 0..1_000 {
         let expected = if number < 400 - 2 { Reason::TenantUnknown } else { Reason::TenantUnavailable };
         assert_eq!(call(&format!("x{number}.example.com"), 0), (expected, None), "{number}");
     }
     assert_eq!(s3.requests(), 400);
-    // A fault, which nobody caches; what is known already is answered, and who was open before is opened.
+    // A fault, which API Gateway does not cache. Known tenants are answered, and those that were open
+    // before are opened.
     assert_eq!(call("new", 0), (Reason::TenantUnavailable, None));
     assert_eq!(call("x0.example.com", 0), (Reason::TenantUnknown, None));
     assert_eq!(call("first", 0), (ALLOWED, Some(1)));
@@ -721,7 +722,7 @@ fn an_opening_that_drips_is_given_up_and_the_next_one_follows() {
     assert_eq!(function.call(event("a"), 1), (Reason::TenantUnavailable, None));
     s3.fault_get(&key("a"), S3Fault::None);
     assert_eq!(function.call(event("b"), 2), (ALLOWED, Some(1)));
-    // Three seconds on the clock of timers, and eleven on the wall: there was a freeze.
+    // Three seconds by the clock of timers, and eleven by the wall clock: there was a freeze.
     assert_eq!(function.call(event("a"), 12), (ALLOWED, Some(1)));
     assert_eq!(s3.requests(), 3);
 }
@@ -782,7 +783,7 @@ fn a_denial_without_a_token_is_complete_in_every_shape() {
     policy(request.http1(), "test");
     policy(request.http2(), "dev");
     policy(connect(json!({}), json!({})), "prod");
-    // None of these read a token, so one more request for all of them.
+    // None of these read a token, so there was only one more request for all of them.
     assert_eq!(s3.requests(), 1);
 
     let simple = Setup { simple_responses: SimpleResponses::Enabled, ..Setup::new(CallPart::ApiId) };
@@ -791,7 +792,7 @@ fn a_denial_without_a_token_is_complete_in_every_shape() {
     let expected =
         json!({"isAuthorized": false, "context": {"decision": "deny", "reason": "tenant-unknown"}});
     assert_eq!(serde_json::to_value(response).unwrap(), expected);
-    // Others than these get a policy all the same.
+    // Other APIs still get a policy.
     let response = function.answer(request.rest(), 1).into_response().unwrap();
     assert_eq!(serde_json::to_value(response).unwrap()["principalId"], "unknown");
 }
@@ -822,7 +823,7 @@ fn the_executable_takes_it_from_the_environment_and_loads_nothing_before_it_is_n
         assert_eq!(response["policyDocument"]["Statement"][0]["Effect"], effect, "{stage}");
     }
     assert_eq!(s3.requests(), 2);
-    // Each line after the start says whose bundle or call it is about.
+    // After the start, each line says which bundle or call it is about.
     let logs = function.logs();
     for (words, tenant) in
         [("bundle loaded", "acme"), ("decided", "acme"), ("no such tenant", "globex"), ("denied", "globex")]
@@ -858,7 +859,7 @@ fn bundles_of_tenants_may_be_files_and_stores() {
     assert_eq!(s3.requests(), 0);
 }
 
-/// A bundle of the sample store for a tenant, signed if there is a signer.
+/// A bundle of the sample store for a tenant. It is signed if there is a signer.
 fn for_tenant(
     provider: &Provider,
     tenant: Option<&str>,
@@ -893,7 +894,7 @@ fn the_signed_bundle_of_one_tenant_is_not_that_of_another() {
             let event = front_page("acme", &provider.token(json!({})));
             assert_eq!(function.call(event, 1), expected, "{tenant:?}, signed: {is_signed}");
         }
-        // At a refresh neither: the last good one serves.
+        // At a refresh it is refused too: the last good one serves.
         let s3 = S3::start();
         s3.put(BUCKET, &key("acme"), for_tenant(&provider, Some("acme"), signer, 1));
         let function = InProcess::start(&s3, &setup);
@@ -918,14 +919,14 @@ fn the_bundle_that_vouches_for_claims_is_for_no_tenant_and_of_the_same_store() {
         let setup = Setup { public_keys, name: Some("petstore"), ..Setup::claim() };
         let s3 = S3::start();
         let code = |setup: &Setup| InProcess::try_start(&s3, setup).err().map(|failure| failure.code());
-        // One tenant's issuer would say who is of which tenant.
+        // Otherwise the issuer of one tenant could say who belongs to which tenant.
         s3.put(BUCKET, "root.bundle", for_tenant(&provider, Some("acme"), signer.as_ref(), 1));
         assert_eq!(code(&setup), Some("bundle-tenant-mismatch"));
         s3.put(BUCKET, "root.bundle", for_tenant(&provider, None, signer.as_ref(), 2));
         assert_eq!(code(&setup), None);
         assert_eq!(code(&Setup { name: Some("kennel"), ..setup.clone() }), Some("bundle-name-mismatch"));
 
-        // And the tenants' own are of this store.
+        // The bundles of the tenants must be of this store too.
         let mut files = provider.store("");
         let settings = String::from_utf8(files.get("store.toml").unwrap().to_vec()).unwrap();
         files.insert("store.toml".to_owned(), settings.replace("\"petstore\"", "\"kennel\"").into());

@@ -1,4 +1,4 @@
-//! Keys for which somebody other than their owner could sign.
+//! Keys with which somebody other than the owner could sign.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,8 +21,8 @@ fn key_set(keys: &[Value]) -> KeySet {
     KeySet::parse(json!({"keys": keys}).to_string().as_bytes()).unwrap()
 }
 
-/// y of the points of order 4, 1, 2 and, twice, 8, and p and p + 1, which are 0 and 1 again: little-endian,
-/// without the sign of x.
+/// y of the points of order 4, 1, 2 and, twice, 8; then p and p + 1, which are 0 and 1 again. Little-endian, without
+/// the sign of x.
 const SMALL_ORDER: [&str; 7] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -42,7 +42,7 @@ fn point(hex: &str, sign: u8) -> [u8; 32] {
     point
 }
 
-/// All encodings of the eight points, those that no key has among them.
+/// All encodings of the eight points, including those that no real key has.
 fn points_of_small_order() -> Vec<[u8; 32]> {
     SMALL_ORDER.iter().flat_map(|hex| [point(hex, 0), point(hex, 1)]).collect()
 }
@@ -53,7 +53,8 @@ fn nobody_signs_for_an_ed25519_point_of_small_order() {
     for key in &points {
         let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "x": encode(key)});
         let keys = key_set(&[jwk]);
-        // Without a private key: S is 0, and R is one of the eight points, right for one message in eight.
+        // A signature without the private key: S is 0, and R is one of the eight points. It is right for one
+        // message in eight.
         for number in 0..32 {
             let header = encode(json!({"alg": "EdDSA", "kid": "k"}).to_string().as_bytes());
             let input = format!("{header}.{}", encode(json!({"jti": number}).to_string().as_bytes()));
@@ -68,7 +69,7 @@ fn nobody_signs_for_an_ed25519_point_of_small_order() {
 
 #[test]
 fn an_ed25519_key_is_written_in_one_way() {
-    // p + 3 is 3 again, and a point; no key has it with y above p.
+    // p + 3 is 3 again, and a point. No real key has it with y above p.
     for y in [0xf0, 0xff] {
         let mut bytes = [0xff; 32];
         bytes[0] = y;

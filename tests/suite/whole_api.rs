@@ -1,4 +1,4 @@
-//! Answers for the whole API: each route is decided as it would be alone, however little is worked out for it.
+//! Answers for the whole API: each route is decided as it would be alone, even if little is computed for it.
 
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
@@ -57,7 +57,7 @@ fn route(path: &str, action: &str, rest: &str) -> String {
     format!("[[routes]]\nmethod = 'GET'\npath = '{path}'\naction = '{action}'\n{rest}\n")
 }
 
-/// A caller, and its calls.
+/// A caller and its calls.
 struct Caller {
     text: String,
     session: Session,
@@ -70,7 +70,7 @@ impl Caller {
         Self { text: text.to_owned(), session }
     }
 
-    /// The call of somebody of whom nothing is remembered.
+    /// A call when nothing is remembered of the caller.
     fn call(&self, key: &CacheKey, path: &str) -> Arc<Outcome> {
         self.call_in(&self.session.afresh(), key, path)
     }
@@ -80,7 +80,7 @@ impl Caller {
         session.authorize(&call, key).unwrap()
     }
 
-    /// How long the fastest of some first calls takes.
+    /// The time of the fastest of several first calls.
     fn time(&self, path: &str) -> Duration {
         let time = |_| {
             let started = Instant::now();
@@ -91,7 +91,7 @@ impl Caller {
     }
 }
 
-// --- Whatever policies read.
+// --- Anything that policies may read.
 
 const ROUTES: [(&str, &str, &str); 9] = [
     ("/r0", "a0", ""),
@@ -234,9 +234,9 @@ proptest! {
     }
 }
 
-// --- How much work it is.
+// --- How much work this is.
 
-/// A store of routes that differ in their actions, and of policies for everything with these conditions.
+/// A store with routes of different actions, and policies with these conditions for everything.
 fn conditional(
     routes: usize,
     policies: usize,
@@ -267,7 +267,7 @@ fn forty_times_the_routes_are_not_forty_times_the_conditions() {
         let outcome = caller.call(&CacheKey::Token, "/r0");
         let Breadth::Api { allowed, left_out, .. } = outcome.breadth else { panic!("{:?}", outcome.breadth) };
         assert_eq!(allowed + left_out, routes);
-        // Of one who may do nothing, so that no grant is made.
+        // The caller may do nothing, so no grant is made.
         Caller::new(&TOKENS[1], &bundle).time("/r0")
     });
     assert!(times[1] < times[0] * 20, "{times:?}");
@@ -292,10 +292,10 @@ fn an_answer_that_takes_too_long_is_for_one_method_and_check_says_so() {
         started.elapsed()
     };
     let first = call("/r0");
-    // It is not tried again.
+    // The expensive attempt is not repeated.
     let next = (1..6).map(|number| call(&format!("/r{number}"))).min().unwrap();
     assert!(next * 3 < first, "{next:?} {first:?}");
-    // One who may is not denied.
+    // A caller who may is not denied.
     let called: MethodArn = method_arn("GET", "/r7").parse().unwrap();
     let other: MethodArn = method_arn("GET", "/r8").parse().unwrap();
     let (bundle, findings) = conditional(20, 300, condition);
@@ -358,11 +358,11 @@ fn nested_groups_take_what_they_are_in_and_no_more() {
     });
     let [(small, fast), (large, slow)] = worlds;
     assert!(large < small * 12, "{small} {large}");
-    // With a busy machine in mind; the third power would be a thousand times.
+    // Generous, for a busy machine. Cubic time would be a thousand times as much.
     assert!(slow < fast * 150, "{fast:?} {slow:?}");
 }
 
-// --- A resource that is the caller, or what the caller is in.
+// --- The resource is the caller, or a parent of the caller.
 
 const PEOPLE: &str = "namespace W {
     entity Group = { level?: String };
@@ -430,7 +430,7 @@ fn a_caller_that_is_the_resource_has_the_attributes_of_both() {
         (&of_none, "/users/u1/b", Reason::NoMatchingPermit, ""),
         (&staff, "/users/u1/a", Reason::AllowedByPolicy, "self,staff"),
         (&staff, "/users/u2/b", Reason::AllowedByPolicy, "staff"),
-        // Whether or not a condition asks.
+        // With or without a condition that asks for it.
         (&of_a, "/looks/u1/a", Reason::AllowedByPolicy, "look"),
         (&of_a, "/looks/u1/b", Reason::ResourceConflict, ""),
         (&of_a, "/looks/u2/b", Reason::AllowedByPolicy, "look"),
@@ -443,7 +443,7 @@ fn a_caller_that_is_the_resource_has_the_attributes_of_both() {
         let outcome = answer(&call, &bundle, now).unwrap();
         assert_eq!(outcome.decision.reason, reason, "{path}");
         assert_eq!(outcome.texts().policies, policies, "{path}");
-        // What the path says matters, so no answer is for other paths.
+        // The decision depends on the path, so no answer may be used for other paths.
         let outcome = answer_under(&CacheKey::Token, &call, &bundle, now).unwrap();
         assert_eq!(outcome.decision.reason, Reason::NotCacheable, "{path}");
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 pub const CLI: &str = env!("CARGO_BIN_EXE_cedar-authorizer");
 pub const FUNCTION: &str = env!("CARGO_BIN_EXE_cedar-authorizer-lambda");
 
-/// 2024-01-01 and 2100-01-01: the tokens of events are valid from the one to the other.
+/// 2024-01-01 and 2100-01-01: tokens in events are valid from the first to the second.
 pub const ISSUED_AT: u64 = 1_704_067_200;
 pub const EXPIRES_AT: u64 = 4_102_444_800;
 
@@ -77,7 +77,7 @@ pub fn sample_bundle() -> Bundle {
     Bundle::open(bundle_bytes(1), DevelopmentKeys::Allow).unwrap()
 }
 
-/// A bundle taken apart, and put together as anybody could: with lengths and hashes that are right.
+/// A bundle taken apart, to be put together again with correct lengths and hashes, as anybody could.
 pub struct Parts {
     pub manifest: Value,
     pub members: Vec<(String, Vec<u8>)>,
@@ -112,7 +112,7 @@ impl Parts {
     }
 }
 
-/// A bundle of a manifest, whatever that is, and the contents of its members.
+/// A bundle with this manifest, valid or not, and these contents of its members.
 pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
     let length = u32::try_from(manifest.len()).unwrap().to_le_bytes();
     let hash = digest(&SHA256, manifest);
@@ -159,13 +159,13 @@ pub fn development_keys(bundle: &Bundle) -> KeySets {
     KeySets::new(bundle.identity_sources().iter().map(|_| vec![Arc::clone(&keys)]).collect())
 }
 
-/// Verifies the token of a call, signed with the development key.
+/// Verifies the token of a call, which is signed with the development key.
 pub fn session(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Session, Unverified> {
     let gate = Gate::new(bundle.clone(), development_keys(bundle));
     gate.authenticate(call.authorization(bundle.token_location())?, now)
 }
 
-/// Verifies the token of a call, signed with the development key, and decides, with no cache.
+/// Verifies the token of a call, which is signed with the development key, and decides. There is no cache.
 pub fn answer(call: &Call, bundle: &Bundle, now: UnixTime) -> Result<Arc<Outcome>, Unverified> {
     answer_under(&CacheKey::None, call, bundle, now)
 }
@@ -194,7 +194,7 @@ impl StoreCopy {
         copy
     }
 
-    /// A copy without keys, whose identity source fetches them from `uri`.
+    /// A copy without keys, so that they are fetched from `uri`.
     pub fn with_jwks_uri(uri: &str) -> Self {
         let copy = Self::new();
         copy.remove("jwks/cognito.json");
@@ -224,7 +224,7 @@ impl StoreCopy {
     }
 }
 
-/// The public half of the development key, as the sample store has it.
+/// The public half of the development key, from the sample store.
 pub fn development_key_set() -> Value {
     let text = fs::read_to_string(sample_store().join("jwks/cognito.json")).unwrap();
     serde_json::from_str(&text).unwrap()

@@ -1,4 +1,4 @@
-//! `build`: a bundle from a policy store.
+//! `build`: makes a bundle from a policy store.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -19,8 +19,8 @@ use crate::store::StoreArgs;
 
 /// Build a bundle, the one file that the function loads
 ///
-/// Checks the store first; a store with errors makes no bundle. The same store and revision
-/// always make the same bytes. The file is replaced in one step or not at all.
+/// Checks the store first. If the store has errors, no bundle is made. The same store and revision always give the
+/// same bytes. The file is replaced in one step or not at all.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +48,7 @@ pub struct Build {
 
     /// Fetch the keys of the identity sources and keep them in the bundle
     ///
-    /// The function then needs no way out to the issuers. Build anew before they rotate their keys.
+    /// The function then needs no network access to the issuers. Build again before they rotate their keys.
     #[arg(long)]
     pin_jwks: bool,
 }
@@ -77,8 +77,8 @@ impl Build {
     }
 }
 
-/// Builds a bundle and opens it: what the function could not open must not leave this machine. Whether it trusts the
-/// development key is the function's own decision; `check` has warned of it before.
+/// Builds a bundle and opens it: a bundle that the function could not open must not leave this machine. Whether the
+/// function trusts the development key is its own decision, and `check` has already warned of it.
 pub fn make(
     store: &Store,
     files: &StoreFiles,
@@ -92,7 +92,7 @@ pub fn make(
     })
 }
 
-/// Reads and checks the store, and adds the keys that it leaves to be fetched.
+/// Reads and checks the store, and fetches the keys that are not in it.
 pub fn open_pinned(store: &StoreArgs) -> Result<(Store, StoreFiles), Failure> {
     let (store, mut files) = store.open()?;
     pin_keys(&store, &mut files)?;
@@ -102,8 +102,8 @@ pub fn open_pinned(store: &StoreArgs) -> Result<(Store, StoreFiles), Failure> {
     }
 }
 
-/// Adds the key set of every identity source that has none in the store. All of them or none:
-/// a bundle that could verify only some tokens is not what was asked for.
+/// Adds a key set to every identity source that has none in the store: all of them or none. A bundle that can verify
+/// only some tokens is not what was asked for.
 fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
     let runtime = runtime()?;
     let client = KeyClient::new(None);
@@ -130,7 +130,7 @@ fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Replaces a file in one step. What is no file, such as `/dev/stdout`, is written to.
+/// Replaces a file in one step. Anything that is not a file, such as `/dev/stdout`, is written to directly.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return OpenOptions::new().write(true).open(path)?.write_all(bytes);
@@ -140,8 +140,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    // As any new file: others may read it unless the umask says otherwise. The function of a
-    // package runs as another user than the one who built it.
+    // Permissions as for any new file: others may read it, unless the umask says otherwise. In a Lambda package, the
+    // function runs as another user than the one who built the file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;

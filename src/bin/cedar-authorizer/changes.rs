@@ -1,4 +1,4 @@
-//! What is different between two bundles.
+//! The differences between two bundles.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use cedar_policy::PolicySet;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What is different between two bundles: files by path, policies by id.
+/// The differences between two bundles: files by path, policies by id.
 #[derive(Debug, Serialize)]
 pub struct Changes {
     files: Difference,
@@ -15,10 +15,10 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// From the old bundle, or from nothing, to the new one.
+    /// The changes from the old bundle, or from nothing, to the new one.
     ///
     /// # Errors
-    /// [`Unreadable`]: the compiled part of one.
+    /// [`Unreadable`]: the compiled part of one cannot be read.
     pub fn between(old: Option<&Bundle>, new: &Bundle) -> Result<Self, Unreadable> {
         let of_old = old.map(Bundle::policies).transpose()?.unwrap_or_default();
         Ok(Self {
@@ -27,7 +27,7 @@ impl Changes {
         })
     }
 
-    /// Whether all files are the same. If they are, so are the policies.
+    /// Whether all files are the same. Then the policies are the same too.
     pub fn is_empty(&self) -> bool {
         self.count_of_files() == 0
     }
@@ -42,7 +42,7 @@ impl Changes {
         self.policies.len()
     }
 
-    /// A line for each.
+    /// One line for each change.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.files.lines("");
         lines.extend(self.policies.lines("policy "));
@@ -50,7 +50,7 @@ impl Changes {
     }
 }
 
-/// Names in order.
+/// Names, in order.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Difference {
     added: Vec<String>,
@@ -91,8 +91,7 @@ fn files(bundle: &Bundle) -> BTreeMap<String, String> {
     members.map(|member| (member.path.clone(), member.sha256.clone())).collect()
 }
 
-/// Static policies, templates and template links by id, in a form that neither white space nor
-/// comments are part of.
+/// Static policies, templates and template links by id, in a form without white space and comments.
 fn policies(set: &PolicySet) -> BTreeMap<String, Value> {
     let templates = set.templates().map(|template| {
         let body = template.to_json().unwrap_or_else(|_| template.to_string().into());

@@ -1,4 +1,4 @@
-//! `check`: all that is wrong with a policy store.
+//! `check`: finds everything that is wrong with a policy store.
 
 mod inputs;
 mod template;
@@ -19,11 +19,11 @@ use crate::store::{StoreArgs, checking, count};
 
 /// Find everything that is wrong with a policy store
 ///
-/// Reads all files, validates the policies against the schema (strictly, as Verified Permissions
-/// does), and reports every problem with its code, file and line. Warnings do not fail it.
+/// Reads all files, validates the policies against the schema (strictly, as Verified Permissions does), and reports
+/// every problem with its code, file and line. Warnings do not make it fail.
 ///
-/// With a SAM or CloudFormation template it also says where the authorizers in it, CACHE_KEY and the
-/// store disagree: what API Gateway would keep, for how long, and apply to what.
+/// With a SAM or CloudFormation template, it also says where its authorizers, CACHE_KEY and the store disagree: what
+/// API Gateway would cache, for how long, and what it would apply it to.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +37,7 @@ pub struct Check {
     #[command(flatten)]
     store: StoreArgs,
 
-    /// Show what each route reads of a call, and the least that its cache key must have
+    /// Show what each route reads of a call, and the smallest cache key that it needs
     #[arg(long)]
     inputs: bool,
 
@@ -45,11 +45,11 @@ pub struct Check {
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
 
-    /// A parameter of the template, over its default; may be repeated
+    /// A parameter of the template, which overrides its default; may be repeated
     #[arg(long = "parameter", value_name = "NAME=VALUE", requires = "template", value_parser = parameter)]
     parameters: Vec<(String, String)>,
 
-    /// For how many seconds a token is good; Cognito's default is an hour
+    /// For how many seconds a token is valid; Cognito's default is an hour
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "template")]
     token_life: u32,
 

@@ -1,14 +1,12 @@
-//! Deployment: the Lambda authorizers that a template puts in front of its APIs, and with which settings.
+//! Deployment: the Lambda authorizers that a template puts in front of its APIs, and their settings.
 //!
-//! Reads the text of a SAM or CloudFormation template as it is written, not what a deployment made of it.
-//! What cannot be known from the text is never guessed: the setting is [`Setting::Unresolved`] and a
-//! [`Problem`] says why.
+//! This reads the text of a SAM or CloudFormation template, not what was deployed from it. It never guesses what the
+//! text does not say: such a setting is [`Setting::Unresolved`], and a [`Problem`] says why.
 //!
-//! Rules: SAM Developer Guide, "AWS::Serverless::Api", "AWS::Serverless::HttpApi",
-//! "AWS::Serverless::WebSocketApi" and "Globals section"; CloudFormation Template Reference,
-//! "AWS::ApiGateway::Authorizer", "AWS::ApiGatewayV2::Authorizer" and "Intrinsic functions"; API Gateway
-//! Developer Guide, "x-amazon-apigateway-authorizer object". Where the SAM guide is silent, the source of its
-//! translator (aws/serverless-application-model) speaks.
+//! Rules: SAM Developer Guide, "AWS::Serverless::Api", "AWS::Serverless::HttpApi", "AWS::Serverless::WebSocketApi" and
+//! "Globals section"; CloudFormation Template Reference, "AWS::ApiGateway::Authorizer", "AWS::ApiGatewayV2::Authorizer"
+//! and "Intrinsic functions"; API Gateway Developer Guide, "x-amazon-apigateway-authorizer object". Where the SAM guide
+//! says nothing, the source of its translator (aws/serverless-application-model) decides.
 
 mod api;
 mod cloudformation;
@@ -39,8 +37,8 @@ pub struct Deployment {
 impl Deployment {
     /// Reads a template: YAML, or JSON, which is YAML.
     ///
-    /// `parameters` are the values of a deployment. They go before the defaults of the template, and may name
-    /// pseudo parameters (`AWS::Region`) too.
+    /// `parameters` are the values of a deployment. They override the defaults of the template, and may set pseudo
+    /// parameters (`AWS::Region`) too.
     pub fn read(text: &str, parameters: &BTreeMap<String, String>) -> Self {
         let template = match Template::read(text, parameters) {
             Ok(template) => template,
@@ -60,7 +58,7 @@ impl Deployment {
 /// A REST, HTTP or WebSocket API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeployedApi {
-    /// Its logical id; of an API of another template, what is said of its id.
+    /// Its logical id. For an API of another template, the text that refers to its id.
     pub name: String,
     /// Which kind of API.
     pub kind: ApiKind,
@@ -68,7 +66,7 @@ pub struct DeployedApi {
     pub authorizers: Vec<DeployedAuthorizer>,
     /// Its routes.
     pub routes: Vec<DeployedRoute>,
-    /// Where it stands, or where it is first spoken of.
+    /// Where it is defined, or where it is first mentioned.
     pub position: Place,
 }
 
@@ -88,19 +86,19 @@ pub enum ApiKind {
 pub struct DeployedAuthorizer {
     /// Its name in the SAM or OpenAPI definition, or the logical id of its resource.
     pub name: String,
-    /// Where it stands.
+    /// Where it is defined.
     pub position: Place,
     /// Which events it gets.
     pub kind: AuthorizerKind,
-    /// What the caller must send, and with caching the key: `method.request.header.Authorization` or
+    /// What the caller must send, and with caching also the cache key: `method.request.header.Authorization` or
     /// `context.path` for REST APIs, `$request.header.Authorization` or `$context.routeKey` for HTTP APIs,
     /// `route.request.header.Authorization` for WebSocket APIs.
     pub identity_sources: Setting<Vec<String>>,
-    /// For how long an answer is reused; see [`effective_ttl`](Self::effective_ttl).
+    /// How long an answer is reused; see [`effective_ttl`](Self::effective_ttl).
     pub ttl_seconds: Setting<u32>,
     /// `1.0` or `2.0`, for HTTP APIs.
     pub payload_version: Setting<String>,
-    /// Whether it answers with `isAuthorized` instead of a policy, for HTTP APIs. Left out, it does not.
+    /// Whether it answers with `isAuthorized` instead of a policy, for HTTP APIs. The default is no.
     pub simple_responses: Setting<bool>,
     /// What the token must look like, for TOKEN authorizers.
     pub validation_expression: Setting<String>,
@@ -109,11 +107,11 @@ pub struct DeployedAuthorizer {
 }
 
 impl DeployedAuthorizer {
-    /// For how many seconds an answer is reused by an API of this kind; 0 is never, `None` is unknown.
+    /// For how many seconds an API of this kind reuses an answer. 0 means never, `None` means unknown.
     ///
-    /// Left out, it is 300 for REST APIs (CloudFormation, "AWS::ApiGateway::Authorizer") and off for HTTP
-    /// APIs (API Gateway Developer Guide, "Control access to HTTP APIs with AWS Lambda authorizers").
-    /// WebSocket APIs know no caching (CloudFormation, "AWS::ApiGatewayV2::Authorizer").
+    /// The default is 300 for REST APIs (CloudFormation, "AWS::ApiGateway::Authorizer") and no caching for HTTP APIs
+    /// (API Gateway Developer Guide, "Control access to HTTP APIs with AWS Lambda authorizers"). WebSocket APIs have
+    /// no cache (CloudFormation, "AWS::ApiGatewayV2::Authorizer").
     pub fn effective_ttl(&self, kind: ApiKind) -> Option<u32> {
         match (kind, &self.ttl_seconds) {
             (ApiKind::WebSocket, _) => Some(0),
@@ -130,7 +128,7 @@ impl DeployedAuthorizer {
 pub enum AuthorizerKind {
     /// The request without its body.
     Request,
-    /// A token and the ARN of the method, nothing else; REST APIs only.
+    /// A token and the ARN of the method, and nothing else. REST APIs only.
     Token,
 }
 
@@ -139,27 +137,26 @@ pub enum AuthorizerKind {
 pub struct AuthorizerFunction {
     /// Its logical id.
     pub name: String,
-    /// Where that stands.
+    /// Where the function is defined.
     pub position: Place,
-    /// `BUNDLE_NAME` of its environment.
+    /// The variable `BUNDLE_NAME` of the function.
     pub bundle_name: Setting<String>,
-    /// `CACHE_KEY` of its environment.
+    /// The variable `CACHE_KEY` of the function.
     pub cache_key: Setting<String>,
-    /// `SIMPLE_RESPONSES` of its environment.
+    /// The variable `SIMPLE_RESPONSES` of the function.
     pub simple_responses: Setting<String>,
 }
 
-/// A route with what stands in front of it.
+/// A route, and what protects it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeployedRoute {
     /// In upper case, or `ANY`.
     pub verb: String,
-    /// A template such as `/pets/{petId}`, or the key of a route without a path, such as `$default` or
-    /// `$connect`.
+    /// A template such as `/pets/{petId}`, or the key of a route without a path, such as `$default` or `$connect`.
     pub path: String,
     /// Who decides about calls.
     pub protection: Protection,
-    /// Where it stands.
+    /// Where it is defined.
     pub position: Place,
 }
 
@@ -168,30 +165,30 @@ pub struct DeployedRoute {
 pub enum Protection {
     /// The Lambda authorizer of this name.
     Lambda(String),
-    /// No authorizer: everybody may call. An API key is none.
+    /// No authorizer: everybody may call. An API key is not an authorizer.
     Nothing,
     /// Something else, such as `AWS_IAM`, `JWT` or `COGNITO_USER_POOLS`.
     Other(String),
-    /// A problem says why that is not known.
+    /// Not known; a problem says why.
     Unresolved,
 }
 
 /// A setting of a template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Setting<T> {
-    /// Left out, so API Gateway's default holds.
+    /// Not in the template, so API Gateway's default applies.
     #[default]
     Absent,
-    /// Written, or resolved from what is written.
+    /// In the template, or resolved from what is there.
     Given {
         /// Its value.
         value: T,
-        /// Where it stands.
+        /// Where it is written.
         place: Place,
     },
-    /// Written, but its value cannot be known; a problem says why.
+    /// In the template, but with a value that cannot be known; a problem says why.
     Unresolved {
-        /// Where it stands.
+        /// Where it is written.
         place: Place,
     },
 }
@@ -205,7 +202,7 @@ impl<T> Setting<T> {
         }
     }
 
-    /// Where it stands, unless it was left out.
+    /// Where it is written, unless it is absent.
     pub fn place(&self) -> Option<Place> {
         match self {
             Self::Absent => None,
@@ -213,12 +210,12 @@ impl<T> Setting<T> {
         }
     }
 
-    /// Whether it is written without its value being known.
+    /// Whether it is in the template, but with an unknown value.
     pub fn is_unresolved(&self) -> bool {
         matches!(self, Self::Unresolved { .. })
     }
 
-    /// A setting inside of this one.
+    /// A setting inside this one.
     fn then<U>(&self, read: impl FnOnce(&T) -> Setting<U>) -> Setting<U> {
         match self {
             Self::Absent => Setting::Absent,
@@ -258,23 +255,23 @@ impl Display for Place {
 /// Something that could not be read or resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Where it stands.
+    /// Where it is.
     pub place: Place,
     /// What kind of problem.
     pub kind: ProblemKind,
-    /// What is wrong: of which property, and why.
+    /// What is wrong with which property, and why.
     pub message: String,
 }
 
 /// The kinds of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProblemKind {
-    /// A value that makes no sense where it stands.
+    /// A value that makes no sense there.
     Invalid,
     /// Part of the template is elsewhere, or in a form that is not read.
     NotRead,
-    /// The text is no YAML, or goes beyond a limit: nothing was read.
+    /// The text is not YAML or exceeds a limit. Nothing was read.
     Syntax,
-    /// A value that only a deployment knows.
+    /// A value that is known only when deployed.
     Unresolved,
 }

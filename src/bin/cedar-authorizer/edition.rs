@@ -1,4 +1,4 @@
-//! What `build` and `publish` put on a bundle beside its revision: signatures, times and for whom it is.
+//! What `build` and `publish` add to a bundle besides its revision: signatures, times and the tenant.
 
 use std::env;
 use std::path::PathBuf;
@@ -13,30 +13,31 @@ use clap::Args;
 use crate::keygen::read_private_key;
 use crate::output::Failure;
 
-/// Signatures and times of a bundle, and for whom it is.
+/// The signatures, times and tenant of a bundle.
 #[derive(Debug, Args)]
 pub struct EditionArgs {
     /// Sign the bundle with this private key, a PEM file; `-` reads it from stdin; may be repeated
     ///
-    /// `keygen` makes one. Functions with its public half in BUNDLE_PUBLIC_KEYS take no other bundles.
+    /// `keygen` makes one. Functions with its public key in BUNDLE_PUBLIC_KEYS accept no bundles without
+    /// such a signature.
     #[arg(long, value_name = "FILE|-")]
     sign_key: Vec<PathBuf>,
 
-    /// For how many days from now the bundle is good; without this for ever
+    /// For how many days from now the bundle is good [default: for ever]
     ///
-    /// Functions that cannot get a newer one then answer 500, as with a bundle that is too stale.
+    /// If functions cannot get a newer one after that, they answer 500, as with a bundle that is too stale.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
     expires_in: Option<u32>,
 
-    /// The tenant whose bundle it is, where each has one; without this it is for no tenant
+    /// The tenant that the bundle is for [default: no tenant]
     ///
-    /// Functions with `{tenant}` in BUNDLE_URI use it for this tenant alone. With BUNDLE_PUBLIC_KEYS they
-    /// refuse a bundle without it, and other functions refuse a bundle with it.
+    /// Functions with `{tenant}` in BUNDLE_URI use it only for this tenant. With BUNDLE_PUBLIC_KEYS they refuse a
+    /// bundle without a tenant. Functions without `{tenant}` refuse a bundle with one.
     #[arg(long, value_name = "NAME")]
     tenant: Option<Tenant>,
 }
 
-/// The same with the keys read.
+/// The same, with the keys read and the times worked out.
 pub struct Stamp {
     keys: Vec<PrivateKey>,
     created: Option<UnixTime>,
@@ -45,7 +46,7 @@ pub struct Stamp {
 }
 
 impl EditionArgs {
-    /// Reads the keys. `now` is when the bundle is created, where that is to be in it.
+    /// Reads the keys. `created` is the time of creation, if the bundle should have it.
     pub fn read(&self, created: Option<UnixTime>) -> Result<Stamp, Failure> {
         let keys = self.sign_key.iter().map(|path| read_private_key(path)).collect::<Result<_, _>>()?;
         let now = UnixTime::from(SystemTime::now());
@@ -56,7 +57,7 @@ impl EditionArgs {
 }
 
 impl Stamp {
-    /// The edition of a revision.
+    /// The edition of this revision.
     pub fn edition(&self, revision: u64) -> Edition<'_> {
         let Self { keys, created, not_after, tenant } = self;
         Edition {
@@ -68,12 +69,12 @@ impl Stamp {
         }
     }
 
-    /// The public halves of the keys that sign it.
+    /// The public halves of the keys that sign the bundle.
     pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.keys.iter().map(PrivateKey::public_key)
     }
 
-    /// The tenant that it is for.
+    /// The tenant that the bundle is for.
     pub fn tenant(&self) -> Option<&Tenant> {
         self.tenant.as_ref()
     }
@@ -84,8 +85,8 @@ impl Stamp {
     }
 }
 
-/// The time that a build which is to be the same at any time takes for now, if it is set
-/// (reproducible-builds.org, "SOURCE_DATE_EPOCH").
+/// The time that reproducible builds use instead of the present, if it is
+/// set (reproducible-builds.org, "SOURCE_DATE_EPOCH").
 pub fn source_date() -> Result<Option<UnixTime>, Failure> {
     let Some(text) = env::var_os("SOURCE_DATE_EPOCH") else {
         return Ok(None);

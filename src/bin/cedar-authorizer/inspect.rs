@@ -1,4 +1,4 @@
-//! `inspect`: what is in a bundle, or between two.
+//! `inspect`: shows what is in a bundle, or what differs between two.
 
 mod comparison;
 mod extract;
@@ -20,16 +20,15 @@ use source::Source;
 
 /// Show what is in a bundle, or what differs between two
 ///
-/// A bundle that cannot be used is shown as far as it can be read, with all that is wrong with it. So
-/// is one that trusts the development key, which the function refuses. A policy store may stand in
-/// the place of a bundle: it is built in memory.
+/// A bundle that cannot be used is shown as far as it can be read, with everything that is wrong with it. So is a
+/// bundle that trusts the development key, which the function refuses. Instead of a bundle, a policy store may be
+/// given: it is built in memory.
 ///
-/// A signature is `valid`, `invalid` or `not checked`. To check it takes --public-keys or
-/// BUNDLE_PUBLIC_KEYS; then a bundle that none of these keys signed cannot be used.
+/// A signature is `valid`, `invalid` or `not checked`. It is checked only with --public-keys or BUNDLE_PUBLIC_KEYS.
+/// Then a bundle that none of these keys signed cannot be used.
 ///
-/// For bundles in S3, endpoint, region and credentials are those of every AWS SDK: AWS_PROFILE,
-/// AWS_REGION, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on. It takes s3:GetObject, and for a
-/// version s3:GetObjectVersion.
+/// For bundles in S3, endpoint, region and credentials are set as for every AWS SDK: AWS_PROFILE, AWS_REGION,
+/// AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on. This needs s3:GetObject, and for a version s3:GetObjectVersion.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -47,7 +46,7 @@ pub struct Inspect {
     #[arg(value_name = "BUNDLE", value_parser = source::parse)]
     bundle: Source,
 
-    /// Another bundle, newer than the first: what was added, removed and changed since
+    /// Another bundle, newer than the first: show what was added, removed and changed
     #[arg(value_name = "OTHER", value_parser = source::parse, conflicts_with_all = ["verify", "extract"])]
     other: Option<Source>,
 
@@ -57,11 +56,11 @@ pub struct Inspect {
 
     /// Write the sources into a new or empty directory
     ///
-    /// All of them or none. What is never in a bundle is not there: `tests/`, `personas.toml`.
+    /// All of them or none. Files that are never in a bundle are missing: `tests/`, `personas.toml`.
     #[arg(long, value_name = "DIR")]
     extract: Option<PathBuf>,
 
-    /// End with 2 if the files of the two bundles are different
+    /// Exit with 2 if the files of the two bundles differ
     #[arg(long, requires = "other")]
     exit_code: bool,
 

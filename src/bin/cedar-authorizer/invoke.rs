@@ -1,4 +1,4 @@
-//! `invoke`: the function, run on an event file.
+//! `invoke`: runs the function on an event file.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,9 @@ use crate::trust::TrustArgs;
 
 /// Run the function on an event of API Gateway
 ///
-/// Runs the very handler of the function on a policy store or bundle and prints what Lambda would
-/// hand to API Gateway: an IAM policy, or an error that becomes 401 (`Unauthorized`) or 500. The
-/// development key is trusted here, so tokens of `cedar-authorizer token` are accepted.
+/// Runs the function's own handler on a policy store or bundle and prints what Lambda would hand to API Gateway: an
+/// IAM policy, or an error that becomes 401 (`Unauthorized`) or 500. The development key is trusted here, so tokens
+/// of `cedar-authorizer token` are accepted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -58,7 +58,7 @@ pub struct Invoke {
     #[arg(long)]
     explain: bool,
 
-    /// What API Gateway keeps the answer under, as in CACHE_KEY: `none`, `token` or identity sources
+    /// What API Gateway keys its cache by, as in CACHE_KEY: `none`, `token` or identity sources
     #[arg(long, value_name = "KEY", default_value = "token")]
     cache_key: CacheKey,
 
@@ -66,7 +66,7 @@ pub struct Invoke {
     #[arg(long)]
     simple: bool,
 
-    /// The form of the result; `json` has response and explanation in one object
+    /// The form of the result; `json` has the response and the explanation in one object
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
@@ -160,7 +160,7 @@ fn init_failure(failure: LoadFailure) -> Failure {
     }
 }
 
-/// What Lambda hands to API Gateway, and under which name the JSON form has it.
+/// What Lambda hands to API Gateway, and its name in the JSON form.
 fn response(answer: Answer) -> Result<(&'static str, Value), Failure> {
     match answer.into_response() {
         Ok(response) => {
@@ -240,7 +240,7 @@ fn breadth(breadth: Breadth) -> String {
     }
 }
 
-/// The statements without what all their patterns begin with.
+/// The statements, without the beginning that all their patterns share.
 fn statements(grant: &Grant) -> Vec<String> {
     let statement = |statement: &Statement| {
         if statement.is_of_odd_paths() {

@@ -1,4 +1,4 @@
-//! `keygen`: the keys that bundles are signed and verified with.
+//! `keygen`: the keys that sign and verify bundles.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,9 +12,8 @@ use crate::output::{Exit, Failure, print, warn};
 
 /// Make a key to sign bundles with
 ///
-/// Writes a new Ed25519 private key in PEM, for its owner alone to read, and prints the public
-/// key, in the form in which the function takes it in BUNDLE_PUBLIC_KEYS. A file that exists is
-/// never replaced.
+/// Writes a new Ed25519 private key in PEM, which only its owner can read, and prints the public key in the form that
+/// BUNDLE_PUBLIC_KEYS takes. An existing file is never replaced.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 #[command(after_help = "\
@@ -54,8 +53,8 @@ impl Keygen {
     }
 }
 
-/// Reads a private key from a file, or from stdin for `-`. Never from an argument, which others
-/// on the machine can see.
+/// Reads a private key from a file, or from stdin for `-`. It is never taken from an argument, which others on the
+/// machine can see.
 pub fn read_private_key(path: &Path) -> Result<PrivateKey, Failure> {
     let (name, text) = match path == Path::new("-") {
         true => ("stdin".to_owned(), read(io::stdin().lock())),
@@ -69,13 +68,13 @@ pub fn read_private_key(path: &Path) -> Result<PrivateKey, Failure> {
 }
 
 fn read(source: impl Read) -> io::Result<Zeroizing<String>> {
-    // Of full size from the start: growing would leave copies behind.
+    // Full size from the start: growing would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE_BYTES));
     source.take(MAX_KEY_FILE_BYTES as u64).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Creates a file that only its owner can read, whole and in one step, where none was.
+/// Creates a file that only its owner can read, complete and in one step, unless the file exists.
 fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -100,5 +99,5 @@ fn cannot_create(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// A private key has 119; the largest PEM that one could take for it, of an RSA key, has 13,000.
+/// A private key has 119 bytes. The largest PEM that one could confuse with it, of an RSA key, has 13,000.
 const MAX_KEY_FILE_BYTES: usize = 16 * 1024;

@@ -31,7 +31,7 @@ struct Cli {
     command: Command,
 }
 
-/// The verbs, in the order in which a store meets them.
+/// The verbs, in the order in which they are used on a store.
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
@@ -62,17 +62,17 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help is what was asked for; clap's own 2 for the rest means "denied" here.
+            // Printing help is what was asked for. For the rest clap would exit with 2, which means "denied" here.
             if error.use_stderr() {
                 warn(&error.render().ansi().to_string().trim_end());
                 return Exit::CouldNotRun.into();
             }
-            // Nobody can be told if this fails.
+            // If this fails, there is nowhere to report it.
             let _ = error.print();
             return Exit::Fine.into();
         }
     };
-    // Whatever is done with policies may go as deep as they do.
+    // Work on policies may recurse as deep as the policies do.
     let result = with_room(|| run(cli.command)).map_err(Failure::could_not_run).flatten();
     result.unwrap_or_else(Failure::report).into()
 }

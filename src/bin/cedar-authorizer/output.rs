@@ -1,4 +1,4 @@
-//! What every verb prints, and how it ends. Results go to stdout, everything else to stderr.
+//! What every verb prints, and its exit code. Results go to stdout, everything else to stderr.
 
 use std::env;
 use std::fmt::Display;
@@ -46,7 +46,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Something around the store is wrong.
+    /// The verb could not run, for a reason outside of the store.
     pub fn could_not_run(message: impl Display) -> Self {
         Self { exit: Exit::CouldNotRun, message: message.to_string(), hint: None }
     }
@@ -56,12 +56,12 @@ impl Failure {
         Self { exit: Exit::Invalid, ..Self::could_not_run(message) }
     }
 
-    /// The same with advice.
+    /// Adds advice.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Prints it and says how the program ends.
+    /// Prints the failure and returns the exit code.
     pub fn report(self) -> Exit {
         let Self { exit, message, hint } = self;
         warn(&format_args!("{}: {message}", paint(ERROR, "error")));
@@ -72,7 +72,7 @@ impl Failure {
     }
 }
 
-/// Writes a line of a result. A reader that went away (`| head`) is no failure.
+/// Writes a line of a result. It is not a failure if the reader went away (`| head`).
 pub fn print(line: &impl Display) -> Result<(), Failure> {
     match writeln!(anstream::stdout(), "{line}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -82,15 +82,15 @@ pub fn print(line: &impl Display) -> Result<(), Failure> {
     }
 }
 
-/// Writes a line that is not part of the result. Nobody can be told if that fails.
+/// Writes a line that is not part of the result. If that fails, there is nowhere to report it.
 ///
-/// Arguments that may be secrets are left out of it: such lines end up in the logs of builds.
+/// Arguments that may be secrets are left out, because such lines end up in build logs.
 pub fn warn(line: &impl Display) {
     let arguments = env::args_os().filter_map(|argument| argument.into_string().ok());
     let _ = writeln!(anstream::stderr(), "{}", without_secrets(line.to_string(), arguments));
 }
 
-/// A text without those arguments that [may be secrets](may_be_secret).
+/// The text without those arguments that [may be secrets](may_be_secret).
 fn without_secrets(text: String, arguments: impl Iterator<Item = String>) -> String {
     arguments.fold(text, |text, argument| {
         let value = match argument.split_once('=') {
@@ -100,15 +100,14 @@ fn without_secrets(text: String, arguments: impl Iterator<Item = String>) -> Str
         if !may_be_secret(&argument) && !may_be_secret(value) {
             return text;
         }
-        // A message may have a part of it alone, up to what would be the value of an option.
+        // A message may contain only a part of it, up to what would be the value of an option.
         let parts = [argument.as_str(), value].into_iter().chain(argument.split('='));
         let parts = parts.filter(|part| part.len() >= SHORTEST_SECRET);
         parts.fold(text, |text, part| text.replace(part, "***"))
     })
 }
 
-/// Whether an argument looks like a key, where the name of its file is expected, or like a URL with a password or
-/// signature.
+/// Whether an argument looks like a key (where a file name is expected), or like a URL with a password or signature.
 fn may_be_secret(argument: &str) -> bool {
     let has_password = argument.split_once("//").is_some_and(|(_, rest)| {
         let authority = rest.split(['/', '?', '#']).next();
@@ -121,17 +120,17 @@ fn may_be_secret(argument: &str) -> bool {
         || is_base64 && !Path::new(argument).exists()
 }
 
-/// A private Ed25519 key without anything around it, in base64.
+/// The length of a bare private Ed25519 key in base64.
 const SHORTEST_KEY: usize = 44;
 
 const SHORTEST_SECRET: usize = 12;
 
-/// A finding as people read it: what, where, what to do.
+/// A finding for people: what, where, and what to do.
 pub fn finding(finding: &Finding, store: &str) -> String {
     finding_in(finding, &format!("{store}/"))
 }
 
-/// The same of a template, whose position has the whole path.
+/// The same for a finding about a template, whose position has the whole path.
 pub fn finding_of_template(finding: &Finding) -> String {
     finding_in(finding, "")
 }
@@ -148,8 +147,8 @@ fn finding_in(finding: &Finding, folder: &str) -> String {
     format!("{head}: {message}\n  {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default())
 }
 
-/// Text that somebody else wrote, without what a terminal would obey: control characters, and those
-/// that turn the direction of writing around (Unicode Standard Annex 9).
+/// Text from somebody else, without characters that a terminal would obey: control characters, and those that reverse
+/// the direction of writing (Unicode Standard Annex 9).
 pub fn printable(text: &str) -> String {
     let is_obeyed =
         |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -162,17 +161,17 @@ pub fn printable(text: &str) -> String {
     })
 }
 
-/// A number of things, by the names of one and of several.
+/// A count with its noun, given in singular and plural.
 pub fn many(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
-/// The same where several have an `s`.
+/// The same for a noun with a plural in `s`.
 pub fn plural(count: usize, noun: &str) -> String {
     many(count, noun, &format!("{noun}s"))
 }
 
-/// Text in a colour, which `anstream` takes out again where the reader is no terminal.
+/// Text in a colour. `anstream` removes the colour if the output is not a terminal.
 pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }

@@ -1,4 +1,4 @@
-//! Progress: what takes its time, on a terminal. Nothing is drawn where stderr is none.
+//! Progress: shows slow work on a terminal. If stderr is not a terminal, nothing is drawn.
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Does some work, and shows what is done if the program takes longer than a second.
+/// Does some work. Shows what it is once the program has run for a second.
 pub fn during<T>(what: impl Into<String>, work: impl FnOnce() -> T) -> T {
     let _shown = io::stderr().is_terminal().then(|| Shown::after(patience(), what.into())).flatten();
     work()
 }
 
-/// What is shown until it is dropped.
+/// A message that is shown until this is dropped.
 struct Shown {
     bar: ProgressBar,
-    /// Dropped first, so that nothing appears any more.
+    /// Dropped first, so that nothing is drawn afterwards.
     done: Option<Sender<()>>,
     waiting: Option<JoinHandle<()>>,
 }
 
 impl Shown {
-    /// `None`: the system has no thread for it.
+    /// `None`: the system could not start a thread for it.
     fn after(patience: Duration, what: String) -> Option<Self> {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_message(what);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
@@ -45,13 +45,13 @@ impl Shown {
 impl Drop for Shown {
     fn drop(&mut self) {
         drop(self.done.take());
-        // A panic there would be of no concern here.
+        // A panic in that thread does not matter here.
         let _ = self.waiting.take().map(JoinHandle::join);
         self.bar.finish_and_clear();
     }
 }
 
-/// For how long nothing is shown: a second after the first work began, and then as long as nobody sees it flicker.
+/// How long to show nothing: until a second after the first work began, and then just long enough not to flicker.
 fn patience() -> Duration {
     static BEGUN: OnceLock<Instant> = OnceLock::new();
     Duration::from_secs(1).saturating_sub(BEGUN.get_or_init(Instant::now).elapsed()).max(TICK)

@@ -1,4 +1,4 @@
-//! `publish`: a new revision of the bundle in S3.
+//! `publish`: puts a new revision of the bundle into S3.
 
 mod past;
 
@@ -28,17 +28,17 @@ use past::{Owner, Past};
 
 /// Publish a new revision of the bundle to S3
 ///
-/// Checks the store, gives it the revision after the current one, and replaces that only if nobody
-/// else has in the meantime: of two who publish at once one comes second, and overwrites nothing.
-/// Every revision is kept as `<key>.<revision>`, where --rollback finds it. If interrupted, either the
-/// old or the new bundle stays in place. Run it again to continue.
+/// Checks the store, gives it the revision after the current one, and replaces the current one only if nobody else
+/// did so in the meantime. If two publish at once, one of them is refused and overwrites nothing. Every revision is
+/// kept as `<key>.<revision>`, where --rollback finds it. If interrupted, either the old or the new bundle stays in
+/// place. Run it again to continue.
 ///
-/// With --sign-key, --public-keys or BUNDLE_PUBLIC_KEYS, one of these keys must have signed what is in S3:
-/// the current bundle, and the one of a rollback. Without any, signatures are not checked.
+/// With --sign-key, --public-keys or BUNDLE_PUBLIC_KEYS, one of these keys must have signed the bundles in S3 that
+/// count: the current one, and that of a rollback. Without any, signatures are not checked.
 ///
-/// Endpoint, region and credentials are those of every AWS SDK: AWS_PROFILE, AWS_REGION,
-/// AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on. It takes s3:GetObject and s3:PutObject on the
-/// key and on `<key>.*`, and s3:ListBucket on the bucket.
+/// Endpoint, region and credentials are set as for every AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID,
+/// AWS_ENDPOINT_URL_S3 and so on. This needs s3:GetObject and s3:PutObject on the key and on `<key>.*`, and
+/// s3:ListBucket on the bucket.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -59,7 +59,7 @@ pub struct Publish {
     #[arg(long, value_name = "s3://BUCKET/KEY", value_parser = destination)]
     to: Destination,
 
-    /// Publish the content of an earlier revision again, under a new one
+    /// Publish the content of an earlier revision again, under a new number
     #[arg(
         long,
         value_name = "N",
@@ -68,19 +68,19 @@ pub struct Publish {
     )]
     rollback: Option<u64>,
 
-    /// Do everything but write, and say what would be published
+    /// Do everything except write, and say what would be published
     #[arg(long)]
     dry_run: bool,
 
-    /// Publish what has not changed, replace another store, or a bundle that cannot be opened
+    /// Publish an unchanged store, or replace another store or a bundle that cannot be opened
     ///
-    /// With trusted keys it never makes a rollback of something that they did not sign.
+    /// With trusted keys, even this makes no rollback to a bundle that none of them signed.
     #[arg(long)]
     force: bool,
 
     /// Fetch the keys of the identity sources and keep them in the bundle
     ///
-    /// The function then needs no way out to the issuers. Publish anew before they rotate their keys.
+    /// The function then needs no network access to the issuers. Publish again before they rotate their keys.
     #[arg(long)]
     pin_jwks: bool,
 
@@ -115,7 +115,7 @@ impl Publish {
         let given_keys = given_keys.iter().flat_map(PublicKeys::iter);
         let trusted = PublicKeys::of(given_keys.chain(stamp.public_keys()).cloned());
         let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted.as_ref() };
-        // A store with errors is not worth a request.
+        // If the store has errors, no request is worth making.
         let given = match (self.rollback, self.pin_jwks) {
             (Some(_), _) => None,
             (None, true) => Some(build::open_pinned(&self.store)?),
@@ -177,7 +177,7 @@ impl Publish {
         }
 
         let object = replaced.as_ref().map(|replaced| &replaced.object);
-        // One that is opened has no invalid signature of a trusted key, and the keys of the new one are trusted.
+        // An opened bundle has no invalid signature of a trusted key. The keys of the new bundle are trusted.
         let is_same = report.changes.is_empty()
             && old.is_some_and(|old| old.manifest().not_after == bundle.manifest().not_after)
             && object.is_some_and(|object| signers(&object.bytes) == signers(&bytes));
@@ -202,7 +202,8 @@ impl Publish {
         Ok(Exit::Fine)
     }
 
-    /// Two stores or tenants under one key are a slip of the hand: one API would get the policies of another.
+    /// Refuses another store or tenant under the same key. That is a mistake: one API would get the
+    /// policies of another.
     fn same_owner(&self, old: &Bundle, new: &Bundle, shelf: &Shelf) -> Result<(), Failure> {
         let (old, new) = (Owner::of(old.manifest()), Owner::of(new.manifest()));
         if old == new || self.force {
@@ -224,7 +225,7 @@ impl Publish {
     }
 }
 
-/// The ids of the keys that a bundle says it is signed with.
+/// The ids of the keys that a bundle claims to be signed with.
 fn signers(bytes: &[u8]) -> BTreeSet<String> {
     let signatures = bundle::survey(bytes).signatures;
     signatures
@@ -234,21 +235,21 @@ fn signers(bytes: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
-/// What came of it.
+/// What came of publishing.
 enum PublishOutcome<'a> {
     Published(&'a Published),
     Unchanged,
     WouldPublish,
 }
 
-/// All that there is to say of it.
+/// Everything that there is to report.
 struct PublishReport<'a> {
     args: &'a Publish,
     shelf: &'a Shelf,
     previous: Option<u64>,
     bundle: &'a Bundle,
     old: Option<&'a Bundle>,
-    /// Of what is replaced.
+    /// The signatures of the replaced bundle.
     signatures: Option<Vec<(KeyId, SignatureStatus)>>,
     changes: Changes,
 }
@@ -303,14 +304,14 @@ impl PublishReport<'_> {
             self.shelf.uri(),
         ))?;
         if self.old.is_none() {
-            // Everything is new: that says nothing.
+            // Everything is new, so listing it says nothing.
             return Ok(());
         }
         self.changes.lines().iter().try_for_each(|line| print(&format_args!("  {line}")))
     }
 }
 
-/// Signatures as every report has them.
+/// Signatures in the form that every report uses.
 pub fn signatures(signatures: &[(KeyId, SignatureStatus)]) -> Value {
     let signature = |(key_id, status): &(KeyId, SignatureStatus)| json!({"keyId": key_id.to_string(), "status": status.name()});
     signatures.iter().map(signature).collect()
@@ -346,20 +347,20 @@ fn destination(text: &str) -> Result<Destination, &'static str> {
     }
 }
 
-/// What no other attempt has.
+/// A random id for this attempt.
 fn attempt_id() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).map_err(|_| Failure::could_not_run("the system has no random numbers"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Draws on stderr, and only if that is a terminal.
+/// Draws a bar on stderr, if that is a terminal.
 fn bar(bytes: usize) -> ProgressBar {
     let bar = ProgressBar::new(bytes as u64);
     if let Ok(style) = ProgressStyle::with_template("{spinner} publishing {wide_bar} {bytes}/{total_bytes}") {
         bar.set_style(style);
     }
-    // The last bytes are on their way long before the answer is here: something should move.
+    // The last bytes are sent long before the answer arrives, and something should move until then.
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

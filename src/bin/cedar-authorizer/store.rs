@@ -30,7 +30,7 @@ impl StoreArgs {
         })
     }
 
-    /// Reads and checks the store, and prints what is wrong with it to stderr.
+    /// Reads and checks the store. Prints its findings to stderr.
     pub fn open(&self) -> Result<(Store, StoreFiles), Failure> {
         let files = self.read()?;
         let (store, findings) = progress::during(checking(&files), || Store::check(&files));
@@ -47,13 +47,13 @@ impl StoreArgs {
     }
 }
 
-/// What is said while files are checked.
+/// The progress message while files are checked.
 pub fn checking(files: &StoreFiles) -> String {
     let bytes: usize = files.iter().map(|(_, content)| content.len()).sum();
     format!("checking {}, {} KiB", plural(files.iter().count(), "file"), bytes.div_ceil(1024))
 }
 
-/// How many findings are of a severity.
+/// How many findings have this severity.
 pub fn count(findings: &[Finding], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }

@@ -23,10 +23,10 @@ use crate::store::{StoreArgs, checking};
 
 /// Sign a token for trying things out
 ///
-/// The token is signed with the development key, whose private half is part of this program:
-/// everybody can sign with it, so the function refuses it unless ALLOW_DEVELOPMENT_KEYS=true.
-/// Issuer, client, type and times come from the policy store; the rest from a persona of
-/// `personas.toml` or from --claims, which may replace any claim, or leave it out by `null`.
+/// The token is signed with the development key, whose private half is part of this program. Everybody can sign with
+/// it, so the function refuses it unless ALLOW_DEVELOPMENT_KEYS=true. Issuer, client, type and times come from the
+/// policy store. The rest comes from a persona of `personas.toml` or from --claims, which may replace any claim, or
+/// remove it with `null`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +42,7 @@ pub struct Token {
     #[arg(long = "as", value_name = "NAME", required_unless_present = "claims")]
     persona: Option<String>,
 
-    /// Claims as a JSON object; they go before those of the persona
+    /// Claims as a JSON object; they override those of the persona
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
 
@@ -170,16 +170,16 @@ fn sign(claims: &Map<String, Value>) -> Result<String, Failure> {
     let lines = DEVELOPMENT_KEY.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
     let body: String = lines.take_while(|line| !line.starts_with("-----END")).collect();
     let der = STANDARD.decode(body).map_err(|error| unsigned(&error))?;
-    // `encode` takes its cryptography from the process. Nothing else of this program signs tokens, so nothing else
-    // installs it.
+    // `encode` uses the cryptography installed in the process. Nothing else in this program signs tokens, so nothing
+    // else installs it.
     crypto_provider::AWS_LC.install_default().map_err(|_| unsigned(&"another provider is installed"))?;
-    // As Cognito has it: `kid` and `alg`, no `typ`.
+    // Cognito's headers have `kid` and `alg`, but no `typ`.
     let header =
         Header { typ: None, kid: Some(DEVELOPMENT_KEY_ID.to_owned()), ..Header::new(Algorithm::RS256) };
     encode(&header, claims, &EncodingKey::from_rsa_der(&der)).map_err(|error| unsigned(&error))
 }
 
-/// Not a secret: see the file.
+/// This is not a secret: see the file.
 const DEVELOPMENT_KEY: &str = include_str!("development-key.pem");
 
 /// The id of the key in `policies/jwks/cognito.json`.

@@ -6,7 +6,7 @@ use crate::function::tenant::{CallPart, Tenancy, TenantFrom, TenantUri, has_plac
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::response::SimpleResponses;
 
-/// Reads them. `None`: there are none, or something is wrong with them.
+/// Reads the settings. `None`: there are none, or some are wrong.
 pub(super) fn read(
     lookup: impl Fn(&str) -> Option<String>,
     problems: &mut Problems,
@@ -69,7 +69,7 @@ pub(super) fn read(
     Some(Tenancy { from, max_open })
 }
 
-/// The part of a call that names its tenant, if the cache of API Gateway cannot mix tenants up.
+/// The part of a call that names its tenant, provided that API Gateway's cache cannot mix tenants up.
 fn settled(
     problems: &mut Problems,
     value: &str,
@@ -94,7 +94,7 @@ fn settled(
     Some(part)
 }
 
-/// Open bundles take memory; docs/tenants.md says how much.
+/// Open bundles take memory. docs/tenants.md says how much.
 const DEFAULT_MAX_TENANTS: u64 = 100;
 
 const MAX_MAX_TENANTS: u64 = 10_000;
@@ -104,7 +104,7 @@ mod tests {
     use super::super::tests::config;
     use super::*;
 
-    /// Variables, and which of them are named.
+    /// Variables, and the names of those that must be reported.
     type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 
     const URI: (&str, &str) = ("BUNDLE_URI", "s3://b/{tenant}.bundle");

@@ -1,4 +1,4 @@
-//! One fetch of a key set, with discovery where the issuer says where its keys are.
+//! One fetch of a key set, with discovery if the issuer has to be asked where its keys are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::function::config;
 use crate::token::identity_source::{KeyLocation, KeyUri};
 use crate::token::key_set::{self, InvalidKeySet, KeySet};
 
-/// An HTTP client for keys. It is set up when it is first needed: loading the system's
-/// certificates takes longer than the rest of a cold start.
+/// An HTTP client for keys. It is set up when first needed, because loading the certificates of the system takes
+/// longer than the rest of a cold start.
 #[derive(Clone, Debug)]
 pub struct KeyClient {
     proxy: Option<Proxy>,
@@ -33,7 +33,7 @@ pub(super) struct Fetched {
 }
 
 impl KeyClient {
-    /// A client that goes through this proxy, or else through none, whatever the system says.
+    /// A client that uses this proxy. `None`: no proxy, even if the system has one set.
     pub fn new(proxy: Option<Proxy>) -> Self {
         let runtime_api = config::runtime_api().as_deref().and_then(RuntimeApi::parse);
         Self { proxy, runtime_api, client: Arc::default() }
@@ -61,7 +61,7 @@ impl KeyClient {
         Ok(Fetched { keys: read(&text, development_keys)?, max_age })
     }
 
-    /// Gets the text of a key set, within one deadline for discovery and all attempts.
+    /// Gets the text of a key set. One deadline covers discovery and all attempts.
     async fn get_keys(&self, location: &KeyLocation) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
         let get = async {
             match location {
@@ -72,15 +72,15 @@ impl KeyClient {
         timeout(DEADLINE, get).await.unwrap_or(Err(FetchFailure::Timeout))
     }
 
-    /// OpenID Connect Discovery 4.1 and 4.3: the document stands below the issuer, without a
-    /// slash at its end, and must name that very issuer.
+    /// OpenID Connect Discovery 4.1 and 4.3: the document is below the issuer, without the final slash of the issuer.
+    /// It must name exactly this issuer.
     async fn discover(&self, issuer: &str) -> Result<KeyUri, FetchFailure> {
         let url = format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer));
         let (text, _) = self.get(&url).await?;
         discovered(issuer, &text)
     }
 
-    /// Gets a document, with a second attempt where the first one may have failed by chance. Every request goes through
+    /// Gets a document, and tries again once if the first failure may have been chance. Every request goes through
     /// here, wherever its URL comes from.
     async fn get(&self, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
         let key_uri: KeyUri = url.parse().map_err(|_| FetchFailure::Address)?;
@@ -108,10 +108,10 @@ impl KeyClient {
     }
 }
 
-/// Where an issuer has its keys, by its discovery document.
+/// Where the keys of an issuer are, according to its discovery document.
 ///
-/// The document of an https issuer leads to https alone. Plain http would lead to what listens on this very machine, and
-/// that is not the issuer.
+/// The document of an https issuer may only lead to https. Plain http would lead to a server on this very machine,
+/// and that is not the issuer.
 fn discovered(issuer: &str, document: &[u8]) -> Result<KeyUri, FetchFailure> {
     let document: DiscoveryDocument =
         serde_json::from_slice(document).map_err(|_| FetchFailure::Discovery)?;
@@ -158,7 +158,7 @@ fn read(text: &[u8], development_keys: DevelopmentKeys) -> Result<KeySet, FetchF
         DevelopmentKeys::Allow => keys,
         DevelopmentKeys::Refuse => keys.without_development_keys(),
     };
-    // A good set is not replaced by one that would refuse every token.
+    // A good set must not be replaced by one that would refuse every token.
     match keys.is_empty() {
         true => Err(FetchFailure::NoUsableKey { weak: keys.weak() }),
         false => Ok(keys),
@@ -171,16 +171,17 @@ struct DiscoveryDocument {
     jwks_uri: String,
 }
 
-/// Why a key set could not be fetched. Says nothing of the URL.
+/// Why a key set could not be fetched. Does not reveal the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchFailure {
-    /// Neither https nor on this machine, or the Lambda Runtime API, where a request would take an event.
+    /// The address is neither https nor on this machine, or it is the Lambda Runtime API, where a request would
+    /// take an event.
     #[error("keys may not be fetched from this address: it is not https, or it is the Lambda Runtime API")]
     Address,
     /// TLS, certificates or proxy.
     #[error("the HTTP client cannot be set up")]
     Client,
-    /// Not the JSON of a discovery document, or one that leads to a place that is not secure.
+    /// Not the JSON of a discovery document, or its URL for the keys is not secure.
     #[error("the discovery document of the issuer cannot be used")]
     Discovery,
     /// What was fetched is no key set.
@@ -189,7 +190,7 @@ pub enum FetchFailure {
     /// The document of another issuer.
     #[error("the discovery document is that of another issuer")]
     IssuerMismatch,
-    /// A key set of which nothing is left.
+    /// A key set without a single usable key.
     #[error("no key of the set can be used{}", of_weak(.weak))]
     NoUsableKey {
         /// How many are weak.
@@ -206,13 +207,13 @@ pub enum FetchFailure {
     Unreachable,
 }
 
-/// How a message goes on that speaks of unusable keys.
+/// The end of the message about unusable keys.
 fn of_weak(weak: &usize) -> &'static str {
     if *weak > 0 { ": others than their owner could sign with some of them" } else { "" }
 }
 
 impl FetchFailure {
-    /// Whether the same request may succeed at once.
+    /// Whether the same request may succeed if it is repeated at once.
     fn is_passing(self) -> bool {
         matches!(self, Self::Unreachable | Self::Status(500..))
     }
@@ -220,10 +221,10 @@ impl FetchFailure {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// For one request, from its connection to the last byte of its body.
+/// The limit for one request, from its connection to the last byte of its body.
 const TOTAL_TIMEOUT: Duration = Duration::from_millis(1400);
 
-/// For a fetch in whole, which a call waits for at the worst: two requests that take the longest they may.
+/// The limit for a whole fetch, and the longest that a call waits for it: two requests at their own limit.
 const DEADLINE: Duration = Duration::from_millis(2800);
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::function::backoff::Backoff;
 use crate::time::UnixTime;
 
-/// What a key set has behind it.
+/// When a key set was fetched and tried.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Freshness {
     fetched_at: Option<UnixTime>,
@@ -20,7 +20,7 @@ pub(super) struct Freshness {
     backoff: Backoff,
 }
 
-/// What is to be done about a key set.
+/// What has to be done about a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyNeed {
     /// It must not be used.
@@ -40,9 +40,8 @@ impl Freshness {
         }
     }
 
-    /// Whether a fetch may begin now; if so it counts as begun. Between two of them lies a
-    /// cooldown, whether they succeed or not, so that forged key ids cannot make the function
-    /// fetch; with each further failure it doubles.
+    /// Whether a fetch may begin now. If so, it counts as begun. After each fetch, good or bad, there is a cooldown, so
+    /// that forged key ids cannot make the function fetch all the time. The cooldown doubles with each further failure.
     pub(super) fn try_now(&mut self, now: UnixTime) -> bool {
         let cooldown = self.backoff.wait(COOLDOWN, MAX_COOLDOWN);
         if self.last_attempt.is_some_and(|last| now.since(last) < cooldown) {
@@ -63,18 +62,17 @@ impl Freshness {
     }
 }
 
-/// API Gateway's own JWT authorizer of REST APIs keeps keys for an hour at most.
+/// API Gateway's own JWT authorizer of REST APIs keeps keys for at most an hour.
 const SOFT_AGE: Duration = Duration::from_secs(3600);
 
-/// What `Cache-Control` may make of it: not so short that every call fetches, not so long that a
-/// withdrawn key lives on.
+/// The bounds for `Cache-Control`: not so short that every call fetches, and not so long that a withdrawn key lives on.
 const MIN_SOFT_AGE: Duration = Duration::from_secs(5 * 60);
 const MAX_SOFT_AGE: Duration = HARD_AGE;
 
-/// Keys that could not be confirmed for a day are trusted no longer.
+/// Keys that were not confirmed for a day are no longer trusted.
 const HARD_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// The wait of `aws-jwt-verify`, there after an unknown key id alone.
+/// The wait of `aws-jwt-verify`, which uses it only after an unknown key id.
 const COOLDOWN: Duration = Duration::from_secs(10);
 const MAX_COOLDOWN: Duration = Duration::from_secs(60);
 
@@ -108,7 +106,7 @@ mod tests {
         ] {
             assert_eq!(freshness.need(at(seconds)), need, "{seconds}");
         }
-        // A clock that was set back does not make them older.
+        // Setting the clock back does not make them older.
         assert_eq!(freshness.need(UnixTime::from_seconds(START - 5)), KeyNeed::Fresh);
     }
 

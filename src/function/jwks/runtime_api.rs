@@ -1,13 +1,13 @@
-//! Where the function gets its events from, the Lambda Runtime API.
+//! The Lambda Runtime API, from which the function gets its events.
 
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// Its address, which keys must never be fetched from: whoever asks there for the next event takes it.
+/// The address of the Runtime API. Keys must never be fetched from it: a request for the next event takes that event.
 ///
-/// It is on this machine, where plain http is allowed, and it does not matter how its host is spelt: all names and
-/// addresses of this machine are taken for one.
+/// The Runtime API is on this machine, where plain http is allowed. The spelling of its host does not matter: all
+/// names and addresses of this machine count as the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeApi {
     host: String,
@@ -15,7 +15,7 @@ pub struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// Reads the value of `AWS_LAMBDA_RUNTIME_API`: host and port, or a URL, as emulators have it.
+    /// Reads the value of `AWS_LAMBDA_RUNTIME_API`: host and port, or a URL, as emulators set it.
     pub fn parse(text: &str) -> Option<Self> {
         let url: Url = match text.contains("://") {
             true => text.parse().ok()?,
@@ -33,7 +33,7 @@ impl RuntimeApi {
         let name = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
         let is_here = match address.map(|address| address.to_canonical()) {
-            // What is sent to an unspecified address arrives on this machine.
+            // Requests to an unspecified address arrive at this machine.
             Some(address) => address.is_loopback() || address.is_unspecified(),
             None => name == LOCALHOST || name.ends_with(".localhost"),
         };
@@ -42,7 +42,7 @@ impl RuntimeApi {
     }
 }
 
-/// RFC 6761 6.3: the name, and those below it, are this machine.
+/// RFC 6761 6.3: this name and all names below it are this machine.
 const LOCALHOST: &str = "localhost";
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
-//! The bundle in use, and how it is replaced under a running function.
+//! The bundle in use, and how it is replaced while the function runs.
 //!
-//! Lambda freezes the function between calls, so the bundle is looked for within a call, when that
-//! is due by the clock: one look at a time, on the condition that it changed, and a call waits for it only
-//! so long. What takes longer goes on while later calls are answered, up to a limit: then the look is given up. A
-//! new bundle is opened and checked completely before it replaces the old one; one that cannot be used is reported
-//! and changes nothing.
+//! Lambda freezes the function between calls, so the function looks for a newer bundle during a call, when one is due
+//! by the clock. There is only one look at a time. It is a conditional request, and the call waits for it only briefly.
+//! A slow look continues while later calls are answered; at its limit it is given up. A new bundle is opened and
+//! checked completely before it replaces the old one. If it cannot be used, that is reported and nothing changes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,26 +27,26 @@ use crate::gateway::cache_key::CacheKey;
 use crate::reason::Reason;
 use crate::time::UnixTime;
 
-/// What a bundle must be to be used, and when it is looked for.
+/// The conditions that a bundle must meet to be used, and when the function looks for a newer one.
 #[derive(Clone, Debug)]
 pub struct Conditions {
     /// Whether the development key is trusted to sign tokens.
     pub development_keys: DevelopmentKeys,
-    /// Who may sign bundles. `None`: a bundle need not be signed.
+    /// The keys that may sign bundles. `None`: a bundle need not be signed.
     pub public_keys: Option<PublicKeys>,
-    /// The store that it must be of (`BUNDLE_NAME`). `None`: any.
+    /// The name of its store (`BUNDLE_NAME`). `None`: any.
     pub name: Option<String>,
     /// The tenant that it must be for.
     pub audience: Audience,
     /// The lowest revision.
     pub min_revision: u64,
-    /// Whose tokens it may accept. `None`: anybody's.
+    /// The user pool whose tokens it may accept. `None`: tokens of any issuer.
     pub trusted_pool: Option<TrustedPool>,
-    /// What API Gateway keeps answers under.
+    /// What API Gateway keys its cache by.
     pub cache_key: CacheKey,
-    /// How often it is looked for.
+    /// How often the function looks for a newer bundle.
     pub refresh: Duration,
-    /// How long it may serve without being found to be the current one.
+    /// How long a bundle may serve without being confirmed as the current one.
     pub max_stale: Duration,
 }
 
@@ -55,7 +54,7 @@ impl Conditions {
     /// Opens a bundle.
     ///
     /// # Errors
-    /// [`LoadFailure`], if it is none or must not be used.
+    /// [`LoadFailure`], if this is not a bundle or must not be used.
     fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
         let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
         let bundle = Bundle::open(bytes, trust)?;
@@ -80,8 +79,8 @@ impl Conditions {
         Ok(bundle)
     }
 
-    /// Whether a bundle is of the right store and for the right tenant. Otherwise whoever may write to the
-    /// bucket could exchange bundles that are all signed with one key.
+    /// Whether a bundle is of the right store and for the right tenant. Without this check, whoever can write to
+    /// the bucket could swap bundles that are signed with the same key.
     fn check_addressee(&self, manifest: &Manifest) -> Result<(), LoadFailure> {
         let Manifest { name: found, tenant, .. } = manifest;
         if let Some(expected) = self.name.as_ref().filter(|expected| *expected != found) {
@@ -92,7 +91,7 @@ impl Conditions {
             Audience::NoTenant => None,
             Audience::Tenant(tenant) => Some(tenant),
         };
-        // Whoever can exchange bundles that are not signed can write a tenant into them as well.
+        // This is no loss: whoever can swap unsigned bundles can also write a tenant into them.
         let may_lack_tenant = self.public_keys.is_none() && tenant.is_none();
         if tenant.as_ref() == expected || may_lack_tenant {
             return Ok(());
@@ -106,9 +105,9 @@ impl Conditions {
 pub enum Audience {
     /// Any tenant or none.
     Any,
-    /// No tenant in particular: one bundle answers all calls, or says who the tenant is.
+    /// No tenant in particular: one bundle answers all calls, or it is the root, which says who the tenant is.
     NoTenant,
-    /// This one. A bundle may leave it out only if bundles need not be signed.
+    /// This tenant. A bundle may leave the tenant out only if bundles need not be signed.
     Tenant(Tenant),
 }
 
@@ -126,21 +125,21 @@ pub struct Current {
     under_way: Mutex<Option<Arc<UnderWay<()>>>>,
 }
 
-/// What was there at the last look.
+/// What the last look found.
 #[derive(Clone, Debug, Default)]
 struct LastLook {
     etag: Option<String>,
-    /// Why it is not in use.
+    /// Why the bundle that was found is not in use.
     refused: Option<&'static str>,
-    /// Why the last look came to nothing.
+    /// Why that look failed.
     failure: Option<&'static str>,
 }
 
 impl Current {
-    /// Loads the bundle, or where that fails the one of the package. So many verified tokens are kept with it.
+    /// Loads the bundle, or the fallback if that fails. `max_tokens` verified tokens are kept with it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why no bundle could be loaded.
     pub async fn load(
         fetcher: Fetcher,
         fallback: Option<BundleUri>,
@@ -170,7 +169,7 @@ impl Current {
         let manifest = bundle.manifest();
         info!(bundle = manifest.name, revision = manifest.revision, %uri, "bundle loaded");
         let mut jitter = [0];
-        // Without random numbers all ask at once, which is no reason not to answer.
+        // Without random numbers all functions ask at the same time. That is no reason not to answer.
         let _ = rand::fill(&mut jitter);
         let schedule = Schedule::new(conditions.refresh, conditions.max_stale, jitter[0], now);
         Ok(Arc::new(Self {
@@ -185,14 +184,14 @@ impl Current {
         }))
     }
 
-    /// The bundle for a call, after a look for another one if that is due.
+    /// The bundle for a call. Looks for a newer one first if that is due.
     ///
     /// # Errors
-    /// [`Reason::BundleStale`], if it was not found to be the current one for too long.
+    /// [`Reason::BundleStale`], if the bundle was not confirmed as the current one for too long, or has expired.
     pub async fn get(self: &Arc<Self>, now: UnixTime) -> Result<Arc<Serving>, Reason> {
         match self.need(now) {
             BundleNeed::Fresh => {}
-            // After a long freeze it is too stale as well: then the call needs the answer.
+            // After a long freeze the bundle is too stale as well. Then the call needs the result.
             need @ (BundleNeed::Due | BundleNeed::TooStale) => self.refresh(now, need).await,
         }
         match self.need(now) {
@@ -206,7 +205,7 @@ impl Current {
         Arc::clone(&lock(&self.serving))
     }
 
-    /// The code of the failure that the last look for another bundle ended with, if it did.
+    /// The code of the failure of the last look for a newer bundle, if it failed.
     pub fn last_failure(&self) -> Option<&'static str> {
         lock(&self.seen).failure
     }
@@ -221,7 +220,7 @@ impl Current {
     /// Begins a look, unless one is under way, and waits for it.
     async fn refresh(self: &Arc<Self>, now: UnixTime, need: BundleNeed) {
         let look = match self.look_under_way(now) {
-            // Those that come later wait only if they cannot be answered without.
+            // Later calls wait for this look only if they cannot be answered without it.
             Some(_) if need == BundleNeed::Due => return,
             Some(look) => look,
             None if lock(&self.schedule).begin(now, need) => {
@@ -238,7 +237,7 @@ impl Current {
         look.within(patience).await;
     }
 
-    /// The look that is under way, unless it is to be given up.
+    /// The look that is under way, unless it took too long.
     fn look_under_way(&self, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
         let look = lock(&self.under_way).clone()?;
         match look.state(now) {
@@ -253,13 +252,13 @@ impl Current {
         }
     }
 
-    /// Looks for another bundle, and puts it into use.
+    /// Looks for a newer bundle and puts it into use.
     ///
-    /// It may be given up wherever it waits. So what changes changes all at once, behind the last of these places:
-    /// an entity tag that is kept for a bundle not in use would confirm the old one for good.
+    /// It may be aborted at every await, so it changes everything at once, after the last of them. Otherwise it could
+    /// keep the entity tag of a bundle that is not in use, and then that tag would confirm the old bundle for ever.
     async fn look(self: Arc<Self>, now: UnixTime, need: BundleNeed) {
         let seen = lock(&self.seen).clone();
-        // A connection from before a freeze may be dead. A call that cannot do without the answer has time for another.
+        // A connection from before a freeze may be dead. A call that needs the result has time for a second attempt.
         let attempts = if need == BundleNeed::TooStale { 2 } else { 1 };
         let (bytes, etag) = match self.fetcher.fetch(seen.etag.as_deref(), attempts).await {
             Ok(Read::New { bytes, etag }) => (bytes, etag),
@@ -306,9 +305,9 @@ impl Current {
     }
 }
 
-/// How long a call waits for a bundle without which it cannot be answered. An HTTP API waits ten seconds in all.
+/// How long a call waits if it cannot be answered without a new look. An HTTP API waits ten seconds in all.
 const STALE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long a look, or the opening of a bundle, may take: what its requests to S3 and to key servers may, which have
-/// deadlines of their own (`s3::DEADLINE`, `jwks::fetch::DEADLINE`). Lambda gives the init phase ten seconds as well.
+/// The limit for a look, or for opening a bundle. It covers the requests to S3 and to key servers, which have
+/// deadlines of their own (`s3::DEADLINE`, `jwks::fetch::DEADLINE`). Lambda's init phase has ten seconds as well.
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);

@@ -1,8 +1,8 @@
 //! Bundles in S3.
 //!
-//! The function needs one request of S3, a conditional GET. It is signed by the crate of the AWS SDK and
-//! sent by the HTTP client that fetches keys; the SDK itself would double the function and its cold start
-//! (`docs/decisions.md`).
+//! The function sends S3 one kind of request, a conditional GET. A crate of the AWS SDK signs it, and the
+//! HTTP client that also fetches keys sends it. The SDK itself would double the size of the function and its
+//! cold start (`docs/decisions.md`).
 
 mod endpoint;
 mod refusal;
@@ -28,36 +28,36 @@ use refusal::Refusal;
 pub use settings::{InvalidSettings, Settings};
 pub use signature::NotSigned;
 
-/// Reads bundles, over one connection as long as that lasts.
+/// Reads bundles, over one connection for as long as it lasts.
 #[derive(Clone, Debug)]
 pub struct Reader {
     settings: Arc<Settings>,
-    /// Set up when it is first needed, since that reads the certificates of the system.
+    /// Set up when first needed, because that reads the certificates of the system.
     client: Arc<OnceCell<Client>>,
 }
 
-/// What is there.
+/// What was found.
 #[derive(Clone, Debug)]
 pub enum Read {
-    /// The object that was there before.
+    /// The same object as before.
     Unchanged,
-    /// Another one.
+    /// Another object.
     New {
         /// Its content.
         bytes: Bytes,
-        /// Its entity tag, to ask for changes.
+        /// Its entity tag, for the next conditional request.
         etag: Option<String>,
     },
 }
 
 impl Reader {
-    /// With endpoint, region and credentials as they are set.
+    /// A reader with this endpoint, region and credentials.
     pub fn new(settings: Settings) -> Self {
         Self { settings: Arc::new(settings), client: Arc::default() }
     }
 
-    /// Reads an object, if it is not the one with this entity tag. `attempts` is how often it is tried, within
-    /// seven seconds for all of them and the last byte.
+    /// Reads an object, unless it still has this entity tag. `attempts` is how often this is tried. All attempts, up
+    /// to the last byte, have seven seconds.
     ///
     /// # Errors
     /// [`S3Failure`].
@@ -79,13 +79,13 @@ impl Reader {
             None => return Ok(Read::Unchanged),
         };
         let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        // A body that drips keeps every limit but this one.
+        // Only this limit stops a body that drips.
         let bytes = timeout_at(deadline, body(response, uri)).await;
         let bytes = bytes.unwrap_or_else(|_| Err(S3Failure::TooSlow { uri: uri() }))?;
         Ok(Read::New { bytes, etag })
     }
 
-    /// The answer to one of so many attempts, as soon as it is not worth another one. `None`: unchanged.
+    /// The answer to the first attempt that is not worth repeating, or to the last one. `None`: unchanged.
     async fn answer(
         &self,
         url: &Url,
@@ -129,14 +129,14 @@ impl Reader {
             .read_timeout(READ_TIMEOUT);
         let builder = match self.settings.endpoint.has_tls() {
             true => builder,
-            // It has no use for the certificates of the system: such an endpoint is another S3, nearby.
+            // No certificates are needed: such an endpoint is another S3, nearby.
             false => builder.tls_certs_only([]),
         };
         Ok(builder.build()?)
     }
 }
 
-/// All of an object.
+/// Reads the whole object.
 async fn body(mut response: Response, uri: impl Fn() -> String) -> Result<Bytes, S3Failure> {
     let length = response.content_length().and_then(|length| usize::try_from(length).ok());
     let mut bytes = Vec::with_capacity(length.unwrap_or_default().min(MAX_BUNDLE_BYTES));
@@ -153,11 +153,11 @@ async fn body(mut response: Response, uri: impl Fn() -> String) -> Result<Bytes,
     Ok(bytes.into())
 }
 
-/// A random part of a second, of two and so on: those who failed together do not come again together
+/// A random part of one second, then of two, and so on. Functions that failed together then do not retry together
 /// (AWS SDKs and Tools Reference Guide, "Retry behavior").
 fn pause(attempt: u32) -> Duration {
     let mut part = [0];
-    // Without random numbers all come at once, which is no reason not to try.
+    // Without random numbers all retry at the same time. That is no reason not to try.
     let _ = rand::fill(&mut part);
     let longest = Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
     longest * u32::from(part[0]) / u32::from(u8::MAX)
@@ -174,30 +174,30 @@ pub enum S3Failure {
         /// How it broke off.
         source: reqwest::Error,
     },
-    /// No answer, or one that says no.
+    /// No answer, or an answer that is an error.
     #[error("cannot read `{uri}`: {cause}{hint}")]
     Refused {
         /// The object.
         uri: String,
         /// The HTTP status, if there was an answer.
         status: Option<u16>,
-        /// The code of the error, if the answer was an error of S3. A server in between may answer as well.
+        /// The error code, if S3 itself answered. A server in between may have answered instead.
         code: Option<ErrorCode>,
         /// What S3 or the network said.
         cause: String,
         /// What to look at.
         hint: &'static str,
     },
-    /// The environment lacks something.
+    /// Settings are missing or wrong in the environment.
     #[error(transparent)]
     Settings(#[from] InvalidSettings),
-    /// The answer began, and took too long.
+    /// The answer began, but took too long.
     #[error("cannot read `{uri}` to its end within {DEADLINE:?}")]
     TooSlow {
         /// The object.
         uri: String,
     },
-    /// More than a bundle may be.
+    /// The object is larger than a bundle may be.
     #[error("`{uri}` is larger than a bundle may be, {MAX_BUNDLE_BYTES} bytes")]
     TooLarge {
         /// The object.
@@ -221,8 +221,8 @@ impl S3Failure {
         }
     }
 
-    /// Whether S3 said that there is no such object. A 404 alone does not say so: a proxy, a wrong endpoint and a bucket
-    /// that does not exist answer with the same status (Amazon S3 API Reference, "Error responses").
+    /// Whether S3 said that there is no such object. A 404 alone does not say so: a proxy, a wrong endpoint and a
+    /// missing bucket answer with the same status (Amazon S3 API Reference, "Error responses").
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { status: Some(404), code: Some(ErrorCode::NoSuchKey), .. })
     }
@@ -230,7 +230,7 @@ impl S3Failure {
     fn refused(uri: String, refusal: Refusal) -> Self {
         let (status, code) = (refusal.status(), refusal.code());
         let hint = match (status, &code) {
-            // S3 answers so if the bucket is in another region.
+            // S3 answers 301 if the bucket is in another region.
             (Some(301), _) => "; is the function in the region of the bucket?",
             // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
             (Some(403), _) => "; is the bundle published, and may the function do s3:GetObject on it?",
@@ -243,12 +243,12 @@ impl S3Failure {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For an answer to begin, and for each part of it to follow.
+/// The limit for an answer to begin, and for each further part of it.
 const READ_TIMEOUT: Duration = Duration::from_millis(2500);
 
-/// For all attempts and the whole object. Lambda gives the init phase ten seconds (Lambda Developer Guide, "Lambda
-/// execution environment"), of which a fetch of keys takes up to three behind it. The largest bundle, 64 MiB,
-/// needs 10 MB/s for this; a typical one of some hundred kilobytes less than a thousandth of that.
+/// The limit for all attempts and the whole object. Lambda's init phase has ten seconds (Lambda Developer Guide,
+/// "Lambda execution environment"), and fetching keys afterwards takes up to three of them. The largest bundle, 64
+/// MiB, needs 10 MB/s for this; a typical bundle of some hundred kilobytes needs less than a thousandth of that.
 const DEADLINE: Duration = Duration::from_secs(7);
 
 const AGENT: &str = concat!("cedar-authorizer/", env!("CARGO_PKG_VERSION"));

@@ -1,23 +1,23 @@
-//! When a bundle is looked for again, and how long the last good one may serve.
+//! When the function looks for a newer bundle, and how long the last good one may serve.
 //!
 //! ```text
 //! confirmed        interval                      max stale
 //!    |---- fresh -----|------------ due ------------|---- too stale ----
 //! ```
 //!
-//! By the wall clock alone, since Lambda freezes the function between calls: nothing runs by itself.
+//! Only the wall clock counts. Lambda freezes the function between calls, so nothing runs by itself.
 
 use std::time::Duration;
 
 use crate::function::backoff::Backoff;
 use crate::time::UnixTime;
 
-/// When to look for another bundle.
+/// When to look for a newer bundle.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
     interval: Duration,
     max_stale: Duration,
-    /// When the bundle was last found to be the current one.
+    /// When the bundle was last confirmed as the current one.
     confirmed: UnixTime,
     next: UnixTime,
     /// When the last look began.
@@ -27,21 +27,21 @@ pub(super) struct Schedule {
     given_up: u32,
 }
 
-/// What is to be done about a bundle.
+/// What has to be done about a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BundleNeed {
     /// Nothing.
     Fresh,
-    /// It should be looked for, and serves until then.
+    /// It is time to look for a newer one. This one serves until then.
     Due,
     /// It must not serve.
     TooStale,
 }
 
 impl Schedule {
-    /// The schedule of a bundle that was loaded just now. `jitter`, of 256, spreads what many functions do.
+    /// The schedule of a bundle that was just loaded. `jitter`, from 0 to 255, spreads the looks of many functions.
     pub(super) fn new(interval: Duration, max_stale: Duration, jitter: u8, now: UnixTime) -> Self {
-        // Up to a tenth less: all functions that were started by one burst would ask at once.
+        // Up to a tenth less. Otherwise all functions that one burst started would ask at once.
         let interval = interval.saturating_sub(interval.mul_f64(f64::from(jitter) / 2560.0));
         Self {
             interval,
@@ -62,8 +62,8 @@ impl Schedule {
         }
     }
 
-    /// Whether it may be looked for now; if so that counts as begun. Without a bundle that may serve every call is a
-    /// fault, so failures do not put off the next look.
+    /// Whether a look may begin now. If so, it counts as begun. Without a bundle that may serve, every call is a
+    /// fault, so then failures do not delay the next look.
     pub(super) fn begin(&mut self, now: UnixTime, need: BundleNeed) -> bool {
         let is_urgent = need == BundleNeed::TooStale;
         let may =
@@ -75,8 +75,8 @@ impl Schedule {
         may
     }
 
-    /// How long a call waits for a look that it can do without. A function that is called seldom is frozen in the middle
-    /// of a look that takes longer, each time anew; so the next one gets twice the time.
+    /// How long a call waits for a look that it does not need. A function with few calls is frozen in the middle of
+    /// every slow look. So after each frozen look the next one gets twice the time.
     pub(super) fn patience(&self) -> Duration {
         PATIENCE.saturating_mul(2_u32.saturating_pow(self.given_up)).min(MAX_PATIENCE)
     }
@@ -88,27 +88,27 @@ impl Schedule {
         self.next = now.after(self.interval);
     }
 
-    /// A look was under way when the function was frozen. That is no failure of S3, so the next one may begin at once.
+    /// The function was frozen during a look. That is not a failure of S3, so the next look may begin at once.
     pub(super) fn given_up(&mut self, now: UnixTime) {
         self.given_up = self.given_up.saturating_add(1);
         self.begun = None;
         self.next = now;
     }
 
-    /// After a failure it is tried again sooner, then less and less often.
+    /// After a failure, look again sooner, then less and less often.
     pub(super) fn failed(&mut self, now: UnixTime) {
         self.backoff.failed();
         self.next = now.after(self.backoff.wait(MIN_WAIT, self.interval.max(MIN_WAIT)));
     }
 }
 
-/// However short the interval is, a store that fails is not asked more often.
+/// Even if the interval is shorter, a failing look is not repeated sooner than this.
 const MIN_WAIT: Duration = Duration::from_secs(5);
 
-/// What a conditional request takes within a region.
+/// The time of a conditional request within a region.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A new connection and a bundle of some megabytes, with the CPU of a small function.
+/// The time of a new connection and a bundle of some megabytes, with the CPU of a small function.
 const MAX_PATIENCE: Duration = Duration::from_millis(400);
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
         ] {
             assert_eq!(schedule.need(at(seconds)), need, "{seconds}");
         }
-        // A clock that was set back does not make it older.
+        // Setting the clock back does not make it older.
         assert_eq!(schedule.need(UnixTime::from_seconds(START - 5)), BundleNeed::Fresh);
     }
 

@@ -1,8 +1,8 @@
-//! How many names that were never open here may be looked up.
+//! A limit for looking up names that were never open here.
 
 use crate::time::UnixTime;
 
-/// A bucket that is filled all the time, so that a shortage ends with the second that it came in.
+/// A bucket that is refilled all the time, so a shortage ends within a second.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: u32,
@@ -10,16 +10,16 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A full one.
+    /// A full bucket.
     pub(super) fn new() -> Self {
         Self { left: BURST, filled: UnixTime::from_seconds(0) }
     }
 
-    /// Whether one more name may be looked up; if so that counts.
+    /// Whether one more name may be looked up. If so, it counts.
     pub(super) fn take(&mut self, now: UnixTime) -> bool {
         let seconds = u32::try_from(now.since(self.filled).as_secs()).unwrap_or(u32::MAX);
         self.left = self.left.saturating_add(seconds.saturating_mul(PER_SECOND)).min(BURST);
-        // Also if the clock was set back: otherwise nothing would come in until it is where it was.
+        // Also if the clock was set back. Otherwise nothing would be added until the clock is back where it was.
         self.filled = now;
         match self.left.checked_sub(1) {
             Some(left) => {
@@ -31,12 +31,12 @@ impl Budget {
     }
 }
 
-/// 12,000 a minute, more than one function can ask for: each look-up takes a call for as long as S3 takes to answer,
-/// which is ten milliseconds and more, and a function has one call at a time. So whoever makes names up cannot spend
-/// what a tenant needs that was not open yet. It bounds what goes wrong nevertheless.
+/// 12,000 a minute, more than one function can ask for. Each look-up takes a call for as long as S3 takes to answer,
+/// at least ten milliseconds, and a function has one call at a time. So made-up names cannot use up what a tenant
+/// needs whose bundle was never open. The limit is for the case that something goes wrong nevertheless.
 const PER_SECOND: u32 = 200;
 
-/// The clock has whole seconds: what two of them bring.
+/// The clock has whole seconds, so this is the budget of two.
 const BURST: u32 = 2 * PER_SECOND;
 
 #[cfg(test)]
@@ -57,7 +57,7 @@ mod tests {
         for (seconds, expected) in [(0, 400), (0, 0), (1, 200), (3, 400), (100, 400), (101, 200)] {
             assert_eq!(taken(&mut budget, at(seconds)), expected, "{seconds}");
         }
-        // After a clock was set back it goes on from there.
+        // After the clock was set back, the budget continues from there.
         for (seconds, expected) in [(50, 0), (51, 200)] {
             assert_eq!(taken(&mut budget, at(seconds)), expected, "{seconds}");
         }

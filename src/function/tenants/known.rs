@@ -1,4 +1,4 @@
-//! What a function knows of its tenants: whose bundle is open or being opened, and for whom there was none.
+//! What a function knows of its tenants: which bundles are open or being opened, and which could not be opened.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use crate::function::under_way::{State, UnderWay};
 use crate::reason::Reason;
 use crate::time::UnixTime;
 
-/// What is known of tenants. However many names come, it stays of one size.
+/// What is known of tenants. Its size is bounded, however many names come.
 #[derive(Debug)]
 pub(super) struct KnownTenants {
     open: Recent<Arc<Current>>,
     opening: HashMap<Tenant, Opening>,
-    /// Names that somebody made up push out one another here, and nobody else.
+    /// Made-up names push only each other out of this map.
     setbacks: Recent<Setback>,
-    /// The revisions of those that are no longer open.
+    /// The revisions of the bundles that were closed.
     revisions: Recent<u64>,
     budget: Budget,
 }
 
-/// One opening of a bundle, however many calls wait for it.
+/// The opening of a bundle. Any number of calls may wait for it.
 pub(super) type Opening = Arc<UnderWay<Result<Arc<Current>, Reason>>>;
 
-/// A tenant for whom there was no bundle, or none that can be used.
+/// A tenant whose bundle does not exist or cannot be used.
 #[derive(Clone, Copy, Debug)]
 struct Setback {
     reason: Reason,
@@ -36,16 +36,16 @@ struct Setback {
 }
 
 impl Setback {
-    /// Whether it is too early to ask again. With a clock that was set back it is not.
+    /// Whether it is too early to ask again. If the clock was set back, it is not.
     fn holds(&self, now: UnixTime) -> bool {
         now >= self.since && now.since(self.since) < self.wait
     }
 }
 
-/// What is to be done about the bundle of a tenant.
+/// What has to be done about the bundle of a tenant.
 #[derive(Debug)]
 pub(super) enum TenantState {
-    /// It is there.
+    /// It is open.
     Open(Arc<Current>),
     /// It is being opened.
     Opening(Opening),
@@ -64,7 +64,7 @@ impl KnownTenants {
         }
     }
 
-    /// What there is of a tenant. `begin` begins to open its bundle.
+    /// What is known of a tenant. `begin` starts to open its bundle.
     pub(super) fn find(
         &mut self,
         tenant: &Tenant,
@@ -83,7 +83,7 @@ impl KnownTenants {
         if let Some(setback) = self.setbacks.get(tenant).filter(|setback| setback.holds(now)) {
             return TenantState::Not(setback.reason);
         }
-        // Once open, it is no name that somebody made up.
+        // A bundle that was open before shows that the name is not made up.
         if !self.revisions.contains(tenant) && !self.may_look_up(now) {
             return TenantState::Not(Reason::TenantUnavailable);
         }
@@ -92,7 +92,7 @@ impl KnownTenants {
         TenantState::Opening(opening)
     }
 
-    /// Whether a name may be looked up that was never open here.
+    /// Whether a name that was never open here may be looked up now.
     fn may_look_up(&mut self, now: UnixTime) -> bool {
         if self.opening.len() >= MAX_OPENING {
             self.opening.retain(|_, opening| match opening.state(now) {
@@ -106,12 +106,12 @@ impl KnownTenants {
         self.opening.len() < MAX_OPENING && self.budget.take(now)
     }
 
-    /// The revision that the bundle of a tenant must have at least: that of the last one.
+    /// The lowest revision that the bundle of a tenant may have: that of its last bundle.
     pub(super) fn least_revision(&mut self, tenant: &Tenant) -> u64 {
         self.revisions.get(tenant).copied().unwrap_or_default()
     }
 
-    /// An opening has ended. Gives back the tenant that was closed for it.
+    /// Notes that an opening has ended. Returns the tenant whose bundle was closed to make room.
     pub(super) fn opened(
         &mut self,
         tenant: &Tenant,
@@ -139,7 +139,7 @@ impl KnownTenants {
         }
     }
 
-    /// Closes the bundle of a tenant, unless it is another one by now.
+    /// Closes the bundle of a tenant, unless another one was opened since.
     pub(super) fn close(&mut self, tenant: &Tenant, current: &Arc<Current>) {
         if self.open.get(tenant).is_some_and(|open| Arc::ptr_eq(open, current)) {
             self.open.remove(tenant);
@@ -148,21 +148,21 @@ impl KnownTenants {
     }
 }
 
-/// For how long an unknown tenant stays unknown: so long a new one may have to wait.
+/// For how long an unknown tenant stays unknown. A new tenant may have to wait this long.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// How soon a bundle that could not be had or used is asked for again.
+/// How soon the function asks again after it could not load or use a bundle.
 const MIN_WAIT: Duration = Duration::from_secs(5);
 
-/// How many names are remembered that were asked for in vain, in about two megabytes: nearly as many as the budget
-/// has for the minute that they are remembered for. What is forgotten earlier is asked for again.
+/// How many failed names are remembered, in about two megabytes. That is nearly the budget of the minute that they
+/// are remembered for. A name that is forgotten earlier is asked for again.
 const MAX_SETBACKS: usize = 10_000;
 
-/// How many bundles may be opened at once for names that were never open here. While S3 does not answer each call
-/// leaves one behind, for ten seconds at most; each holds a connection and what it has read.
+/// How many bundles may be opened at once for names that were never open here. While S3 does not answer, each call
+/// leaves one opening behind, for ten seconds at most. Each holds a connection and what it has read.
 const MAX_OPENING: usize = 32;
 
-/// More tenants than one function meets in its life, in about a megabyte.
+/// More tenants than one function meets in its life. They take about a megabyte.
 const MAX_REVISIONS: usize = 10_000;
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
                 known.opened(&tenant, &Err(Reason::TenantUnknown), now);
                 assert!(known.opening.is_empty() && known.setbacks.len() <= MAX_SETBACKS);
             }
-            // The last ones are those that are remembered.
+            // The last names are remembered.
             let is_known = |known: &mut KnownTenants, number| {
                 matches!(known.find(&tenant(number), at(150), begin), TenantState::Not(Reason::TenantUnknown))
             };
@@ -218,7 +218,7 @@ mod tests {
             for number in 0..100 {
                 assert_eq!(is_opened(&mut known, number, at(0)), number < 32, "{number}");
             }
-            // Whoever waits already goes on waiting, and one that was open before is not counted.
+            // Calls that already wait keep waiting. A bundle that was open before does not count.
             assert!(is_opened(&mut known, 31, at(10)));
             known.revisions.insert(tenant(50), 1);
             assert!(is_opened(&mut known, 50, at(10)));

@@ -1,10 +1,10 @@
-//! A bounded map that forgets what has not been used for longest.
+//! A bounded map that forgets the least recently used entry.
 
 use lru::LruCache;
 
 use crate::bundle::Tenant;
 
-/// Something for each of so many tenants.
+/// A value for each of a limited number of tenants.
 #[derive(Debug)]
 pub(super) struct Recent<V> {
     entries: LruCache<Tenant, V>,
@@ -12,9 +12,9 @@ pub(super) struct Recent<V> {
 }
 
 impl<V> Recent<V> {
-    /// Room for so many, and for one at least.
+    /// Room for `capacity` tenants, and for at least one.
     pub(super) fn new(capacity: usize) -> Self {
-        // Of a cache with a bound of its own an insertion would not say whether it replaced a value or drove one out.
+        // In a cache with its own bound, an insertion does not say whether it replaced a value or evicted another one.
         Self { entries: LruCache::unbounded(), capacity: capacity.max(1) }
     }
 
@@ -22,12 +22,12 @@ impl<V> Recent<V> {
         self.entries.contains(tenant)
     }
 
-    /// What there is for a tenant, which counts as a use of it.
+    /// The value of a tenant. This counts as a use.
     pub(super) fn get(&mut self, tenant: &Tenant) -> Option<&V> {
         self.entries.get(tenant)
     }
 
-    /// Takes something in, and gives back what had to go for it.
+    /// Inserts a value, and returns the entry that was dropped to make room.
     pub(super) fn insert(&mut self, tenant: Tenant, value: V) -> Option<(Tenant, V)> {
         self.entries.put(tenant, value);
         if self.entries.len() > self.capacity { self.entries.pop_lru() } else { None }
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(recent.insert(tenant("b"), 2), None);
         assert_eq!(recent.get(&tenant("a")), Some(&1));
         assert_eq!(recent.insert(tenant("c"), 3), Some((tenant("b"), 2)));
-        // To replace one takes no room.
+        // Replacing a value takes no room.
         assert_eq!(recent.insert(tenant("a"), 4), None);
         assert_eq!(recent.get(&tenant("b")), None);
         assert_eq!(recent.insert(tenant("b"), 5), Some((tenant("c"), 3)));

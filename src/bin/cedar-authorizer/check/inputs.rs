@@ -1,10 +1,10 @@
-//! `check --inputs`: what each route reads of a call, and under which cache keys it can be answered.
+//! `check --inputs`: what each route reads of a call, and which cache keys are enough for that.
 
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::store::Store;
 use serde::Serialize;
 
-/// What a route reads, and the least that its cache key must have.
+/// What a route reads, and the smallest cache key that it needs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteInputs {
@@ -27,7 +27,7 @@ pub fn of(store: &Store) -> Vec<RouteInputs> {
     of_route.collect()
 }
 
-/// A line for people for each of them.
+/// One line for people for each route.
 pub fn lines(routes: &[RouteInputs]) -> Vec<String> {
     let width = |text: fn(&RouteInputs) -> usize| routes.iter().map(text).max().unwrap_or(0);
     let (route_width, reads_width) = (width(|route| route.route.len()), width(|route| reads(route).len()));

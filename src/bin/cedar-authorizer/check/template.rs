@@ -13,7 +13,7 @@ use crate::deployment::{
     Place, ProblemKind, Protection, Setting,
 };
 
-/// Compares a template with a store. `file` is the template as findings name it.
+/// Compares a template with a store. `file` is the name of the template in findings.
 pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seconds: u32) -> Vec<Finding> {
     let mut audit = Audit { store, file, token_life_seconds, findings: Vec::new() };
     for problem in &deployment.problems {
@@ -37,7 +37,7 @@ pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seco
     let authorizers = deployment.apis.iter().flat_map(|api| &api.authorizers);
     let mut functions: Vec<_> = authorizers.filter_map(|authorizer| authorizer.function.as_ref()).collect();
     functions.sort_by_key(|function| function.position);
-    // Several authorizers may have one function.
+    // Several authorizers may share a function.
     functions.dedup_by_key(|function| function.position);
     for function in functions {
         audit.bundle_name(function);
@@ -75,7 +75,7 @@ impl Audit<'_> {
             );
             self.add(Code::TtlTooLong, ttl_place, &message, "a few minutes save nearly as many calls");
         }
-        // Without identity sources a WebSocket or HTTP API always asks the function.
+        // Without identity sources, a WebSocket or HTTP API always asks the function.
         if let Some(key) = key.as_ref().filter(|key| !key.holds_token(location)) {
             let message = format!(
                 "authorizer `{name}` keeps answers under `{key}`, which does not have the token: one caller gets \
@@ -96,7 +96,7 @@ impl Audit<'_> {
         self.simple_responses(api, authorizer, key.as_ref());
     }
 
-    /// `BUNDLE_NAME` against the name of the store.
+    /// Compares `BUNDLE_NAME` with the name of the store.
     fn bundle_name(&mut self, function: &AuthorizerFunction) {
         let (name, store) = (&function.name, &self.store.settings.name);
         match &function.bundle_name {
@@ -115,7 +115,7 @@ impl Audit<'_> {
         }
     }
 
-    /// `CACHE_KEY` against what API Gateway does.
+    /// Compares `CACHE_KEY` with what API Gateway does.
     fn cache_key(&mut self, authorizer: &DeployedAuthorizer, key: &CacheKey, ttl_place: Place) {
         let Some(function) = &authorizer.function else {
             return;
@@ -151,7 +151,7 @@ impl Audit<'_> {
         }
         let is_covered = match (&declared, key) {
             (CacheKey::None, _) => false,
-            // Each answer is right for more than it is kept for.
+            // Each answer is right for more requests than it is cached for.
             (CacheKey::Token, _) => true,
             (CacheKey::Sources(declared), CacheKey::Sources(actual)) => {
                 declared.iter().all(|source| actual.contains(source))
@@ -168,7 +168,7 @@ impl Audit<'_> {
         }
     }
 
-    /// Routes that read more than the key has.
+    /// Finds routes that read more than the cache key has.
     fn inputs(&mut self, api: &DeployedApi, authorizer: &DeployedAuthorizer, key: &CacheKey) {
         let routes =
             api.routes.iter().filter(|route| route.protection == Protection::Lambda(authorizer.name.clone()));
@@ -220,8 +220,8 @@ impl Audit<'_> {
         }
     }
 
-    /// Methods that a route of the template takes and the store leads elsewhere: a policy for the whole API allows
-    /// them by that other route, and a call of its own is denied.
+    /// Finds methods that a route of the template accepts, but that the store leads to another route. A policy for
+    /// the whole API allows them by that other route, while a direct call is denied.
     fn beyond(&mut self, deployed: &DeployedRoute) {
         let table = &self.store.routes;
         let is_known = |verb: &str| table.get(Some(verb), &deployed.path).is_ok();
@@ -296,7 +296,7 @@ impl Audit<'_> {
         }
     }
 
-    /// The routes of the template against those of the store.
+    /// Compares the routes of the template with those of the store.
     fn routes(&mut self, api: &DeployedApi) {
         let is_ours = |protection: &Protection| matches!(protection, Protection::Lambda(name) if api.authorizers.iter().any(|known| known.name == *name));
         if !api.routes.iter().any(|route| is_ours(&route.protection)) {
@@ -336,7 +336,7 @@ impl Audit<'_> {
         }
     }
 
-    /// The routes of the store that a route of the template leads to: `ANY` to several.
+    /// The routes of the store that a route of the template leads to. `ANY` leads to several.
     fn known(&self, verb: &str, path: &str) -> Vec<(Route, RouteId)> {
         let table: &RouteTable = &self.store.routes;
         let verbs: Vec<&str> = match verb {
@@ -352,13 +352,13 @@ impl Audit<'_> {
 /// The methods that the store may have routes for.
 const METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
-/// A path that leads to a template, and to none that has more of it written out.
+/// A path that matches this template, and no template with more literal segments.
 fn some_path(template: &str) -> String {
     let segment = |segment: &str| if segment.starts_with('{') { "~~".to_owned() } else { segment.to_owned() };
     template.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// What the route key of requests says of their method.
+/// What the route key of requests says about their method.
 fn route_key(api: &DeployedApi, route: &DeployedRoute) -> RouteKey {
     match (api.kind, route.verb.as_str()) {
         (ApiKind::Rest | ApiKind::WebSocket, _) => RouteKey::Absent,
@@ -367,7 +367,7 @@ fn route_key(api: &DeployedApi, route: &DeployedRoute) -> RouteKey {
     }
 }
 
-/// What API Gateway keeps the answers of an authorizer under. `None`: that cannot be known.
+/// What API Gateway keys the cache of an authorizer by. `None`: that cannot be known.
 fn key_of(api: &DeployedApi, authorizer: &DeployedAuthorizer, ttl: Option<u32>) -> Option<CacheKey> {
     if ttl? == 0 || api.kind == ApiKind::WebSocket {
         return Some(CacheKey::None);
@@ -376,7 +376,7 @@ fn key_of(api: &DeployedApi, authorizer: &DeployedAuthorizer, ttl: Option<u32>) 
         Setting::Given { value, .. } => {
             value.iter().map(|source| source.parse().ok()).collect::<Option<_>>()?
         }
-        // The default of both.
+        // The default for both kinds of API.
         Setting::Absent => vec![IdentitySourceExpression::Header(TokenLocation::default().header)],
         Setting::Unresolved { .. } => return None,
     };

@@ -1,4 +1,4 @@
-//! An API while it is put together: routes name authorizers, which may be defined later or elsewhere.
+//! An API while it is being read. Routes name authorizers that may be defined later or elsewhere.
 
 use super::fields::Fields;
 use super::template::Template;
@@ -11,29 +11,29 @@ use super::{
 #[derive(Default)]
 pub struct Apis(Vec<Api>);
 
-/// An API as far as it is known.
+/// An API, as far as it is known.
 pub struct Api {
     /// Its logical id.
     pub name: String,
     /// Which kind of API.
     pub kind: ApiKind,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
-    /// What names stand for.
+    /// The schemes, by the names that routes use.
     pub schemes: Vec<(String, Scheme)>,
-    /// Whether there may be more of them; a problem says why.
+    /// Whether there may be more schemes; a problem says why.
     pub has_unknown_schemes: bool,
     /// Its routes.
     pub routes: Vec<Route>,
-    /// What holds for routes that say nothing.
+    /// The security of routes that have none of their own.
     pub security: Security,
 }
 
-/// What a name that routes use for protection stands for.
+/// What protects a route, under a name that routes use.
 pub enum Scheme {
     /// A Lambda authorizer.
     Lambda(Box<DeployedAuthorizer>),
-    /// An API key, which identifies but does not authorize.
+    /// An API key. It identifies the caller, but does not authorize.
     NoAuthorizer,
     /// Another authorizer, of this kind.
     Other(String),
@@ -41,13 +41,13 @@ pub enum Scheme {
     Unresolved,
 }
 
-/// A route whose protection is not looked up yet.
+/// A route whose protection has not been looked up yet.
 pub struct Route {
     /// In upper case, or `ANY`.
     pub verb: String,
     /// The path, or the key of a route without one.
     pub path: String,
-    /// Where it stands.
+    /// Where it is defined.
     pub place: Place,
     /// What it says about its protection.
     pub security: Security,
@@ -57,7 +57,7 @@ pub struct Route {
 pub type Security = Setting<Vec<String>>;
 
 impl Apis {
-    /// Adds an API without anything.
+    /// Adds an API that has nothing yet.
     pub fn add(&mut self, name: &str, kind: ApiKind, place: Place) -> &mut Api {
         let (schemes, routes, security) = (Vec::new(), Vec::new(), Security::Absent);
         let name = name.to_owned();
@@ -69,7 +69,7 @@ impl Apis {
         self.0.iter_mut().find(|api| api.name == name)
     }
 
-    /// The APIs with what stands in front of each route.
+    /// The APIs, with the protection of each route.
     pub fn deploy(self, template: &Template) -> Vec<DeployedApi> {
         let mut apis = self.0;
         apis.sort_by_key(|api| api.place);
@@ -78,13 +78,13 @@ impl Apis {
 }
 
 impl Api {
-    /// A later definition of the same name goes before an earlier one.
+    /// Defines a scheme. A later definition overrides an earlier one of the same name.
     pub fn define(&mut self, name: &str, scheme: Scheme) {
         self.schemes.retain(|(known, _)| known != name);
         self.schemes.push((name.to_owned(), scheme));
     }
 
-    /// What a name stands for.
+    /// The scheme of this name.
     pub fn scheme(&self, name: &str) -> Option<&Scheme> {
         self.schemes.iter().find(|(known, _)| known == name).map(|(_, scheme)| scheme)
     }
@@ -115,7 +115,7 @@ impl Api {
         DeployedRoute { verb: verb.clone(), path: path.clone(), protection, position: *place }
     }
 
-    /// The first authorizer counts: a method has one at most.
+    /// The first authorizer counts, because a method has at most one.
     fn protection(&self, names: &[String], place: Place, template: &Template) -> Protection {
         if names.iter().any(|name| name == NONE) {
             return Protection::Nothing;
@@ -139,7 +139,7 @@ impl Api {
     }
 }
 
-/// An authorizer of a kind that has a name, or why it is none of Lambda.
+/// The kind of a Lambda authorizer, by the property `key`; or, if it is not one, what it is instead.
 pub fn kind_of(fields: &Fields<'_>, key: &str) -> Result<AuthorizerKind, Scheme> {
     match fields.text(key) {
         Setting::Given { value, place: _ } => match value.to_ascii_uppercase().as_str() {
@@ -156,8 +156,8 @@ pub fn kind_of(fields: &Fields<'_>, key: &str) -> Result<AuthorizerKind, Scheme>
     }
 }
 
-/// SAM Developer Guide, "ApiFunctionAuth": no authorizer, even though there is a default one.
+/// SAM Developer Guide, "ApiFunctionAuth": no authorizer, even if there is a default one.
 pub const NONE: &str = "NONE";
 
-/// A built-in authorizer that is defined nowhere.
+/// A built-in authorizer, which needs no definition.
 pub const AWS_IAM: &str = "AWS_IAM";

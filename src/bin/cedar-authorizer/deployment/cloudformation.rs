@@ -17,7 +17,7 @@ pub fn apis(template: &Template<'_>, apis: &mut Apis) {
             "AWS::ApiGateway::RestApi" => ApiKind::Rest,
             "AWS::ApiGatewayV2::Api" => match properties.then(|properties| properties.text("ProtocolType")) {
                 Setting::Given { value, .. } if value == "WEBSOCKET" => ApiKind::WebSocket,
-                // With a `Body` it may be left out: only HTTP APIs have one.
+                // With a `Body` the protocol may be left out. Only HTTP APIs have a `Body`.
                 _ => ApiKind::Http,
             },
             _ => continue,
@@ -33,7 +33,7 @@ pub fn apis(template: &Template<'_>, apis: &mut Apis) {
         if let Some(body) = body.value() {
             openapi::read(body, api);
         }
-        // An API that is created with its target has a route from the start, without authorizer.
+        // An API that is created with a target has a route from the start, without an authorizer.
         if kind == ApiKind::Http && properties.has("Target") {
             let (key, place) = match properties.text("RouteKey") {
                 Setting::Given { value, place } => (value, place),
@@ -96,7 +96,7 @@ pub fn routes(template: &Template<'_>, apis: &mut Apis) {
     }
 }
 
-/// The API that a resource belongs to. One of another template is known by what is said of its id.
+/// The API that a resource belongs to. An API of another template is known by the text that refers to its id.
 fn owning_api<'a>(
     apis: &'a mut Apis,
     resource: &Resource,
@@ -113,7 +113,7 @@ fn owning_api<'a>(
         fields.template.problem(resource.place, ProblemKind::NotRead, message);
         return None;
     }
-    // Payload versions are for HTTP APIs; a WebSocket API has none.
+    // Only HTTP APIs have payload versions, so this is not a WebSocket API.
     let kind = if key == "RestApiId" { ApiKind::Rest } else { ApiKind::Http };
     Some(apis.add(name, kind, resource.place))
 }
@@ -144,8 +144,8 @@ fn method(fields: &Fields<'_>) -> Option<(String, String)> {
     let verb = required(fields, "HttpMethod")?.to_ascii_uppercase();
     let mut parts = Vec::new();
     let mut parent = required(fields, "ResourceId")?;
-    // A path has at most 8,192 characters, each part at least two (API Gateway Developer Guide, "Quotas");
-    // this also ends circles.
+    // A path has at most 8,192 characters, and each part at least two (API Gateway Developer Guide, "Quotas"). This
+    // limit also stops circles.
     for _ in 0..4_096 {
         let Some((id, attribute)) = intrinsic::reference(&parent) else { break };
         if attribute == Some("RootResourceId") {
@@ -164,7 +164,7 @@ fn method(fields: &Fields<'_>) -> Option<(String, String)> {
     None
 }
 
-/// A property that has to be there: what is missing is reported here, what is not known was already.
+/// A required property. It is reported here if it is missing. If its value is unknown, that was already reported.
 fn required(fields: &Fields<'_>, key: &str) -> Option<String> {
     match fields.text(key) {
         Setting::Absent => {
@@ -177,7 +177,7 @@ fn required(fields: &Fields<'_>, key: &str) -> Option<String> {
     }
 }
 
-/// `GET /pets` is a verb and a path; `$default`, `$connect` and the keys of WebSocket APIs are neither.
+/// `GET /pets` is a verb and a path. `$default`, `$connect` and the keys of WebSocket APIs have no verb.
 fn split_key(key: &str) -> (String, String) {
     match key.split_once(' ') {
         Some((verb, path)) => (openapi::verb(verb), path.trim().to_owned()),

@@ -1,4 +1,4 @@
-//! The properties of a template, read one by one: each known, left out, or reported as a problem.
+//! The properties of a template, read one by one: each is known, absent, or reported as a problem.
 
 use std::rc::Rc;
 use std::str::FromStr;
@@ -8,22 +8,22 @@ use super::template::Template;
 use super::yaml::{Entry, Node};
 use super::{Place, ProblemKind, Setting};
 
-/// The entries of a map, resolved when they are asked for. What cannot be is reported.
+/// The entries of a map. They are resolved when asked for; what cannot be resolved is reported.
 #[derive(Clone)]
 pub struct Fields<'t> {
-    /// Where they are from.
+    /// The template that they are from.
     pub template: &'t Template<'t>,
-    /// Whose they are, for problems.
+    /// What they belong to, for problems.
     pub owner: String,
-    /// Of whose they are.
+    /// Where their owner is.
     pub place: Place,
     map: Rc<Node>,
-    /// Where it says that it is continued elsewhere.
+    /// Where the map says that it continues elsewhere.
     continued: Option<Place>,
 }
 
 impl<'t> Fields<'t> {
-    /// The entries of what should be a map; anything else is reported, except for null.
+    /// The entries of a node that should be a map. Anything else is reported, except null.
     pub fn of(template: &'t Template<'t>, node: &Rc<Node>, owner: String, place: Place) -> Setting<Self> {
         let unresolved = Setting::Unresolved { place: node.place };
         let map = match template.scope().resolve(node) {
@@ -46,13 +46,13 @@ impl<'t> Fields<'t> {
         Setting::Given { value: Self { template, owner, place, map, continued }, place: node.place }
     }
 
-    /// The entries under a key that are again a map.
+    /// The entries of a map under a key.
     pub fn inner(&self, key: &str) -> Setting<Self> {
         let Some(node) = self.map.get(key) else { return self.missing() };
         Self::of(self.template, node, format!("`{key}` of {}", self.owner), node.place)
     }
 
-    /// The entries that should be maps, each with its key. `Fn::Transform` is none; it was reported.
+    /// The entries that should be maps, each with its key. `Fn::Transform` is left out; it was already reported.
     pub fn each(&self) -> impl Iterator<Item = (&str, Place, Setting<Self>)> {
         self.each_of(|key| key != "Fn::Transform")
     }
@@ -68,30 +68,30 @@ impl<'t> Fields<'t> {
         })
     }
 
-    /// What a key that is not there is set to: nothing, unless it may be in a part that is elsewhere.
+    /// The setting of a missing key: absent, unless the key may be in a part that is elsewhere.
     fn missing<T>(&self) -> Setting<T> {
         self.continued.map_or(Setting::Absent, |place| Setting::Unresolved { place })
     }
 
-    /// All entries as they are written, with the places of their keys.
+    /// All entries as written, with the places of their keys.
     pub fn entries(&self) -> impl Iterator<Item = (&str, Place, &Rc<Node>)> {
         let entries = self.map.map().unwrap_or_default().iter();
         entries.map(|Entry { key, place, value }| (key.as_str(), *place, value))
     }
 
-    /// Reports that what a key points to is not read.
+    /// Reports that a key refers to a definition elsewhere, which is not read.
     pub fn elsewhere(&self, key: &str) {
         let place = self.map.get(key).map_or(self.place, |node| node.place);
         let message = format!("`{key}` of {}: a definition in another file is not read", self.owner);
         self.template.problem(place, ProblemKind::NotRead, message);
     }
 
-    /// Whether a key is there, whatever its value is.
+    /// Whether a key has a value other than null.
     pub fn has(&self, key: &str) -> bool {
         self.map.get(key).is_some_and(|node| !node.is_null())
     }
 
-    /// Text; a number is as it is written.
+    /// Text. A number is taken as it is written.
     pub fn text(&self, key: &str) -> Setting<String> {
         self.setting(key, |scope, node| scope.text(node))
     }
@@ -99,14 +99,14 @@ impl<'t> Fields<'t> {
     /// True or false.
     pub fn flag(&self, key: &str) -> Setting<bool> {
         self.setting(key, |_, node| match node.text().map(str::to_ascii_lowercase).as_deref() {
-            // SAM's parser is of YAML 1.1.
+            // SAM's parser reads YAML 1.1.
             Some("true" | "yes" | "on") => Ok(true),
             Some("false" | "no" | "off") => Ok(false),
             _ => Err(invalid("it should be true or false")),
         })
     }
 
-    /// A number; unsigned types keep negative ones out.
+    /// A number. An unsigned type rejects negative ones.
     pub fn number<T: FromStr>(&self, key: &str) -> Setting<T> {
         self.setting(key, |_, node| {
             let number = node.text().and_then(|text| text.parse().ok());

@@ -1,10 +1,9 @@
-//! What `!Ref`, `!Sub`, `!If` and their kin stand for, as far as the template and the parameters tell.
+//! Resolves `!Ref`, `!Sub`, `!If` and so on, as far as the template and the parameters allow.
 //!
-//! A resource or pseudo parameter stays in the text as `${Name}`, `${Name.Attribute}` or `${AWS::Region}`:
-//! its value is only known to a deployment, but which one it is often suffices.
+//! A reference to a resource or pseudo parameter stays in the text as `${Name}`, `${Name.Attribute}` or
+//! `${AWS::Region}`. Its value is known only when deployed, but often it is enough to know what it refers to.
 //!
-//! Rules: CloudFormation Template Reference, "Intrinsic functions", "Condition functions" and "Pseudo
-//! parameters".
+//! Rules: CloudFormation Template Reference, "Intrinsic functions", "Condition functions" and "Pseudo parameters".
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -13,7 +12,7 @@ use std::rc::Rc;
 use super::yaml::{Content, Entry, Node};
 use super::{Place, ProblemKind};
 
-/// What names stand for.
+/// What names refer to.
 pub struct Scope<'a> {
     values: &'a BTreeMap<String, String>,
     parameters: Option<Rc<Node>>,
@@ -26,14 +25,14 @@ pub struct Scope<'a> {
 /// Why something has no known value.
 #[derive(Debug)]
 pub struct Unresolved {
-    /// What kind of problem that is.
+    /// What kind of problem this is.
     pub kind: ProblemKind,
-    /// The end of a sentence: why.
+    /// Why, as the end of a sentence.
     pub reason: String,
 }
 
 impl<'a> Scope<'a> {
-    /// The names of a template; `values` go before the defaults of its parameters.
+    /// The names of a template. `values` override the defaults of its parameters.
     pub fn new(template: &Node, values: &'a BTreeMap<String, String>) -> Self {
         let section = |name| template.get(name).cloned();
         Self {
@@ -46,7 +45,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// What a node stands for: itself, unless it is an intrinsic function; nothing, if it is `AWS::NoValue`.
+    /// The node itself, or the result if it is an intrinsic function. `None`: it is `AWS::NoValue`.
     pub fn resolve(&self, node: &Rc<Node>) -> Result<Option<Rc<Node>>, Unresolved> {
         let Some(call) = Call::of(node) else { return Ok(Some(Rc::clone(node))) };
         self.deeper(|| {
@@ -114,7 +113,7 @@ impl<'a> Scope<'a> {
                 "Equals" => {
                     let [left, right] = arguments("Equals", &argument)?;
                     let (left, right) = (self.text(left)?, self.text(right)?);
-                    // The same unknown is equal to itself.
+                    // An unknown text is equal to itself.
                     Ok(left == right || known(left)? == known(right)?)
                 }
                 "Not" => match argument.list() {
@@ -127,7 +126,7 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Whether one of the conditions is `sought`. One that is decides, whatever is not known of the others.
+    /// Whether one of the conditions is `sought`. If one is, unknown ones do not matter.
     fn any(&self, conditions: &Node, sought: bool) -> Result<bool, Unresolved> {
         let conditions = conditions.list().ok_or_else(|| unresolved("its condition is malformed"))?;
         let mut unknown = None;
@@ -215,7 +214,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The text a node stands for.
+    /// The text of a node, resolved.
     pub fn text(&self, node: &Rc<Node>) -> Result<String, Unresolved> {
         match self.resolve(node)?.as_ref().and_then(|node| node.text()) {
             Some(text) if text.len() <= MAX_TEXT => Ok(text.to_owned()),
@@ -230,7 +229,7 @@ impl<'a> Scope<'a> {
         items.map(<[_]>::to_vec).ok_or_else(|| unresolved("it is no list"))
     }
 
-    /// The texts a list stands for, without `AWS::NoValue`.
+    /// The texts of a list, resolved and without `AWS::NoValue`.
     pub fn texts(&self, node: &Rc<Node>) -> Result<Vec<String>, Unresolved> {
         let mut texts = Vec::new();
         for item in self.list(node)? {
@@ -241,7 +240,7 @@ impl<'a> Scope<'a> {
         Ok(texts)
     }
 
-    /// Conditions may name each other, in a circle too, so that neither depth nor work end by themselves.
+    /// Limits depth and work. Conditions may refer to each other, even in a circle.
     fn deeper<T>(&self, work: impl FnOnce() -> Result<T, Unresolved>) -> Result<T, Unresolved> {
         let (steps, depth) = (self.steps.get(), self.depth.get());
         if steps >= MAX_STEPS || depth >= MAX_DEPTH {
@@ -255,7 +254,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// An intrinsic function: `!Ref Name`, or `{Ref: Name}`, or `{Fn::Sub: text}`.
+/// A call of an intrinsic function: `!Ref Name`, `{Ref: Name}` or `{Fn::Sub: text}`.
 struct Call {
     /// Without `Fn::`.
     function: String,
@@ -273,12 +272,12 @@ impl Call {
     }
 }
 
-/// Whether a node stands for something else.
+/// Whether a node is an intrinsic function.
 pub fn is_function(node: &Rc<Node>) -> bool {
     Call::of(node).is_some()
 }
 
-/// What a text that is nothing but one reference names: `${Name}` or `${Name.Attribute}`.
+/// The name in a text that is exactly one reference: `${Name}` or `${Name.Attribute}`.
 pub fn reference(text: &str) -> Option<(&str, Option<&str>)> {
     let name = text.strip_prefix("${")?.strip_suffix('}').filter(|name| !name.contains('}'))?;
     Some(match name.split_once('.') {
@@ -287,13 +286,13 @@ pub fn reference(text: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// The names in a text that has them as `${Name}` or `${Name.Attribute}`.
+/// All names that a text refers to as `${Name}` or `${Name.Attribute}`.
 pub fn references(text: &str) -> impl Iterator<Item = &str> {
     let names = text.split("${").skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
     names.map(|name| name.split_once('.').map_or(name, |(name, _)| name))
 }
 
-/// Text without anything that only a deployment knows.
+/// The text, unless it refers to something that is known only when deployed.
 fn known(text: String) -> Result<String, Unresolved> {
     if let Some(name) = references(&text).next() {
         return Err(unresolved(format!("it depends on `{name}`, which only a deployment knows")));
@@ -320,7 +319,7 @@ fn not_read(reason: impl Into<String>) -> Unresolved {
     Unresolved { kind: ProblemKind::NotRead, reason: reason.into() }
 }
 
-/// No property read here is longer: a URI has some 200 characters, an expression as many.
+/// No property read here is longer. A URI has about 200 characters, and so has an expression.
 const MAX_TEXT: usize = 65_536;
 
 /// A template has at most 500 resources (CloudFormation User Guide, "Understand CloudFormation quotas").

@@ -7,7 +7,7 @@ use super::api::{self, AWS_IAM, Api, Route, Scheme};
 use super::fields::Fields;
 use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, Place, ProblemKind, Setting};
 
-/// Adds what a definition says to its API.
+/// Adds the content of a definition to its API.
 pub fn read(body: &Fields<'_>, api: &mut Api) {
     let schemes = body.inner("components").then(|components| components.inner("securitySchemes"));
     for schemes in [schemes, body.inner("securityDefinitions")] {
@@ -27,7 +27,7 @@ pub fn read(body: &Fields<'_>, api: &mut Api) {
             item.template.problem(item.place, ProblemKind::NotRead, message);
         }
         for (key, place, operation) in item.each_of(is_verb) {
-            // What is null, or `AWS::NoValue`, is no route.
+            // Null and `AWS::NoValue` define no route.
             let security = match operation {
                 Setting::Absent => continue,
                 Setting::Given { value, .. } => value.keys_of_each("security"),
@@ -59,7 +59,7 @@ fn read_scheme(name: &str, place: Place, fields: &Fields<'_>, api: ApiKind) -> S
         Err(scheme) => return scheme,
     };
     let identity_sources = match (kind, authorizer.texts("identitySource")) {
-        // The header that the scheme names carries the token.
+        // The token is in the header that the scheme names.
         (AuthorizerKind::Token, Setting::Absent) if api == ApiKind::Rest => {
             fields.text("name").map(|header| vec![format!("method.request.header.{header}")])
         }
@@ -83,12 +83,12 @@ fn is_verb(key: &str) -> bool {
     matches!(key.as_str(), "get" | "put" | "post" | "delete" | "options" | "head" | "patch" | "trace" | ANY)
 }
 
-/// A verb as routes have it.
+/// A verb, in the form of routes.
 pub fn verb(key: &str) -> String {
     if key.eq_ignore_ascii_case(ANY) { "ANY".to_owned() } else { key.to_ascii_uppercase() }
 }
 
-/// A path as routes have it: OpenAPI wants even `$default` to begin with a slash.
+/// A path, in the form of routes. In OpenAPI even `$default` must begin with a slash.
 pub fn path(path: &str) -> &str {
     if path == "/$default" { "$default" } else { path }
 }

@@ -1,4 +1,4 @@
-//! The APIs of SAM, and the routes that functions add to them with their events.
+//! The APIs of SAM, and the routes that the events of functions add to them.
 
 use super::api::{Api, Apis, Route, Scheme};
 use super::fields::Fields;
@@ -27,7 +27,7 @@ pub fn apis(template: &Template<'_>, apis: &mut Apis) {
     }
 }
 
-/// Adds the routes of events, and the APIs that SAM makes for those that name none.
+/// Adds the routes of events. Events that name no API get one that SAM makes.
 pub fn events(template: &Template<'_>, apis: &mut Apis) {
     for resource in &template.resources {
         if !matches!(resource.kind.as_str(), "AWS::Serverless::Function" | "AWS::Serverless::StateMachine") {
@@ -132,7 +132,7 @@ fn http_authorizer(name: &str, position: Place, fields: &Fields<'_>) -> Scheme {
     }))
 }
 
-/// In the order in which SAM puts them together, which is that of the cache's key.
+/// The identity sources in the order in which SAM lists them. The cache key has the same order.
 fn identity_sources(
     identity: &Setting<Fields<'_>>,
     [request, stage, context]: [&str; 3],
@@ -154,15 +154,15 @@ fn identity_sources(
     first.map_or(Setting::Absent, |place| Setting::Given { value: sources, place })
 }
 
-/// SAM Developer Guide, "ApiAuth" and "HttpApiAuth": the default stands in front of all routes that do not
-/// say otherwise, those of a definition too.
+/// SAM Developer Guide, "ApiAuth" and "HttpApiAuth": the default protects all routes that do not say otherwise,
+/// including those of a definition.
 fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut Api) {
     let auth = properties.then(|properties| properties.inner("Auth"));
     let default = auth.then(|auth| auth.text("DefaultAuthorizer"));
     if default == Setting::Absent {
         return;
     }
-    // For an HTTP API, the translator leaves out OPTIONS whatever the template says.
+    // For an HTTP API, the translator never applies the default to OPTIONS, whatever the template says.
     let preflight = match api.kind {
         ApiKind::Rest => match auth.then(|auth| auth.flag("AddDefaultAuthorizerToCorsPreflight")) {
             Setting::Given { value: false, .. } => None,
@@ -218,7 +218,7 @@ fn event(template: &Template<'_>, apis: &mut Apis, event: &Fields<'_>, place: Pl
         }
         None => None,
     };
-    // To an API that is no SAM resource of this template, the event adds a permission, but no route.
+    // For an API that is not a SAM resource of this template, the event adds a permission, but no route.
     let Some(api) = api.filter(|api| api.kind == kind) else { return };
     let auth = properties.then(|properties| properties.inner("Auth"));
     let overrides = auth.then(|auth| auth.flag("OverrideApiAuth"));
@@ -252,7 +252,7 @@ fn event(template: &Template<'_>, apis: &mut Apis, event: &Fields<'_>, place: Pl
     match api.routes.iter_mut().find(|route| route.verb == verb && route.path == path) {
         Some(route) => match (&mut route.security, security) {
             (_, Setting::Absent) | (Setting::Unresolved { .. }, _) => {}
-            // What the definition says goes first.
+            // The definition's own names go first.
             (Setting::Given { value: names, .. }, Setting::Given { value: more, .. }) => names.extend(more),
             (known, security) => *known = security,
         },
@@ -261,8 +261,8 @@ fn event(template: &Template<'_>, apis: &mut Apis, event: &Fields<'_>, place: Pl
     }
 }
 
-/// Whether SAM adds the routes of events to an API: to none that is defined in another file, and to a REST
-/// API with a definition of its own only if it is told to.
+/// Whether SAM adds the routes of events to an API. It never does if the API is defined in another file. If a REST
+/// API has its own definition, it does so only if told to.
 fn takes_routes(template: &Template<'_>, resource: &Resource) -> bool {
     let properties = template.properties(resource);
     let Some(properties) = properties.value() else { return true };

@@ -1,4 +1,4 @@
-//! A template: its resources, and their properties as they are after intrinsic functions and `Globals`.
+//! A template: its resources with their properties, after intrinsic functions and `Globals`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::{AuthorizerFunction, Place, Problem, ProblemKind, Setting};
 
 /// A template, and the problems met so far.
 pub struct Template<'a> {
-    /// In their order.
+    /// In the order of the template.
     pub resources: Vec<Resource>,
     globals: Option<Rc<Node>>,
     scope: Scope<'a>,
@@ -22,11 +22,11 @@ pub struct Template<'a> {
 pub struct Resource {
     /// Its logical id.
     pub id: String,
-    /// Of its logical id.
+    /// Where its logical id is.
     pub place: Place,
     /// Its `Type`.
     pub kind: String,
-    /// With what `Globals` says.
+    /// Its properties, merged with `Globals`.
     properties: Rc<Node>,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Template<'a> {
     /// Reads the resources of a template.
     ///
     /// # Errors
-    /// What keeps everything from being read.
+    /// A problem that makes it impossible to read anything.
     pub fn read(text: &str, values: &'a BTreeMap<String, String>) -> Result<Self, Problem> {
         let invalid =
             |place, message: &str| Problem { place, kind: ProblemKind::Invalid, message: message.to_owned() };
@@ -88,12 +88,12 @@ impl<'a> Template<'a> {
         Some(Resource { id: id.clone(), place: *place, kind: kind.to_owned(), properties })
     }
 
-    /// What `Globals` says about a type of resource.
+    /// The part of `Globals` for a type of resource.
     fn global(&self, kind: &str) -> Option<&Rc<Node>> {
         self.globals.as_ref()?.get(kind.strip_prefix("AWS::Serverless::")?)
     }
 
-    /// The properties of a resource that SAM adds, at the place that makes it do so.
+    /// The properties of a resource that SAM adds. `place` is what makes SAM add it.
     pub fn implicit(&self, id: &str, kind: &str, place: Place) -> Setting<Fields<'_>> {
         let global = self.global(kind).cloned();
         let global = global.unwrap_or_else(|| Node::new(place, None, Content::Map(Vec::new())));
@@ -110,10 +110,10 @@ impl<'a> Template<'a> {
         Fields::of(self, &resource.properties, format!("`{}`", resource.id), resource.place)
     }
 
-    /// The function that a URI, an ARN or an id speaks of.
+    /// The function that a URI, an ARN or an id refers to.
     pub fn function(&self, uri: &Setting<String>) -> Option<AuthorizerFunction> {
         let mut names: Vec<String> = intrinsic::references(uri.value()?).map(str::to_owned).collect();
-        // A version is of a function, an alias too: two steps at most.
+        // Versions and aliases have a `FunctionName`, so the function is at most two steps away.
         for _ in 0..=2 {
             let resource = names.iter().find_map(|name| self.resource_named(name))?;
             let properties = self.properties(resource);
@@ -135,7 +135,7 @@ impl<'a> Template<'a> {
         None
     }
 
-    /// What the names in it stand for.
+    /// What the names in the template refer to.
     pub fn scope(&self) -> &Scope<'a> {
         &self.scope
     }
@@ -149,14 +149,14 @@ impl<'a> Template<'a> {
     pub fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort();
-        // What an alias shares is met more than once.
+        // A node that aliases share is read more than once.
         problems.dedup();
         problems
     }
 }
 
-/// SAM Developer Guide, "Globals section": maps are merged, lists put together, and of anything else the
-/// resource's own goes first.
+/// SAM Developer Guide, "Globals section": maps are merged and lists joined. For anything else, the resource's
+/// own value wins.
 fn merge(global: &Rc<Node>, own: &Rc<Node>) -> Rc<Node> {
     if intrinsic::is_function(global) || intrinsic::is_function(own) {
         return Rc::clone(own);

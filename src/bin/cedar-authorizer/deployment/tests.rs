@@ -1,8 +1,8 @@
-//! Templates in each style and what is read from them. A template is written out in full where its shape matters.
+//! Templates in each style, and what is read from them. A template is written out in full if its form matters.
 
 use super::*;
 
-/// `NAME kind`, then its authorizers, then its routes, then the problems: a line each.
+/// `NAME kind`, then the authorizers, the routes and the problems, one per line.
 fn shown(text: &str, parameters: &[(&str, &str)]) -> Vec<String> {
     let parameters = parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let Deployment { apis, problems } = Deployment::read(text, &parameters);

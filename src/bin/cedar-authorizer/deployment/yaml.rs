@@ -1,4 +1,4 @@
-//! The nodes of a YAML document: with places, tags and duplicate keys, which data formats lose.
+//! The nodes of a YAML document, with the places, tags and duplicate keys that data formats lose.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -7,29 +7,29 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 
 use super::{Place, Problem, ProblemKind};
 
-/// A value. Aliases share it, so that they cost nothing until somebody walks over them.
+/// A value. Aliases share it, so they cost nothing until the document is walked.
 #[derive(Debug)]
 pub struct Node {
     /// Where it begins.
     pub place: Place,
-    /// The tag without its `!`, if it is one of the document's own: `Ref`, `Sub`.
+    /// The tag without its `!`, if it is a local tag: `Ref`, `Sub`.
     pub tag: Option<String>,
     /// What it holds.
     pub content: Content,
-    /// How many nodes a walk meets here, aliases written out.
+    /// How many nodes a walk from here meets, with aliases expanded.
     size: usize,
-    /// How many levels, itself included.
+    /// How many levels there are from here, including this one.
     depth: usize,
 }
 
 /// What a node holds.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// Values in order.
+    /// Values, in order.
     List(Vec<Rc<Node>>),
-    /// Keys with their values, in order, each once.
+    /// Keys with their values, in order, each key once.
     Map(Vec<Entry>),
-    /// Text; if `quoted`, it is text whatever it looks like.
+    /// Text. If `quoted`, it is text whatever it looks like.
     Text { text: String, quoted: bool },
 }
 
@@ -38,14 +38,14 @@ pub enum Content {
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// Of the key.
+    /// Where the key is.
     pub place: Place,
     /// The value.
     pub value: Rc<Node>,
 }
 
 impl Node {
-    /// A node of this content.
+    /// A node with this content.
     pub fn new(place: Place, tag: Option<String>, content: Content) -> Rc<Self> {
         let inner = |values: &mut dyn Iterator<Item = &Rc<Self>>| {
             values.fold((1, 1), |(size, depth): (usize, usize), node| {
@@ -60,17 +60,17 @@ impl Node {
         Rc::new(Self { place, tag, content, size, depth })
     }
 
-    /// Text that was worked out, and so is text whatever it looks like.
+    /// A text that was computed, so it is text whatever it looks like.
     pub fn from_text(place: Place, text: impl Into<String>) -> Rc<Self> {
         Self::new(place, None, Content::Text { text: text.into(), quoted: true })
     }
 
-    /// The same without its tag.
+    /// The same node without its tag.
     pub fn untagged(&self) -> Rc<Self> {
         Self::new(self.place, None, self.content.clone())
     }
 
-    /// Its text, if it is text.
+    /// The text, if this is text.
     pub fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Text { text, .. } => Some(text),
@@ -78,7 +78,7 @@ impl Node {
         }
     }
 
-    /// Its items, if it is a list.
+    /// The items, if this is a list.
     pub fn list(&self) -> Option<&[Rc<Self>]> {
         match &self.content {
             Content::List(items) => Some(items),
@@ -86,7 +86,7 @@ impl Node {
         }
     }
 
-    /// Its entries, if it is a map.
+    /// The entries, if this is a map.
     pub fn map(&self) -> Option<&[Entry]> {
         match &self.content {
             Content::Map(entries) => Some(entries),
@@ -106,10 +106,10 @@ impl Node {
     }
 }
 
-/// Reads the one document of a text; `None` if the text is empty.
+/// Reads the single document of a text. `None`: the text is empty.
 ///
 /// # Errors
-/// What is no YAML, and what goes beyond a limit.
+/// The text is not YAML, or exceeds a limit.
 pub fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Rc<Node>>, Problem> {
     let mut reader =
         YamlReader { problems, open: Vec::new(), anchors: BTreeMap::new(), root: None, nodes: 0 };
@@ -132,7 +132,7 @@ struct YamlReader<'p> {
     nodes: usize,
 }
 
-/// A list or map whose end was not met yet.
+/// A list or map whose end has not been reached yet.
 struct Open {
     place: Place,
     tag: Option<String>,
@@ -177,8 +177,8 @@ impl YamlReader<'_> {
                     Inside::List(items) => Content::List(items),
                     Inside::Map { mut entries, mut known, merged, key: _ } => {
                         for entry in merged {
-                            // What the map says itself goes first, then the earlier of the merged maps
-                            // (yaml.org, "Merge Key Language-Independent Type").
+                            // The map's own keys win, then those of the earlier merged maps (yaml.org, "Merge
+                            // Key Language-Independent Type").
                             if known.insert(entry.key.clone(), entries.len()).is_none() {
                                 entries.push(entry);
                             }
@@ -203,14 +203,14 @@ impl YamlReader<'_> {
         if node.depth > MAX_DEPTH {
             return Err(syntax(place, format!("nested more than {MAX_DEPTH} deep")));
         }
-        // 0 is no anchor.
+        // 0 means no anchor.
         if anchor != 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }
         self.add(node, place)
     }
 
-    /// `place` is where it is used, which with an alias is not where it stands.
+    /// Adds a node. `place` is where it is used. For an alias, that is not where it is defined.
     fn add(&mut self, node: Rc<Node>, place: Place) -> Result<(), Problem> {
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -224,7 +224,7 @@ impl YamlReader<'_> {
             Inside::Map { entries, known, merged, key } => (entries, known, merged, key),
         };
         let Some(key_node) = key.take() else {
-            // As a key, an alias stands where it is used.
+            // An alias that is used as a key gets the place where it is used.
             *key = Some(Node::new(place, node.tag.clone(), node.content.clone()));
             return Ok(());
         };
@@ -243,7 +243,7 @@ impl YamlReader<'_> {
                     self.problems.push(invalid(at, "`<<` takes a map, or a list of maps"));
                     continue;
                 };
-                // Unlike an alias, a merge copies, so that it counts at once.
+                // Unlike an alias, a merge copies nodes, so they count at once.
                 self.nodes = self.nodes.saturating_add(source.len());
                 if self.nodes > MAX_NODES {
                     return Err(too_many(at));
@@ -257,7 +257,7 @@ impl YamlReader<'_> {
             Some(first) => {
                 let message = format!("`{text}` stands here a second time, after line {}", first.place.line);
                 self.problems.push(invalid(at, message));
-                // As SAM's parser has it: the last one counts.
+                // Like SAM's parser: the last one counts.
                 *first = entry;
             }
             None => {
@@ -274,7 +274,7 @@ fn own(tag: Option<&Tag>) -> Option<String> {
 }
 
 fn place(span: &Span) -> Place {
-    // With a tag, a value begins there.
+    // If there is a tag, the value begins there.
     let start = span.tag_start().unwrap_or(span.start);
     Place { line: start.line(), column: start.col() + 1 }
 }
@@ -291,9 +291,9 @@ fn invalid(place: Place, message: impl Into<String>) -> Problem {
     Problem { place, kind: ProblemKind::Invalid, message: message.into() }
 }
 
-/// A template has at most 1 MB (CloudFormation User Guide, "Understand CloudFormation quotas"), so at some 5
-/// bytes each not more values than this. Aliases that multiply beyond it are an attack.
+/// A template has at most 1 MB (CloudFormation User Guide, "Understand CloudFormation quotas"). At about 5 bytes for
+/// each value, it has at most this many. If aliases multiply them beyond this, it is an attack.
 const MAX_NODES: usize = 200_000;
 
-/// Far more than templates need, and far less than a stack holds.
+/// Far more than templates need, and far less than fits on the stack.
 const MAX_DEPTH: usize = 100;

@@ -1,4 +1,4 @@
-//! What differs between two bundles.
+//! The differences between two bundles.
 
 use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, Trust};
@@ -10,14 +10,14 @@ use crate::changes::Changes;
 use crate::output::{Failure, HINT, OutputFormat, SUCCESS, WARNING, many, paint, plural, print, printable};
 use crate::publish::signatures;
 
-/// Two bundles, and what differs.
+/// Two bundles, and how they differ.
 pub struct Comparison<'a> {
     old: Side<'a>,
     new: Side<'a>,
     changes: Changes,
 }
 
-/// One of the two.
+/// One of the two bundles.
 struct Side<'a> {
     source: &'a Source,
     bundle: Bundle,
@@ -25,7 +25,7 @@ struct Side<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// `trusted` are the keys of which one must have signed each; without them signatures are not checked.
+    /// One of the keys in `trusted` must have signed each bundle. Without `trusted`, signatures are not checked.
     pub fn of(
         (old, old_bytes): (&'a Source, Vec<u8>),
         (new, new_bytes): (&'a Source, Vec<u8>),
@@ -36,7 +36,7 @@ impl<'a> Comparison<'a> {
         Ok(Self { old, new, changes })
     }
 
-    /// Whether a file is different. What only the manifest says, such as the revision, does not count.
+    /// Whether any file differs. Differences in the manifest alone, such as the revision, do not count.
     pub fn is_different(&self) -> bool {
         !self.changes.is_empty()
     }
@@ -83,8 +83,8 @@ impl<'a> Comparison<'a> {
 }
 
 impl<'a> Side<'a> {
-    /// A bundle that cannot be opened is not compared: what it would do is not known. One that is past its time
-    /// is: what comes after it should be seen.
+    /// Opens one of the bundles. If it cannot be opened, it is not compared, because nobody knows what it would do.
+    /// An expired bundle is compared: it should be possible to see what comes after it.
     fn open(source: &'a Source, bytes: Vec<u8>, trusted: Option<&PublicKeys>) -> Result<Self, Failure> {
         let trusted = source.trusted(trusted);
         let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted };
@@ -95,7 +95,7 @@ impl<'a> Side<'a> {
                 Some(problem) => problem.to_string(),
                 None => error.to_string(),
             };
-            // Findings have lines of their own.
+            // Each finding has a line of its own.
             let lines: Vec<String> = problem.lines().map(printable).collect();
             Failure::invalid(format_args!("`{source}` cannot be used: {}", lines.join("\n")))
                 .hint(format!("`cedar-authorizer inspect {source}` shows all that is wrong with it"))

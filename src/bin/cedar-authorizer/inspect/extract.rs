@@ -1,4 +1,4 @@
-//! Writing the sources of a bundle into a directory.
+//! Writes the sources of a bundle into a directory.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -8,9 +8,9 @@ use cedar_authorizer::bundle::StoreFiles;
 
 use crate::output::Failure;
 
-/// Writes files into a directory that is not there yet or empty: all of them, or none.
+/// Writes files into a new or empty directory: all of them, or none.
 ///
-/// They are written beside it under a name that nobody else has, and the whole is renamed.
+/// They are first written into a directory beside it with a unique name, which is then renamed.
 pub fn write(files: &StoreFiles, target: &Path) -> Result<(), Failure> {
     let target = resolve(target)?;
     let failed = |error: io::Error| {
@@ -22,25 +22,25 @@ pub fn write(files: &StoreFiles, target: &Path) -> Result<(), Failure> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".cedar-authorizer-");
-    // As any new directory: others may read it unless the umask says otherwise.
+    // Permissions as for any new directory: others may read it, unless the umask says otherwise.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
     let folder = builder.tempdir_in(beside).map_err(failed)?;
     for (path, content) in files.iter() {
         write_file(folder.path(), path, content).map_err(failed)?;
     }
-    // On Unix this replaces an empty directory and no other, in one step.
+    // On Unix, `rename` replaces an empty directory in one step, and never one that is not empty.
     #[cfg(not(unix))]
     if target.exists() {
         fs::remove_dir(&target).map_err(failed)?;
     }
     fs::rename(folder.path(), &target).map_err(failed)?;
-    // It is not there any more, under its old name.
+    // The directory no longer exists under its old name.
     let _ = folder.keep();
     Ok(())
 }
 
-/// The directory itself, where a link leads to it. One that is in use for anything is refused.
+/// The directory itself, if the path is a link to it. A directory that is in use is refused.
 fn resolve(target: &Path) -> Result<PathBuf, Failure> {
     let refused = |what: &str| {
         Err(Failure::could_not_run(format_args!("`{}` {what}", target.display()))
@@ -53,7 +53,7 @@ fn resolve(target: &Path) -> Result<PathBuf, Failure> {
                 Failure::could_not_run(format_args!("cannot read `{}`: {error}", target.display()))
             };
             let directory = target.canonicalize().map_err(unreadable)?;
-            // A shell would be left in the directory that was replaced.
+            // A shell in this directory would be left in the one that was replaced.
             match std::env::current_dir().is_ok_and(|current| current == directory) {
                 true => refused("is the current directory"),
                 false => Ok(directory),
@@ -64,8 +64,8 @@ fn resolve(target: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Writes a file that is not there yet. A path of a bundle is relative and leads only down; that is
-/// made sure of here again, as this is where it would matter.
+/// Writes a new file. Paths in a bundle are relative and only lead downwards. This is checked again here, because
+/// here it would matter.
 fn write_file(folder: &Path, path: &str, content: &[u8]) -> io::Result<()> {
     let mut target = folder.to_owned();
     for name in path.split('/') {
@@ -80,7 +80,7 @@ fn write_file(folder: &Path, path: &str, content: &[u8]) -> io::Result<()> {
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent)?;
     }
-    // Two names can be one where capitals do not count.
+    // Two names may be the same file where case does not count.
     let mut file = OpenOptions::new().write(true).create_new(true).open(&target)?;
     file.write_all(content)
 }

@@ -1,4 +1,4 @@
-//! All there is to say of one bundle.
+//! Everything there is to say about one bundle.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,37 +26,37 @@ use crate::progress;
 use crate::publish::signatures;
 use crate::store::{checking, count};
 
-/// All there is to say of one bundle.
+/// Everything there is to say about one bundle.
 pub struct Report<'a> {
     source: &'a Source,
     bytes: Vec<u8>,
     survey: Survey,
-    /// What is known of each signature.
+    /// The status of each signature.
     signatures: Vec<(KeyId, SignatureStatus)>,
-    /// `None`: the archive is not whole.
+    /// `None`: the archive is incomplete.
     files: Option<StoreFiles>,
     /// `None`: it cannot be opened.
     bundle: Option<Bundle>,
     /// `None`: there is no bundle.
     counts: Option<Counts>,
-    /// Why the function would not use it, apart from the development key and what its own settings say.
+    /// Why the function would not use it, apart from the development key and the function's own settings.
     problems: Vec<String>,
-    /// What `check` says of the store in it.
+    /// The findings of `check` about the store in it.
     findings: Vec<Finding>,
-    /// `None`: that was not asked, or could not be answered.
+    /// `None`: this was not asked for, or cannot be answered.
     differences: Option<Vec<verify::MemberDifference>>,
     extracted: Option<PathBuf>,
 }
 
 impl<'a> Report<'a> {
-    /// `trusted` are the keys of which one must have signed it; without them signatures are not checked.
+    /// One of the keys in `trusted` must have signed the bundle. Without `trusted`, signatures are not checked.
     pub fn of(source: &'a Source, bytes: Vec<u8>, trusted: Option<&PublicKeys>, now: UnixTime) -> Self {
         let survey = bundle::survey(&bytes);
         let trusted = source.trusted(trusted);
         let signatures = survey.check_signatures(trusted);
         let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted };
         let mut problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
-        // What the function would read of a policy when a call needs it is read here at once.
+        // The function reads parts of a policy only when a call needs them. Here they are all read at once.
         let opened = Bundle::open(bytes.clone(), trust)
             .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
         let is_store_invalid = matches!(opened, Err(InvalidBundle::IdentitySources(_)));
@@ -97,12 +97,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Whether it cannot be used, or is not what its sources make.
+    /// Whether the bundle cannot be used, or is not what its sources make.
     pub fn is_invalid(&self) -> bool {
         !self.is_usable() || self.differences.as_ref().is_some_and(|differences| !differences.is_empty())
     }
 
-    /// Whether the function may use it, as far as the bundle itself says.
+    /// Whether the function may use it, judged by the bundle alone.
     fn is_usable(&self) -> bool {
         self.bundle.is_some() && self.problems.is_empty()
     }
@@ -116,7 +116,8 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// Writes the sources. Of a bundle that cannot be used as well, as long as they are those that it was built of.
+    /// Writes the sources. This also works for a bundle that cannot be used, if these are the sources it
+    /// was built from.
     pub fn extract(&mut self, target: &Path) -> Result<(), Failure> {
         match &self.files {
             Some(files) => {
@@ -237,7 +238,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// What there is to warn of, in one line.
+    /// Everything to warn of, in one line.
     fn warnings(&self) -> Option<String> {
         let bundle = self.bundle.as_ref()?;
         let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -249,7 +250,7 @@ impl<'a> Report<'a> {
             count => format!("{code} ({count})"),
         });
         let mut parts = vec![codes.collect::<Vec<_>>().join(", ")];
-        // The function does not look at these any more, but the store could not be built again.
+        // The function no longer checks these, but the store could not be built again.
         let errors = count(&self.findings, Severity::Error);
         if errors > 0 {
             parts.push(format!("{} for `check` of this version", plural(errors, "error")));
@@ -275,7 +276,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// In whose names it is signed, and what is known of each signature.
+/// The names of the signers, and the status of each signature.
 pub fn signers(signatures: &[(KeyId, SignatureStatus)]) -> String {
     let signer = |(key_id, status): &(KeyId, SignatureStatus)| {
         let style = match status {
@@ -299,7 +300,7 @@ fn trusts_development_key(bundle: &Bundle) -> bool {
         .any(KeySet::holds_development_key)
 }
 
-/// How much of what is in a bundle.
+/// How many things of each kind are in a bundle.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Counts {
@@ -315,7 +316,7 @@ impl Counts {
     fn of(bundle: &Bundle) -> Result<Self, Unreadable> {
         let policies = bundle.policies()?;
         let template_links = policies.policies().filter(|policy| policy.template_id().is_some()).count();
-        // Cedar's own entities, the actions of the schema, are with those of the store.
+        // The actions of the schema are entities too. They are kept with those of the store.
         let is_action = |name: &&str| name.rsplit("::").next() == Some("Action");
         Ok(Self {
             policies: policies.policies().count() - template_links,

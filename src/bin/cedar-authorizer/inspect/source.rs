@@ -1,4 +1,4 @@
-//! Where the bundle to be inspected is.
+//! Where the bundle to inspect is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::progress;
 use crate::runtime::runtime;
 use crate::store::StoreArgs;
 
-/// A bundle, by the name that it was given.
+/// A bundle, with the name that it was given.
 #[derive(Clone, Debug)]
 pub struct Source {
     text: String,
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Result<Source, InvalidBundleUri> {
 }
 
 impl Source {
-    /// The bytes, whatever they are. A policy store is built.
+    /// Reads the bytes, whatever they are. A policy store is built.
     pub fn read(&self) -> Result<Vec<u8>, Failure> {
         match &self.uri {
             BundleUri::File(path) if path.is_dir() => build(path),
@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// The keys by which it is judged: a policy store has no signatures.
+    /// The keys that it is checked with. A policy store has no signatures.
     pub fn trusted<'a>(&self, keys: Option<&'a PublicKeys>) -> Option<&'a PublicKeys> {
         match &self.uri {
             BundleUri::File(path) if path.is_dir() => None,
@@ -93,5 +93,5 @@ fn build(path: &Path) -> Result<Vec<u8>, Failure> {
     progress::during("building the bundle", build).map_err(Failure::invalid)
 }
 
-/// The revision of a store that was never built, as in the function.
+/// The revision of a store that was never built, the same as in the function.
 const DIRECTORY_REVISION: u64 = 0;

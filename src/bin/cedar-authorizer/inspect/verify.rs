@@ -10,8 +10,8 @@ use cedar_authorizer::time::UnixTime;
 use crate::output::Failure;
 use crate::progress;
 
-/// Where a bundle and one that is built anew from its sources differ, each with what is to be said.
-/// Empty: in no byte.
+/// The differences between a bundle and one that is built again from its sources, in words. Empty: every byte is the
+/// same, apart from signatures.
 pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<MemberDifference>, Failure> {
     let members = bundle::unpack(bytes).map_err(Failure::invalid)?;
     let mut sources = members.clone();
@@ -47,9 +47,9 @@ pub fn differences(bundle: &Bundle, bytes: &[u8]) -> Result<Vec<MemberDifference
     let made = bundle::survey(&made).manifest;
     let manifest = made.and_then(|made| of_manifest(bundle.manifest(), &made));
     differences.extend(manifest);
-    // What was built anew has no signatures: they say who vouches for it, and nothing of what it is made of.
+    // The rebuilt bundle has no signatures. They say who vouches for a bundle, and nothing about its content.
     if differences.is_empty() && bundle::survey(bytes).signatures.is_none() {
-        // The same members, and the same said of them in other words.
+        // The members and the facts about them are the same, but they are written differently.
         differences.push(MemberDifference::of_manifest(
             "is written otherwise than this version writes it".to_owned(),
         ));
@@ -71,7 +71,7 @@ impl MemberDifference {
     }
 }
 
-/// What the manifest says that neither the members nor the edition say.
+/// What the manifest says that follows neither from the members nor from the edition.
 fn of_manifest(found: &Manifest, made: &Manifest) -> Option<MemberDifference> {
     let Manifest {
         name,

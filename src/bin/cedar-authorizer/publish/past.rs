@@ -1,8 +1,8 @@
-//! What was published before, and what of it counts.
+//! What was published before, and which of it counts.
 //!
-//! Whoever may write to the bucket decides what is read from it. So with trusted keys, nothing counts that none
-//! of them signed: neither what a bundle holds nor the number that it has. Without any, everything counts that
-//! can be opened.
+//! Whoever can write to the bucket decides what is read from it. So with trusted keys, a bundle counts only if one of
+//! these keys signed it. This holds for its content and for its revision. Without trusted keys, everything counts
+//! that can be opened.
 
 use cedar_authorizer::bundle::{
     self, Bundle, InvalidBundle, MAX_REVISION, Manifest, StoreFiles, Tenant, Trust,
@@ -18,22 +18,22 @@ use crate::output::Failure;
 pub struct Past<'a> {
     pub shelf: &'a Shelf,
     pub runtime: &'a Runtime,
-    /// Whose bundles count.
+    /// The keys whose bundles count.
     pub trust: Trust<'a>,
     pub is_forced: bool,
     pub is_rollback: bool,
 }
 
-/// The bundle that is to be replaced.
+/// The bundle that will be replaced.
 pub struct Replaced {
     pub object: Object,
-    /// The revision behind which the next one comes.
+    /// The revision that the next one comes after.
     pub revision: u64,
-    /// `None`: it cannot be opened, and nothing of it counts.
+    /// `None`: it cannot be opened, and nothing in it counts.
     pub bundle: Option<Bundle>,
 }
 
-/// Whose bundles they are.
+/// Whose bundles they are: the store and the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner<'a> {
     /// The name of the store.
@@ -46,7 +46,7 @@ impl<'a> Owner<'a> {
         Self { name: &manifest.name, tenant: manifest.tenant.as_ref() }
     }
 
-    /// The tenant, as people read it.
+    /// The tenant, in words.
     pub fn whose(self) -> String {
         match self.tenant {
             Some(tenant) => format!("the tenant `{tenant}`"),
@@ -56,8 +56,7 @@ impl<'a> Owner<'a> {
 }
 
 impl Past<'_> {
-    /// The bundle that is to be replaced by one of this owner. One that cannot be opened is replaced only by
-    /// force.
+    /// The bundle that will be replaced by one of this owner. If it cannot be opened, it is replaced only by force.
     pub fn current(&self, owner: Option<Owner<'_>>) -> Result<Option<Replaced>, Failure> {
         let Some(object) = self.runtime.block_on(self.shelf.current()).map_err(shelf_failure)? else {
             return Ok(None);
@@ -84,7 +83,7 @@ impl Past<'_> {
             Ok(Some(revision)) => format!("--force replaces it by revision {}", revision.saturating_add(1)),
             Ok(None) => "its revision is not known; move it away, or name another key".to_owned(),
             Err(failure) if self.is_forced => return Err(failure),
-            // That what is there cannot be opened is the news.
+            // The news is that the current bundle cannot be opened, so this failure is not reported.
             Err(_) => "--force replaces it".to_owned(),
         };
         Err(failure.hint(if is_untrusted {
@@ -94,8 +93,8 @@ impl Past<'_> {
         }))
     }
 
-    /// The revision behind which the next one comes if the current one cannot be opened. Nothing vouches for
-    /// what it says itself, so that counts only up to [`MAX_UNVOUCHED`]. `None`: it says nothing.
+    /// The revision that the next one comes after, if the current bundle cannot be opened. Nothing vouches for the
+    /// revision in such a bundle, so it counts only up to [`MAX_UNVOUCHED`]. `None`: the bundle has none.
     fn last_known(&self, object: &Object, owner: Option<Owner<'_>>) -> Result<Option<u64>, Failure> {
         let claims = [object.revision, bundle::survey(&object.bytes).manifest.map(|found| found.revision)];
         let claims = claims.into_iter().flatten();
@@ -103,7 +102,7 @@ impl Past<'_> {
         Ok(self.newest(owner)?.max(claimed))
     }
 
-    /// The newest revision of the history that counts.
+    /// The newest revision in the history that counts.
     fn newest(&self, owner: Option<Owner<'_>>) -> Result<Option<u64>, Failure> {
         let highest = match self.trust.public_keys {
             Some(_) => MAX_REVISION - 1,
@@ -127,11 +126,11 @@ impl Past<'_> {
         Ok(None)
     }
 
-    /// The store of an earlier revision, and the tenant that it is for. What the function could open then is not
-    /// checked against what `check` has learned since: somebody wants to go back.
+    /// The store of an earlier revision, and the tenant that it is for. It could be opened then, so it need not pass
+    /// checks that `check` has learned since: somebody wants to go back.
     ///
-    /// `current` says whose it has to be, and `tenant` as well if it is given. The number has to be its own: each
-    /// of these bundles is signed, and could be exchanged for another one that is signed too.
+    /// `current` says which store it must be of, and which tenant if that is given. The bundle must have the revision
+    /// that was asked for: each of these bundles is signed, so one could be swapped for another.
     pub fn revision(
         &self,
         revision: u64,
@@ -188,14 +187,14 @@ impl Past<'_> {
     }
 }
 
-/// Whether it is a matter of signatures.
+/// Whether the problem is a missing or untrusted signature.
 fn is_untrusted(error: &InvalidBundle) -> bool {
     matches!(error, InvalidBundle::Unsigned | InvalidBundle::Untrusted(_))
 }
 
-/// The highest revision that counts if nothing vouches for it: more than anybody publishes, and so far below
-/// [`MAX_REVISION`] that whoever may write to the bucket cannot use the numbers up.
+/// The highest revision that counts if nothing vouches for it. Nobody publishes that many, and it is so far below
+/// [`MAX_REVISION`] that nobody who can write to the bucket can use the numbers up.
 const MAX_UNVOUCHED: u64 = 1 << 32;
 
-/// How many bundles of the history are looked at. Those that do not count were put there by somebody else.
+/// How many bundles of the history are tried. Bundles that do not count were put there by somebody else.
 const MAX_TRIED: usize = 20;

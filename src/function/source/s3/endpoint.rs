@@ -5,8 +5,8 @@
 //! https://s3.eu-central-1.amazonaws.com/petstore.bundles/shop/petstore.bundle    the bucket in the path
 //! ```
 //!
-//! The rules are those of every AWS SDK (Amazon S3 User Guide, "Virtual hosting of general purpose
-//! buckets"); the tests compare what comes of them with the SDK for Rust.
+//! The rules are those of every AWS SDK (Amazon S3 User Guide, "Virtual hosting of general purpose buckets"). The
+//! tests compare the results with the SDK for Rust.
 
 use std::str::FromStr;
 
@@ -18,11 +18,11 @@ use reqwest::Url;
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// S3 in a region of AWS: perhaps with cryptography that is validated for FIPS 140, perhaps over
-    /// IPv6 as well as IPv4.
+    /// S3 in a region of AWS. `fips`: with cryptography validated for FIPS 140. `dual_stack`: over IPv6 as
+    /// well as IPv4.
     ///
     /// # Errors
-    /// [`InvalidEndpoint`], if this is no name of a region.
+    /// [`InvalidEndpoint`], if this is not the name of a region.
     pub fn of_region(region: &str, fips: bool, dual_stack: bool) -> Result<Self, InvalidEndpoint> {
         if !is_label(region) {
             return Err(InvalidEndpoint);
@@ -32,7 +32,7 @@ impl Endpoint {
         format!("https://s3{fips}{dual_stack}.{region}.{}", dns_suffix(region)).parse()
     }
 
-    /// Whether what is sent there is encrypted.
+    /// Whether requests to it are encrypted.
     pub fn has_tls(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -47,14 +47,14 @@ impl Endpoint {
             _ => format!("{before}/{bucket}"),
         };
         url.set_path(&format!("{place}/{key}"));
-        // The operation, as SDKs name it for access logs.
+        // Names the operation, as SDKs do for access logs.
         let version = version_id.map(|id| format!("&versionId={}", utf8_percent_encode(id, &RESERVED)));
         url.set_query(Some(&format!("x-id=GetObject{}", version.unwrap_or_default())));
         url
     }
 
-    /// The host of a bucket, if it can have one: below an IP address there are no names, and the certificate is
-    /// for one label alone.
+    /// The host of a bucket, if it can have one. An IP address has no names below it, and the certificate covers
+    /// only one label.
     fn own_host(&self, bucket: &str) -> Option<String> {
         let domain = self.0.domain()?;
         let is_name = match self.has_tls() {
@@ -83,7 +83,7 @@ impl FromStr for Endpoint {
 #[error("not of the form https://host, http://host:port or either with a path")]
 pub struct InvalidEndpoint;
 
-/// One label of a bucket's name, which must be fit for the DNS (Amazon S3 User Guide, "General purpose
+/// One label of the name of a bucket. It must be fit for the DNS (Amazon S3 User Guide, "General purpose
 /// bucket naming rules").
 fn is_label(text: &str) -> bool {
     let is_alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -92,13 +92,13 @@ fn is_label(text: &str) -> bool {
         && [text.as_bytes().first(), text.as_bytes().last()].into_iter().flatten().all(is_alphanumeric)
 }
 
-/// What the names of a region's hosts end in: that of its partition.
+/// The end of the host names of a region, which depends on its partition.
 fn dns_suffix(region: &str) -> &'static str {
     let partition = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
     partition.map_or("amazonaws.com", |(_, suffix)| suffix)
 }
 
-/// The partitions other than `aws` and `aws-us-gov`, by what the names of their regions begin with.
+/// The partitions other than `aws` and `aws-us-gov`, by the first letters of their regions.
 const PARTITIONS: [(&str, &str); 6] = [
     ("cn-", "amazonaws.com.cn"),
     ("eu-isoe-", "cloud.adc-e.uk"),
@@ -108,6 +108,6 @@ const PARTITIONS: [(&str, &str); 6] = [
     ("us-isof-", "csp.hci.ic.gov"),
 ];
 
-/// All but the unreserved characters of RFC 3986 2.3, as the signature wants it.
+/// All but the unreserved characters of RFC 3986 2.3, as the signature requires.
 const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const RESERVED_IN_KEY: AsciiSet = RESERVED.remove(b'/');

@@ -1,4 +1,4 @@
-//! An answer of S3 that is not the object, or none.
+//! S3 did not return the object: it answered with an error, or not at all.
 
 use std::error::Error;
 use std::fmt;
@@ -22,9 +22,9 @@ pub enum Refusal {
     },
     /// No answer.
     Network(reqwest::Error),
-    /// The request could not be made.
+    /// The request could not be signed.
     NotSigned(NotSigned),
-    /// No answer to any attempt, all in all.
+    /// No answer to any attempt before the deadline.
     Timeout,
 }
 
@@ -35,11 +35,11 @@ pub enum Refusal {
 pub struct S3Error {
     /// What went wrong.
     pub code: ErrorCode,
-    /// The same for people.
+    /// The same, in words.
     pub message: String,
 }
 
-/// The code of an error of S3: those that make a difference here, by name.
+/// The code of an error of S3. Those that matter here have a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "S3's own words")]
 pub enum ErrorCode {
@@ -72,11 +72,11 @@ impl From<String> for ErrorCode {
 }
 
 impl Refusal {
-    /// Reads the rest of an answer.
+    /// Reads the rest of an answer that is not the object.
     pub async fn read(mut response: Response) -> Self {
         let status = response.status().as_u16();
         let mut body = Vec::new();
-        // A body that breaks off changes nothing: the status says enough.
+        // A body that breaks off does not matter: the status says enough.
         let all = async {
             while let Ok(Some(chunk)) = response.chunk().await {
                 body.extend_from_slice(&chunk);
@@ -106,8 +106,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the same request may succeed a little later (AWS SDKs and Tools Reference Guide, "Retry
-    /// behavior").
+    /// Whether the same request may succeed a little later (AWS SDKs and Tools Reference Guide, "Retry behavior").
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Answer { status: 429 | 500 | 502 | 503 | 504, .. } => true,
@@ -153,16 +152,16 @@ impl From<NotSigned> for Refusal {
 }
 
 impl S3Error {
-    /// Reads the body of an answer. `None`: it is not, or not to its end, an error of S3.
+    /// Reads the body of an answer. `None`: it is not a complete error of S3.
     pub fn parse(body: &str) -> Option<Self> {
-        // The elements that are open, and the texts of those in the root.
+        // The open elements, and the texts of those directly below the root.
         let mut open: Vec<&str> = Vec::new();
         let (mut code, mut message, mut has_ended) = (None, None, false);
         let mut name = "";
         for token in Tokenizer::from(body) {
             match token.ok()? {
                 Token::ElementStart { prefix, local, .. } => {
-                    // There is one root, and S3 uses no prefixes.
+                    // There is one root element, and S3 uses no prefixes.
                     if has_ended || !prefix.is_empty() || (open.is_empty() && local != "Error") {
                         return None;
                     }
@@ -172,7 +171,7 @@ impl S3Error {
                 Token::ElementEnd { end, .. } => {
                     let closed = match end {
                         ElementEnd::Open => {
-                            // Each of the two is there once.
+                            // Each of the two occurs once.
                             let text = match (open.len(), name) {
                                 (2, "Code") => &mut code,
                                 (2, "Message") => &mut message,
@@ -209,16 +208,16 @@ impl S3Error {
     }
 }
 
-/// Text as it is meant, without what could begin a line of its own in a log.
+/// The text with its entities decoded, on one line: it must not begin a new line in the log.
 fn on_one_line(text: &str) -> String {
     let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
     text.replace("&amp;", "&").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Errors have some hundred bytes.
+/// S3's errors have a few hundred bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// They come with the status. A body that drips must not use up the time of the attempts to come.
+/// The limit for the body, which comes with the status. A body that drips must not use up the time of later attempts.
 const ERROR_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

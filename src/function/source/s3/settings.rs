@@ -1,8 +1,7 @@
-//! How the function reads from S3: all of it from the environment, where Lambda puts it.
+//! The settings for reading from S3. They all come from the environment, where Lambda puts them.
 //!
-//! The names are those of every AWS SDK. Files of settings and the other places where an SDK looks for
-//! credentials are left out: a function has none of them, and to look for them costs more than the
-//! rest of a cold start.
+//! The names are those of every AWS SDK. Unlike an SDK, the function does not look for credentials in settings files
+//! or elsewhere: in Lambda there are none, and looking for them would cost more than the rest of a cold start.
 
 use aws_credential_types::Credentials;
 
@@ -15,16 +14,16 @@ pub struct Settings {
     pub endpoint: Endpoint,
     /// The region that requests are signed for.
     pub region: String,
-    /// Whose requests these are. Lambda sets them once: they are good for as long as the execution environment
-    /// is kept (Lambda Developer Guide, "Defined runtime environment variables").
+    /// The function's own credentials. Lambda sets them once, and they are valid for as long as the execution
+    /// environment exists (Lambda Developer Guide, "Defined runtime environment variables").
     pub credentials: Credentials,
 }
 
 impl Settings {
-    /// Takes the settings from variables.
+    /// Reads the settings from variables.
     ///
     /// # Errors
-    /// All that is missing or wrong.
+    /// Everything that is missing or wrong.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         let lookup =
             |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -86,5 +85,5 @@ const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 const DUAL_STACK: &str = "AWS_USE_DUALSTACK_ENDPOINT";
 const IGNORE: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
-/// The first one that is set (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
+/// The first one that is set counts (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
 const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];

@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::settings::Settings;
 
-/// The headers that sign a GET with these headers.
+/// The headers that sign a GET of this URL with these headers.
 ///
 /// # Errors
 /// [`NotSigned`].
@@ -37,7 +37,7 @@ pub fn headers_for(
     Ok(headers.into_iter().map(|header| (header.name(), header.value().to_owned())).collect())
 }
 
-/// In S3 a path is what it is, and the hash of the body is a header (Amazon S3 API Reference, "Signature
+/// S3's rules: paths are not normalized, and the hash of the body is a header (Amazon S3 API Reference, "Signature
 /// calculations for the Authorization header").
 fn rules_of_s3() -> SigningSettings {
     let mut rules = SigningSettings::default();
@@ -47,7 +47,7 @@ fn rules_of_s3() -> SigningSettings {
     rules
 }
 
-/// A request that cannot be signed: no URL can be made so that this happens.
+/// A request that cannot be signed. No URL is known to cause this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request cannot be signed")]
 pub struct NotSigned;

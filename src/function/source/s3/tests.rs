@@ -1,4 +1,4 @@
-//! What the function sends, beside what the AWS SDK for Rust would.
+//! Compares what the function sends with what the AWS SDK for Rust would send.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -17,10 +17,10 @@ use aws_smithy_async::time::StaticTimeSource;
 
 use super::*;
 
-/// The URL and the headers of a GET. `None`: it cannot be made.
+/// The URL and the headers of a GET. `None`: the request cannot be made.
 type Sent = Option<(String, BTreeMap<String, String>)>;
 
-/// A case: what the environment says, and the object.
+/// A case: the settings in the environment, and the object.
 #[derive(Clone, Debug)]
 struct Case<'a> {
     region: &'a str,
@@ -102,7 +102,7 @@ impl Case<'_> {
     }
 }
 
-/// Takes away what the SDK says about itself, keeps what it would send, and has it not sent.
+/// Removes what the SDK says about itself, keeps the request, and stops it from being sent.
 #[derive(Clone, Debug, Default)]
 struct Spy(Arc<Mutex<Sent>>);
 
@@ -117,7 +117,7 @@ impl Intercept for Spy {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // This one would be signed.
+        // The SDK would sign this header.
         context.request_mut().headers_mut().remove("x-amz-user-agent");
         Ok(())
     }
@@ -145,7 +145,7 @@ fn assert_same(case: &Case) {
     assert_eq!(ours, sdks, "{case:?}");
 }
 
-/// Those of the SDK's list of partitions.
+/// The regions in the SDK's list of partitions.
 const REGIONS: &str = "af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 \
     ap-south-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 \
     ap-southeast-7 ca-central-1 ca-west-1 eu-central-1 eu-central-2 eu-north-1 eu-south-1 eu-south-2 eu-west-1 \
@@ -157,7 +157,7 @@ const REGIONS: &str = "af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeas
 fn in_every_region_the_request_is_that_of_the_sdk() {
     for region in REGIONS.split_whitespace() {
         for (fips, dual_stack) in [(false, false), (false, true), (true, false), (true, true)] {
-            // The SDK refuses it: China has no such endpoints.
+            // The SDK refuses this: China has no such endpoints.
             if !(fips && region.starts_with("cn-")) {
                 assert_same(&Case { region, fips, dual_stack, ..PLAIN });
             }
@@ -172,7 +172,7 @@ fn at_every_endpoint_the_request_for_a_bucket_is_that_of_the_sdk() {
         Some("https://bucket.vpce-1a2b3c4d-5e6f.s3.us-east-1.vpce.amazonaws.com"),
         Some("http://localhost:4566"),
         Some("http://localhost:4566/"),
-        // Without the slash at the end the SDK joins the path and the bucket.
+        // Without the slash at the end the SDK would join the path and the bucket.
         Some("https://minio.example.com:9000/s3/"),
         Some("http://127.0.0.1:9000"),
         Some("https://127.0.0.1:9000/a/b/"),
@@ -184,7 +184,7 @@ fn at_every_endpoint_the_request_for_a_bucket_is_that_of_the_sdk() {
             ["abc", "a--b", "petstore.bundles", "a.bc", "ab", "-ab", "abc-", "ab-.cde", &long, "1.2.3.4"]
         {
             let is_ip = endpoint.is_some_and(|url| url.starts_with("http://127.") || url.contains('['));
-            // The SDK makes these labels below the IP address.
+            // The SDK would put these labels below the IP address.
             if !(is_ip && bucket.contains('.')) {
                 assert_same(&Case { endpoint, bucket, ..PLAIN });
             }
@@ -280,6 +280,6 @@ fn each_pause_is_at_most_twice_as_long_as_the_one_before() {
         assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(longest)), "{pauses:?}");
         assert!(pauses.iter().any(|pause| *pause > Duration::from_millis(500 * longest)), "{pauses:?}");
     }
-    // No overflow, whatever is asked for.
+    // No overflow, even for the largest number.
     let _ = pause(u32::MAX);
 }
