@@ -1,5 +1,5 @@
-//! A Lambda authorizer of one's own, for an HTTP API with payload format 2.0 and simple responses: the gate decides, and
-//! users that are suspended are turned away before the policies are asked.
+//! A Lambda authorizer of your own, for an HTTP API with payload format 2.0 and simple responses. The gate decides.
+//! Before the policies are asked, suspended users are turned away.
 //!
 //! The function reads the file that `BUNDLE_FILE` names, which is in its package. `SUSPENDED_USERS` has the `sub` of
 //! users, separated by commas. The answers are for one request alone, so set the authorizer's TTL to 0.

@@ -48,11 +48,10 @@ impl Grant {
         if arn.stage() == ANY_STAGE || WILDCARDS.iter().any(|text| arn.path().contains(text)) {
             return Err(NotGrantable::Pattern);
         }
-        match arn.as_str().chars().count() > MAX_RESOURCE_CHARACTERS {
-            true => Err(NotGrantable::TooLong),
-            false => {
-                Ok(Self { statements: vec![Statement::on(Effect::Allow, vec![arn.as_str().to_owned()])] })
-            }
+        if arn.as_str().chars().count() > MAX_RESOURCE_CHARACTERS {
+            Err(NotGrantable::TooLong)
+        } else {
+            Ok(Self { statements: vec![Statement::on(Effect::Allow, vec![arn.as_str().to_owned()])] })
         }
     }
 
@@ -338,12 +337,11 @@ impl From<NotGrantable> for Reason {
 /// pattern that is too long is cut. The result may deny more than was asked, which is safe, and never less.
 fn deniable(pattern: &str) -> String {
     let resource = pattern.replace("${", "??");
-    match resource.chars().count() > MAX_RESOURCE_CHARACTERS {
-        true => {
-            let head: String = resource.chars().take(MAX_RESOURCE_CHARACTERS - 1).collect();
-            head + "*"
-        }
-        false => resource,
+    if resource.chars().count() > MAX_RESOURCE_CHARACTERS {
+        let head: String = resource.chars().take(MAX_RESOURCE_CHARACTERS - 1).collect();
+        head + "*"
+    } else {
+        resource
     }
 }
 

@@ -29,7 +29,7 @@
 //! | [`projection`] | which claims and request fields are read, and as which Cedar type |
 //! | [`grant`] | IAM statements that are right under the cache |
 //! | [`bundle`] | the file that the function reads |
-//! | [`decide`] | principal, resource and context; decision and outcome; the entry for embedders, [`Gate`](decide::Gate) |
+//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), the entry for embedders |
 //! | `store` (feature `authoring`) | a policy store: read, checked, built into a bundle, published |
 //! | `function` (feature `function`) | the edges: settings, sources of bundles, keys, tenants, log, Lambda |
 //!

@@ -410,10 +410,7 @@ impl PolicyIndex {
         let (pairs, odd) = numbers.as_chunks::<2>();
         let read =
             |[action, policy]: &[[u8; NUMBER]; 2]| (u32::from_le_bytes(*action), u32::from_le_bytes(*policy));
-        match rest.is_empty() && odd.is_empty() {
-            true => Ok(pairs.iter().map(read)),
-            false => Err(Unreadable),
-        }
+        if rest.is_empty() && odd.is_empty() { Ok(pairs.iter().map(read)) } else { Err(Unreadable) }
     }
 }
 

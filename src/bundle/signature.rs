@@ -80,10 +80,7 @@ impl Signatures {
             signatures.push(Signature { key_id, bytes: key.sign(&message)? });
         }
         signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
-        match is_strictly_ordered(&signatures) {
-            true => Ok(Self(signatures)),
-            false => Err(CannotSign::DuplicateKey),
-        }
+        if is_strictly_ordered(&signatures) { Ok(Self(signatures)) } else { Err(CannotSign::DuplicateKey) }
     }
 
     /// Reads an envelope.
@@ -111,9 +108,10 @@ impl Signatures {
         }
         let signatures = Self(signatures);
         // serde also accepts white space, escapes, members in another order, and arrays for objects.
-        match signatures.to_json().as_bytes() == json {
-            true => Ok(signatures),
-            false => Err(InvalidSignatures::Spelling),
+        if signatures.to_json().as_bytes() == json {
+            Ok(signatures)
+        } else {
+            Err(InvalidSignatures::Spelling)
         }
     }
 

@@ -35,12 +35,11 @@ impl Table {
         let (_, ends) = numbers.split_at_checked(NUMBER).ok_or(Unreadable)?;
         let (ends, _) = ends.as_chunks::<NUMBER>();
         let mut ends = ends.iter().map(|end| u32::from_le_bytes(*end) as usize);
-        match ends.clone().is_sorted()
-            && ends.next() == Some(0)
-            && ends.next_back().unwrap_or(0) == cells.len()
+        if ends.clone().is_sorted() && ends.next() == Some(0) && ends.next_back().unwrap_or(0) == cells.len()
         {
-            true => Ok(table),
-            false => Err(Unreadable),
+            Ok(table)
+        } else {
+            Err(Unreadable)
         }
     }
 

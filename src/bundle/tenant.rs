@@ -27,10 +27,10 @@ impl FromStr for Tenant {
     fn from_str(text: &str) -> Result<Self, InvalidTenant> {
         let is_harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let begins_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-        match begins_well && text.len() <= MAX_BYTES && text.bytes().all(is_harmless) && !text.contains("..")
-        {
-            true => Ok(Self(text.to_owned())),
-            false => Err(InvalidTenant),
+        if begins_well && text.len() <= MAX_BYTES && text.bytes().all(is_harmless) && !text.contains("..") {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidTenant)
         }
     }
 }

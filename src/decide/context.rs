@@ -82,8 +82,8 @@ pub fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, 
     Ok(Prepared { values, dropped, context: OnceCell::new() })
 }
 
-/// The context of a request that a caller of the library makes, with the claims of an access token in it as `token`, and
-/// whatever else it has under that name left out.
+/// The context of a request that a caller of the library makes, with the claims of an access token as `token`. Whatever
+/// the caller put under that name is left out.
 ///
 /// # Errors
 /// [`Reason::RequiredClaimMissing`], [`Reason::RequestInvalid`].

@@ -1,8 +1,8 @@
 //! What was worked out for a token, so that it is not worked out again.
 //!
-//! It belongs to one [session](super::Session), so to one token and one bundle, and goes with it. Nothing of a call is in
-//! it but the API that was called, so it says the same for every call of the token. Each function here wraps one that
-//! knows nothing of it.
+//! A memo belongs to one [session](super::Session), so to one token and one bundle, and goes with it. It knows nothing of
+//! a call but its API, so it says the same for every call of the token. Each function here wraps one that knows nothing
+//! of the memo.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -80,13 +80,15 @@ impl Config {
                 None
             }
         };
-        let development_keys = match problems.flag("ALLOW_DEVELOPMENT_KEYS", &lookup) {
-            true => DevelopmentKeys::Allow,
-            false => DevelopmentKeys::Refuse,
+        let development_keys = if problems.flag("ALLOW_DEVELOPMENT_KEYS", &lookup) {
+            DevelopmentKeys::Allow
+        } else {
+            DevelopmentKeys::Refuse
         };
-        let simple_responses = match problems.flag("SIMPLE_RESPONSES", &lookup) {
-            true => SimpleResponses::Enabled,
-            false => SimpleResponses::Disabled,
+        let simple_responses = if problems.flag("SIMPLE_RESPONSES", &lookup) {
+            SimpleResponses::Enabled
+        } else {
+            SimpleResponses::Disabled
         };
         if let Some(key) =
             cache_key.as_ref().filter(|key| key.through(RouteKey::OneMethod).scope() == CacheScope::Api)

@@ -184,9 +184,10 @@ impl CachedKeys {
                 state.freshness.succeeded(now, max_age);
             }
             Err(error) => {
-                match self.is_alternative {
-                    true => debug!(source = self.source, %error, "alternative key set not fetched"),
-                    false => warn!(source = self.source, %error, "key set not fetched"),
+                if self.is_alternative {
+                    debug!(source = self.source, %error, "alternative key set not fetched")
+                } else {
+                    warn!(source = self.source, %error, "key set not fetched")
                 }
                 self.lock().freshness.failed();
             }

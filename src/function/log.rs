@@ -56,9 +56,10 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDe
 
 /// The level with this name; `INFO` if there is none.
 fn level_of(name: &str) -> LevelFilter {
-    match name.eq_ignore_ascii_case("fatal") {
-        true => LevelFilter::ERROR,
-        false => name.parse().unwrap_or(LevelFilter::INFO),
+    if name.eq_ignore_ascii_case("fatal") {
+        LevelFilter::ERROR
+    } else {
+        name.parse().unwrap_or(LevelFilter::INFO)
     }
 }
 

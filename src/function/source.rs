@@ -128,9 +128,10 @@ impl FromStr for BundleUri {
 
     fn from_str(text: &str) -> Result<Self, InvalidBundleUri> {
         if let Some(path) = text.strip_prefix("file://") {
-            return match path.starts_with('/') {
-                true => Ok(Self::File(PathBuf::from(path))),
-                false => Err(InvalidBundleUri),
+            return if path.starts_with('/') {
+                Ok(Self::File(PathBuf::from(path)))
+            } else {
+                Err(InvalidBundleUri)
             };
         }
         let rest = text.strip_prefix("s3://").ok_or(InvalidBundleUri)?;

@@ -195,7 +195,8 @@ impl Tenants {
 /// How long a call waits for the bundle of its tenant. An HTTP API waits ten seconds in all.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Shared by all bundles that may be open. These tokens take less than fifty megabytes.
+/// Shared by all bundles that may be open. So many tokens take less than fifty megabytes; with more than 200 tenants the
+/// least for each counts, and there are more of them.
 const MAX_TOKENS_OF_ALL: usize = 2_000;
 
 /// Each tenant has at least this many, however many tenants there are: a page of a web application makes several

@@ -280,9 +280,10 @@ impl FromStr for IdentitySourceExpression {
             } else {
                 return Err(InvalidCacheKey);
             };
-        match name.is_empty() || name.contains(char::is_whitespace) {
-            true => Err(InvalidCacheKey),
-            false => Ok(read(name.to_owned())),
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            Err(InvalidCacheKey)
+        } else {
+            Ok(read(name.to_owned()))
         }
     }
 }

@@ -108,10 +108,8 @@ impl PolicyInputs {
         if resource.get("in").is_some() || !(is_type || resource_op == "All") {
             inputs.insert(Input::Resource);
         }
-        let resource_type = match is_type {
-            true => Some(resource.get("entity_type")?.as_str()?.parse().ok()?),
-            false => None,
-        };
+        let resource_type =
+            if is_type { Some(resource.get("entity_type")?.as_str()?.parse().ok()?) } else { None };
         Some(Self { actions, resource_type, inputs })
     }
 

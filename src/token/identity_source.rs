@@ -343,9 +343,10 @@ impl IdentitySource {
         if audience.is_empty() {
             return Err(Reason::ClaimInvalid);
         }
-        match self.accepted.is_empty() || audience.iter().any(|name| self.accepted.contains(*name)) {
-            true => Ok(()),
-            false => Err(Reason::ClientMismatch),
+        if self.accepted.is_empty() || audience.iter().any(|name| self.accepted.contains(*name)) {
+            Ok(())
+        } else {
+            Err(Reason::ClientMismatch)
         }
     }
 

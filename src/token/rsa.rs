@@ -15,7 +15,7 @@ pub(super) enum InvalidRsaKey {
 /// |---|---|---|
 /// | modulus | odd, 2048 to 8192 bits | RFC 7518 3.3 has the floor, AWS-LC has the ceiling |
 /// | | without the fingerprint of ROCA | CVE-2017-15361 |
-/// | exponent | odd, 3 to 2^33 | RFC 8017 3.1 and NIST SP 800-56B 6.2 have the floor, AWS-LC has the ceiling |
+/// | exponent | odd, 3 to 2^33 | RFC 8017 3.1 has the floor, AWS-LC the ceiling |
 /// | both | no leading zeros | RFC 7518 2, `Base64urlUInt` |
 pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), InvalidRsaKey> {
     let (Some((first, _)), Some(last)) = (modulus.split_first(), modulus.last()) else {
@@ -27,9 +27,10 @@ pub(super) fn check(modulus: &[u8], exponent: &[u8]) -> Result<(), InvalidRsaKey
         return Err(InvalidRsaKey::Unsupported);
     }
     let is_odd = last % 2 == 1 && exponent % 2 == 1;
-    match bits >= MIN_BITS && is_odd && exponent >= 3 && !has_roca_fingerprint(modulus) {
-        true => Ok(()),
-        false => Err(InvalidRsaKey::Weak),
+    if bits >= MIN_BITS && is_odd && exponent >= 3 && !has_roca_fingerprint(modulus) {
+        Ok(())
+    } else {
+        Err(InvalidRsaKey::Weak)
     }
 }
 

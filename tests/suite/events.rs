@@ -177,10 +177,9 @@ fn exit_code(name: &str, invoked: &Value) -> i32 {
         serde_json::from_str(&fs::read_to_string(root().join("events").join(name)).unwrap()).unwrap();
     let arn = event["methodArn"].as_str().or(event["routeArn"].as_str());
     let status = match (invoked.get("response"), arn) {
-        (Some(response), Some(arn)) => Some(match passes(Some(response), arn, NotResource::Honoured) {
-            true => "Allow",
-            false => "Deny",
-        }),
+        (Some(response), Some(arn)) => {
+            Some(if passes(Some(response), arn, NotResource::Honoured) { "Allow" } else { "Deny" })
+        }
         _ => None,
     };
     let (expected, code) = match name.trim_end_matches(".json") {

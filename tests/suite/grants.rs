@@ -155,9 +155,12 @@ fn and_fifty_thousand_where_the_api_has_no_other_routes() {
 fn what_other_authorizers_answer_is_found_wrong() {
     let everything = || -> MethodArn { format!("{API}GET/").parse().unwrap() };
     // Too narrow: only the one method ARN, so the next allowed route is denied.
-    let one_method = |of_routes: ApiGrant, arn: &MethodArn| match of_routes.grant.allows(arn) {
-        true => Grant::allow(arn).unwrap_or_else(|_| Grant::deny(arn)),
-        false => Grant::deny(arn),
+    let one_method = |of_routes: ApiGrant, arn: &MethodArn| {
+        if of_routes.grant.allows(arn) {
+            Grant::allow(arn).unwrap_or_else(|_| Grant::deny(arn))
+        } else {
+            Grant::deny(arn)
+        }
     };
     let failure = judge(100, true, one_method).unwrap_err().to_string();
     assert!(failure.contains("false Deny"), "{failure}");
@@ -263,10 +266,7 @@ proptest! {
     ) {
         let bundle = store_of(&table, &decisions, is_complete);
         let api = Api::new(table);
-        let answer = |verb: &str, path: &str| match is_token {
-            true => Some(ask(&bundle, token_event(verb, path))),
-            false => request_event(&api, verb, path).map(|event| ask(&bundle, event)),
-        };
+        let answer = |verb: &str, path: &str| if is_token { Some(ask(&bundle, token_event(verb, path))) } else { request_event(&api, verb, path).map(|event| ask(&bundle, event)) };
         let (first_verb, first_path) = &requests[0];
         let Some((kept, is_whole)) = answer(first_verb, first_path) else { return Ok(()) };
         let first_passes = allows(&kept, first_verb, first_path);

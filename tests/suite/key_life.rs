@@ -203,9 +203,12 @@ fn keys_that_drip_are_given_up_and_fetched_again_when_the_server_has_recovered()
     // The key set at the start, the discovery document at the start, and the key set when no usable one is left.
     for (drips_keys, at_start) in [(true, true), (false, true), (true, false)] {
         let server = KeyServer::start(key_set(&[(&key, "k")]));
-        let drip = || match drips_keys {
-            true => server.fault(KeyServerFault::Drips(pause)),
-            false => server.drip_discovery(Some(pause)),
+        let drip = || {
+            if drips_keys {
+                server.fault(KeyServerFault::Drips(pause))
+            } else {
+                server.drip_discovery(Some(pause))
+            }
         };
         if at_start {
             drip();

@@ -95,13 +95,12 @@ fn read(folder: &Path, prefix: &str, sources: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        match path.is_dir() {
-            true if prefix.is_empty() && name == "bin" => {}
-            true => read(&path, &format!("{prefix}{name}/"), sources),
-            false if prefix.is_empty() && name == "lib.rs" => {}
-            false => {
-                sources.extend(Source::new(&format!("{prefix}{name}"), &fs::read_to_string(&path).unwrap()))
-            }
+        let is_apart = prefix.is_empty() && (name == "bin" || name == "lib.rs");
+        if path.is_dir() && !is_apart {
+            read(&path, &format!("{prefix}{name}/"), sources);
+        } else if !is_apart {
+            let text = fs::read_to_string(&path).unwrap();
+            sources.extend(Source::new(&format!("{prefix}{name}"), &text));
         }
     }
 }

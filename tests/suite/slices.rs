@@ -150,10 +150,8 @@ fn entity(name: &'static str, parents: &'static [&'static str]) -> impl Strategy
             }
             let tags = tag.map(|tag| json!({"t": {"__entity": uid(tag)}})).unwrap_or(json!({}));
             // Actions have neither here, because the schema of a store cannot give them any.
-            let (attributes, tags) = match name.starts_with("Action") {
-                true => (json!({}), json!({})),
-                false => (attributes, tags),
-            };
+            let (attributes, tags) =
+                if name.starts_with("Action") { (json!({}), json!({})) } else { (attributes, tags) };
             let parents: Vec<Value> = parents.into_iter().map(uid).collect();
             json!({"uid": uid(name), "attrs": attributes, "tags": tags, "parents": parents})
         },

@@ -56,9 +56,10 @@ impl Keygen {
 /// Reads a private key from a file, or from stdin for `-`. It is never taken from an argument, which others on the
 /// machine can see.
 pub fn read_private_key(path: &Path) -> Result<PrivateKey, Failure> {
-    let (name, text) = match path == Path::new("-") {
-        true => ("stdin".to_owned(), read(io::stdin().lock())),
-        false => (format!("`{}`", path.display()), File::open(path).and_then(read)),
+    let (name, text) = if path == Path::new("-") {
+        ("stdin".to_owned(), read(io::stdin().lock()))
+    } else {
+        (format!("`{}`", path.display()), File::open(path).and_then(read))
     };
     let text = text.map_err(|error| Failure::could_not_run(format_args!("cannot read {name}: {error}")))?;
     text.parse().map_err(|error| {

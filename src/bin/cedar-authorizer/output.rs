@@ -153,9 +153,10 @@ pub fn printable(text: &str) -> String {
     let is_obeyed =
         |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().fold(String::new(), |mut shown, char| {
-        match is_obeyed(char) {
-            true => shown.extend(char.escape_default()),
-            false => shown.push(char),
+        if is_obeyed(char) {
+            shown.extend(char.escape_default())
+        } else {
+            shown.push(char)
         }
         shown
     })

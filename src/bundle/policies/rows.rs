@@ -233,9 +233,10 @@ impl PolicyRows {
 
     /// The text of a part of a policy: the part itself, or the text that its number stands for.
     fn part<'a>(&'a self, text: &'a str) -> Option<&'a str> {
-        match text.starts_with(|first: char| first.is_ascii_digit()) {
-            true => str::from_utf8(self.parts.row(text.parse().ok()?)?.0).ok(),
-            false => Some(text),
+        if text.starts_with(|first: char| first.is_ascii_digit()) {
+            str::from_utf8(self.parts.row(text.parse().ok()?)?.0).ok()
+        } else {
+            Some(text)
         }
     }
 

@@ -61,10 +61,7 @@ impl FromStr for PublicKeys {
             keys.push(key);
             rest = left.trim_start_matches(is_separator);
         }
-        match keys.is_empty() {
-            true => Err(InvalidPublicKeys::Empty),
-            false => Ok(Self(keys)),
-        }
+        if keys.is_empty() { Err(InvalidPublicKeys::Empty) } else { Ok(Self(keys)) }
     }
 }
 
@@ -120,10 +117,7 @@ impl PublicKey {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPublicKey> {
         let bytes = bytes.try_into().map_err(|_| InvalidPublicKey::Length)?;
-        match ed25519::is_weak(&bytes) {
-            true => Err(InvalidPublicKey::Weak),
-            false => Ok(Self::new(bytes)),
-        }
+        if ed25519::is_weak(&bytes) { Err(InvalidPublicKey::Weak) } else { Ok(Self::new(bytes)) }
     }
 }
 

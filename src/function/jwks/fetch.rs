@@ -120,16 +120,12 @@ fn discovered(issuer: &str, document: &[u8]) -> Result<KeyUri, FetchFailure> {
     }
     let keys: KeyUri = document.jwks_uri.parse().map_err(|_| FetchFailure::Discovery)?;
     let issuer: KeyUri = issuer.parse().map_err(|_| FetchFailure::Address)?;
-    match keys.has_tls() || !issuer.has_tls() {
-        true => Ok(keys),
-        false => Err(FetchFailure::Discovery),
-    }
+    if keys.has_tls() || !issuer.has_tls() { Ok(keys) } else { Err(FetchFailure::Discovery) }
 }
 
 async fn get_once(client: &Client, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
-    let unreachable = |error: reqwest::Error| match error.is_timeout() {
-        true => FetchFailure::Timeout,
-        false => FetchFailure::Unreachable,
+    let unreachable = |error: reqwest::Error| {
+        if error.is_timeout() { FetchFailure::Timeout } else { FetchFailure::Unreachable }
     };
     let mut response = client.get(url).send().await.map_err(unreachable)?;
     if response.status() != StatusCode::OK {
@@ -159,10 +155,7 @@ fn read(text: &[u8], development_keys: DevelopmentKeys) -> Result<KeySet, FetchF
         DevelopmentKeys::Refuse => keys.without_development_keys(),
     };
     // A good set must not be replaced by one that would refuse every token.
-    match keys.is_empty() {
-        true => Err(FetchFailure::NoUsableKey { weak: keys.weak() }),
-        false => Ok(keys),
-    }
+    if keys.is_empty() { Err(FetchFailure::NoUsableKey { weak: keys.weak() }) } else { Ok(keys) }
 }
 
 #[derive(Deserialize)]

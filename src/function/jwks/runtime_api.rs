@@ -17,10 +17,8 @@ pub struct RuntimeApi {
 impl RuntimeApi {
     /// Reads the value of `AWS_LAMBDA_RUNTIME_API`: host and port, or a URL, as emulators set it.
     pub fn parse(text: &str) -> Option<Self> {
-        let url: Url = match text.contains("://") {
-            true => text.parse().ok()?,
-            false => format!("http://{text}").parse().ok()?,
-        };
+        let url: Url =
+            if text.contains("://") { text.parse().ok()? } else { format!("http://{text}").parse().ok()? };
         Self::of(&url)
     }
 

@@ -211,9 +211,10 @@ impl Current {
     }
 
     fn need(&self, now: UnixTime) -> BundleNeed {
-        match self.serving().bundle.manifest().has_ended(now) {
-            true => BundleNeed::TooStale,
-            false => lock(&self.schedule).need(now),
+        if self.serving().bundle.manifest().has_ended(now) {
+            BundleNeed::TooStale
+        } else {
+            lock(&self.schedule).need(now)
         }
     }
 

@@ -110,10 +110,7 @@ impl FromStr for Segment {
             if name.is_empty() || !name.bytes().all(is_parameter_byte) {
                 return Err(InvalidTemplate::Parameter);
             }
-            return Ok(match greedy {
-                true => Self::Greedy(name.to_owned()),
-                false => Self::Parameter(name.to_owned()),
-            });
+            return Ok(if greedy { Self::Greedy(name.to_owned()) } else { Self::Parameter(name.to_owned()) });
         }
         if text.is_empty() || !text.bytes().all(is_static_byte) {
             return Err(InvalidTemplate::Static);

@@ -207,10 +207,8 @@ impl Builder<'_> {
         if self.is_complete && leads_to.is_empty() {
             for other in &all.reaches {
                 let is_fixed = self.table.template(*other).is_some_and(|template| template.is_fixed());
-                let paths = match is_fixed {
-                    true => Some(self.table.matched(&pattern, *other, Extent::Whole)?),
-                    false => None,
-                };
+                let paths =
+                    if is_fixed { Some(self.table.matched(&pattern, *other, Extent::Whole)?) } else { None };
                 each.push(Sibling { entry: *other, ways: self.ways(*other, paths)? });
             }
         }

@@ -127,9 +127,10 @@ impl FromStr for IssuerUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_url = text.parse::<KeyUri>().is_ok() && !text.contains('?');
-        match is_url && text.len() <= MAX_ISSUER_BYTES {
-            true => Ok(Self(text.to_owned())),
-            false => Err("not the https URL of an issuer"),
+        if is_url && text.len() <= MAX_ISSUER_BYTES {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("not the https URL of an issuer")
         }
     }
 }

@@ -38,8 +38,5 @@ pub fn lines(routes: &[RouteInputs]) -> Vec<String> {
 }
 
 fn reads(route: &RouteInputs) -> String {
-    match route.reads.is_empty() {
-        true => "token and route alone".to_owned(),
-        false => route.reads.join(", "),
-    }
+    if route.reads.is_empty() { "token and route alone".to_owned() } else { route.reads.join(", ") }
 }

@@ -309,9 +309,10 @@ impl Audit<'_> {
             let (verb, path) = (&deployed.verb, &deployed.path);
             if is_ours(&deployed.protection) && known.is_empty() {
                 let message = format!("the policy store has no route `{verb} {path}`: it is always denied");
-                let hint = match self.store.settings.is_complete {
-                    true => "add it, or take `complete` out of `[api]`: grants rely on it",
-                    false => "add an action of that name, or a `[[routes]]`",
+                let hint = if self.store.settings.is_complete {
+                    "add it, or take `complete` out of `[api]`: grants rely on it"
+                } else {
+                    "add an action of that name, or a `[[routes]]`"
                 };
                 self.add(Code::RouteUnknown, deployed.position, &message, hint);
             }

@@ -75,9 +75,10 @@ impl<'a> Comparison<'a> {
         self.changes.lines().iter().try_for_each(|line| print(&format_args!("  {}", printable(line))))?;
         let files = plural(self.changes.count_of_files(), "file");
         let policies = many(self.changes.count_of_policies(), "policy", "policies");
-        match self.is_different() {
-            true => print(&paint(WARNING, &format!("different: {files}, {policies}"))),
-            false => print(&format_args!("{}: every file and policy", paint(SUCCESS, "the same"))),
+        if self.is_different() {
+            print(&paint(WARNING, &format!("different: {files}, {policies}")))
+        } else {
+            print(&format_args!("{}: every file and policy", paint(SUCCESS, "the same")))
         }
     }
 }

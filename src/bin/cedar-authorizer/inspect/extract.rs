@@ -54,9 +54,10 @@ fn resolve(target: &Path) -> Result<PathBuf, Failure> {
             };
             let directory = target.canonicalize().map_err(unreadable)?;
             // A shell in this directory would be left in the one that was replaced.
-            match std::env::current_dir().is_ok_and(|current| current == directory) {
-                true => refused("is the current directory"),
-                false => Ok(directory),
+            if std::env::current_dir().is_ok_and(|current| current == directory) {
+                refused("is the current directory")
+            } else {
+                Ok(directory)
             }
         }
         Err(_) if fs::symlink_metadata(target).is_ok() => refused("is not a directory"),

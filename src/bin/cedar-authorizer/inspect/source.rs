@@ -23,9 +23,10 @@ pub struct Source {
 
 /// Reads a path or URI.
 pub fn parse(text: &str) -> Result<Source, InvalidBundleUri> {
-    let uri = match text.starts_with("s3://") || text.starts_with("file://") {
-        true => text.parse()?,
-        false => BundleUri::File(PathBuf::from(text)),
+    let uri = if text.starts_with("s3://") || text.starts_with("file://") {
+        text.parse()?
+    } else {
+        BundleUri::File(PathBuf::from(text))
     };
     Ok(Source { text: text.to_owned(), uri })
 }
@@ -68,9 +69,10 @@ impl Source {
                 .hint(format!("`aws s3 ls s3://{bucket}/{key}` has the names that there are"))),
             Err(error) => {
                 let hint = error.hint();
-                let failure = match error.is_too_large() {
-                    true => Failure::invalid(error),
-                    false => Failure::could_not_run(error),
+                let failure = if error.is_too_large() {
+                    Failure::invalid(error)
+                } else {
+                    Failure::could_not_run(error)
                 };
                 Err(match hint {
                     Some(hint) => failure.hint(hint),

@@ -57,10 +57,7 @@ impl Endpoint {
     /// only one label.
     fn own_host(&self, bucket: &str) -> Option<String> {
         let domain = self.0.domain()?;
-        let is_name = match self.has_tls() {
-            true => is_label(bucket),
-            false => bucket.split('.').all(is_label),
-        };
+        let is_name = if self.has_tls() { is_label(bucket) } else { bucket.split('.').all(is_label) };
         is_name.then(|| format!("{bucket}.{domain}"))
     }
 }
@@ -71,9 +68,10 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
         let url: Url = text.parse().map_err(|_| InvalidEndpoint)?;
         let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-        match is_plain && matches!(url.scheme(), "http" | "https") && url.password().is_none() {
-            true => Ok(Self(url)),
-            false => Err(InvalidEndpoint),
+        if is_plain && matches!(url.scheme(), "http" | "https") && url.password().is_none() {
+            Ok(Self(url))
+        } else {
+            Err(InvalidEndpoint)
         }
     }
 }

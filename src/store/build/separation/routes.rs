@@ -151,9 +151,10 @@ impl MethodRoutes {
             return Ok(found);
         }
         let least = template.segments.len().max(pattern.parts().len());
-        let depths = match template.is_fixed() {
-            true => template.segments.len()..=template.segments.len(),
-            false => least..=least.max(self.deepest + pattern.parts().len()),
+        let depths = if template.is_fixed() {
+            template.segments.len()..=template.segments.len()
+        } else {
+            least..=least.max(self.deepest + pattern.parts().len())
         };
         for depth in depths {
             let mut path = Vec::with_capacity(depth);
@@ -239,10 +240,7 @@ pub(super) enum Extent {
 impl RouteTemplate {
     /// The pattern that matches all paths of the template, and as few others as a pattern can.
     pub(super) fn pattern(&self) -> Pattern {
-        match self.is_default {
-            true => Pattern::everything(),
-            false => Pattern::of_path(&self.segments),
-        }
+        if self.is_default { Pattern::everything() } else { Pattern::of_path(&self.segments) }
     }
 
     /// Whether its paths have exactly as many segments as it has.
@@ -271,9 +269,10 @@ impl RouteTemplate {
 
     /// Whether it would take a path if it were the only route.
     pub(super) fn takes(&self, path: &[PathSegment]) -> bool {
-        let fits = match self.is_greedy {
-            true => path.len() >= self.segments.len(),
-            false => self.is_default || path.len() == self.segments.len(),
+        let fits = if self.is_greedy {
+            path.len() >= self.segments.len()
+        } else {
+            self.is_default || path.len() == self.segments.len()
         };
         fits && self.segments.iter().zip(path).all(|(own, other)| own.is_none() || own == other)
     }
