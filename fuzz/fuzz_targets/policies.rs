@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use cedar_authorizer::bundle::{self, StoreFiles};
+use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::store::{build, directory};
 use libfuzzer_sys::fuzz_target;
 
