@@ -91,7 +91,7 @@ impl Grant {
             (false, _) => {}
             (true, false) => statements.push(Statement {
                 effect: Effect::Deny,
-                patterns: Patterns::Odd(OddSpellings::of(&anywhere(api))),
+                patterns: Patterns::Odd(OddSpellings::starting_with(&anywhere(api))),
                 is_of_odd_paths: true,
             }),
             (true, true) => {
@@ -239,7 +239,7 @@ struct OddSpellings {
 
 impl OddSpellings {
     /// `anywhere` is the beginning of each pattern.
-    fn of(anywhere: &str) -> Arc<Self> {
+    fn starting_with(anywhere: &str) -> Arc<Self> {
         // A function serves the APIs of only one partition, its own.
         static KNOWN: OnceLock<(String, Arc<OddSpellings>)> = OnceLock::new();
         match KNOWN.get_or_init(|| (anywhere.to_owned(), Arc::new(Self::new(anywhere)))) {

@@ -116,10 +116,10 @@ fn seen_token() -> Box<dyn FnMut()> {
     let (bundle, keys, token) = (bundle(), keys(), some_token());
     let cache = TokenCache::new(MAX_TOKENS);
     let session = Arc::new(session(&token, bundle, &keys));
-    cache.insert(TokenHash::of(Bearer::parse(&token).unwrap()), &session, &keys);
+    cache.insert(TokenHash::new(Bearer::parse(&token).unwrap()), &session, &keys);
     Box::new(move || {
         let bearer = Bearer::parse(black_box(&token)).unwrap();
-        let hash = TokenHash::of(bearer);
+        let hash = TokenHash::new(bearer);
         drop(black_box(cache.get(hash, &keys, now()).unwrap()));
     })
 }

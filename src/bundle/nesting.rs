@@ -31,7 +31,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
     let mut policy = Group::default();
     let mut open: Vec<Group> = Vec::new();
     let too_deep = |offset| TooDeep { offset, max: MAX_DEPTH };
-    for (offset, lexeme) in Lexemes::of(text) {
+    for (offset, lexeme) in Lexemes::new(text) {
         if is_between {
             is_between = false;
             policy.offset = offset;
@@ -94,7 +94,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
 /// [`TooDeep`].
 pub fn schema(text: &str) -> Result<(), TooDeep> {
     let mut depth: usize = 0;
-    for (offset, lexeme) in (Lexemes { brackets: Brackets::OfSchema, ..Lexemes::of(text) }) {
+    for (offset, lexeme) in (Lexemes { brackets: Brackets::OfSchema, ..Lexemes::new(text) }) {
         match lexeme {
             Lexeme::Open => depth += 1,
             Lexeme::Close => depth = depth.saturating_sub(1),
@@ -193,7 +193,7 @@ struct Lexemes<'a> {
 }
 
 impl<'a> Lexemes<'a> {
-    fn of(text: &'a str) -> Self {
+    fn new(text: &'a str) -> Self {
         Self { bytes: text.as_bytes(), position: 0, brackets: Brackets::OfPolicies, after_dot: false }
     }
 

@@ -35,7 +35,7 @@ pub(super) struct RequestedResource {
 impl<'a> Asked<'a> {
     /// Finds the routes of a call.
     pub(super) fn new(call: &'a Call, bundle: &'a Bundle, cache_key: &'a CacheKey) -> Self {
-        let cache_key = cache_key.of(call.api());
+        let cache_key = cache_key.for_api(call.api());
         let key = cache_key.through(call.route_key());
         let routes = find_routes(call, bundle, key);
         let first = routes.as_ref().ok().and_then(|routes| routes.first());

@@ -44,7 +44,7 @@ impl Function {
     /// # Errors
     /// [`LoadFailure`]: the function cannot answer without a bundle.
     pub async fn init(config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
-        Self::with_fetcher(Fetcher::of(config.bundle_uri.clone()).await, config, now).await
+        Self::with_fetcher(Fetcher::from_env(config.bundle_uri.clone()).await, config, now).await
     }
 
     /// The same, but with a fetcher from the caller instead of the one that `BUNDLE_URI` and the environment call for.
@@ -60,7 +60,7 @@ impl Function {
         } else {
             let shadow = async {
                 let uri = config.shadow_uri.clone()?;
-                Shadow::load(Fetcher::of(uri).await, conditions.clone(), client.clone(), now).await
+                Shadow::load(Fetcher::from_env(uri).await, conditions.clone(), client.clone(), now).await
             };
             let current =
                 Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now);

@@ -82,7 +82,7 @@ impl Serving {
     /// What is wrong with the token, or that there are no keys.
     pub(crate) async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<Arc<Session>, Reason> {
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
-        let hash = TokenHash::of(bearer);
+        let hash = TokenHash::new(bearer);
         let key_sets = self.keys.snapshot(now);
         let known = self.tokens.get(hash, &key_sets, now);
         let session = match known {

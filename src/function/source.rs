@@ -38,7 +38,7 @@ impl BundleUri {
     /// # Errors
     /// [`LoadFailure`].
     pub async fn load<'a>(&self, trust: impl Into<Trust<'a>>) -> Result<Bundle, LoadFailure> {
-        match Fetcher::of(self.clone()).await.fetch(None, COLD_ATTEMPTS).await? {
+        match Fetcher::from_env(self.clone()).await.fetch(None, COLD_ATTEMPTS).await? {
             Read::New { bytes, .. } => Ok(Bundle::open(bytes, trust)?),
             // There was no entity tag to compare with.
             Read::Unchanged => Err(LoadFailure::Unreadable(UnreadableFile::Changed)),
@@ -56,7 +56,7 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// Gets ready to read, with the settings of the environment.
-    pub async fn of(uri: BundleUri) -> Self {
+    pub async fn from_env(uri: BundleUri) -> Self {
         let s3 = match &uri {
             BundleUri::S3 { .. } => Some(s3::Settings::from_lookup(config::variable).map(s3::Reader::new)),
             BundleUri::File(_) => None,
@@ -72,7 +72,7 @@ impl Fetcher {
     /// A fetcher for another URI. If both are in S3, it uses the same connection.
     pub async fn at(&self, uri: BundleUri) -> Self {
         match (&uri, &self.s3) {
-            (BundleUri::S3 { .. }, None) => Self::of(uri).await,
+            (BundleUri::S3 { .. }, None) => Self::from_env(uri).await,
             (_, s3) => Self { uri, s3: s3.clone() },
         }
     }

@@ -101,7 +101,7 @@ pub struct TenantUri(BundleUri);
 
 impl TenantUri {
     /// Where the bundle of a tenant is.
-    pub fn of(&self, tenant: &Tenant) -> BundleUri {
+    pub fn for_tenant(&self, tenant: &Tenant) -> BundleUri {
         let named = |text: &str| text.replace(PLACEHOLDER, tenant.as_str());
         match &self.0 {
             BundleUri::File(path) => BundleUri::File(PathBuf::from(named(&path.to_string_lossy()))),
@@ -184,7 +184,7 @@ mod tests {
             ("file:///stores/{tenant}", "file:///stores/acme"),
             ("file:///stores/{tenant}/a.bundle", "file:///stores/acme/a.bundle"),
         ] {
-            assert_eq!(read(text).unwrap().of(&acme).to_string(), expected);
+            assert_eq!(read(text).unwrap().for_tenant(&acme).to_string(), expected);
         }
         for (text, error) in [
             ("s3://b/petstore.bundle", InvalidTenantUri::NoPlaceholder),

@@ -165,7 +165,7 @@ impl Tenants {
             min_revision: self.conditions.min_revision.max(least),
             ..self.conditions.clone()
         };
-        let fetcher = self.fetcher.at(self.uri.of(tenant)).await;
+        let fetcher = self.fetcher.at(self.uri.for_tenant(tenant)).await;
         let loaded =
             Current::load(fetcher, None, conditions, self.max_tokens, self.client.clone(), now).await;
         let opened = loaded.map_err(|failure| {

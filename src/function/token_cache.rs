@@ -26,7 +26,7 @@ pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
     /// The SHA-256 hash of the token.
-    pub fn of(bearer: Bearer<'_>) -> Self {
+    pub fn new(bearer: Bearer<'_>) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, bearer.as_str().as_bytes()).as_ref());
         Self(hash)

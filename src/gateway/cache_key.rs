@@ -52,7 +52,7 @@ impl CacheKey {
     ///
     /// Source: API Gateway Developer Guide, "Input to an API Gateway Lambda authorizer", and the API reference of
     /// `CreateAuthorizer` for `AuthorizerResultTtlInSeconds`.
-    pub fn of(&self, api: Api) -> &Self {
+    pub fn for_api(&self, api: Api) -> &Self {
         match (self, api) {
             (_, Api::WebSocket) | (Self::None, _) => &Self::None,
             (_, Api::RestToken) => &Self::Token,
@@ -431,10 +431,10 @@ mod tests {
     #[test]
     fn token_authorizers_are_keyed_by_the_token_and_web_sockets_by_nothing() {
         let full = key(&format!("{AUTHORIZATION},context.httpMethod,context.path"));
-        assert_eq!(full.of(Api::RestToken), &CacheKey::Token);
-        assert_eq!(full.of(Api::RestRequest), &full);
-        assert_eq!(full.of(Api::WebSocket), &CacheKey::None);
-        assert_eq!(CacheKey::None.of(Api::RestToken), &CacheKey::None);
+        assert_eq!(full.for_api(Api::RestToken), &CacheKey::Token);
+        assert_eq!(full.for_api(Api::RestRequest), &full);
+        assert_eq!(full.for_api(Api::WebSocket), &CacheKey::None);
+        assert_eq!(CacheKey::None.for_api(Api::RestToken), &CacheKey::None);
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
 
 /// Computes the compiled part, as members with their paths.
 fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
-    let outline = serde_json::to_vec(&outline::of(store)).map_err(InvalidManifest::Json)?;
+    let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
     let PolicyMembers { policies, parts, index } = policies::file(&store.policies)?;
     Ok([
         (ENTITIES, entities::write(&store.entities)?),

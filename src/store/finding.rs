@@ -133,7 +133,7 @@ impl<'a> Text<'a> {
         if !self.text.is_char_boundary(offset) {
             return self.whole();
         }
-        let places = self.places.get_or_init(|| Places::of(&self.text));
+        let places = self.places.get_or_init(|| Places::new(&self.text));
         let line = places.lines.partition_point(|start| *start <= offset);
         let start = line.checked_sub(1).and_then(|line| places.lines.get(line)).copied().unwrap_or_default();
         let before = |offset| places.characters_before(&self.text, offset);
@@ -174,7 +174,7 @@ impl<'a> Text<'a> {
 }
 
 impl Places {
-    fn of(text: &str) -> Self {
+    fn new(text: &str) -> Self {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = iter::once(0).chain(newlines.map(|(offset, _)| offset + 1)).collect();
         let blocks = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {

@@ -134,7 +134,7 @@ fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Findin
         if json.get("conditions").and_then(Value::as_array).is_some_and(Vec::is_empty) {
             continue;
         }
-        let depends = Dependence::of(json);
+        let depends = Dependence::from_policy(json);
         let scope = ["action", "resource"].map(|part| json.get(part).map(Value::to_string));
         let cost = *costs
             .entry(format!("{depends:?} {scope:?}"))
@@ -153,7 +153,7 @@ fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Findin
         work.into_iter().take(most).for_each(|cost| total.add(cost));
     }
     let requests = total.conditions.min(grantable.len() as u64);
-    if Effort::of(total.conditions, requests, total.looks) > Effort::BUDGET {
+    if Effort::estimate(total.conditions, requests, total.looks) > Effort::BUDGET {
         let message = format!(
             "an answer for the whole API may need {} evaluations of conditions for its {} routes, which is more than \
              one call may take: such a caller gets answers for one method and path each",
@@ -185,7 +185,7 @@ impl Cost {
 
 /// The cost of one policy. Its condition is evaluated once for all routes that agree in what it depends on.
 fn cost_of(store: &Store, grantable: &[RouteId], json: &Value, depends: Dependence) -> Cost {
-    let Some(inputs) = PolicyInputs::of(json) else {
+    let Some(inputs) = PolicyInputs::from_policy(json) else {
         return Cost::default();
     };
     let names_actions = json.pointer("/action/op").is_some_and(|operator| operator != "All");

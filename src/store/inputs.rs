@@ -92,7 +92,7 @@ pub struct PolicyInputs {
 
 impl PolicyInputs {
     /// Reads a policy or template in its JSON form. `None`: the JSON does not have that form.
-    pub fn of(policy: &Value) -> Option<Self> {
+    pub fn from_policy(policy: &Value) -> Option<Self> {
         let (action, resource) = (policy.get("action")?, policy.get("resource")?);
         let actions = match action.get("op")?.as_str()? {
             "All" => None,
@@ -334,7 +334,7 @@ mod tests {
         ] {
             let text = format!("permit (principal, action, resource) when {{ {condition} }};");
             let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
-            let Dependence { action, resource, token, context } = Dependence::of(&policy);
+            let Dependence { action, resource, token, context } = Dependence::from_policy(&policy);
             let named = [(action, "action"), (resource, "resource"), (token, "token"), (context, "context")];
             let found: Vec<&str> = named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
             assert_eq!(found.join(" "), expected, "{condition}");
@@ -401,12 +401,12 @@ mod tests {
         ] {
             let text = format!("permit (principal, action, resource) when {{ {condition} }};");
             let policy = Policy::parse(None, text).unwrap().to_json().unwrap();
-            let found: Vec<Input> = PolicyInputs::of(&policy).unwrap().inputs.into_iter().collect();
+            let found: Vec<Input> = PolicyInputs::from_policy(&policy).unwrap().inputs.into_iter().collect();
             assert_eq!(found, expected, "{condition}");
         }
         let whole =
             Policy::parse(None, "permit (principal, action, resource) when { context == {} };").unwrap();
-        let whole = PolicyInputs::of(&whole.to_json().unwrap()).unwrap().inputs;
+        let whole = PolicyInputs::from_policy(&whole.to_json().unwrap()).unwrap().inputs;
         assert_eq!(whole.len(), HTTP.len() + 2);
     }
 
@@ -435,15 +435,16 @@ mod tests {
             ("principal, action, resource is Other", false, false),
         ] {
             let policy = scope_only(scope);
-            let policy = PolicyInputs { inputs: [Input::Time].into(), ..PolicyInputs::of(&policy).unwrap() };
+            let policy =
+                PolicyInputs { inputs: [Input::Time].into(), ..PolicyInputs::from_policy(&policy).unwrap() };
             let counts = of_one(&policy).for_request(&[read.clone(), group.clone()], &"T".parse().unwrap());
             assert_eq!(!counts.is_empty(), counts_for_read, "{scope}");
-            let inputs = PolicyInputs::of(&scope_only(scope)).unwrap().inputs;
+            let inputs = PolicyInputs::from_policy(&scope_only(scope)).unwrap().inputs;
             assert_eq!(inputs.contains(&Input::Resource), reads_resource, "{scope}");
         }
         let template = "permit (principal == ?principal, action, resource in ?resource);";
         let template = cedar_policy::Template::parse(None, template).unwrap().to_json().unwrap();
-        let inputs = of_one(&PolicyInputs::of(&template).unwrap());
+        let inputs = of_one(&PolicyInputs::from_policy(&template).unwrap());
         assert!(inputs.for_request(&[write], &"T".parse().unwrap()).contains(&Input::Resource));
     }
 }

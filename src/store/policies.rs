@@ -108,7 +108,9 @@ impl<'a> StorePolicies<'a> {
         named_entities: &[EntityUid],
     ) -> Vec<BTreeSet<Input>> {
         let mut inputs = InputsByAction::default();
-        self.as_json().filter_map(|(_, json)| PolicyInputs::of(&json)).for_each(|policy| inputs.add(policy));
+        self.as_json()
+            .filter_map(|(_, json)| PolicyInputs::from_policy(&json))
+            .for_each(|policy| inputs.add(policy));
         let mut named_types: BTreeSet<EntityTypeName> =
             named_entities.iter().map(|uid| uid.type_name().clone()).collect();
         if !named_types.is_empty() {

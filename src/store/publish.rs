@@ -108,7 +108,7 @@ impl Shelf {
             let page = page.map_err(|error| ShelfFailure {
                 operation: "list",
                 uri: uri(),
-                cause: S3Cause::of(&error),
+                cause: S3Cause::from_sdk(&error),
             })?;
             let keys = page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix));
             revisions.extend(keys.filter_map(|text| {
@@ -218,7 +218,7 @@ impl Shelf {
         let mut object = match request.set_version_id(id.map(str::to_owned)).send().await {
             Ok(object) => object,
             Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) => return Ok(None),
-            Err(error) => return Err(failure(S3Cause::of(&error))),
+            Err(error) => return Err(failure(S3Cause::from_sdk(&error))),
         };
         let length =
             object.content_length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
@@ -285,7 +285,7 @@ impl Shelf {
                 _ => Err(ShelfFailure {
                     operation: "write",
                     uri: self.uri_of(key),
-                    cause: S3Cause::of(&error),
+                    cause: S3Cause::from_sdk(&error),
                 }),
             },
         }

@@ -130,7 +130,7 @@ fn from_json(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolve
 fn weigh(schema: &Value, file: &str, findings: &mut Vec<Finding>) -> Option<()> {
     let mut weights = Weights { schema, known: HashMap::new() };
     let parts = schema.as_object().into_iter().flatten().try_fold(0_usize, |parts, (namespace, body)| {
-        let weight = weights.of(namespace, body, 0)?;
+        let weight = weights.weigh(namespace, body, 0)?;
         Some(parts.saturating_add(weight.parts)).filter(|parts| *parts <= MAX_PARTS)
     });
     if parts.is_none() {
@@ -158,7 +158,7 @@ struct Weight {
 
 impl<'a> Weights<'a> {
     /// `None`: too large.
-    fn of(&mut self, namespace: &'a str, part: &'a Value, level: usize) -> Option<Weight> {
+    fn weigh(&mut self, namespace: &'a str, part: &'a Value, level: usize) -> Option<Weight> {
         let mut all = Weight { parts: 1, levels: 1 };
         let mut add = |weight: Weight| {
             all.parts = all.parts.saturating_add(weight.parts);
@@ -170,12 +170,12 @@ impl<'a> Weights<'a> {
         match part {
             Value::Array(parts) => {
                 for part in parts {
-                    add(self.of(namespace, part, level + 1)?);
+                    add(self.weigh(namespace, part, level + 1)?);
                 }
             }
             Value::Object(parts) => {
                 for part in parts.values() {
-                    add(self.of(namespace, part, level + 1)?);
+                    add(self.weigh(namespace, part, level + 1)?);
                 }
                 for name in ["type", "name"].iter().filter_map(|key| parts.get(*key)?.as_str()) {
                     add(self.common(namespace, name, level + 1)?);
@@ -204,7 +204,7 @@ impl<'a> Weights<'a> {
             return Some(*known).filter(|known| level + known.levels <= MAX_LEVELS);
         }
         self.known.insert((namespace, name), Weight::default());
-        let weight = self.of(namespace, definition, level)?;
+        let weight = self.weigh(namespace, definition, level)?;
         self.known.insert((namespace, name), weight);
         Some(weight)
     }

@@ -180,7 +180,7 @@ impl Key {
         if !is_for_verification(jwk) || PRIVATE_MEMBERS.iter().any(|name| jwk.contains_key(*name)) {
             return None;
         }
-        let members = JwkMembers::of(jwk)?;
+        let members = JwkMembers::from_jwk(jwk)?;
         let all = members.algorithms();
         let algorithms = match jwk.get("alg") {
             None => all,
@@ -252,7 +252,7 @@ struct Curve {
 }
 
 impl<'a> JwkMembers<'a> {
-    fn of(jwk: &'a Map<String, Value>) -> Option<Self> {
+    fn from_jwk(jwk: &'a Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name)?.as_str();
         match text("kty")? {
             "RSA" => Some(Self::Rsa { n: text("n")?, e: text("e")? }),

@@ -57,7 +57,7 @@ impl Build {
     pub fn run(self) -> Result<Exit, Failure> {
         let stamp = self.edition.read(edition::source_date()?)?;
         let (store, files) = if self.pin_jwks { open_pinned(&self.store)? } else { self.store.open()? };
-        let public_keys = PublicKeys::of(stamp.public_keys().cloned());
+        let public_keys = PublicKeys::new(stamp.public_keys().cloned());
         let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: public_keys.as_ref() };
         let (bytes, bundle) = make(&store, &files, stamp.edition(self.revision), trust)?;
         replace(&self.output, &bytes).map_err(|error| {

@@ -77,13 +77,14 @@ impl Inspect {
         let trusted = self.trust.read()?;
         let bytes = self.bundle.read()?;
         if let Some(other) = &self.other {
-            let comparison = Comparison::of((&self.bundle, bytes), (other, other.read()?), trusted.as_ref())?;
+            let comparison =
+                Comparison::between((&self.bundle, bytes), (other, other.read()?), trusted.as_ref())?;
             comparison.print(self.format)?;
             let is_denied = self.exit_code && comparison.is_different();
             return Ok(if is_denied { Exit::Denied } else { Exit::Fine });
         }
         let now = UnixTime::from(SystemTime::now());
-        let mut report = Report::of(&self.bundle, bytes, trusted.as_ref(), now);
+        let mut report = Report::new(&self.bundle, bytes, trusted.as_ref(), now);
         if self.verify {
             report.verify()?;
         }

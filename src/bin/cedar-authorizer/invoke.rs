@@ -196,7 +196,7 @@ fn explanation(answer: &Answer, cache_key: &CacheKey) -> Value {
             ("policies".to_owned(), json!(ids(&outcome.decision.policies))),
             ("errors".to_owned(), json!(ids(&outcome.decision.errors))),
             ("dropped".to_owned(), json!(outcome.dropped)),
-            ("cacheKey".to_owned(), json!(cache_key.of(outcome.api).to_string())),
+            ("cacheKey".to_owned(), json!(cache_key.for_api(outcome.api).to_string())),
             ("breadth".to_owned(), json!(breadth(outcome.breadth))),
             ("statements".to_owned(), json!(statements(&outcome.grant))),
         ]);

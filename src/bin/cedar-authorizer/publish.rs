@@ -113,7 +113,7 @@ impl Publish {
             ));
         }
         let given_keys = given_keys.iter().flat_map(PublicKeys::iter);
-        let trusted = PublicKeys::of(given_keys.chain(stamp.public_keys()).cloned());
+        let trusted = PublicKeys::new(given_keys.chain(stamp.public_keys()).cloned());
         let trust = Trust { development_keys: DevelopmentKeys::Allow, public_keys: trusted.as_ref() };
         // If the store has errors, no request is worth making.
         let given = match (self.rollback, self.pin_jwks) {
@@ -205,7 +205,7 @@ impl Publish {
     /// Refuses another store or tenant under the same key. That is a mistake: one API would get the
     /// policies of another.
     fn same_owner(&self, old: &Bundle, new: &Bundle, shelf: &Shelf) -> Result<(), Failure> {
-        let (old, new) = (Owner::of(old.manifest()), Owner::of(new.manifest()));
+        let (old, new) = (Owner::from_manifest(old.manifest()), Owner::from_manifest(new.manifest()));
         if old == new || self.force {
             return Ok(());
         }

@@ -24,7 +24,7 @@ impl Dependence {
     pub const ALL: Self = Self { action: true, resource: true, token: true, context: true };
 
     /// Reads a policy or template in its JSON form.
-    pub fn of(policy: &Value) -> Self {
+    pub fn from_policy(policy: &Value) -> Self {
         let mut found = Self::default();
         match policy.get("conditions") {
             Some(conditions) => found.add(conditions),

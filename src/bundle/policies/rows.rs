@@ -222,7 +222,7 @@ impl PolicyRows {
         };
         let is_template = has_slot("principal") || has_slot("resource");
         let json = Value::Object(json);
-        let depends = Dependence::of(&json);
+        let depends = Dependence::from_policy(&json);
         let body = if is_template {
             PolicyOrTemplate::Template(Template::from_json(Some(id), json).ok()?)
         } else {

@@ -26,7 +26,7 @@ impl PublicKeys {
     }
 
     /// Keys from several places, without duplicates. `None`: there is no key.
-    pub fn of(keys: impl IntoIterator<Item = PublicKey>) -> Option<Self> {
+    pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Option<Self> {
         let mut all: Vec<PublicKey> = Vec::new();
         for key in keys {
             if !all.contains(&key) {

@@ -118,7 +118,7 @@ impl Effort {
     pub(crate) const BUDGET: Self = Self(BUDGET);
 
     /// Of evaluating so many conditions for so many requests, having looked at policies so many times.
-    pub(crate) fn of(conditions: u64, requests: u64, looks: u64) -> Self {
+    pub(crate) fn estimate(conditions: u64, requests: u64, looks: u64) -> Self {
         let each = [(conditions, CONDITION), (requests, REQUEST), (looks, LOOK)];
         Self(each.into_iter().fold(0, |sum, (count, each)| sum.saturating_add(count.saturating_mul(each))))
     }
@@ -261,7 +261,7 @@ impl Subject {
         let Ok(members) = bundle.policy_index().members(list, &self.policies, lists) else {
             return Ok(None);
         };
-        shared.spend(Effort::of(0, 0, members.looked_at))?;
+        shared.spend(Effort::estimate(0, 0, members.looked_at))?;
         let found = Rc::new(MatchedList { members, evaluated: RefCell::default() });
         shared.found.insert((list, resource), Rc::clone(&found));
         Ok(Some(found))
@@ -399,7 +399,7 @@ impl<'a> Evaluation<'a> {
     /// Has Cedar evaluate conditions.
     fn ask(&mut self, open: &[Question]) -> Result<(), NotEvaluated> {
         let (conditions, requests) = (open.len() as u64, u64::from(self.request.is_none()));
-        self.shared.spend(Effort::of(conditions, requests, conditions))?;
+        self.shared.spend(Effort::estimate(conditions, requests, conditions))?;
         let index = self.bundle.policy_index();
         let policies = index.policies(open.iter().map(|question| question.policy).collect())?;
         self.make_ready()?;

@@ -19,15 +19,15 @@ impl RuntimeApi {
     pub fn parse(text: &str) -> Option<Self> {
         let url: Url =
             if text.contains("://") { text.parse().ok()? } else { format!("http://{text}").parse().ok()? };
-        Self::of(&url)
+        Self::from_url(&url)
     }
 
     /// Whether a URL leads there.
     pub fn is_at(&self, url: &Url) -> bool {
-        Self::of(url).as_ref() == Some(self)
+        Self::from_url(url).as_ref() == Some(self)
     }
 
-    fn of(url: &Url) -> Option<Self> {
+    fn from_url(url: &Url) -> Option<Self> {
         let name = url.host_str()?.trim_end_matches('.').to_ascii_lowercase();
         let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
         let is_here = match address.map(|address| address.to_canonical()) {

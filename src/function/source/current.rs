@@ -158,7 +158,7 @@ impl Current {
             (Err(failure), None) => return Err(failure),
             (Err(failure), Some(fallback)) => {
                 error!(code = failure.code(), %failure, %fallback, "bundle not loaded; the fallback serves");
-                let bundle = match Fetcher::of(fallback.clone()).await.fetch(None, 1).await? {
+                let bundle = match Fetcher::from_env(fallback.clone()).await.fetch(None, 1).await? {
                     Read::New { bytes, .. } => conditions.open(bytes, 0, now)?,
                     Read::Unchanged => return Err(failure),
                 };

@@ -16,7 +16,7 @@ use crate::bundle::table::entity_key;
 /// [`CannotBuild`].
 pub(crate) fn write(entities: &Entities) -> Result<Vec<u8>, CannotBuild> {
     let mut rows = BTreeMap::new();
-    let parents = Parents::of(entities);
+    let parents = Parents::new(entities);
     for entity in entities.iter() {
         let uid = entity.uid();
         let json = exact_json(entity, &parents.of_entity(&uid));
@@ -34,7 +34,7 @@ struct Parents<'a> {
 }
 
 impl<'a> Parents<'a> {
-    fn of(entities: &'a Entities) -> Self {
+    fn new(entities: &'a Entities) -> Self {
         let uids = entities.iter().map(Entity::uid);
         let counted = uids.map(|uid| {
             let count = entities.ancestors(&uid).into_iter().flatten().count();

@@ -13,7 +13,7 @@ use crate::projection::{Projection, Record};
 use crate::store::Store;
 
 /// The outline of a store.
-pub(super) fn of(store: &Store) -> Outline {
+pub(super) fn outline(store: &Store) -> Outline {
     let Store { settings, schema, routes, .. } = store;
     let mut projection = store.projection.clone();
     keep_what_is_read(&mut projection, routes.routes(), &store.reads);
@@ -126,7 +126,7 @@ mod tests {
     fn an_outline_is_read_as_it_was_written_and_no_other_bytes_lead_to_a_panic() {
         let files = directory::read(concat!(env!("CARGO_MANIFEST_DIR"), "/policies").as_ref()).unwrap();
         let store = Store::open(&files).unwrap();
-        let outline = of(&store);
+        let outline = outline(&store);
         let bytes = serde_json::to_vec(&outline).unwrap();
         assert_eq!(serde_json::from_slice::<Outline>(&bytes).unwrap(), outline);
         let open = |Outline { has_schema, shapes, actions, routes, .. }: Outline| {

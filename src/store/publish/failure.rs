@@ -165,7 +165,9 @@ pub(super) enum S3Cause {
 
 impl S3Cause {
     /// The codes are in the S3 API Reference, "Error responses".
-    pub(super) fn of<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> Self {
+    pub(super) fn from_sdk<E: ProvideErrorMetadata + Error + 'static>(
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self {
         let text = match (error.code(), error.message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
             (Some(code), None) => code.to_owned(),

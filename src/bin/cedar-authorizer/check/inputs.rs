@@ -14,7 +14,7 @@ pub struct RouteInputs {
 }
 
 /// All routes, in the order of the route table.
-pub fn of(store: &Store) -> Vec<RouteInputs> {
+pub fn route_inputs(store: &Store) -> Vec<RouteInputs> {
     let routes = store.routes.routes().iter().zip(&store.reads);
     let of_route = routes.map(|(route, reads)| {
         let reads: Vec<_> = reads.iter().filter(|input| input.matters_to(route)).collect();

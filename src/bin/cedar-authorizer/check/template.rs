@@ -136,7 +136,7 @@ impl Audit<'_> {
             return;
         };
         let declared = match authorizer.kind {
-            AuthorizerKind::Token => declared.of(Api::RestToken).clone(),
+            AuthorizerKind::Token => declared.for_api(Api::RestToken).clone(),
             AuthorizerKind::Request => declared,
         };
         if *key == CacheKey::None {

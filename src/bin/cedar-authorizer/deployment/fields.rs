@@ -24,7 +24,7 @@ pub struct Fields<'t> {
 
 impl<'t> Fields<'t> {
     /// The entries of a node that should be a map. Anything else is reported, except null.
-    pub fn of(template: &'t Template<'t>, node: &Rc<Node>, owner: String, place: Place) -> Setting<Self> {
+    pub fn read(template: &'t Template<'t>, node: &Rc<Node>, owner: String, place: Place) -> Setting<Self> {
         let unresolved = Setting::Unresolved { place: node.place };
         let map = match template.scope().resolve(node) {
             Ok(Some(map)) if !map.is_null() => map,
@@ -49,7 +49,7 @@ impl<'t> Fields<'t> {
     /// The entries of a map under a key.
     pub fn inner(&self, key: &str) -> Setting<Self> {
         let Some(node) = self.map.get(key) else { return self.missing() };
-        Self::of(self.template, node, format!("`{key}` of {}", self.owner), node.place)
+        Self::read(self.template, node, format!("`{key}` of {}", self.owner), node.place)
     }
 
     /// The entries that should be maps, each with its key. `Fn::Transform` is left out; it was already reported.
@@ -64,7 +64,7 @@ impl<'t> Fields<'t> {
     ) -> impl Iterator<Item = (&str, Place, Setting<Self>)> {
         self.entries().filter(move |(key, ..)| wanted(key)).map(|(key, place, value)| {
             let owner = format!("`{key}` of {}", self.owner);
-            (key, place, Self::of(self.template, value, owner, place))
+            (key, place, Self::read(self.template, value, owner, place))
         })
     }
 

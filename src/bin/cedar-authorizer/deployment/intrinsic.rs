@@ -47,7 +47,7 @@ impl<'a> Scope<'a> {
 
     /// The node itself, or the result if it is an intrinsic function. `None`: it is `AWS::NoValue`.
     pub fn resolve(&self, node: &Rc<Node>) -> Result<Option<Rc<Node>>, Unresolved> {
-        let Some(call) = Call::of(node) else { return Ok(Some(Rc::clone(node))) };
+        let Some(call) = Call::from_node(node) else { return Ok(Some(Rc::clone(node))) };
         self.deeper(|| {
             let Call { function, argument } = call;
             let text = |text: String| Ok(Some(Node::from_text(node.place, text)));
@@ -103,7 +103,7 @@ impl<'a> Scope<'a> {
             Some([Entry { key, value, .. }]) if key == "Condition" => {
                 Call { function: key.clone(), argument: Rc::clone(value) }
             }
-            _ => Call::of(node).ok_or_else(malformed)?,
+            _ => Call::from_node(node).ok_or_else(malformed)?,
         };
         self.deeper(|| {
             let Call { function, argument } = call;
@@ -262,7 +262,7 @@ struct Call {
 }
 
 impl Call {
-    fn of(node: &Rc<Node>) -> Option<Self> {
+    fn from_node(node: &Rc<Node>) -> Option<Self> {
         if let Some(tag) = &node.tag {
             return Some(Self { function: tag.clone(), argument: node.untagged() });
         }
@@ -274,7 +274,7 @@ impl Call {
 
 /// Whether a node is an intrinsic function.
 pub fn is_function(node: &Rc<Node>) -> bool {
-    Call::of(node).is_some()
+    Call::from_node(node).is_some()
 }
 
 /// The name in a text that is exactly one reference: `${Name}` or `${Name.Attribute}`.

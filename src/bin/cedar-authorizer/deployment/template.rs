@@ -97,7 +97,7 @@ impl<'a> Template<'a> {
     pub fn implicit(&self, id: &str, kind: &str, place: Place) -> Setting<Fields<'_>> {
         let global = self.global(kind).cloned();
         let global = global.unwrap_or_else(|| Node::new(place, None, Content::Map(Vec::new())));
-        Fields::of(self, &global, format!("`{id}`"), place)
+        Fields::read(self, &global, format!("`{id}`"), place)
     }
 
     /// The resource of this logical id.
@@ -107,7 +107,7 @@ impl<'a> Template<'a> {
 
     /// The properties of a resource.
     pub fn properties(&self, resource: &Resource) -> Setting<Fields<'_>> {
-        Fields::of(self, &resource.properties, format!("`{}`", resource.id), resource.place)
+        Fields::read(self, &resource.properties, format!("`{}`", resource.id), resource.place)
     }
 
     /// The function that a URI, an ARN or an id refers to.

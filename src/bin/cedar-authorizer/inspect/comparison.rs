@@ -26,7 +26,7 @@ struct Side<'a> {
 
 impl<'a> Comparison<'a> {
     /// One of the keys in `trusted` must have signed each bundle. Without `trusted`, signatures are not checked.
-    pub fn of(
+    pub fn between(
         (old, old_bytes): (&'a Source, Vec<u8>),
         (new, new_bytes): (&'a Source, Vec<u8>),
         trusted: Option<&PublicKeys>,

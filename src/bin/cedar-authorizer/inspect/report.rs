@@ -50,7 +50,7 @@ pub struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// One of the keys in `trusted` must have signed the bundle. Without `trusted`, signatures are not checked.
-    pub fn of(source: &'a Source, bytes: Vec<u8>, trusted: Option<&PublicKeys>, now: UnixTime) -> Self {
+    pub fn new(source: &'a Source, bytes: Vec<u8>, trusted: Option<&PublicKeys>, now: UnixTime) -> Self {
         let survey = bundle::survey(&bytes);
         let trusted = source.trusted(trusted);
         let signatures = survey.check_signatures(trusted);
@@ -58,7 +58,7 @@ impl<'a> Report<'a> {
         let mut problems: Vec<String> = survey.problems.iter().map(ToString::to_string).collect();
         // The function reads parts of a policy only when a call needs them. Here they are all read at once.
         let opened = Bundle::open(bytes.clone(), trust)
-            .and_then(|bundle| Ok((Some(Counts::of(&bundle)?), Some(bundle))));
+            .and_then(|bundle| Ok((Some(Counts::count(&bundle)?), Some(bundle))));
         let is_store_invalid = matches!(opened, Err(InvalidBundle::IdentitySources(_)));
         let (counts, bundle) = match opened {
             Ok(opened) => opened,
@@ -313,7 +313,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(bundle: &Bundle) -> Result<Self, Unreadable> {
+    fn count(bundle: &Bundle) -> Result<Self, Unreadable> {
         let policies = bundle.policies()?;
         let template_links = policies.policies().filter(|policy| policy.template_id().is_some()).count();
         // The actions of the schema are entities too. They are kept with those of the store.

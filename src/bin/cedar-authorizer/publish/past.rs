@@ -42,7 +42,7 @@ pub struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    pub fn of(manifest: &'a Manifest) -> Self {
+    pub fn from_manifest(manifest: &'a Manifest) -> Self {
         Self { name: &manifest.name, tenant: manifest.tenant.as_ref() }
     }
 
@@ -118,7 +118,7 @@ impl Past<'_> {
             };
             if let Ok(bundle) = Bundle::open(object.bytes, self.trust)
                 && bundle.revision() == revision
-                && owner.is_none_or(|owner| owner == Owner::of(bundle.manifest()))
+                && owner.is_none_or(|owner| owner == Owner::from_manifest(bundle.manifest()))
             {
                 return Ok(Some(revision));
             }
@@ -161,8 +161,8 @@ impl Past<'_> {
         if bundle.revision() != revision {
             return Err(invalid(&format_args!("the bundle says that it is revision {}", bundle.revision())));
         }
-        let found = Owner::of(bundle.manifest());
-        if let Some(current) = current.map(|current| Owner::of(current.manifest()))
+        let found = Owner::from_manifest(bundle.manifest());
+        if let Some(current) = current.map(|current| Owner::from_manifest(current.manifest()))
             && current != found
             && (is_verified || !self.is_forced)
         {
