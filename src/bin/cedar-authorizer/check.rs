@@ -73,7 +73,7 @@ impl Check {
             }
             _ => Vec::new(),
         };
-        let routes = checked.as_ref().filter(|_| inputs).map(inputs::of);
+        let routes = checked.as_ref().filter(|_| inputs).map(inputs::route_inputs);
         let shown = findings.iter().map(|finding| output::finding(finding, &store.name()));
         let shown: Vec<String> = shown.chain(of_template.iter().map(output::finding_of_template)).collect();
         let findings: Vec<Finding> = findings.into_iter().chain(of_template).collect();
