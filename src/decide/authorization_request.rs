@@ -22,7 +22,8 @@ pub struct AuthorizationRequest {
     /// to be of another type, is an error of that policy.
     pub context: Context,
     /// Entities beside those of the store, each with the parents that it has directly, with attributes and tags. One
-    /// that the store has as well counts as it is here.
+    /// that the store has as well counts as it is here. Other entities of the store stay in all that the store says
+    /// they are in, and are also in what these are in.
     pub entities: Vec<Entity>,
 }
 
@@ -148,7 +149,9 @@ impl<'a> Hierarchy<'a> {
         if let Some((_, parents)) = self.given.get(uid) {
             return Ok(parents.clone());
         }
-        Ok(self.stored.get(uid)?.map(|stored| stored.parents.clone()).unwrap_or_default())
+        // The bundle keeps the fewest parents from which all ancestors follow, so one that the request describes
+        // otherwise may stand for several.
+        Ok(self.stored.with_ancestors(uid)?.into_iter().skip(1).collect())
     }
 
     /// The entities of the request, each with all that it is in for parents, as the store's have them.

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::loopback::{KeyServer, KeyServerFault, S3, S3Fault};
 use crate::signing::SigningKey;
-use crate::world::{Parts, event, sample_store, token};
+use crate::world::{Parts, bundle_bytes, event, sample_store, token};
 
 const BUCKET: &str = "bundles";
 const KEY: &str = "shop/petstore.bundle";
@@ -115,6 +115,61 @@ impl InProcess {
         }
         panic!("nothing came of it");
     }
+}
+
+/// Whoever can write a bundle can write anything into it; what would let the wrong tokens in is checked again.
+#[test]
+fn the_identity_sources_of_a_bundle_are_checked_again_when_it_is_opened() {
+    let good = Parts::of(&bundle_bytes(1));
+    let source = |parts: &Parts| String::from_utf8(parts.members[6].1.clone()).unwrap();
+    assert_eq!(good.members[6].0, "identity-sources/cognito.json");
+    let text = source(&good);
+    let groups_are_users = text.replace("PetStore::UserGroup", "PetStore::User");
+    let other_client = text.replace("1example23456789", "another");
+    let other_pool = text.replace("us-east-1_EXAMPLE", "us-east-1_OTHER");
+    let same_ids = other_pool.replacen('{', "{\"entityIdPrefix\": \"us-east-1_EXAMPLE|x\",", 1);
+    let elsewhere = text.replacen('{', "{\"jwksFile\": \"jwks/other.json\",", 1);
+    for (cognito, other, expected) in [
+        (text.as_bytes(), None, None),
+        (text.as_bytes(), Some(&other_pool), None),
+        // Two clients of one pool are told apart by the audience.
+        (text.as_bytes(), Some(&other_client), None),
+        (b"[{]", None, Some("`identity-sources/cognito.json`: ")),
+        (b"\xff", None, Some("not UTF-8")),
+        (groups_are_users.as_bytes(), None, Some("users and groups have one type")),
+        (elsewhere.as_bytes(), None, Some("there is no key set `jwks/other.json`")),
+        (text.as_bytes(), Some(&text), Some("could accept the same tokens")),
+        (text.as_bytes(), Some(&same_ids), Some("the id of a user or group of `cognito`")),
+    ] {
+        let mut parts = Parts::of(&bundle_bytes(1));
+        *parts.member("identity-sources/cognito.json") = cognito.to_vec();
+        if let Some(other) = other {
+            parts.members.insert(7, ("identity-sources/other.json".to_owned(), other.as_bytes().to_vec()));
+        }
+        let opened = Bundle::open(parts.together(), DevelopmentKeys::Allow);
+        match (opened, expected) {
+            (Ok(bundle), None) => {
+                assert_eq!(bundle.identity_sources().len(), 1 + usize::from(other.is_some()))
+            }
+            (Err(error), Some(expected)) => {
+                assert_eq!(error.code(), "bundle-invalid");
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            (opened, expected) => panic!("{expected:?}: {opened:?}"),
+        }
+    }
+    for (keys, expected) in
+        [(&b"["[..], "`jwks/cognito.json`: "), (br#"{"keys": []}"#, "no key of the set can be used")]
+    {
+        let mut parts = Parts::of(&bundle_bytes(1));
+        *parts.member("jwks/cognito.json") = keys.to_vec();
+        let error = Bundle::open(parts.together(), DevelopmentKeys::Allow).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let mut parts = Parts::of(&bundle_bytes(1));
+    parts.members.retain(|(path, _)| !path.starts_with("identity-sources/"));
+    let error = Bundle::open(parts.together(), DevelopmentKeys::Allow).unwrap_err();
+    assert!(error.to_string().contains("there is no identity source"), "{error}");
 }
 
 #[test]
