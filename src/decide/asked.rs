@@ -78,8 +78,8 @@ impl<'a> Asked<'a> {
         self.routes.iter().flatten().skip(1).copied()
     }
 
-    /// The resource that the call acts on. If the answer applies to other paths as well, this resource stands for
-    /// all of theirs.
+    /// The resource that the call acts on. If the answer applies to other paths as well, it stands for the
+    /// resources of all of them.
     ///
     /// # Errors
     /// [`Reason::PathUnsafe`] and those of [`Resource::from_path`].
