@@ -26,13 +26,13 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | `cache`, [`reason`], [`time`] | leaves: bounded caches, the codes of all outcomes, moments |
-//! | [`token`] | whose token is it, and is it true |
-//! | [`gateway`] | what API Gateway says and is told |
+//! | `cache`, [`reason`], [`time`] | leaves: bounded caches, the codes of all outcomes, points in time |
+//! | [`token`] | whose token it is, and whether it is genuine |
+//! | [`gateway`] | what API Gateway sends, and what it is told |
 //! | [`projection`] | which claims and request fields are read, and as which Cedar type |
 //! | [`grant`] | IAM statements that are right under the cache |
-//! | [`bundle`] | the file that the function reads |
-//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), the entry for embedders |
+//! | [`bundle`] | the file that the function loads |
+//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), the entry point for embedders |
 //! | `store` (feature `authoring`) | a policy store: read, checked, built into a bundle, published |
 //! | `function` (feature `function`) | the edges: settings, sources of bundles, keys, tenants, log, Lambda |
 //!
@@ -65,5 +65,5 @@ pub mod store;
 #[cfg(feature = "function")]
 pub mod function;
 
-/// Cedar's library. Its types appear in the interface of this one.
+/// Cedar's library. Its types appear in the interface of this library.
 pub use cedar_policy as cedar;

@@ -23,8 +23,8 @@ impl Outcome {
     ///
     /// The response is never larger than API Gateway accepts. If necessary, it leaves out fields that are only
     /// for information: first `policies`, then `action`. The principal and the claims are never cut or left out.
-    /// Otherwise a backend could mistake one user for another, or overlook a limit. If they are too
-    /// large, the response [denies](Response::is_shortened).
+    /// Otherwise a backend could mistake one user for another, or overlook a limit. If they are too large, the
+    /// response [denies](Response::is_shortened).
     pub fn respond(&self, simple_responses: SimpleResponses) -> Response {
         let mut context = self.context();
         let mut for_information = [POLICIES, ACTION].into_iter();

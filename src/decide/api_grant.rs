@@ -47,7 +47,7 @@ impl Answering<'_> {
         GrantedDecision { decision, grant: Arc::new(Grant::clone(grant).except(arn)), breadth }
     }
 
-    /// The same for the method and path of the call, and nothing else.
+    /// The same, but what API Gateway is told covers only the method and path of the call.
     fn tell_of_method(&self, decision: Decision, breadth: Breadth) -> GrantedDecision {
         let arn = self.asked.call.method_arn();
         let (decision, grant) = match decision.is_allowed().then(|| Grant::allow(arn)) {

@@ -60,7 +60,7 @@ pub(super) struct Caller<'a> {
 struct Contexts {
     /// Contexts that are the same for all routes, by their shapes.
     of_token: Vec<(Record, NumberedContext)>,
-    /// The shapes of `context.token`. `None`: there is no such member, or it has all that the token has.
+    /// The shapes of `context.token`. `None`: there is no such member, or it is as the token has it.
     tokens: Vec<Option<Record>>,
     /// How many contexts were made.
     count: u32,

@@ -53,7 +53,7 @@ pub fn token_shape(shape: &Record) -> Option<&Record> {
 
 type ContextValues = HashMap<String, RestrictedExpression>;
 
-/// The context of a request, already checked. It gets Cedar's form only if a condition may read it.
+/// The context of a request, already checked. Cedar's form of it is made only if a condition may read it.
 #[derive(Debug)]
 pub struct Prepared {
     values: ContextValues,

@@ -58,8 +58,8 @@ impl Gate {
         Self { bundle: bundle.into(), keys }
     }
 
-    /// The same, with the keys that came with the bundle (`jwks/` of the store, or `build --pin-jwks`). An
-    /// identity source without keys accepts no token.
+    /// A gate with the keys that came with the bundle (`jwks/` of the store, or `build --pin-jwks`). An identity
+    /// source without keys accepts no token.
     pub fn with_pinned_keys(bundle: impl Into<Arc<Bundle>>) -> Self {
         let bundle = bundle.into();
         let keys = KeySets::collect(bundle.identity_sources(), |_| None);

@@ -115,8 +115,8 @@ impl Subject {
         !self.is_circular && bundle.may_request(principal_type, action, resource.type_name())
     }
 
-    /// The entities that the path gives attributes, so that they differ from those of the store and the token:
-    /// the resource, or the principal if it is the resource itself.
+    /// The entities to which the path gives attributes: the resource, or the principal if it is the resource
+    /// itself. They replace what the store and the token have.
     ///
     /// # Errors
     /// [`Reason::ResourceConflict`].

@@ -118,7 +118,8 @@ impl Effort {
     /// The most work that an answer for the whole API may take.
     pub(crate) const BUDGET: Self = Self(BUDGET);
 
-    /// The work of evaluating so many conditions for so many requests, and of looking at policies so many times.
+    /// The work of evaluating this many conditions for this many requests, and of looking at policies this many
+    /// times.
     pub(crate) fn estimate(conditions: u64, requests: u64, looks: u64) -> Self {
         let each = [(conditions, CONDITION), (requests, REQUEST), (looks, LOOK)];
         Self(each.into_iter().fold(0, |sum, (count, each)| sum.saturating_add(count.saturating_mul(each))))
@@ -400,7 +401,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Lets Cedar evaluate conditions, and keeps the verdicts.
+    /// Asks Cedar to evaluate conditions, and keeps the verdicts.
     fn ask(&mut self, open: &[Question]) -> Result<(), NotEvaluated> {
         let (conditions, requests) = (open.len() as u64, u64::from(self.request.is_none()));
         self.shared.spend(Effort::estimate(conditions, requests, conditions))?;

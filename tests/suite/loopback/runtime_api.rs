@@ -194,7 +194,8 @@ async fn init_error(State(desk): State<Arc<Desk>>, body: Bytes) -> StatusCode {
 }
 
 impl Desk {
-    /// Only the first result counts: a function cannot start twice.
+    /// Only the first result counts: a function that has started stays started, and one that has failed stays
+    /// failed.
     fn end_init(&self, init: Init) {
         self.init.lock().unwrap().get_or_insert(init);
         self.init_ended.notify_all();

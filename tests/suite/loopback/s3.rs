@@ -125,7 +125,7 @@ impl S3 {
         keys
     }
 
-    /// Changes the bytes of the current version and drops its checksum. Nothing else changes.
+    /// Changes the bytes of the current version, and drops its checksum. Nothing else changes.
     pub fn alter(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         let mut objects = self.shelf.objects.lock().unwrap();
         let version = objects.get_mut(&format!("{bucket}/{key}")).and_then(|versions| versions.last_mut());
@@ -387,7 +387,7 @@ impl Shelf {
         headers: &HeaderMap,
         bytes: Bytes,
     ) -> Result<Version, (StatusCode, &'static str)> {
-        // Locked until the end, so that one of two conditional PUTs is first.
+        // Locked until the end, so that one of two conditional PUTs comes first.
         let mut objects = self.objects.lock().unwrap();
         let path = format!("{bucket}/{key}");
         let current = objects.get(&path).and_then(|versions| versions.last());
