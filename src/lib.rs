@@ -32,7 +32,7 @@
 //! | [`projection`] | which claims and request fields are read, and as which Cedar type |
 //! | [`grant`] | IAM statements that are right under the cache |
 //! | [`bundle`] | the file that the function loads |
-//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), the entry point for embedders |
+//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), entry point for embedders |
 //! | `store` (feature `authoring`) | a policy store: read, checked, built into a bundle, published |
 //! | `function` (feature `function`) | the edges: settings, sources of bundles, keys, tenants, log, Lambda |
 //!

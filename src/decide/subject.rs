@@ -116,7 +116,7 @@ impl Subject {
     }
 
     /// The entities to which the path gives attributes: the resource, or the principal if it is the resource
-    /// itself. They replace what the store and the token have.
+    /// itself. They are used in place of those of the store and the token.
     ///
     /// # Errors
     /// [`Reason::ResourceConflict`].
