@@ -1,5 +1,5 @@
-//! An axum service whose requests are decided by a bundle: a tower middleware that verifies the caller's token and asks
-//! the policies, before any handler runs.
+//! An axum service that lets a bundle decide on its requests. A tower middleware verifies the caller's token and
+//! asks the policies before any handler runs.
 //!
 //! ```sh
 //! cargo run -- build --output petstore.bundle
@@ -52,17 +52,17 @@ fn app(gate: Gate) -> Router {
         .layer(from_fn_with_state(Arc::new(gate), authorize))
 }
 
-/// A handler knows who calls.
+/// A handler that knows who calls.
 async fn pets(Extension(session): Extension<Arc<Session>>) -> String {
     format!("the pets that {} may see\n", session.token().principal_id())
 }
 
-/// Lets a request through if its token is true and the policies allow it.
+/// Lets a request through if its token is valid and the policies allow it.
 async fn authorize(State(gate): State<Arc<Gate>>, mut request: http::Request<Body>, next: Next) -> Response {
     let mut tokens = request.headers().get_all(AUTHORIZATION).iter();
     let token = match (tokens.next(), tokens.next()) {
         (Some(token), None) => token.to_str().unwrap_or_default(),
-        // None, or several: which one counts would depend on the reader.
+        // No token, or several: it would depend on the reader which one counts.
         _ => "",
     };
     let session = match gate.authenticate(token, SystemTime::now().into()) {
@@ -91,7 +91,7 @@ async fn authorize(State(gate): State<Arc<Gate>>, mut request: http::Request<Bod
     }
 }
 
-/// What policies may read of a request. `None`: its query cannot be read.
+/// The parts of a request that policies may read. `None`: its query cannot be read.
 fn read(request: &http::Request<Body>) -> Option<Request> {
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
     let mut asked = Request::with_verb(request.method().as_str(), request.uri().path());

@@ -1,8 +1,9 @@
-//! A Lambda authorizer of your own, for an HTTP API with payload format 2.0 and simple responses. The gate decides.
-//! Before the policies are asked, suspended users are turned away.
+//! A Lambda authorizer of your own, for an HTTP API with payload format 2.0 and simple responses. The gate
+//! decides. Suspended users are turned away before the policies are asked.
 //!
-//! The function reads the file that `BUNDLE_FILE` names, which is in its package. `SUSPENDED_USERS` has the `sub` of
-//! users, separated by commas. The answers are for one request alone, so set the authorizer's TTL to 0.
+//! The function reads its bundle from a file in its package. `BUNDLE_FILE` names the file. `SUSPENDED_USERS` has
+//! the `sub` of each suspended user, separated by commas. An answer is for one request only, so set the
+//! authorizer's TTL to 0.
 
 #![expect(clippy::print_stderr, reason = "an example has no log")]
 
@@ -45,7 +46,7 @@ struct Authorizer {
 }
 
 impl Authorizer {
-    /// An error whose message is `Unauthorized` is 401 to API Gateway, any other 500.
+    /// API Gateway turns an error with the message `Unauthorized` into 401, and any other error into 500.
     fn answer(
         &self,
         event: ApiGatewayV2CustomAuthorizerV2Request,

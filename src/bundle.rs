@@ -1,6 +1,6 @@
 //! A bundle: one file built from a policy store, at one revision. It is what the function loads.
 //!
-//! This room only reads. What writes bundles is in the store's room, `store::build`.
+//! This room only reads bundles. The code that writes them is in the store's room, `store::build`.
 
 pub(crate) mod archive;
 pub mod entities;
@@ -49,7 +49,7 @@ pub use tenant::{InvalidTenant, Tenant};
 
 /// An opened bundle: complete and unaltered.
 ///
-/// [`Bundle::open`] alone makes one. Of its policies and entities nothing is parsed before a call needs it.
+/// Only [`Bundle::open`] makes one. Policies and entities are parsed only when a call needs them.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     manifest: Manifest,
@@ -61,7 +61,7 @@ pub struct Bundle {
     named_entities: Vec<EntityUid>,
     separation: Option<Separation>,
     routes: RouteTable,
-    /// For each route, what its policies read.
+    /// For each route, the inputs that its policies read.
     reads: Vec<BTreeSet<Input>>,
     projection: Projection,
     applies_to: Option<HashMap<EntityUid, AppliesTo>>,
@@ -70,14 +70,14 @@ pub struct Bundle {
     entities: StoredEntities,
 }
 
-/// A route of a bundle, and what its policies read of a call.
+/// A route of a bundle, and the inputs that its policies read.
 #[derive(Clone, Copy, Debug)]
 pub struct BundledRoute<'a> {
     /// Which route of the bundle it is.
     pub id: RouteId,
     /// The route.
     pub route: &'a Route,
-    /// What its policies read, whether or not it can differ between calls; see [`Input::matters_to`].
+    /// The inputs that its policies read, even if they cannot differ between calls; see [`Input::matters_to`].
     pub reads: &'a BTreeSet<Input>,
 }
 
@@ -85,7 +85,7 @@ impl Bundle {
     /// Opens a bundle. Its bytes are kept, not copied.
     ///
     /// # Errors
-    /// [`InvalidBundle`]: a bundle is used whole or not at all.
+    /// [`InvalidBundle`]. A bundle is used as a whole or not at all.
     pub fn open<'a>(bytes: impl Into<Bytes>, trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
         let (bytes, trust) = (bytes.into(), trust.into());
         let Unpacked { manifest, signed, signatures, members } = archive::unpack(&bytes)?;
@@ -155,7 +155,7 @@ impl Bundle {
         self.manifest.revision
     }
 
-    /// The claims and call fields that are read, and as which types.
+    /// The claims and call fields that are read, and their Cedar types.
     pub fn projection(&self) -> &Projection {
         &self.projection
     }
@@ -165,18 +165,18 @@ impl Bundle {
         &self.routes
     }
 
-    /// The routes of the API, in the order of their ids, with what their policies read.
+    /// The routes of the API, in the order of their ids, each with the inputs that its policies read.
     pub fn bundled_routes(&self) -> impl Iterator<Item = BundledRoute<'_>> {
         let routes = self.routes.routes().iter().zip(&self.reads).enumerate();
         routes.map(|(index, (route, reads))| BundledRoute { id: RouteId(index), route, reads })
     }
 
-    /// A route with what its policies read.
+    /// A route with the inputs that its policies read.
     pub fn route(&self, id: RouteId) -> Option<BundledRoute<'_>> {
         Some(BundledRoute { id, route: self.routes.route(id)?, reads: self.reads.get(id.0)? })
     }
 
-    /// The resource of every route that does not make its own.
+    /// The resource of every route that does not define its own.
     pub fn resource(&self) -> &EntityUid {
         &self.resource
     }
@@ -194,7 +194,7 @@ impl Bundle {
         self.policy_index.all()
     }
 
-    /// How the routes are told apart. `None`: they overlap in too many ways.
+    /// How patterns tell the routes apart. `None`: they overlap in too many ways.
     pub fn separation(&self) -> Option<&Separation> {
         self.separation.as_ref()
     }
@@ -257,12 +257,13 @@ pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
     archive::unpack(bytes).map(|unpacked| unpacked.members.to_files())
 }
 
-/// Whose bundles are opened, and with which keys.
+/// Which bundles may be opened: who must have signed them, and which keys they may trust.
 #[derive(Clone, Copy, Debug)]
 pub struct Trust<'a> {
     /// Whether the development key is trusted to sign tokens.
     pub development_keys: DevelopmentKeys,
-    /// Who may sign bundles: one of these must have. `None`: a bundle need not be signed.
+    /// The keys that may sign bundles. One of them must have signed the bundle. `None`: a bundle need not be
+    /// signed.
     pub public_keys: Option<&'a PublicKeys>,
 }
 
@@ -275,9 +276,9 @@ impl From<DevelopmentKeys> for Trust<'_> {
 /// Whether the development key is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DevelopmentKeys {
-    /// It is: anybody can sign tokens. For one's own machine alone.
+    /// It is trusted, so anybody can sign tokens. Use this only on your own machine.
     Allow,
-    /// It is not: a bundle that has it is refused.
+    /// It is not trusted. A bundle that has it is refused.
     Refuse,
 }
 
@@ -287,7 +288,7 @@ pub enum InvalidBundle {
     /// The file is not a whole and unaltered bundle.
     #[error(transparent)]
     Archive(#[from] InvalidArchive),
-    /// The compiled part is not one that was built.
+    /// The compiled part is not as a build writes it.
     #[error("the compiled part of the bundle cannot be read: build it anew")]
     Compiled,
     /// It trusts the development key, whose private half everybody has.
@@ -298,10 +299,10 @@ pub enum InvalidBundle {
     /// The identity sources inside have errors.
     #[error("the policy store in the bundle is invalid: {0}")]
     IdentitySources(#[from] InvalidIdentitySources),
-    /// Keys are trusted, and it is not signed.
+    /// Bundles must be signed by a trusted key, and this one is not signed.
     #[error("the bundle is not signed, and only those of trusted keys are accepted (BUNDLE_PUBLIC_KEYS)")]
     Unsigned,
-    /// It is not signed by a key that is trusted.
+    /// It is not signed by a trusted key.
     #[error("the bundle cannot be trusted: {0}")]
     Untrusted(#[from] Untrusted),
 }

@@ -1,8 +1,9 @@
-//! Decisions: who does what to what, whether the policies let them, and what API Gateway is told.
+//! Decisions: who wants to do what to which resource, whether the policies allow it, and what API Gateway is
+//! told.
 //!
-//! [`Gate`] verifies tokens with the identity sources of a bundle. What it gives is a [`Session`], the proof of it, and
-//! a session decides: on a [`Request`](crate::gateway::request::Request), on a call of API Gateway, or on an
-//! [`AuthorizationRequest`] in Cedar's own terms.
+//! [`Gate`] verifies a token with the identity sources of a bundle. It returns a [`Session`], which is the proof.
+//! The session then decides: on a [`Request`](crate::gateway::request::Request), on a call of API Gateway, or on
+//! an [`AuthorizationRequest`] in Cedar's own terms.
 
 mod answer;
 mod api_grant;

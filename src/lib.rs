@@ -7,33 +7,36 @@
 //!
 //! 1. [`gateway`] reads the event into a [`Call`](gateway::call::Call). Its
 //!    [`MethodArn`](gateway::arn::MethodArn) is hostile input.
-//! 2. [`token`] verifies the token against the [identity source](token::identity_source) that has its issuer. No claim
-//!    counts before the signature does. The proof is a [`Session`](decide::Session).
+//! 2. [`token`] verifies the token against the [identity source](token::identity_source) that has its issuer. No
+//!    claim counts until the signature is verified. The proof is a [`Session`](decide::Session).
 //! 3. [`gateway::route`] finds the route that API Gateway takes for the path: `get /pets/{petId}`, which is also the id
 //!    of the Cedar action.
 //! 4. [`decide`] makes the principal `PetStore::User::"us-east-1_EXAMPLE|<sub>"` with her groups as parents, and the
 //!    context with the claims of the token. The [`projection`] of the schema says which claims, and as what type.
 //! 5. [`bundle`] finds the policies that may matter, by their scopes. Cedar evaluates their conditions.
-//! 6. [`grant`] writes the decision as IAM statements, for all that API Gateway's cache may reuse them for.
+//! 6. [`grant`] writes the decision as IAM statements. They are right for every request that API Gateway's cache
+//!    may reuse them for.
 //!
-//! [`Session::authorize`](decide::Session::authorize) is steps 3 to 6. Clock, keys and bundle are given to it.
+//! [`Session::authorize`](decide::Session::authorize) runs steps 3 to 6. The code that uses the library provides
+//! the clock, the keys and the bundle.
 //!
 //! # Rooms
-//! The modules below are rooms, from the ground up: each uses only those above it in this list. A test keeps it so.
+//! The modules below are rooms, from the ground up: each uses only those above it in this list. A test enforces
+//! this.
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | `cache`, [`reason`], [`time`] | leaves: bounded caches, the codes of all outcomes, moments |
-//! | [`token`] | whose token is it, and is it true |
-//! | [`gateway`] | what API Gateway says and is told |
+//! | `cache`, [`reason`], [`time`] | leaves: bounded caches, the codes of all outcomes, points in time |
+//! | [`token`] | whose token it is, and whether it is genuine |
+//! | [`gateway`] | what API Gateway sends, and what it is told |
 //! | [`projection`] | which claims and request fields are read, and as which Cedar type |
 //! | [`grant`] | IAM statements that are right under the cache |
-//! | [`bundle`] | the file that the function reads |
-//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), the entry for embedders |
+//! | [`bundle`] | the file that the function loads |
+//! | [`decide`] | principal, resource, context, decision, outcome; [`Gate`](decide::Gate), entry point for embedders |
 //! | `store` (feature `authoring`) | a policy store: read, checked, built into a bundle, published |
 //! | `function` (feature `function`) | the edges: settings, sources of bundles, keys, tenants, log, Lambda |
 //!
-//! Without features the library has neither HTTP nor Lambda nor S3 in it. `docs/library.md` says how to embed it.
+//! Without features, the library contains no code for HTTP, Lambda or S3. `docs/library.md` says how to embed it.
 //!
 //! # Words
 //! *Principal*, *action*, *resource* and *context* are Cedar's: who, does what, to what, and under which circumstances.
@@ -62,5 +65,5 @@ pub mod store;
 #[cfg(feature = "function")]
 pub mod function;
 
-/// Cedar's library: its types stand in the interface of this one.
+/// Cedar's library. Its types appear in the interface of this library.
 pub use cedar_policy as cedar;

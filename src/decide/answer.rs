@@ -1,4 +1,4 @@
-//! The answer: how an outcome is told to API Gateway.
+//! The answer: how API Gateway is told an outcome.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,14 @@ use crate::reason::{Reason, Status};
 impl Outcome {
     /// Writes the response.
     ///
-    /// `context` has flat values alone: `decision`, `reason`, `policies` (ids, separated by
-    /// commas), `action`, `principal`, `revision`, and the claims that the policy store names. The first
-    /// four speak of one call, so they are left out where the grant speaks of the whole API.
+    /// `context` has only flat values: `decision`, `reason`, `policies` (ids, separated by commas), `action`,
+    /// `principal`, `revision`, and the claims that the policy store names. The first four describe one call, so
+    /// they are left out if the grant covers the whole API.
     ///
-    /// It is never larger than API Gateway takes. If need be, what is only for information is left out: `policies`,
-    /// then `action`. The principal and the claims are never cut or left out: a backend could take one user for
-    /// another, or a limit for none. Where they are too large, the response [denies](Response::is_shortened).
+    /// The response is never larger than API Gateway accepts. If necessary, it leaves out fields that are only
+    /// for information: first `policies`, then `action`. The principal and the claims are never cut or left out.
+    /// Otherwise a backend could mistake one user for another, or overlook a limit. If they are too large, the
+    /// response [denies](Response::is_shortened).
     pub fn respond(&self, simple_responses: SimpleResponses) -> Response {
         let mut context = self.context();
         let mut for_information = [POLICIES, ACTION].into_iter();
@@ -61,7 +62,7 @@ impl Outcome {
             Status::Deny | Status::Unauthorized | Status::Fault => "deny",
         };
         let action = self.route.as_ref().map(|route| route.action.id().unescaped());
-        // API Gateway hands the context to the backend with every request that it answers out of its cache.
+        // API Gateway passes the context to the backend with every request that it answers from its cache.
         let is_of_call = !matches!(self.breadth, Breadth::Api { .. });
         let of_call = |text| is_of_call.then_some(ContextValue::Text(text));
         let texts = self.texts();
@@ -80,10 +81,10 @@ impl Outcome {
 }
 
 impl Response {
-    /// Denies a call of which no token was verified and on which no policy decided.
+    /// Denies a call for which no token was verified and no policy decided.
     ///
-    /// All of the API is denied explicitly: what is only not allowed, a resource policy of the API could
-    /// allow, out of the cache too.
+    /// The whole API is denied explicitly. Otherwise a resource policy of the API could allow the call, also from
+    /// the cache.
     pub fn denied(call: &Call, reason: Reason, simple_responses: SimpleResponses) -> Self {
         deny(call.api(), reason, &Grant::deny_api(call.method_arn()), simple_responses)
     }
@@ -104,7 +105,7 @@ fn deny(api: Api, reason: Reason, grant: &Grant, simple_responses: SimpleRespons
     body.write()
 }
 
-/// How many bytes of a response are left for a grant of several routes, beside what must be in it.
+/// How many bytes of a response are left for a grant of several routes, after everything that it must contain.
 pub(super) fn room_for_grant(
     principal: &EntityUid,
     claims: &BTreeMap<String, Value>,
@@ -126,6 +127,6 @@ pub const RESERVED_CONTEXT: [&str; 6] = [ACTION, "decision", POLICIES, "principa
 const ACTION: &str = "action";
 const POLICIES: &str = "policies";
 
-/// What a response has around principal, grant and claims, 256 bytes, and room for one more statement, which denies
-/// the method that was called.
+/// What a response needs around the principal, the grant and the claims (256 bytes), and room for one more
+/// statement that denies the requested method.
 const FRAME_BYTES: usize = 256 + 640;

@@ -1,4 +1,4 @@
-//! What API Gateway is told: a grant for the method alone, or for all that the caller may do.
+//! What API Gateway is told: a grant for the requested method only, or for everything that the caller may do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::gateway::route::RouteId;
 use crate::grant::{ApiGrant, Grant};
 use crate::reason::Reason;
 
-/// What API Gateway is told. The decision is another one than that of the policies where it cannot be granted.
+/// What API Gateway is told. If the policies allow the call but this cannot be granted, `decision` is a denial.
 pub(super) struct GrantedDecision {
     pub(super) decision: Decision,
     pub(super) grant: Arc<Grant>,
@@ -21,8 +21,8 @@ pub(super) struct GrantedDecision {
 }
 
 impl Answering<'_> {
-    /// Says a decision on the call to API Gateway. `requested` is the route of the call; `room` says how long a grant
-    /// for the whole API may be.
+    /// Turns a decision on the call into what API Gateway is told. `requested` is the route of the call. `room`
+    /// gives the maximum size in bytes of a grant for the whole API.
     pub(super) fn tell(
         &self,
         decision: Decision,
@@ -30,7 +30,7 @@ impl Answering<'_> {
         room: impl FnOnce() -> usize,
     ) -> GrantedDecision {
         let arn = self.asked.call.method_arn();
-        // Of a call for any stage nothing else may be allowed with it.
+        // A grant for a call to any stage (`*`) must not allow anything else.
         if !self.asked.speaks_of_more() || arn.stage() == ANY_STAGE {
             return self.tell_of_method(decision, Breadth::Method);
         }
@@ -47,7 +47,7 @@ impl Answering<'_> {
         GrantedDecision { decision, grant: Arc::new(Grant::clone(grant).except(arn)), breadth }
     }
 
-    /// Says a decision on the method and path of the call, and nothing else.
+    /// The same, but what API Gateway is told covers only the method and path of the call.
     fn tell_of_method(&self, decision: Decision, breadth: Breadth) -> GrantedDecision {
         let arn = self.asked.call.method_arn();
         let (decision, grant) = match decision.is_allowed().then(|| Grant::allow(arn)) {
@@ -58,7 +58,7 @@ impl Answering<'_> {
         GrantedDecision { decision, grant: Arc::new(grant), breadth }
     }
 
-    /// The grant for all that the caller may do.
+    /// The grant for everything that the caller may do.
     fn api_grant(
         &self,
         requested: Option<RouteId>,
@@ -73,7 +73,7 @@ impl Answering<'_> {
         if self.session.bundle().separation().is_none() {
             return Err(Narrow::Inseparable);
         }
-        // With another key it depends on the call, too.
+        // With any other cache key, the grant depends on the call, too.
         if *self.asked.cache_key == CacheKey::Token {
             return memo.api_grant(call, requested, || self.allowed_routes(), make);
         }
@@ -81,7 +81,7 @@ impl Answering<'_> {
         make(&allowed).map(Arc::new)
     }
 
-    /// The routes that the caller may take, whatever the rest of a request is.
+    /// The routes that the caller may take, whatever else a request contains.
     fn allowed_routes(&self) -> Result<Arc<[RouteId]>, TooExpensive> {
         let known: BTreeMap<RouteId, bool> = self.session.memo().known_decisions(self.asked.call);
         self.caller.limit();

@@ -1,4 +1,4 @@
-//! What a call asks for: its routes, its resource, and what API Gateway keeps the answer under.
+//! What a call asks for: its routes, its resource, and the key under which API Gateway caches the answer.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::gateway::path_parameters;
 use crate::gateway::route::Route;
 use crate::reason::Reason;
 
-/// A call beside the bundle that is to answer it.
+/// A call, together with the bundle that answers it.
 pub(super) struct Asked<'a> {
     pub(super) call: &'a Call,
     pub(super) bundle: &'a Bundle,
-    /// What API Gateway keeps the answer under.
+    /// The key under which API Gateway caches the answer.
     pub(super) cache_key: &'a CacheKey,
-    /// The same as it is for the route of the call.
+    /// The same key, as it works for the route of the call.
     pub(super) key: KeyOfRoute<'a>,
-    /// The route that the call takes comes first; the others are those that it could take as well.
+    /// The route that the call takes comes first. The others are routes that it could take as well.
     routes: Result<Vec<BundledRoute<'a>>, Reason>,
-    /// Whether the parameters of its path can be read in one way alone.
+    /// Whether the parameters of its path can be read in only one way.
     is_path_safe: bool,
 }
 
@@ -43,12 +43,12 @@ impl<'a> Asked<'a> {
         Self { call, bundle, cache_key, key, routes, is_path_safe }
     }
 
-    /// Whether the answer is for other requests as well, of this route or of the whole API.
+    /// Whether the answer also applies to other requests, of this route or of the whole API.
     pub(super) fn speaks_of_more(&self) -> bool {
         self.key.scope() != CacheScope::Method
     }
 
-    /// The route, if what is remembered of it holds for this path: an answer that depends on nothing but token and
+    /// The route, if its answer can be remembered for this path, because it depends only on the token and the
     /// route.
     pub(super) fn memorable_route(&self) -> Option<BundledRoute<'a>> {
         let is_memorable = self.is_path_safe && *self.cache_key == CacheKey::Token;
@@ -58,11 +58,11 @@ impl<'a> Asked<'a> {
     /// The route of the call, and with it the action.
     ///
     /// # Errors
-    /// Why there is none, or none that is safe to name.
+    /// The reason why there is no route, or none that is safe to name.
     pub(super) fn route(&self) -> Result<BundledRoute<'a>, Reason> {
         let is_of_path = *self.call.target() == Target::Path && !self.speaks_of_more();
         if is_of_path && self.call.method_arn().path().contains(':') {
-            // It separates the fields of an ARN, and here the path in it is all there is to go by.
+            // A colon separates the fields of an ARN, and here only the ARN says what the path is.
             return Err(Reason::PathUnsafe);
         }
         self.first()
@@ -73,12 +73,13 @@ impl<'a> Asked<'a> {
         routes.first().copied().ok_or(Reason::RouteUnmapped)
     }
 
-    /// The other routes that the call could take, by other readings of its path.
+    /// The other routes that the call could take, if its path is read in other ways.
     pub(super) fn other_routes(&self) -> impl Iterator<Item = BundledRoute<'a>> {
         self.routes.iter().flatten().skip(1).copied()
     }
 
-    /// What the call acts on. Where the answer is for other paths as well, it is one that stands for all of them.
+    /// The resource that the call acts on. If the answer applies to other paths as well, it stands for the
+    /// resources of all of them.
     ///
     /// # Errors
     /// [`Reason::PathUnsafe`] and those of [`Resource::from_path`].
@@ -95,10 +96,10 @@ impl<'a> Asked<'a> {
 }
 
 impl RequestedResource {
-    /// The resource of a route where nothing depends on what the path says.
+    /// The resource of a route, if nothing depends on what the path says.
     pub(super) fn of_any_path(route: &Route, bundle: &Bundle) -> Self {
         let resource = match &route.resource {
-            // Without parameters it is the same for every path.
+            // If the template has no parameters, the resource is the same for every path.
             Some(template) => {
                 Resource::from_path(template, &BTreeMap::new(), bundle.entities(), bundle.projection())
                     .unwrap_or_else(|_| Resource::unnamed(template))
@@ -108,7 +109,7 @@ impl RequestedResource {
         Self { resource, path_parameters: BTreeMap::new() }
     }
 
-    /// The resource of a route for these parameters of its path, as the backend reads them.
+    /// The resource of a route for these path parameters, as the backend reads them.
     ///
     /// # Errors
     /// Those of [`Resource::from_path`].
@@ -127,15 +128,17 @@ impl RequestedResource {
     }
 }
 
-/// The route of a call: the one that API Gateway chose, or where the event does not say which, the one that it would
-/// choose. Where the answer is for more than this path, nothing of it counts but the route; and if it can be read in
-/// several ways, the routes of all of them are there, that of the path as it stands first.
+/// The routes of a call. If the event names the route that API Gateway chose, it is the only one. Otherwise it is
+/// the route that API Gateway would choose for the path.
+///
+/// If the answer applies to more than this path, nothing of the path counts but its route. If the path can be
+/// read in several ways, the routes of all of them are there. The route of the path as it was sent comes first.
 fn find_routes<'a>(
     call: &Call,
     bundle: &'a Bundle,
     key: KeyOfRoute<'_>,
 ) -> Result<Vec<BundledRoute<'a>>, Reason> {
-    // In an Allow it would stand for other stages, and for a piece of their paths.
+    // In an Allow, `*` would match other stages, too, and also parts of their paths.
     if call.method_arn().stage() == ANY_STAGE {
         return Err(Reason::StageWildcard);
     }

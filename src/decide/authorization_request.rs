@@ -11,51 +11,52 @@ use crate::bundle::policies::Slice;
 use crate::bundle::{Bundle, Unreadable};
 use crate::reason::Reason;
 
-/// What somebody wants to do, in Cedar's terms. No route need lead to the action.
+/// What somebody wants to do, in Cedar's terms. The action need not belong to a route.
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
     /// The action.
     pub action: EntityUid,
-    /// What it is done to.
+    /// The resource that the action is done to.
     pub resource: EntityUid,
-    /// The circumstances. It is not validated against the schema: what a policy reads of it and does not find, or finds
-    /// to be of another type, is an error of that policy.
+    /// The circumstances. They are not validated against the schema. If a policy reads a value that is missing or
+    /// has another type, that policy cannot be evaluated.
     pub context: Context,
-    /// Entities beside those of the store, each with the parents that it has directly, with attributes and tags. One
-    /// that the store has as well counts as it is here. Other entities of the store stay in all that the store says
-    /// they are in, and are also in what these are in.
+    /// Entities in addition to those of the store. Each has its direct parents, its attributes and its tags. If
+    /// the store has an entity with the same id, this one replaces it. The other entities of the store keep all
+    /// the ancestors that the store gives them, and get the ancestors of these as well.
     pub entities: Vec<Entity>,
 }
 
 impl AuthorizationRequest {
-    /// A request without context and entities.
+    /// A request with an empty context and no entities.
     pub fn new(action: EntityUid, resource: EntityUid) -> Self {
         Self { action, resource, context: Context::empty(), entities: Vec::new() }
     }
 
-    /// With this context.
+    /// The same request with this context.
     #[must_use]
     pub fn with_context(self, context: Context) -> Self {
         Self { context, ..self }
     }
 
-    /// With these entities.
+    /// The same request with these entities.
     #[must_use]
     pub fn with_entities(self, entities: Vec<Entity>) -> Self {
         Self { entities, ..self }
     }
 
-    /// The entities of the request with one that takes the place of what the request says of it.
+    /// The entities of the request and this entity, which replaces one of the request with the same id.
     pub(super) fn entities_with(&self, entity: Entity) -> Vec<Entity> {
         let uid = entity.uid();
         let others = self.entities.iter().filter(|other| other.uid() != uid).cloned();
         others.chain([entity]).collect()
     }
 
-    /// Decides, with the policies and entities of a bundle.
+    /// Decides on the request with the policies and entities of a bundle.
     ///
     /// # Errors
-    /// [`Reason::RequestInvalid`] for what Cedar or the schema does not take; [`Reason::BundleUnreadable`].
+    /// [`Reason::RequestInvalid`], if Cedar or the schema does not accept the request;
+    /// [`Reason::BundleUnreadable`].
     pub(super) fn decide(&self, bundle: &Bundle, principal: &EntityUid) -> Result<Decision, Reason> {
         let Self { action, resource, context, entities } = self;
         if !bundle.may_request(principal.type_name(), action, resource.type_name()) {
@@ -90,7 +91,7 @@ impl AuthorizationRequest {
         let holding: HashSet<_> = response.diagnostics().reason().collect();
         for number in conditional {
             let (id, effect): (_, Effect) = bundle.policy_index().policy(number)?;
-            // Of permits beside a forbid that holds Cedar says nothing, and they would change nothing.
+            // If a forbid holds, Cedar does not say which permits hold. They would not change the decision.
             let verdict = if failing.contains(&id) {
                 Verdict::Fails
             } else if holding.contains(&id) {
@@ -104,7 +105,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// What is in what, by the entities of a request and then by those of the store.
+/// The parents of entities. The entities of the request take precedence over those of the store.
 struct Hierarchy<'a> {
     given: HashMap<EntityUid, (&'a Entity, Vec<EntityUid>)>,
     stored: &'a StoredEntities,
@@ -112,7 +113,7 @@ struct Hierarchy<'a> {
 
 impl<'a> Hierarchy<'a> {
     /// # Errors
-    /// [`Reason::RequestInvalid`], if an entity is there twice.
+    /// [`Reason::RequestInvalid`], if the request has an entity twice.
     fn new(entities: &'a [Entity], stored: &'a StoredEntities) -> Result<Self, Reason> {
         let mut given = HashMap::new();
         for entity in entities {
@@ -124,10 +125,10 @@ impl<'a> Hierarchy<'a> {
         Ok(Self { given, stored })
     }
 
-    /// An entity with all that it is in; the entity comes first.
+    /// An entity and all its ancestors. The entity itself comes first.
     ///
     /// # Errors
-    /// [`Reason::RequestInvalid`], if it is in itself; [`Reason::BundleUnreadable`].
+    /// [`Reason::RequestInvalid`], if the entity is its own ancestor; [`Reason::BundleUnreadable`].
     fn with_ancestors(&self, uid: &EntityUid) -> Result<Vec<EntityUid>, Reason> {
         let (mut found, mut seen) = (vec![uid.clone()], HashSet::from([uid.clone()]));
         let mut next = 0;
@@ -154,7 +155,8 @@ impl<'a> Hierarchy<'a> {
         Ok(self.stored.with_ancestors(uid)?.into_iter().skip(1).collect())
     }
 
-    /// The entities of the request, each with all that it is in for parents, as the store's have them.
+    /// The entities of the request, each with all its ancestors as parents. The entities of the store have this
+    /// form, too.
     fn closed(&self) -> Result<Vec<Entity>, Reason> {
         let close = |(entity, _): &(&Entity, Vec<EntityUid>)| {
             let ancestors = self.with_ancestors(&entity.uid())?;

@@ -1,4 +1,4 @@
-//! One call of API Gateway, from the call to its outcome.
+//! How one call of API Gateway is answered, from the call to its outcome.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -19,19 +19,19 @@ use crate::reason::Reason;
 use crate::token::VerifiedToken;
 
 impl Session {
-    /// Decides on a call, the token of which is that of this session. `cache_key` is what API Gateway keeps the answer
-    /// under.
+    /// Decides on a call that carries the token of this session. `cache_key` is the key under which API Gateway
+    /// caches the answer.
     ///
     /// # Errors
-    /// A reason only where a part of the bundle that the decision needs cannot be read
-    /// ([`Reason::BundleUnreadable`]). Every other doubt is a denial.
+    /// [`Reason::BundleUnreadable`], if a part of the bundle that the decision needs cannot be read. Any other
+    /// doubt leads to a denial.
     pub fn authorize(&self, call: &Call, cache_key: &CacheKey) -> Result<Arc<Outcome>, Reason> {
         let asked = Asked::new(call, self.bundle(), cache_key);
         self.memo().outcome(&asked, || answer(self, &asked))
     }
 }
 
-/// The way of one call, with nothing remembered of it as a whole.
+/// Works out the outcome of a call. Parts of it may be remembered, but not the outcome as a whole.
 fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let (bundle, token) = (session.bundle(), session.token());
     // For what?
@@ -41,7 +41,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let principal = principal::uid(token, caller.caller.source());
     // May they?
     let Decided { decision, dropped } = caller.decide(route, &resource)?;
-    // What is API Gateway told, and the backend?
+    // What are API Gateway and the backend told?
     let backend_claims = backend_claims(token, bundle.backend_claims());
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
@@ -67,7 +67,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     })
 }
 
-/// A caller, beside what was asked and what API Gateway keeps the answer under.
+/// What an answer needs: the session, what its call asks for, and the caller.
 pub(super) struct Answering<'a> {
     pub(super) session: &'a Session,
     pub(super) asked: &'a Asked<'a>,
@@ -75,10 +75,11 @@ pub(super) struct Answering<'a> {
 }
 
 impl Answering<'_> {
-    /// The decision on the call: on the route that it takes, and on all others that it could take.
+    /// Decides on the call. To be allowed, the caller must be allowed to take the route of the call and every
+    /// other route that the call could take.
     ///
     /// # Errors
-    /// Faults.
+    /// Only faults.
     fn decide(
         &self,
         route: Result<BundledRoute<'_>, Reason>,
@@ -91,7 +92,8 @@ impl Answering<'_> {
         Decided::or_deny(decided)
     }
 
-    /// Whether the caller may take a route. What the token decides alone is the same for every call of it.
+    /// Decides whether the caller may take a route. A decision that depends only on the token is the same for
+    /// every call of the route, so it is remembered.
     fn decide_route(&self, route: BundledRoute<'_>, resource: &RequestedResource) -> Result<Decided, Reason> {
         if !self.is_cacheable(route) {
             return Err(Reason::NotCacheable);
@@ -102,7 +104,7 @@ impl Answering<'_> {
         self.session.memo().decided(self.asked.call, route.id, || self.caller.decide(route, resource))
     }
 
-    /// Whether the caller may take the other routes of the call, whatever their resources are.
+    /// Whether the caller may take all other routes that the call could take, whatever their resources are.
     fn may_take_others(&self) -> bool {
         self.asked.other_routes().all(|route| {
             let resource = RequestedResource::of_any_path(route.route, self.session.bundle());
@@ -110,16 +112,16 @@ impl Answering<'_> {
         })
     }
 
-    /// Whether requests with the key of this one get the same answer for a route.
+    /// Whether all requests with the cache key of this one get the same answer for a route.
     pub(super) fn is_cacheable(&self, BundledRoute { route, reads, .. }: BundledRoute<'_>) -> bool {
         let (key, routes) = (self.asked.key, self.session.bundle().routes());
-        // The route itself is another one for another method.
+        // Another method may lead to another route.
         let mixes_routes = key.mixes_methods() && routes.tells_methods_apart(&route.template.to_string());
         !mixes_routes && key.lacking(reads, route).next().is_none()
     }
 }
 
-/// The claims of these names that are flat, which is all that API Gateway passes on.
+/// The claims with these names whose values are flat. API Gateway passes on no others.
 fn backend_claims(token: &VerifiedToken, names: &[String]) -> BTreeMap<String, Value> {
     let flat = |name: &String| match token.claims().get(name)? {
         value @ (Value::Bool(_) | Value::Number(_) | Value::String(_)) => Some((name.clone(), value.clone())),

@@ -1,4 +1,4 @@
-//! The caller of a session beside one request: whether they may take a route.
+//! The caller of a session, with one request: whether they may take a route.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::projection::Record;
 use crate::reason::{Reason, Status};
 use crate::token::identity_source::IdentitySource;
 
-/// A decision, and how many values were dropped on the way to it, being of another type than the schema has.
+/// A decision, and how many values were dropped on the way because the schema declares another type.
 #[derive(Clone, Debug)]
 pub(crate) struct Decided {
     pub(crate) decision: Decision,
@@ -24,10 +24,10 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    /// Whatever has no answer is a denial, but for faults: they are no decision.
+    /// Turns any other reason than a fault into a denial. A fault is no decision.
     ///
     /// # Errors
-    /// Faults.
+    /// Only faults.
     pub(super) fn or_deny(decided: Result<Self, Reason>) -> Result<Self, Reason> {
         match decided {
             Err(reason) if reason.status() == Status::Fault => Err(reason),
@@ -51,24 +51,24 @@ pub(super) struct Caller<'a> {
     subject: Result<&'a IdentifiedSubject, Reason>,
     request: RequestFields<'a>,
     contexts: RefCell<Contexts>,
-    /// What decisions on several routes have in common.
+    /// Work that decisions on several routes have in common.
     shared: RefCell<SharedWork>,
 }
 
-/// The contexts of the routes, as far as they have something in common.
+/// What the contexts of several routes have in common.
 #[derive(Default)]
 struct Contexts {
-    /// Those that are the same for all routes, by their shapes.
+    /// Contexts that are the same for all routes, by their shapes.
     of_token: Vec<(Record, NumberedContext)>,
-    /// The shapes of `context.token`. `None`: there is none, or it is as the token has it.
+    /// The shapes of `context.token`. `None`: there is no such member, or it is as the token has it.
     tokens: Vec<Option<Record>>,
-    /// How many were made.
+    /// How many contexts were made.
     count: u32,
 }
 
 impl<'a> Caller<'a> {
     /// # Errors
-    /// [`Reason::IssuerUnknown`], if the token is of no source of the bundle.
+    /// [`Reason::IssuerUnknown`], if the token belongs to no identity source of the bundle.
     pub(super) fn new(session: &'a Session, request: RequestFields<'a>) -> Result<Self, Reason> {
         let source = session.source()?;
         let subject = session.memo().subject(|| {
@@ -88,7 +88,7 @@ impl<'a> Caller<'a> {
     /// Whether the caller may take a route.
     ///
     /// # Errors
-    /// Why that is not for the policies to say.
+    /// The reason why the policies cannot decide this.
     pub(super) fn decide(
         &self,
         route: BundledRoute<'_>,
@@ -103,10 +103,10 @@ impl<'a> Caller<'a> {
         Ok(Decided { decision, dropped })
     }
 
-    /// Whether the caller may take a route, whatever its path says. What cannot be decided is allowed to nobody.
+    /// Whether the caller may take a route, whatever its path says. If this cannot be decided, the answer is no.
     ///
     /// # Errors
-    /// [`TooExpensive`], after [`limit`](Self::limit).
+    /// [`TooExpensive`], but only after a call of [`limit`](Self::limit).
     pub(super) fn is_allowed(&self, route: BundledRoute<'_>) -> Result<bool, TooExpensive> {
         let Ok(IdentifiedSubject { subject, .. }) = self.subject else {
             return Ok(false);
@@ -119,12 +119,12 @@ impl<'a> Caller<'a> {
         subject.is_allowed(bundle, &route.route.action, &resource, &mut shared, context)
     }
 
-    /// From now on, no more is evaluated than an answer for the whole API may take.
+    /// Limits the evaluation from now on to what an answer for the whole API may take.
     pub(super) fn limit(&self) {
         self.shared.borrow_mut().limit(super::subject::Effort::BUDGET);
     }
 
-    /// The context of a request. One that is the same for all routes is made once.
+    /// The context of a request. If it is the same for all routes, it is made only once.
     fn context(
         &self,
         BundledRoute { route, reads, .. }: BundledRoute<'_>,

@@ -1,4 +1,4 @@
-//! The context: what Cedar policies may ask about a request beyond its principal and resource.
+//! The context: what Cedar policies may ask about a request, apart from its principal and resource.
 //!
 //! ```text
 //! token                   the claims of an access token
@@ -7,8 +7,8 @@
 //! http                    method path route stage host sourceIp userAgent requestTime headers
 //! ```
 //!
-//! Each is there only where the schema declares it for the action, with the members and types that
-//! it declares. Without a schema there are the first three, whole, as AVP has them.
+//! Each is there only if the schema declares it for the action, and has only the members and types that the
+//! schema declares. Without a schema, the first three are there as a whole, as in AVP.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,11 +26,11 @@ use crate::token::{TokenType, VerifiedToken};
 /// What a context is made of.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The request, as far as policies may read it.
+    /// The parts of the request that policies may read.
     pub request: RequestFields<'a>,
     /// The route that it takes.
     pub route: &'a Route,
-    /// What its policies read of a call.
+    /// The inputs that its policies read.
     pub reads: &'a BTreeSet<Input>,
     /// The parameters of its path, decoded.
     pub path_parameters: &'a BTreeMap<String, String>,
@@ -40,30 +40,30 @@ pub struct Inputs<'a> {
     pub source: &'a IdentitySource,
 }
 
-/// Whether a context of this shape has the token alone in it, so that it is the same for every route and call.
+/// Whether a context of this shape contains only the token. Such a context is the same for every route and call.
 pub fn is_of_token_alone(shape: &Record) -> bool {
     let is_empty = |name: &str| shape.record(name).is_some_and(|record| record.attributes().next().is_none());
     shape.attributes().all(|(name, _)| name == TOKEN || (name == HTTP && is_empty(name)))
 }
 
-/// The shape of its `token`. `None`: it has none.
+/// The shape of `token` in a context of this shape. `None`: the context has no `token`.
 pub fn token_shape(shape: &Record) -> Option<&Record> {
     shape.record(TOKEN)
 }
 
 type ContextValues = HashMap<String, RestrictedExpression>;
 
-/// The context of a request, checked, for which Cedar is not needed before a condition could ask for it.
+/// The context of a request, already checked. Cedar's form of it is made only if a condition may read it.
 #[derive(Debug)]
 pub struct Prepared {
     values: ContextValues,
-    /// How many values were dropped, being of another type than the schema has.
+    /// How many values were dropped because the schema declares another type.
     pub dropped: usize,
     context: OnceCell<Option<Context>>,
 }
 
 impl Prepared {
-    /// The context. `None`: Cedar does not take it.
+    /// The context. `None`: Cedar does not accept it.
     pub fn context(&self) -> Option<Context> {
         self.context.get_or_init(|| Context::from_pairs(self.values.clone()).ok()).clone()
     }
@@ -82,8 +82,8 @@ pub fn prepare(inputs: Inputs<'_>, projection: &Projection) -> Result<Prepared, 
     Ok(Prepared { values, dropped, context: OnceCell::new() })
 }
 
-/// The context of a request that a caller of the library makes, with the claims of an access token as `token`. Whatever
-/// the caller put under that name is left out.
+/// The context of a request that comes from a user of the library. The claims of an access token become its
+/// `token`. If the request has a member of that name, it is left out.
 ///
 /// # Errors
 /// [`Reason::RequiredClaimMissing`], [`Reason::RequestInvalid`].
@@ -171,7 +171,7 @@ fn http(inputs: Inputs<'_>, shape: &Record) -> Result<Option<Projected>, Reason>
         None => None,
     };
     let text = |name: &str| match name {
-        // That of the route: the call may be for another one, whose answer this one is part of.
+        // The method of the route: the call may be for another route, and its answer may include this one.
         "method" => match route.method {
             Method::Any => request.verb.map(str::to_owned),
             method => Some(method.name().to_ascii_uppercase()),
@@ -197,7 +197,7 @@ fn texts(shape: &Record, text_of: impl Fn(&str) -> Option<String>) -> Result<Pro
     shape.project_texts(text_of).map_err(|_| Reason::RequiredContextMissing)
 }
 
-/// The context where no schema says what it is.
+/// The context if no schema declares it.
 fn everything(inputs: Inputs<'_>) -> Result<(ContextValues, usize), Reason> {
     let (mut values, mut dropped) = (ContextValues::new(), 0);
     if inputs.source.token_type() == Some(TokenType::Access) {

@@ -4,10 +4,10 @@ use cedar_policy::{Effect, PolicyId};
 
 use crate::reason::{Reason, Status};
 
-/// What the policies say, and which of them.
+/// What the policies say about a request, and which policies say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Why; its [`status`](Reason::status) is Allow or Deny.
+    /// The reason. Its [`status`](Reason::status) is Allow or Deny.
     pub reason: Reason,
     /// The policies that determined the decision, in the order of their ids.
     pub policies: Vec<PolicyId>,
@@ -16,48 +16,48 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A denial for which no policy was asked.
+    /// A denial for which no policy was evaluated.
     pub fn deny(reason: Reason) -> Self {
         Self { reason, policies: Vec::new(), errors: Vec::new() }
     }
 
-    /// Whether it allows.
+    /// Whether the decision is Allow.
     pub fn is_allowed(&self) -> bool {
         self.reason.status() == Status::Allow
     }
 }
 
-/// What the condition of a policy says of a request.
+/// The result of evaluating the condition of a policy for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Holds,
     HoldsNot,
-    /// It cannot be evaluated.
+    /// The condition cannot be evaluated.
     Fails,
 }
 
 /// The policies that apply to a request.
 ///
-/// Together they decide as Cedar does, but for one point: a forbid policy whose condition cannot be evaluated counts
-/// as one that applies. Cedar skips it, as it skips a permit policy (Cedar Policy Language Reference, "Authorization:
-/// policy evaluation"), but skipping a forbid opens what it closed.
+/// Together they decide as Cedar does, with one exception: a forbid policy whose condition cannot be evaluated
+/// counts as one that applies. Cedar skips such a policy, whether it permits or forbids (Cedar Policy Language
+/// Reference, "Authorization: policy evaluation"). But to skip a forbid policy would open what it closes.
 #[derive(Debug, Default)]
 pub(super) struct Applying {
     permits: Vec<PolicyId>,
     forbids: Vec<PolicyId>,
-    /// Those that could not be evaluated.
+    /// The policies whose conditions could not be evaluated.
     errors: Vec<PolicyId>,
-    /// The forbids among them.
+    /// The forbid policies among `errors`.
     failed_forbids: Vec<PolicyId>,
 }
 
 impl Applying {
-    /// Policies without conditions, whose scopes match.
+    /// Starts with policies that have no conditions and whose scopes match.
     pub(super) fn new(permits: Vec<PolicyId>, forbids: Vec<PolicyId>) -> Self {
         Self { permits, forbids, ..Self::default() }
     }
 
-    /// Adds a policy whose condition was evaluated.
+    /// Adds a policy with conditions, and what evaluating them gave.
     pub(super) fn add(&mut self, id: PolicyId, effect: Effect, verdict: Verdict) {
         match (effect, verdict) {
             (Effect::Permit, Verdict::Holds) => self.permits.push(id),

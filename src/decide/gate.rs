@@ -1,4 +1,4 @@
-//! The gate: a bundle, and the keys with which tokens are verified.
+//! The gate: a bundle, and the keys that verify tokens.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::token::bearer::Bearer;
 use crate::token::key_set::KeySets;
 use crate::token::{self, Unverified};
 
-/// A bundle with the keys of its identity sources: from here on a token becomes a [`Session`], and a session decides.
+/// A bundle with the keys of its identity sources. It turns a token into a [`Session`], and the session decides.
 ///
-/// Nothing is fetched and no clock is read. Keys come from [`KeySets`], and the time is an argument.
+/// A gate fetches nothing and reads no clock. Keys come from [`KeySets`], and the time is an argument.
 ///
 /// ```
 /// # #[cfg(feature = "authoring")]
@@ -53,13 +53,13 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// `keys` are those of the bundle's identity sources; see [`KeySets::collect`].
+    /// `keys` are the keys of the bundle's identity sources; see [`KeySets::collect`].
     pub fn new(bundle: impl Into<Arc<Bundle>>, keys: KeySets) -> Self {
         Self { bundle: bundle.into(), keys }
     }
 
-    /// The same with the keys that came with the bundle (`jwks/` of the store, or `build --pin-jwks`). An identity
-    /// source without any accepts no token.
+    /// A gate with the keys that came with the bundle (`jwks/` of the store, or `build --pin-jwks`). An identity
+    /// source without keys accepts no token.
     pub fn with_pinned_keys(bundle: impl Into<Arc<Bundle>>) -> Self {
         let bundle = bundle.into();
         let keys = KeySets::collect(bundle.identity_sources(), |_| None);
@@ -71,12 +71,13 @@ impl Gate {
         &self.bundle
     }
 
-    /// Verifies a token. `authorization` is the value of an `Authorization` header: with the scheme `Bearer`, in any
-    /// case, or the token alone. `now` is what time it is.
+    /// Verifies a token. `authorization` is the value of an `Authorization` header: the token alone, or the
+    /// scheme `Bearer` in any case and then the token. `now` is the current time.
     ///
     /// # Errors
-    /// [`Unverified::KeyMissing`] where fresh keys could change the answer, else [`Unverified::Refused`] with the
-    /// reason. Tell the caller no more than that: a refusal is HTTP's 401, and its reason is for your log.
+    /// [`Unverified::KeyMissing`], if fresh keys could change the answer; otherwise [`Unverified::Refused`] with
+    /// the reason. Do not tell the caller the reason: answer a refusal with HTTP status 401, and write the reason
+    /// to your log.
     pub fn authenticate(&self, authorization: &str, now: UnixTime) -> Result<Session, Unverified> {
         let bearer = Bearer::parse(authorization)?;
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
@@ -84,11 +85,11 @@ impl Gate {
         Ok(Session::new(Arc::clone(&self.bundle), token))
     }
 
-    /// Decides on a request of any principal in Cedar's terms, as AVP's `IsAuthorized` does. The principal is taken for
-    /// who it is: verify that before.
+    /// Decides on a request of any principal in Cedar's terms, as AVP's `IsAuthorized` does. This does not check
+    /// who the caller is: verify that first.
     ///
     /// # Errors
-    /// A reason only for faults ([`Reason::BundleUnreadable`]).
+    /// Only faults ([`Reason::BundleUnreadable`]).
     pub fn is_authorized(
         &self,
         principal: &EntityUid,

@@ -1,8 +1,8 @@
-//! What was worked out for a token, so that it is not worked out again.
+//! Results that were worked out for a token, kept so that they are not worked out again.
 //!
-//! A memo belongs to one [session](super::Session), so to one token and one bundle, and goes with it. It knows nothing of
-//! a call but its API, so it says the same for every call of the token. Each function here wraps one that knows nothing
-//! of the memo.
+//! A memo belongs to one [session](super::Session), so to one token and one bundle, and is dropped with it. All
+//! that it knows of a call is its API, so its results are the same for every call with the token. Each function
+//! here wraps a function that knows nothing of the memo.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -18,30 +18,30 @@ use crate::gateway::route::RouteId;
 use crate::grant::{ApiGrant, Grant};
 use crate::reason::Reason;
 
-/// What was worked out for a token.
+/// The results for a token.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
     subject: OnceLock<Result<IdentifiedSubject, Reason>>,
     of_api: Mutex<Option<ApiMemo>>,
 }
 
-/// What was worked out for its calls of one API at one stage.
+/// The results for calls with the token to one API at one stage.
 #[derive(Debug)]
 struct ApiMemo {
     /// The ARN of the API up to its stage.
     prefix: String,
     api: Api,
-    /// Decisions that do not depend on a call, by route.
+    /// Decisions that depend only on the token, by route.
     decisions: HashMap<RouteId, Decided>,
-    /// Outcomes that allow a route as part of a grant for the whole API.
+    /// Outcomes that allow a route as part of a grant for the whole API, by route.
     outcomes: HashMap<RouteId, Arc<Outcome>>,
     /// The routes that the caller may take.
     allowed: Option<Arc<[RouteId]>>,
-    /// Whether it takes too long to find that out.
+    /// Whether it takes too long to find these routes.
     is_too_expensive: bool,
-    /// Grants for them, the newest first.
+    /// Grants for these routes, the newest first.
     grants: Vec<KnownGrant>,
-    /// What is written for such a grant where the call itself is allowed, the newest first.
+    /// Responses with such a grant for a call that is itself allowed, the newest first.
     responses: Vec<KnownResponse>,
 }
 
@@ -82,7 +82,7 @@ impl Memo {
             return Ok(known);
         }
         let outcome = Arc::new(answer()?);
-        // Such an answer is a function of token and route.
+        // Such an outcome depends only on the token and the route.
         if let Some(route) = route
             && outcome.decision.is_allowed()
             && matches!(outcome.breadth, Breadth::Api { .. })
@@ -92,7 +92,7 @@ impl Memo {
         Ok(outcome)
     }
 
-    /// A decision on a route that depends on nothing but the token.
+    /// A decision on a route. It must depend on nothing but the token.
     pub(super) fn decided(
         &self,
         call: &Call,
@@ -107,13 +107,13 @@ impl Memo {
         Ok(decided)
     }
 
-    /// Which of the routes that were decided on are allowed.
+    /// The routes with a remembered decision, and whether each is allowed.
     pub(super) fn known_decisions(&self, call: &Call) -> BTreeMap<RouteId, bool> {
         let is_allowed = |(route, decided): (&RouteId, &Decided)| (*route, decided.decision.is_allowed());
         self.with_api(call, |api| api.decisions.iter().map(is_allowed).collect())
     }
 
-    /// The grant for the whole API. If there is no room for all routes, the one that was asked for comes first.
+    /// The grant for the whole API. If it has no room for all routes, the requested one comes first.
     pub(super) fn api_grant(
         &self,
         call: &Call,
@@ -142,8 +142,8 @@ impl Memo {
         Ok(api_grant)
     }
 
-    /// The routes that the caller may take. If that takes too long once it is not tried again: whatever else the key
-    /// has, the next call of the token would take as long.
+    /// The routes that the caller may take. If it takes too long to find them once, it is not tried again. The
+    /// next call with the token would take just as long, whatever else the cache key contains.
     pub(super) fn within_budget(
         &self,
         call: &Call,
@@ -158,7 +158,8 @@ impl Memo {
         })
     }
 
-    /// What is written for an outcome. Those that allow by one grant for the whole API are told the same.
+    /// The response for an outcome. Outcomes that allow their calls with the same grant for the whole API have
+    /// the same response.
     pub(super) fn response(
         &self,
         call: &Call,
@@ -183,7 +184,8 @@ impl Memo {
         response
     }
 
-    /// Reads or changes what is known for the API of a call. That of another one is forgotten: a token is for one.
+    /// Reads or changes what is known for the API of a call. What is known for another API is forgotten: a token
+    /// is for one API.
     fn with_api<T>(&self, call: &Call, use_it: impl FnOnce(&mut ApiMemo) -> T) -> T {
         let (prefix, api) = (call.method_arn().api_prefix(), call.api());
         let mut known = lock(&self.of_api);
@@ -209,7 +211,7 @@ impl ApiMemo {
     }
 }
 
-/// Inserts, and forgets all others if there are too many.
+/// Inserts a value. If there are too many, it first forgets all others.
 fn insert<T>(known: &mut HashMap<RouteId, T>, route: RouteId, value: T) {
     if known.len() >= MAX_ROUTES {
         known.clear();
@@ -217,15 +219,15 @@ fn insert<T>(known: &mut HashMap<RouteId, T>, route: RouteId, value: T) {
     known.insert(route, value);
 }
 
-/// Inserts, and forgets the oldest if there are too many: API Gateway asks again for the same token only when its cache
-/// has forgotten it.
+/// Inserts a value as the newest. If there are too many, it forgets the oldest: API Gateway asks for the same
+/// token again only after its cache has forgotten the answer.
 fn insert_first<T>(known: &mut Vec<T>, value: T) {
     known.truncate(MAX_GRANTS - 1);
     known.insert(0, value);
 }
 
-/// How many grants are kept for a token that may call more than fits into one.
+/// How many grants are kept for a token that may take more routes than fit into one grant.
 const MAX_GRANTS: usize = 4;
 
-/// For how many routes a token has its decisions kept, at some hundred bytes each.
+/// How many routes the decisions of a token are kept for. Each takes some hundred bytes.
 const MAX_ROUTES: usize = 32;

@@ -12,7 +12,7 @@ use crate::gateway::route::Route;
 use crate::grant::Grant;
 use crate::reason::Reason;
 
-/// A decision, with all that explains it.
+/// A decision, with everything that explains it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// What the policies say.
@@ -25,16 +25,15 @@ pub struct Outcome {
     pub resource: EntityUid,
     /// What API Gateway is told.
     pub grant: Arc<Grant>,
-    /// For how much of the API it speaks.
+    /// How much of the API the grant covers.
     pub breadth: Breadth,
-    /// The kind of API that is told.
+    /// The kind of API that gets the answer.
     pub api: Api,
     /// The claims that the backend gets.
     pub backend_claims: BTreeMap<String, Value>,
     /// The API key of the caller, for usage plans of REST APIs.
     pub usage_identifier_key: Option<String>,
-    /// How many values of the token and the call were dropped, being of another type than the
-    /// schema has.
+    /// How many values of the token and the call were dropped because the schema declares another type.
     pub dropped: usize,
     /// The revision of the bundle that decided.
     pub revision: u64,
@@ -53,43 +52,43 @@ pub struct Texts {
     pub resource: String,
     /// The determining policies, separated by commas.
     pub policies: String,
-    /// Those that could not be evaluated.
+    /// The policies that could not be evaluated, separated by commas.
     pub errors: String,
 }
 
-/// For how much of an API a grant speaks.
+/// How much of an API a grant covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breadth {
-    /// For the requested method alone, which is all that the cache key asks for.
+    /// Only the requested method. The cache key asks for no more.
     Method,
-    /// For the whole API.
+    /// The whole API.
     Api {
         /// How many routes it allows.
         allowed: usize,
-        /// How many more the caller may take, for which there was no room.
+        /// How many other routes the caller may take that had no room in the grant.
         left_out: usize,
-        /// How many of the allowed ones are denied in part or as a whole, since patterns cannot tell them
-        /// from others.
+        /// How many of the allowed routes are denied, in part or as a whole, because patterns cannot tell them
+        /// apart from others.
         harmed: usize,
     },
-    /// For the requested method alone, though the cache key asks for more. Safe, but other requests are denied until
-    /// API Gateway forgets it.
+    /// Only the requested method, although the cache key asks for more. This is safe, but other requests are
+    /// denied until API Gateway forgets the answer.
     Fallback(Narrow),
 }
 
-/// Why a grant cannot speak for the whole API.
+/// Why a grant cannot cover the whole API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Narrow {
     /// The routes overlap in too many ways to be told apart.
     Inseparable,
-    /// There is no room for one route, or for the answer at all.
+    /// There is no room for a single route, or for the answer at all.
     TooLarge,
-    /// To decide on all routes would take too long: too many conditions have to be evaluated.
+    /// Deciding on all routes would take too long, because too many conditions have to be evaluated.
     TooExpensive,
 }
 
 impl Outcome {
-    /// Its parts as the log and the response have them, written once.
+    /// The parts of the outcome as the log and the response show them. They are written only once.
     pub fn texts(&self) -> &Texts {
         self.texts.get_or_init(|| Texts {
             principal: self.principal.to_string(),
@@ -100,8 +99,8 @@ impl Outcome {
         })
     }
 
-    /// What becomes of it where the [response](crate::gateway::response::Response::is_shortened) has no room for
-    /// principal and claims: a denial of everything.
+    /// The outcome if the [response](crate::gateway::response::Response::is_shortened) has no room for the
+    /// principal and the claims: everything is denied.
     #[must_use]
     pub fn shortened(&self) -> Self {
         let mut shortened = self.clone();

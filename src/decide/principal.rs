@@ -1,4 +1,4 @@
-//! The principal: the user that a verified token speaks of.
+//! The principal: the user whom a verified token identifies.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,31 +14,31 @@ pub fn uid(token: &VerifiedToken, source: &IdentitySource) -> EntityUid {
     source.entity(source.principal_type(), token.principal_id())
 }
 
-/// A principal, which Cedar needs as an entity only where a condition could ask for it.
+/// A principal. Cedar needs it as an entity only if a condition may read it.
 #[derive(Clone, Debug)]
 pub struct Principal {
     /// Its id.
     pub uid: EntityUid,
-    /// What the token says that it is in.
+    /// Its parents, from the token.
     pub parents: HashSet<EntityUid>,
     /// Its attributes.
     pub attributes: HashMap<String, RestrictedExpression>,
 }
 
 impl Principal {
-    /// The entity, with all that it is in for parents. `None`: Cedar does not take it. The projection made sure of
-    /// every value, so that does not happen.
+    /// The entity, with all its ancestors as parents. `None`: Cedar does not accept it. This does not happen,
+    /// because the projection has checked every value.
     pub fn entity(&self, ancestors: &[EntityUid]) -> Option<Entity> {
         Entity::new(self.uid.clone(), self.attributes.clone(), ancestors.iter().cloned().collect()).ok()
     }
 }
 
-/// Makes the principal with its groups, `<group type>::"<prefix>|<group>"`, as parents. The
-/// claims of an ID token become its attributes. The count is that of claims which were of
-/// another type than the schema has.
+/// Makes the principal. Its groups, `<group type>::"<prefix>|<group>"`, become its parents. The claims of an ID
+/// token become its attributes. The count says how many claims were dropped because the schema declares another
+/// type.
 ///
 /// # Errors
-/// [`Reason::RequiredClaimMissing`], as for any required attribute with an access token.
+/// [`Reason::RequiredClaimMissing`]. With an access token, every attribute that the schema requires leads to it.
 pub fn from_token(
     token: &VerifiedToken,
     source: &IdentitySource,

@@ -14,24 +14,24 @@ use crate::reason::Reason;
 pub struct Resource {
     /// Its id.
     pub uid: EntityUid,
-    /// The entity, where the path gives it attributes. `None`: it is as the store has it, or
-    /// unknown, and then without attributes and parents.
+    /// The entity, if the path gives it attributes. `None`: the entity is as the store has it. If the store does
+    /// not have it, it has no attributes and no parents.
     pub entity: Option<Entity>,
 }
 
 impl Resource {
-    /// A resource of the type of a template, where nothing asks which one.
+    /// A resource with the type of a template, for when nothing depends on which one it is.
     pub fn unnamed(template: &ResourceTemplate) -> Self {
         let id = EntityId::new(template.id.to_string());
         let uid = EntityUid::from_type_name_and_id(template.entity_type.clone(), id);
         Self { uid, entity: None }
     }
 
-    /// The resource that a template makes of these parameters.
+    /// The resource that a template makes from these parameters.
     ///
     /// # Errors
-    /// [`Reason::RequiredContextMissing`] for a parameter that the call does not have, or whose
-    /// text is not of the type that the schema has for the attribute; [`Reason::BundleUnreadable`].
+    /// [`Reason::RequiredContextMissing`], if the call lacks a parameter, or if the text of a parameter does not
+    /// have the type that the schema declares for the attribute; [`Reason::BundleUnreadable`].
     pub fn from_path(
         template: &ResourceTemplate,
         parameters: &BTreeMap<String, String>,
@@ -66,7 +66,7 @@ fn overlay(known: &Entity, attributes: HashMap<String, RestrictedExpression>) ->
     Entity::new_with_tags(uid, all, parents, tags).ok()
 }
 
-/// An entity with other parents. `None`: it has a value that Cedar cannot give back.
+/// The same entity with other parents. `None`: it has a value that Cedar cannot give back.
 pub(super) fn with_parents(entity: &Entity, parents: impl Iterator<Item = EntityUid>) -> Option<Entity> {
     let (uid, attributes, _) = entity.clone().into_inner();
     let parents: HashSet<EntityUid> = parents.collect();
@@ -77,11 +77,11 @@ fn tags(entity: &Entity) -> Option<HashMap<String, RestrictedExpression>> {
     entity.tags().map(|(name, value)| Some((name.to_owned(), restricted(&value.ok()?)?))).collect()
 }
 
-/// The caller where it is the resource as well: with the attributes of its token and those of the path. What it is in,
-/// the token says.
+/// The entity of a caller who is also the resource. It has the attributes of the token and those of the path. Its
+/// parents come from the token.
 ///
 /// # Errors
-/// [`Reason::ResourceConflict`] for an attribute with two values.
+/// [`Reason::ResourceConflict`], if the token and the path give an attribute different values.
 pub fn merged(principal: &Entity, resource: &Entity) -> Result<Entity, Reason> {
     for (name, value) in resource.attrs() {
         let of_path = value.map_err(|_| Reason::RequestInvalid)?;

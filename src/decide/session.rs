@@ -24,11 +24,11 @@ use crate::token::identity_source::IdentitySource;
 
 /// A caller whose token was verified with the identity sources of a bundle.
 ///
-/// [`Gate::authenticate`](super::Gate::authenticate) alone makes one, so whoever holds one knows that the token was
-/// verified. It owns the token, the bundle that it was verified for, and all that is remembered of the caller: nothing
-/// of one caller or bundle can be used for another.
+/// Only [`Gate::authenticate`](super::Gate::authenticate) makes one, so whoever holds one knows that the token
+/// was verified. It owns the token, the bundle that it was verified for, and everything that is remembered of the
+/// caller. So nothing of one caller or bundle can be used for another.
 ///
-/// A token can expire while a session is held; ask [`has_expired`](Self::has_expired).
+/// A token can expire while a session is held. Check this with [`has_expired`](Self::has_expired).
 pub struct Session {
     bundle: Arc<Bundle>,
     token: Arc<VerifiedToken>,
@@ -36,12 +36,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// `token` was verified with the identity sources of this very bundle.
+    /// `token` must have been verified with the identity sources of this very bundle.
     pub(crate) fn new(bundle: Arc<Bundle>, token: VerifiedToken) -> Self {
         Self { bundle, token: Arc::new(token), memo: Memo::default() }
     }
 
-    /// The same caller, of whom nothing is remembered.
+    /// A session of the same caller in which nothing is remembered.
     #[must_use]
     pub fn afresh(&self) -> Self {
         Self { bundle: Arc::clone(&self.bundle), token: Arc::clone(&self.token), memo: Memo::default() }
@@ -60,7 +60,7 @@ impl Session {
     /// The identity source that vouches for the caller.
     ///
     /// # Errors
-    /// [`Reason::IssuerUnknown`]. It does not happen: a session is made with the bundle that has the source.
+    /// [`Reason::IssuerUnknown`]. This does not happen: a session is made with the bundle that has the source.
     pub fn source(&self) -> Result<&IdentitySource, Reason> {
         self.bundle.identity_sources().get(self.token.keys().source).ok_or(Reason::IssuerUnknown)
     }
@@ -73,7 +73,7 @@ impl Session {
         Ok(principal::uid(&self.token, self.source()?))
     }
 
-    /// Whether the token has expired since it was verified, by the clock of the caller of this function.
+    /// Whether the token has expired since it was verified. `now` is the current time.
     pub fn has_expired(&self, now: crate::time::UnixTime) -> bool {
         self.token.has_expired(self.bundle.leeway_seconds(), now)
     }
@@ -82,11 +82,11 @@ impl Session {
         &self.memo
     }
 
-    /// Decides on an HTTP request: by the route that its method and path lead to, as on an API of API Gateway.
+    /// Decides on an HTTP request. Its method and path lead to a route, as on an API of API Gateway.
     ///
     /// # Errors
-    /// A reason only for faults ([`Reason::BundleUnreadable`]). Every other doubt is a denial: a path without a route
-    /// is [`Reason::RouteUnmapped`].
+    /// Only faults ([`Reason::BundleUnreadable`]). Any other doubt leads to a denial: a path without a route is
+    /// denied with [`Reason::RouteUnmapped`].
     pub fn decide(&self, request: &Request) -> Result<Decision, Reason> {
         let decide = || {
             let (verb, path) = request.target();
@@ -99,12 +99,12 @@ impl Session {
         Ok(Decided::or_deny(decide())?.decision)
     }
 
-    /// Decides on a request in Cedar's terms, as AVP's `IsAuthorizedWithToken` does: the principal, with its groups and
-    /// attributes, is that of the token, and `context.token` has the claims of an access token. What the request itself
-    /// says of the principal or of `context.token` does not count.
+    /// Decides on a request in Cedar's terms, as AVP's `IsAuthorizedWithToken` does. The principal, with its
+    /// groups and attributes, comes from the token, and `context.token` has the claims of an access token.
+    /// Anything that the request itself says about the principal or `context.token` is ignored.
     ///
     /// # Errors
-    /// A reason only for faults ([`Reason::BundleUnreadable`]).
+    /// Only faults ([`Reason::BundleUnreadable`]).
     pub fn is_authorized(&self, request: &AuthorizationRequest) -> Result<Decision, Reason> {
         let decide = || {
             let source = self.source()?;
@@ -125,14 +125,14 @@ impl Session {
         Ok(Decided::or_deny(decide())?.decision)
     }
 
-    /// What API Gateway is told of an outcome of this session for this call. Where principal and claims have no room in
-    /// it, it [denies](Response::is_shortened).
+    /// The response that tells API Gateway an outcome of this session for this call. If it has no room for the
+    /// principal and the claims, it [denies](Response::is_shortened).
     pub fn respond(&self, call: &Call, outcome: &Outcome, simple_responses: SimpleResponses) -> Response {
         self.memo.response(call, outcome, simple_responses, || outcome.respond(simple_responses))
     }
 }
 
-/// A token is a credential, and claims say who somebody is.
+/// Written by hand, because a token is a credential and claims identify a person.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Session({:?} at revision {})", self.token, self.bundle.revision())

@@ -1,4 +1,4 @@
-//! A principal beside a bundle, and what the policies say of its requests.
+//! A principal together with a bundle, and what the policies say about its requests.
 
 mod shared;
 
@@ -20,22 +20,22 @@ use crate::reason::Reason;
 pub(crate) use shared::{Effort, NumberedContext, SharedWork, TooExpensive};
 use shared::{Evaluation, NotEvaluated};
 
-/// A principal, with what of one bundle concerns it whatever it does.
+/// A principal, with the parts of one bundle that concern it in every request.
 #[derive(Debug)]
 pub struct Subject {
     principal: Principal,
-    /// All that it is in.
+    /// All its ancestors.
     ancestors: Vec<EntityUid>,
     policies: PrincipalPolicies,
-    /// Whether it is in itself, by way of what it is in. Cedar takes no such entities.
+    /// Whether the principal is its own ancestor. Cedar does not accept such entities.
     is_circular: bool,
-    /// The entities of a request for an action without groups on the resource of the API, once a condition could
-    /// ask for them. `None`: Cedar does not take them.
+    /// The entities for a request whose action has no groups and whose resource is that of the API. They are
+    /// gathered when a condition first needs them. `None`: Cedar does not accept them.
     entities: OnceLock<Result<Option<Entities>, Unreadable>>,
 }
 
 impl Subject {
-    /// Gathers what concerns a principal.
+    /// Gathers the parts of a bundle that concern a principal.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -47,11 +47,11 @@ impl Subject {
         Ok(Self { principal, ancestors, policies, is_circular, entities: OnceLock::new() })
     }
 
-    /// Evaluates the policies of the bundle, which is that of [`Subject::new`]. The context is asked for only if a
-    /// condition could read it; without one the request is invalid.
+    /// Evaluates the policies of the bundle, which must be the one given to [`Subject::new`]. `context` is called
+    /// only if a condition may read the context. If it returns `None`, the request is invalid.
     ///
-    /// It follows Cedar but for one point: a forbid policy whose condition cannot be evaluated counts
-    /// as one that applies.
+    /// The decision is Cedar's, with one exception: a forbid policy whose condition cannot be evaluated counts as
+    /// one that applies.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -66,7 +66,7 @@ impl Subject {
         self.decide_among(bundle, action, &resource, &mut SharedWork::default(), context)
     }
 
-    /// The same for one of several requests, which leaves what the others can use.
+    /// The same for one of several requests. Results that the other requests can use are kept in `shared`.
     pub(crate) fn decide_among(
         &self,
         bundle: &Bundle,
@@ -109,14 +109,14 @@ impl Subject {
         Ok(applying.decide())
     }
 
-    /// Whether Cedar takes such a request, whatever its policies say.
+    /// Whether Cedar accepts such a request, whatever the policies say.
     fn may_request(&self, bundle: &Bundle, action: &EntityUid, resource: &EntityUid) -> bool {
         let principal_type = self.principal.uid.type_name();
         !self.is_circular && bundle.may_request(principal_type, action, resource.type_name())
     }
 
-    /// The entities that a request brings along, if it is not the store that has them: the principal as it is where
-    /// the path does not speak of it, and the resource.
+    /// The entities to which the path gives attributes: the resource, or the principal if it is the resource
+    /// itself. They are used in place of those of the store and the token.
     ///
     /// # Errors
     /// [`Reason::ResourceConflict`].
@@ -131,8 +131,8 @@ impl Subject {
         }
     }
 
-    /// The entities of a request: the principal, what is given, and what of the store can be reached
-    /// from them and these. `None`: Cedar does not take them.
+    /// The entities of a request: the principal, the given entities, and all entities of the store that can be
+    /// reached from these and from `roots`. `None`: Cedar does not accept them.
     fn gather<'a>(
         &self,
         bundle: &Bundle,
@@ -144,9 +144,10 @@ impl Subject {
         };
         let given = [Some(principal), given.resource].into_iter().flatten().collect();
         let found = reachable(bundle.entities(), given, roots.cloned())?;
-        // The store's entities were checked against the schema when the bundle was built.
-        // Both ways find out what each is in and refuse circles. For a few entities this one takes half the time, but
-        // it takes the third power of their number where each is in all before.
+        // No schema is needed: the store's entities were checked against it when the bundle was built. Both
+        // functions find the ancestors of each entity and refuse circles. For a few entities, `add_entities`
+        // takes half the time. But if each entity is in all those before it, its time grows with the third power
+        // of their number.
         Ok(match found.len() {
             ..=FEW_ENTITIES => Entities::empty().add_entities(found, None).ok(),
             _ => Entities::from_entities(found, None).ok(),
@@ -154,22 +155,23 @@ impl Subject {
     }
 }
 
-/// Entities that a request brings along.
+/// Entities that get attributes from the path of a request.
 #[derive(Debug, Default)]
 struct GivenEntities {
-    /// The principal, where the path says something of it.
+    /// The principal, if the path gives it attributes.
     principal: Option<Entity>,
-    /// The resource, where the path says something of it.
+    /// The resource, if the path gives it attributes.
     resource: Option<Entity>,
 }
 
-/// Without a schema an action may have attributes, which a policy may ask for.
+/// Whether an action has neither groups nor attributes. Without a schema it may have attributes, and a policy may
+/// read them.
 fn is_bare(action: &EntityUid, bundle: &Bundle) -> Result<bool, Unreadable> {
     Ok(bundle.entities().get(action)?.is_none_or(|action| action.is_bare()))
 }
 
-/// What Cedar says. It stops where the stack comes to its end, and is asked again with more of it: that is rare, and
-/// to make room for each call would cost more than the call.
+/// Asks Cedar. If Cedar runs out of stack, it is asked again with a larger one. That is rare, and making room for
+/// every call would cost more than the call itself.
 pub(super) fn ask_cedar(request: &Request, policies: &PolicySet, entities: &Entities) -> Response {
     let ask = || Authorizer::new().is_authorized(request, policies, entities);
     let response = ask();
@@ -179,11 +181,12 @@ pub(super) fn ask_cedar(request: &Request, policies: &PolicySet, entities: &Enti
         }
     };
     if response.diagnostics().errors().any(is_out_of_room) {
-        // Without room the errors stand, which deny.
+        // Without room, the errors stand. They deny.
         return with_room(ask).unwrap_or(response);
     }
     response
 }
 
-/// Up to so many, one way to close entities over what they are in is the faster one; see [`Subject::gather`].
+/// For up to this many entities, one way to find their ancestors is faster than the other; see
+/// [`Subject::gather`].
 const FEW_ENTITIES: usize = 16;

@@ -2,22 +2,21 @@
 //!
 //! | stand-in | for | left out on purpose |
 //! |---|---|---|
-//! | [`RuntimeApi`] | the Lambda Runtime API | the freeze between invocations, the deadline being enforced, extensions, snapshots |
+//! | [`RuntimeApi`] | the Lambda Runtime API | the freeze between invocations, enforcing the deadline, extensions, snapshots |
 //! | [`Function`] | the Lambda service running the executable | memory and CPU limits, restarts, IAM: its credentials are made up |
-//! | [`S3`] | S3's `GetObject` and `PutObject` | every other operation, ranges, checksums but SHA-256, and whether a signature is right (only that there is one) |
+//! | [`S3`] | S3's `GetObject`, `PutObject` and `ListObjectsV2` | every other operation, ranges, checksums other than SHA-256, and whether a signature is right (only that there is one) |
 //! | [`KeyServer`] | an issuer's key set URL | TLS, and issuing tokens |
 //!
-//! Each server binds a free port, runs on a thread of its own and stops when dropped, so tests are
-//! plain blocking functions that run side by side. Faults can be set at any moment and last until
-//! the next one is set.
+//! Each server binds a free port, runs on its own thread and stops when dropped. So tests are plain blocking
+//! functions that run side by side. A test can set a fault at any moment. It lasts until the next one is set.
 
 /// The executable as a child process, under a [`RuntimeApi`] of its own.
 mod function;
-/// Key sets over HTTP, and the ways in which serving them goes wrong.
+/// Key sets over HTTP, and the ways in which serving them can fail.
 mod key_server;
 /// The other end of the runtime's long poll.
 mod runtime_api;
-/// Objects with versions and entity tags, and the ways in which reading and writing them goes wrong.
+/// Objects with versions and entity tags, and the ways in which reading and writing them can fail.
 mod s3;
 
 pub use function::Function;
@@ -35,22 +34,22 @@ use axum::body::{Body, Bytes};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::oneshot;
 
-/// How long a test waits for the function before it fails: far more than a busy machine needs,
-/// far less than a job's limit.
+/// How long a test waits for the function before it fails: far more than a busy machine needs, far less than a
+/// job's limit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A router on 127.0.0.1, served until this is dropped.
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
-    /// Never sent on: dropping it is the signal.
+    /// Nothing is ever sent: dropping it is the signal to stop.
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     fn start(router: Router) -> Self {
-        // Bound here, not on the thread: a client that is told the address finds it open.
+        // Bound here, not on the thread, so that a client can connect as soon as it knows the address.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -64,13 +63,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic over there was reported there, and a second one here could abort the tests.
+            // A panic of the thread was reported there. A second one here could abort the tests.
             let _ = thread.join();
         }
     }
 }
 
-/// Serves until `stopped`. Open connections are cut, not drained: a long poll would never end.
+/// Serves until `stopped`. Open connections are cut, not drained, because a long poll would never end.
 fn serve(listener: TcpListener, router: Router, stopped: oneshot::Receiver<Infallible>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -86,7 +85,7 @@ fn close_connection() -> ! {
     std::panic::resume_unwind(Box::new("closed on purpose"))
 }
 
-/// These bytes, each after a pause.
+/// A body of these bytes, each sent after a pause.
 fn dripping(bytes: Bytes, pause: Duration) -> Body {
     let each = stream::iter(bytes).then(move |byte| async move {
         tokio::time::sleep(pause).await;
@@ -95,8 +94,8 @@ fn dripping(bytes: Bytes, pause: Duration) -> Body {
     Body::from_stream(each)
 }
 
-/// One request over a plain socket, and all that comes back until the server closes: self tests
-/// look at the bytes, as a client library would retry, follow or refuse.
+/// Sends one request over a plain socket, and returns all that comes back until the server closes the connection.
+/// Self tests look at the bytes, because a client library would retry, follow or refuse.
 pub fn exchange(address: SocketAddr, request_line: &str, headers: &str, body: &str) -> String {
     use std::io::{Read, Write};
 
@@ -108,7 +107,7 @@ pub fn exchange(address: SocketAddr, request_line: &str, headers: &str, body: &s
     )
     .unwrap();
     let mut received = Vec::new();
-    // A connection that is reset is one of the answers: what came before it is what counts.
+    // A reset connection is one of the answers. What came before the reset is what counts.
     let _ = socket.read_to_end(&mut received);
     String::from_utf8(received).unwrap()
 }

@@ -1,9 +1,10 @@
-//! What the decisions on several requests of one principal have in common, so that it is worked out once.
+//! Work that the decisions on several requests of one principal have in common, so that it is done once.
 //!
-//! An answer for the whole API is a decision on every route. Routes differ in their actions, seldom in their resources
-//! and contexts, and as a rule a condition reads none of what differs. What it reads is known from its text
-//! ([`Dependence`]): two requests that are alike in that have one verdict. Likewise the policies of a
-//! [`PolicyList`] that matter to one request matter to all that have the list and the resource in common.
+//! An answer for the whole API needs a decision on every route. Routes differ in their actions, but seldom in
+//! their resources and contexts, and most conditions read nothing that differs. The text of a condition says what
+//! it reads ([`Dependence`]). If two requests are alike in all of that, they have the same verdict. In the same
+//! way, if two requests have a [`PolicyList`] and the resource in common, the same policies of that list matter
+//! to both.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -20,17 +21,17 @@ use crate::decide::decision::Verdict;
 use crate::decide::resource::Resource;
 use crate::reason::Reason;
 
-/// The context of a request, and which of several it is: those with one number are the same.
+/// The context of a request, with numbers that identify it. Contexts with the same number are the same.
 #[derive(Clone, Debug)]
 pub(crate) struct NumberedContext {
     context: LazyContext,
     /// The number of its `token`.
     token: u32,
-    /// The number of the whole.
+    /// The number of the whole context.
     whole: u32,
 }
 
-/// A context that Cedar has, or gets once a condition needs it.
+/// A context in Cedar's form, or one that gets this form when a condition first needs it.
 #[derive(Clone, Debug)]
 enum LazyContext {
     Made(Context),
@@ -42,7 +43,7 @@ impl NumberedContext {
         Self { context: LazyContext::Prepared(prepared), token, whole }
     }
 
-    /// How many values were dropped, being of another type than the schema has.
+    /// How many values were dropped because the schema declares another type.
     pub(crate) fn dropped(&self) -> usize {
         match &self.context {
             LazyContext::Made(_) => 0,
@@ -51,7 +52,7 @@ impl NumberedContext {
     }
 }
 
-/// The one context of a single request.
+/// The only context of a single request, so its numbers do not matter.
 impl From<Context> for NumberedContext {
     fn from(context: Context) -> Self {
         Self { context: LazyContext::Made(context), token: 0, whole: 0 }
@@ -59,7 +60,7 @@ impl From<Context> for NumberedContext {
 }
 
 impl LazyContext {
-    /// `None`: Cedar does not take it.
+    /// `None`: Cedar does not accept it.
     fn make(self) -> Option<Context> {
         match self {
             Self::Made(context) => Some(context),
@@ -68,15 +69,15 @@ impl LazyContext {
     }
 }
 
-/// What is known from requests before. It belongs to one principal, its token and a bundle.
+/// Results of earlier requests. They are valid for one principal, its token and one bundle.
 #[derive(Debug, Default)]
 pub(crate) struct SharedWork {
     resources: HashMap<EntityUid, u32>,
-    /// Resources that the path says something of.
+    /// Resources with attributes from the path.
     given: Vec<(Entity, u32)>,
     actions: HashMap<EntityUid, u32>,
     verdicts: HashMap<Question, Verdict>,
-    /// By the number of the resource.
+    /// By list and by the number of the resource.
     found: HashMap<(PolicyList, u32), Rc<MatchedList>>,
     spent: Effort,
     budget: Option<Effort>,
@@ -96,28 +97,29 @@ struct Question {
 #[derive(Debug)]
 struct MatchedList {
     members: ListedPolicies,
-    /// What became of those with conditions, by effect and the number of the token in the context.
+    /// The results for the policies with conditions, by effect and by the number of the `token` in the context.
     evaluated: RefCell<Vec<(Effect, u32, Evaluated)>>,
 }
 
-/// What became of the conditions of a list.
+/// The result for the conditions of a list.
 #[derive(Clone, Debug)]
 struct Evaluated {
-    /// Whether one applies that says the same of all requests on the resource.
+    /// Whether a policy applies whose verdict is the same for all requests on the resource.
     applies: bool,
-    /// The others, which may differ between requests.
+    /// The other policies with conditions, whose verdicts may differ between requests.
     differ: Rc<[u32]>,
 }
 
-/// How much work something is: about as many nanoseconds, but counted, so that it is the same each time.
+/// An amount of work, in units of about a nanosecond. It is counted, not measured, so it is the same each time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Effort(u64);
 
 impl Effort {
-    /// What an answer for the whole API may take.
+    /// The most work that an answer for the whole API may take.
     pub(crate) const BUDGET: Self = Self(BUDGET);
 
-    /// Of evaluating so many conditions for so many requests, having looked at policies so many times.
+    /// The work of evaluating this many conditions for this many requests, and of looking at policies this many
+    /// times.
     pub(crate) fn estimate(conditions: u64, requests: u64, looks: u64) -> Self {
         let each = [(conditions, CONDITION), (requests, REQUEST), (looks, LOOK)];
         Self(each.into_iter().fold(0, |sum, (count, each)| sum.saturating_add(count.saturating_mul(each))))
@@ -128,14 +130,14 @@ impl Effort {
     }
 }
 
-/// It would take more than [`Effort::BUDGET`].
+/// The work would exceed [`Effort::BUDGET`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooExpensive;
 
 /// Why there are no verdicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotEvaluated {
-    /// Cedar does not take the request.
+    /// Cedar does not accept the request.
     Invalid,
     Unreadable,
     TooExpensive,
@@ -154,7 +156,7 @@ impl From<TooExpensive> for NotEvaluated {
 }
 
 impl SharedWork {
-    /// From now on no more than this is done. What was done before does not count.
+    /// Limits the work from now on. Earlier work does not count.
     pub(crate) fn limit(&mut self, budget: Effort) {
         (self.spent, self.budget) = (Effort::default(), Some(budget));
     }
@@ -192,14 +194,16 @@ impl SharedWork {
     }
 }
 
-/// There are never so many of anything: a call makes a handful, and a bundle has not that many bytes.
+/// A count as a number. It always fits: a call makes only a few of anything, and a bundle does not have that many
+/// bytes.
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl Subject {
-    /// Whether the principal may do something. Unlike [`Subject::decide`] it does not say by which policies, and looks
-    /// no further than to the first that settles it. What cannot be read or made is allowed to nobody.
+    /// Whether the principal may do something. Unlike [`Subject::decide`], this does not say which policies
+    /// decide, and it stops at the first one that settles the question. If something cannot be read or made, the
+    /// answer is no.
     ///
     /// # Errors
     /// [`TooExpensive`].
@@ -230,7 +234,7 @@ impl Subject {
         if !may_permit || !self.may_request(bundle, action, &resource.uid) {
             return Ok(false);
         }
-        // A route whose context lacks something is denied even where no condition reads it.
+        // If the context of a route lacks something, the route is denied, even if no condition reads it.
         let (Ok(given), Ok(context)) = (self.given(resource), context()) else {
             return Ok(false);
         };
@@ -276,16 +280,16 @@ pub(super) struct Evaluation<'a> {
     resource: &'a EntityUid,
     /// The number of the resource.
     number: u32,
-    /// Whether the path says something of an entity, which any condition may see.
+    /// Whether the path gives an entity attributes, which any condition may read.
     is_given: bool,
-    /// Until it is among the entities.
+    /// Taken when the entities are gathered.
     given: Option<GivenEntities>,
     token: u32,
     whole: u32,
-    /// Until it is part of the request.
+    /// Taken when the request is made.
     context: Option<LazyContext>,
     request: Option<Request>,
-    /// `None`: not gathered yet, or those of the subject.
+    /// `None`: they are not gathered yet, or those of the subject are used.
     entities: Option<Entities>,
     shared: &'a mut SharedWork,
 }
@@ -317,7 +321,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// Whether no forbid applies, and a permit does, if that is not known.
+    /// Whether no forbid applies, and a permit does. `is_permitted` says that a permit is already known to apply.
     fn allows(&mut self, all: &[Rc<MatchedList>], is_permitted: bool) -> Result<bool, NotEvaluated> {
         for found in all {
             if self.applies(found, Effect::Forbid)? {
@@ -361,7 +365,7 @@ impl<'a> Evaluation<'a> {
         Ok(applies || self.any_applies(&differ, effect)?)
     }
 
-    /// Whether one of some policies of one effect applies.
+    /// Whether any of these policies applies. All of them have this effect.
     fn any_applies(&mut self, policies: &[u32], effect: Effect) -> Result<bool, NotEvaluated> {
         let applies = |verdict: &Option<Verdict>| match verdict {
             Some(Verdict::Holds) => true,
@@ -371,7 +375,8 @@ impl<'a> Evaluation<'a> {
         Ok(self.verdicts(policies)?.iter().any(applies))
     }
 
-    /// The verdicts of policies, in their order. Where a forbid holds, Cedar does not say which permits do: `None`.
+    /// The verdicts on these policies, in their order. `None`: a forbid holds, so Cedar does not say whether this
+    /// permit holds.
     pub(super) fn verdicts(&mut self, policies: &[u32]) -> Result<Vec<Option<Verdict>>, NotEvaluated> {
         let mut questions = Vec::with_capacity(policies.len());
         for policy in policies {
@@ -396,7 +401,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Has Cedar evaluate conditions.
+    /// Asks Cedar to evaluate conditions, and keeps the verdicts.
     fn ask(&mut self, open: &[Question]) -> Result<(), NotEvaluated> {
         let (conditions, requests) = (open.len() as u64, u64::from(self.request.is_none()));
         self.shared.spend(Effort::estimate(conditions, requests, conditions))?;
@@ -416,7 +421,7 @@ impl<'a> Evaluation<'a> {
             AuthorizationError::PolicyEvaluationError(error) => error.policy_id(),
         });
         let failing: HashSet<&PolicyId> = failing.collect();
-        // Cedar names the forbids if there are any, and the permits if not.
+        // If any forbids hold, Cedar names only them. Otherwise it names the permits that hold.
         let is_forbid =
             |id: &&&PolicyId| policies.policy(id).is_none_or(|policy| policy.effect() == Effect::Forbid);
         let permits_are_named = holding.iter().next().is_none_or(|id| !is_forbid(&id));
@@ -433,7 +438,7 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
-    /// Makes request and entities, once a condition needs them.
+    /// Makes the request and its entities when a condition first needs them.
     fn make_ready(&mut self) -> Result<(), NotEvaluated> {
         let (Some(context), Some(given)) = (self.context.take(), self.given.take()) else {
             return Ok(());
@@ -444,7 +449,7 @@ impl<'a> Evaluation<'a> {
             let own = subject.gather(bundle, given, roots)?;
             self.entities = Some(own.ok_or(NotEvaluated::Invalid)?);
         }
-        // What the schema says of it was looked at before, and the context was made by it.
+        // No schema is needed: the request was checked against it before, and the context was made to fit it.
         let principal = subject.principal.uid.clone();
         let request = |context| Request::new(principal, action.clone(), resource.clone(), context, None).ok();
         self.request = context.make().and_then(request);
@@ -453,8 +458,8 @@ impl<'a> Evaluation<'a> {
 }
 
 impl Subject {
-    /// The entities of requests for actions without groups on the resource of the API. `None`: Cedar does not take
-    /// them.
+    /// The entities for requests whose action has no groups and whose resource is that of the API. `None`: Cedar
+    /// does not accept them.
     fn entities(&self, bundle: &Bundle) -> Result<Option<&Entities>, Unreadable> {
         let roots = || bundle.named_entities().iter().chain([bundle.resource()]);
         let gathered = self.entities.get_or_init(|| self.gather(bundle, GivenEntities::default(), roots()));
@@ -462,15 +467,17 @@ impl Subject {
     }
 }
 
-/// What an answer for the whole API may take, twenty milliseconds: what a shadow bundle may take of a call as well.
+/// The most work that an answer for the whole API may take: twenty milliseconds. A shadow bundle may take as much
+/// time of a call.
 const BUDGET: u64 = 20_000_000;
 
-/// Evaluating a condition, with asking Cedar and reading what it says. Measured on 2026-11-21 in a release build at 2.0
-/// GHz: 300,000 evaluations of a short condition in 700 ms, with all else that an answer takes.
+/// The work of evaluating a condition, including asking Cedar and reading its answer. Measured on 2026-11-21 in a
+/// release build at 2.0 GHz: 300,000 evaluations of a short condition took 700 ms, including everything else that
+/// an answer takes.
 const CONDITION: u64 = 2000;
 
-/// Making a request and collecting its entities.
+/// The work of making a request and gathering its entities.
 const REQUEST: u64 = 10_000;
 
-/// Comparing a scope, or finding out what a condition depends on.
+/// The work of comparing a scope, or of finding out what a condition depends on.
 const LOOK: u64 = 100;

@@ -12,28 +12,28 @@ use tempfile::TempDir;
 use super::runtime_api::Event;
 use super::{Answer, Init, PATIENCE, RuntimeApi};
 
-/// The executable, started as Lambda starts it: nothing in its environment but what Lambda sets
-/// and the test gives. Killed when dropped.
+/// The executable, started as Lambda starts it. Its environment has only what Lambda sets and what the test
+/// gives. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Function {
     process: Mutex<Child>,
     runtime_api: RuntimeApi,
-    /// A file and not a pipe: what was written before an answer was sent is there when it arrives.
+    /// A file, not a pipe: when an answer arrives, everything that was written before it is already there.
     logs: File,
     _home: TempDir,
 }
 
-/// Why a function did not get as far as asking for an event.
+/// Why a function failed before it asked for an event.
 pub struct InitFailure {
-    /// The function's own, or `Runtime.ExitError`, Lambda's word for a process that just ended.
+    /// The function's own error type, or `Runtime.ExitError`, Lambda's word for a process that just ended.
     pub error_type: String,
-    /// The function's own, or how the process ended.
+    /// The function's own message, or how the process ended.
     pub message: String,
     pub logs: String,
 }
 
 impl Function {
-    /// Starts the executable with `env` over Lambda's variables, and waits until it is ready.
+    /// Starts the executable and waits until it is ready. `env` adds to Lambda's variables and overrides them.
     #[track_caller]
     pub fn start(
         executable: impl AsRef<Path>,
@@ -75,11 +75,11 @@ impl Function {
         }
     }
 
-    /// All that the function has written so far, to stdout and stderr.
+    /// Everything that the function has written so far, to stdout and stderr.
     pub fn logs(&self) -> String {
         let length = self.logs.metadata().unwrap().len();
         let mut logs = vec![0; usize::try_from(length).unwrap()];
-        // `read_at`, since the function writes where the position is.
+        // `read_exact_at` does not move the position, which is where the function writes.
         self.logs.read_exact_at(&mut logs, 0).unwrap();
         String::from_utf8_lossy(&logs).into_owned()
     }
@@ -90,7 +90,7 @@ impl Function {
         self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Lets the process continue.
     #[cfg(unix)]
     pub fn thaw(&self) {
         self.signal("CONT");
@@ -113,12 +113,12 @@ impl Function {
         resident.trim().parse().unwrap()
     }
 
-    /// Polls until there is a result, the process has ended without one, or patience has.
+    /// Polls until there is a result, the process has ended without one, or `PATIENCE` is over.
     #[track_caller]
     fn watch<T>(&self, awaited: &str, poll: impl Fn(Duration) -> Option<T>) -> Result<T, ExitStatus> {
         let give_up = Instant::now() + PATIENCE;
         while Instant::now() < give_up {
-            // Looked up before the poll: what the process sent last must not be missed.
+            // Checked before the poll, so that what the process sent last is not missed.
             let ended = self.process.lock().unwrap().try_wait().unwrap();
             if let Some(result) = poll(GLANCE) {
                 return Ok(result);
@@ -131,7 +131,7 @@ impl Function {
     }
 }
 
-/// Made for `unwrap`: the logs as they were written, not as one line with escapes.
+/// Made for `unwrap`: it shows the logs as they were written, not as one line with escapes.
 impl fmt::Debug for InitFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error_type, message, logs } = self;
@@ -149,7 +149,7 @@ impl Drop for Function {
     }
 }
 
-/// How often to look whether the process still runs; an answer is not delayed by it.
+/// How often to check that the process still runs. This does not delay an answer.
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
@@ -169,7 +169,7 @@ fn a_process_that_just_ends_is_a_failed_start_with_its_logs() {
     let failure = Function::start("/usr/bin/env", [("CACHE_KEY", "none")]).unwrap_err();
     assert_eq!(failure.error_type, "Runtime.ExitError");
     assert_eq!(failure.message, "exit status: 0");
-    // `env` prints its environment: Lambda's and the test's, nothing of Cargo's.
+    // `env` prints its environment: the variables of Lambda and of the test, but none of Cargo's.
     assert!(failure.logs.contains("AWS_LAMBDA_RUNTIME_API=127.0.0.1:"), "{failure:?}");
     assert!(failure.logs.contains("CACHE_KEY=none\n"), "{failure:?}");
     assert!(!failure.logs.contains("CARGO"), "{failure:?}");

@@ -14,29 +14,30 @@ use serde_json::Value;
 
 use super::{Server, dripping, exchange};
 
-/// A key set at `/{anything}/.well-known/jwks.json`, where Cognito has that of a user pool, and the
-/// discovery document of OpenID Connect that leads to it.
+/// Serves a key set at `/{anything}/.well-known/jwks.json`, where Cognito has that of a user pool. It also serves
+/// the discovery document of OpenID Connect that leads to the key set.
 pub struct KeyServer {
     server: Server,
     keys: Arc<Keys>,
 }
 
-/// What goes wrong with the requests to come. Where it can, the answer still carries the keys:
-/// a client that overlooks the fault is caught by accepting them.
+/// What goes wrong with the next requests. If possible, the answer still carries the keys: a client that
+/// overlooks the fault accepts them, and is caught.
 #[derive(Clone)]
 pub enum KeyServerFault {
     None,
-    /// The keys, under this status.
+    /// The keys, with this status.
     Status(u16),
     /// The right answer, but only after this time.
     Slow(Duration),
     /// The keys, one byte at a time, each after this time.
     Drips(Duration),
-    /// The keys, then 4 MiB of white space: good JSON, with no `Content-Length` to refuse it by.
+    /// The keys, then 4 MiB of white space. This is valid JSON, and no `Content-Length` gives a reason to refuse
+    /// it.
     Huge,
     /// 302 to this URL.
     Redirect(String),
-    /// A page of HTML, under status 200.
+    /// A page of HTML, with status 200.
     NotJson,
 }
 
@@ -85,17 +86,17 @@ impl KeyServer {
         format!("http://{}/pool/.well-known/jwks.json", self.server.address)
     }
 
-    /// Replaces the key set, as an issuer does that rotates its keys.
+    /// Replaces the key set, as an issuer does when it rotates its keys.
     pub fn set(&self, jwks: Value) {
         *self.keys.jwks.lock().unwrap() = jwks;
     }
 
-    /// Holds from the next request on, until another one is set.
+    /// Sets a fault. It holds from the next request on, until another one is set.
     pub fn fault(&self, fault: KeyServerFault) {
         *self.keys.fault.lock().unwrap() = fault;
     }
 
-    /// How many requests for keys have come so far, with those that failed.
+    /// How many requests for keys have come so far, including those that failed.
     pub fn requests(&self) -> usize {
         self.keys.requests.load(Ordering::SeqCst)
     }

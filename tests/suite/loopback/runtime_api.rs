@@ -32,7 +32,7 @@ pub struct RuntimeApi {
 pub enum Answer {
     /// What API Gateway would be given.
     Response(Value),
-    /// What API Gateway would turn into 401 or 500, going by the message.
+    /// What API Gateway would turn into 401 or 500, depending on the message.
     Error { error_type: String, error_message: String },
 }
 
@@ -45,7 +45,7 @@ pub enum Init {
     Failed { error_type: String, error_message: String },
 }
 
-/// What the function is sent: JSON, or bytes as they are, for what is no JSON.
+/// What the function is sent: JSON, or plain bytes for anything that is not JSON.
 pub struct Event(Bytes);
 
 impl From<&Value> for Event {
@@ -61,7 +61,7 @@ impl From<&[u8]> for Event {
 }
 
 impl RuntimeApi {
-    /// With no event waiting: a function that polls now is held until there is one.
+    /// Starts the server with no event waiting. If a function polls now, it is held until there is one.
     pub fn start() -> Self {
         let (events, waiting) = unbounded_channel();
         let desk = Arc::new(Desk {
@@ -150,7 +150,7 @@ struct Invocation {
     event: Bytes,
 }
 
-/// The body of both error calls, as far as tests look at it.
+/// The body of both error calls, with only the fields that tests look at.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ErrorReport {
@@ -194,13 +194,14 @@ async fn init_error(State(desk): State<Arc<Desk>>, body: Bytes) -> StatusCode {
 }
 
 impl Desk {
-    /// The first word counts: a function does not un-start.
+    /// Only the first result counts: a function that has started stays started, and one that has failed stays
+    /// failed.
     fn end_init(&self, init: Init) {
         self.init.lock().unwrap().get_or_insert(init);
         self.init_ended.notify_all();
     }
 
-    /// Passes an answer on. If `read` panics, the sender goes with it, and the test hears of it.
+    /// Passes an answer on. If `read` panics, the sender is dropped, and the test notices.
     fn answer(&self, id: &str, read: impl FnOnce() -> Answer) -> StatusCode {
         let sender = self.answers.lock().unwrap().remove(id);
         let Some(sender) = sender else {
@@ -218,7 +219,7 @@ fn deadline_ms() -> u128 {
     deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()
 }
 
-/// What the function may read from its deadline; nothing here enforces it.
+/// The timeout that the function can read from its deadline. Nothing here enforces it.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 const FUNCTION_ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:cedar-authorizer";

@@ -20,8 +20,8 @@ use tokio::sync::Barrier;
 
 use super::{Server, close_connection, dripping, exchange};
 
-/// `GetObject`, `PutObject` and `ListObjectsV2` for any number of buckets, all versioned, in path style: the SDK's
-/// choice when the endpoint is an IP address.
+/// `GetObject`, `PutObject` and `ListObjectsV2` for any number of buckets. All buckets are versioned. They are
+/// addressed in path style, as the SDK does if the endpoint is an IP address.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>,
@@ -31,8 +31,7 @@ pub struct S3 {
     shelf: Arc<Shelf>,
 }
 
-/// What goes wrong with the GETs to come, or the PUTs of a key; a request that is not signed fails
-/// in any case.
+/// What goes wrong with the next GETs, or with the PUTs of a key. A request that is not signed fails in any case.
 #[derive(Clone, Copy)]
 pub enum S3Fault {
     None,
@@ -44,26 +43,27 @@ pub enum S3Fault {
     InternalError,
     /// The right answer, but only after this time.
     Slow(Duration),
-    /// The `Content-Length` of the whole object, half of its bytes, and the end of the connection.
+    /// The `Content-Length` of the whole object, but only half of its bytes before the connection ends.
     Truncated,
-    /// The right answer, its body one byte at a time, each after this time. A body that has begun goes on so.
+    /// The right answer, but its body comes one byte at a time, each after this time. A body that has begun
+    /// continues like this, whatever fault is set later.
     Drips(Duration),
-    /// The end of the connection, with no answer. Nothing was stored.
+    /// The connection ends with no answer. Nothing was stored.
     Reset,
-    /// An error of this status and code.
+    /// An error with this status and code.
     Error(u16, &'static str),
     /// This status and this body, whatever it is.
     Answer(u16, &'static str),
     /// A redirect to another region, which the SDK does not follow.
     Region(&'static str),
-    /// Of a PUT: it was done, and the connection ends with no answer.
+    /// Of a PUT: the object was stored, but the connection ends with no answer.
     AnswerLost,
     /// Of a PUT: nothing was stored, and there is no answer until the client goes away.
     Hang,
 }
 
 impl S3 {
-    /// With no objects in it, and no fault.
+    /// Starts the server with no objects and no fault.
     pub fn start() -> Self {
         let shelf = Arc::new(Shelf {
             objects: Mutex::default(),
@@ -88,7 +88,7 @@ impl S3 {
         format!("http://{}", self.server.address)
     }
 
-    /// Stores a new version of an object, the current one from now on. Returns its version id.
+    /// Stores a new version of an object, which becomes the current one. Returns its version id.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) -> String {
         let mut objects = self.shelf.objects.lock().unwrap();
         let versions = objects.entry(format!("{bucket}/{key}")).or_default();
@@ -98,7 +98,7 @@ impl S3 {
         id
     }
 
-    /// Reads from it, as the function does.
+    /// A reader of this server, like the one of the function.
     pub fn reader(&self) -> Reader {
         let variable = |name: &str| match name {
             "AWS_REGION" => Some("us-east-1".to_owned()),
@@ -125,7 +125,7 @@ impl S3 {
         keys
     }
 
-    /// Changes the bytes of the current version, and nothing else of it.
+    /// Changes the bytes of the current version, and drops its checksum. Nothing else changes.
     pub fn alter(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         let mut objects = self.shelf.objects.lock().unwrap();
         let version = objects.get_mut(&format!("{bucket}/{key}")).and_then(|versions| versions.last_mut());
@@ -134,7 +134,7 @@ impl S3 {
         version.bytes = bytes.into();
     }
 
-    /// Changes a header of the current version, and nothing else of it.
+    /// Changes a header of the current version, and nothing else.
     pub fn note(&self, bucket: &str, key: &str, name: &'static str, value: &str) {
         let mut objects = self.shelf.objects.lock().unwrap();
         let version = objects.get_mut(&format!("{bucket}/{key}")).and_then(|versions| versions.last_mut());
@@ -146,33 +146,34 @@ impl S3 {
         self.shelf.objects.lock().unwrap().remove(&format!("{bucket}/{key}")).unwrap();
     }
 
-    /// Holds from the next request on, until another one is set.
+    /// Sets a fault for all GETs of objects. It holds from the next one on, until another one is set.
     pub fn fault(&self, fault: S3Fault) {
         *self.shelf.fault.lock().unwrap() = fault;
     }
 
-    /// Holds for the GETs of a key from the next one on, in the place of what holds for all, until another one is set.
+    /// Sets a fault for the GETs of a key, instead of the one for all GETs. It holds from the next one on, until
+    /// another one is set.
     pub fn fault_get(&self, key: &str, fault: S3Fault) {
         self.shelf.get_faults.lock().unwrap().insert(key.to_owned(), fault);
     }
 
-    /// Holds for the PUTs of a key from the next one on, until another one is set.
+    /// Sets a fault for the PUTs of a key. It holds from the next one on, until another one is set.
     pub fn fault_put(&self, key: &str, fault: S3Fault) {
         self.shelf.put_faults.lock().unwrap().insert(key.to_owned(), fault);
     }
 
-    /// The GETs of a key wait until so many of them are there. Holds for those, not for later ones.
+    /// Makes the next GETs of a key wait until this many of them have come. Later ones do not wait.
     pub fn meet(&self, key: &str, count: usize) {
         *self.shelf.meeting.lock().unwrap() =
             Some(Meeting { key: key.to_owned(), awaited: count, barrier: Arc::new(Barrier::new(count)) });
     }
 
-    /// How many PUTs have come so far, with the SDK's retries and those that failed.
+    /// How many PUTs have come so far, including the SDK's retries and those that failed.
     pub fn puts(&self) -> usize {
         self.shelf.puts.load(Ordering::SeqCst)
     }
 
-    /// How many GETs have come so far, with the SDK's retries and those that failed.
+    /// How many GETs have come so far, including the SDK's retries and those that failed.
     pub fn requests(&self) -> usize {
         self.shelf.requests.load(Ordering::SeqCst)
     }
@@ -200,7 +201,7 @@ struct Version {
     id: String,
     etag: String,
     bytes: Bytes,
-    /// Type, checksum and user metadata, as the PUT had them.
+    /// Type, checksum and user metadata, as the PUT sent them.
     kept: HeaderMap,
 }
 
@@ -210,7 +211,7 @@ impl Version {
         bytes.hash(&mut hasher);
         Self {
             id: format!("version-{number}"),
-            // As long as S3's MD5, and like it the same for the same bytes.
+            // As long as S3's MD5, and like MD5 the same for the same bytes.
             etag: format!("\"{:016x}{:016x}\"", hasher.finish(), bytes.len()),
             bytes,
             kept: headers
@@ -230,7 +231,7 @@ impl Version {
     }
 }
 
-/// What S3 stores beside the bytes and sends back, of what the tests look at.
+/// Whether S3 stores this header with the bytes and sends it back. Only headers that the tests look at count.
 fn is_kept(name: &HeaderName) -> bool {
     name == header::CONTENT_TYPE || name == CHECKSUM || name.as_str().starts_with("x-amz-meta-")
 }
@@ -284,7 +285,7 @@ async fn get_object(
     (version.headers(), [(header::CONTENT_LENGTH, length.to_string())], kept, body).into_response()
 }
 
-/// In pages of two, so that whoever lists has to turn them.
+/// Lists in pages of two, so that a client has to ask for more than one.
 async fn list_objects(
     State(shelf): State<Arc<Shelf>>,
     Path(bucket): Path<String>,
@@ -353,16 +354,16 @@ async fn put_object(
     }
 }
 
-/// As in `x-amz-checksum-sha256`.
+/// The checksum of these bytes, as in `x-amz-checksum-sha256`.
 fn checksum(bytes: &[u8]) -> String {
     STANDARD.encode(digest(&SHA256, bytes).as_ref())
 }
 
-/// These bytes, and then the end of the connection.
+/// A body of these bytes, after which the connection ends.
 fn body_cut_after(bytes: Bytes) -> Body {
     let bytes = stream::once(async { Ok::<_, io::Error>(bytes) });
     let cut = stream::once(async {
-        // hyper sends what it has before it waits; failing at once would take the bytes along.
+        // hyper sends what it has before it waits. If this failed at once, the bytes would be lost.
         tokio::task::yield_now().await;
         Err(io::ErrorKind::ConnectionAborted.into())
     });
@@ -386,7 +387,7 @@ impl Shelf {
         headers: &HeaderMap,
         bytes: Bytes,
     ) -> Result<Version, (StatusCode, &'static str)> {
-        // Held throughout, so that of two conditional PUTs one is first.
+        // Locked until the end, so that one of two conditional PUTs comes first.
         let mut objects = self.objects.lock().unwrap();
         let path = format!("{bucket}/{key}");
         let current = objects.get(&path).and_then(|versions| versions.last());
@@ -405,7 +406,7 @@ impl Shelf {
         Ok(version)
     }
 
-    /// What a GET of this key has to wait for.
+    /// The barrier at which a GET of this key has to wait.
     fn meeting_of(&self, key: &str) -> Option<Arc<Barrier>> {
         let mut meeting = self.meeting.lock().unwrap();
         let Meeting { barrier, awaited, .. } = meeting.as_mut().filter(|meeting| meeting.key == key)?;
@@ -417,7 +418,7 @@ impl Shelf {
         Some(barrier)
     }
 
-    /// The version asked for, else the current one, else S3's code for what is missing.
+    /// The version with this id, or the current one if no id is given. Otherwise S3's code for what is missing.
     fn find(&self, bucket: &str, key: &str, id: Option<&String>) -> Result<Version, &'static str> {
         let objects = self.objects.lock().unwrap();
         let versions = objects.get(&format!("{bucket}/{key}"));
@@ -449,8 +450,8 @@ fn failure(status: StatusCode, code: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
-/// The same for all versions. S3's dates have whole seconds, so two versions may share one, and a
-/// client has to tell them apart by `ETag`.
+/// The same for all versions. S3's dates have whole seconds, so two versions may share one. A client has to tell
+/// them apart by `ETag`.
 const LAST_MODIFIED: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
