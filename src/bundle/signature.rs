@@ -43,8 +43,7 @@
 //!
 //! [DSSE]: https://github.com/secure-systems-lab/dsse
 
-mod pem;
-mod private_key;
+pub(crate) mod pem;
 mod public_key;
 
 use std::fmt;
@@ -53,7 +52,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-pub use private_key::{InvalidPrivateKey, LibraryFailure, PrivateKey};
 pub use public_key::{InvalidPublicKey, InvalidPublicKeys, KeyId, PublicKey, PublicKeys};
 
 /// The signatures of a manifest: at least one, and one for each key. Only [`Signatures::verify`] finds out who
@@ -62,25 +60,13 @@ pub use public_key::{InvalidPublicKey, InvalidPublicKeys, KeyId, PublicKey, Publ
 pub struct Signatures(Vec<Signature>);
 
 impl Signatures {
-    /// Signs a manifest with all of these keys. The same manifest and keys always make the same signatures.
-    ///
-    /// # Errors
-    /// [`CannotSign`]
-    pub fn sign(manifest: &[u8], keys: &[PrivateKey]) -> Result<Self, CannotSign> {
-        if keys.is_empty() {
-            return Err(CannotSign::NoKey);
-        }
-        if keys.len() > MAX_KEYS {
-            return Err(CannotSign::TooManyKeys);
-        }
-        let message = pre_authentication_encoding(PAYLOAD_TYPE, manifest);
-        let mut signatures = Vec::with_capacity(keys.len());
-        for key in keys {
-            let key_id = key.public_key().key_id().clone();
-            signatures.push(Signature { key_id, bytes: key.sign(&message)? });
-        }
+    /// Puts signatures in the order of an envelope. `None`: two are of one key.
+    #[cfg(feature = "authoring")]
+    pub(crate) fn in_order(signatures: impl Iterator<Item = (KeyId, [u8; SIGNATURE_BYTES])>) -> Option<Self> {
+        let mut signatures: Vec<Signature> =
+            signatures.map(|(key_id, bytes)| Signature { key_id, bytes }).collect();
         signatures.sort_by(|a, b| a.key_id.cmp(&b.key_id));
-        if is_strictly_ordered(&signatures) { Ok(Self(signatures)) } else { Err(CannotSign::DuplicateKey) }
+        is_strictly_ordered(&signatures).then_some(Self(signatures))
     }
 
     /// Reads an envelope.
@@ -236,23 +222,6 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-/// Why a manifest cannot be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CannotSign {
-    /// A key is given twice.
-    #[error("the same key is given twice to sign with")]
-    DuplicateKey,
-    /// The cryptographic library failed.
-    #[error(transparent)]
-    Library(#[from] LibraryFailure),
-    /// There is no key to sign with.
-    #[error("no key is given to sign with")]
-    NoKey,
-    /// More keys than an envelope may have.
-    #[error("more than {MAX_KEYS} keys are given to sign with")]
-    TooManyKeys,
-}
-
 /// Why a text is not an envelope of a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidSignatures {
@@ -308,22 +277,23 @@ fn is_strictly_ordered(signatures: &[Signature]) -> bool {
 }
 
 /// DSSE's PAE: type and content with their lengths, so that no two pairs make the same bytes.
-fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let header = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
     [header.as_bytes(), payload].concat()
 }
 
 /// Says what the signatures are for. So if the same key signs something else, that signature is not valid for a bundle.
-const PAYLOAD_TYPE: &str = "application/vnd.cedar-authorizer.manifest+json";
+pub(crate) const PAYLOAD_TYPE: &str = "application/vnd.cedar-authorizer.manifest+json";
 
 /// RFC 8032 5.1.6.
-const SIGNATURE_BYTES: usize = 64;
+pub(crate) const SIGNATURE_BYTES: usize = 64;
 
 /// Rotation needs two keys. This limit leaves room for more, and bounds the work.
-const MAX_KEYS: usize = 8;
+pub(crate) const MAX_KEYS: usize = 8;
 
 /// An envelope with [`MAX_KEYS`] signatures has 1303 bytes.
 pub(crate) const MAX_BYTES: usize = 2048;
 
+#[cfg(feature = "authoring")]
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ pub(crate) mod entities;
 mod outline;
 pub(crate) mod policies;
 mod separation;
+mod signing;
 pub(crate) mod table;
 
 use std::io;
@@ -17,7 +18,6 @@ use super::directory::{self, UnreadableDirectory};
 use super::finding::{self, Code, Finding, Position, Severity};
 use crate::bundle::files::{ENTITIES_FILE, SETTINGS_FILE};
 use crate::bundle::outline::{ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS};
-use crate::bundle::signature::{CannotSign, PrivateKey};
 use crate::bundle::{
     Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION,
     MAX_TENANT_BYTES, StoreFiles, Tenant, with_room,
@@ -25,6 +25,7 @@ use crate::bundle::{
 use crate::time::UnixTime;
 use policies::PolicyMembers;
 pub use separation::{TooEntangled, separate};
+pub use signing::{CannotSign, InvalidPrivateKey, LibraryFailure, PrivateKey, sign};
 use table::TooLarge;
 
 /// Builds a bundle from a store and the files that it was read from. The same files and edition always make the

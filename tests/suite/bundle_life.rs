@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
+use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles, Trust};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
@@ -13,6 +13,7 @@ use cedar_authorizer::function::source::{Fetcher, LoadFailure};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::store::build::{self, Edition};
 use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::time::UnixTime;

@@ -6,9 +6,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cedar_authorizer::bundle::signature::PrivateKey;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, MAX_BUNDLE_BYTES};
 use cedar_authorizer::store::build::Edition;
+use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::store::directory;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};

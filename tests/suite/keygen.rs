@@ -5,7 +5,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
-use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys, Signatures};
+use cedar_authorizer::bundle::signature::PublicKeys;
+use cedar_authorizer::store::build::{PrivateKey, sign};
 
 fn keygen(arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cedar-authorizer"))
@@ -43,7 +44,7 @@ fn makes_a_key_that_its_owner_alone_can_read_and_prints_what_trusts_it() {
     let pem = fs::read_to_string(&path).unwrap();
     let key: PrivateKey = pem.parse().unwrap();
     let trusted: PublicKeys = stdout(&output).parse().unwrap();
-    assert!(Signatures::sign(b"{}", &[key]).unwrap().verify(b"{}", &trusted).is_ok());
+    assert!(sign(b"{}", &[key]).unwrap().verify(b"{}", &trusted).is_ok());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     assert!(!String::from_utf8_lossy(&output.stderr).contains(pem.lines().nth(1).unwrap()));
 

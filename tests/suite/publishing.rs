@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cedar_authorizer::bundle::signature::PrivateKey;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::store::build::Edition;
+use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::time::UnixTime;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use cedar_authorizer::bundle::signature::PrivateKey;
+use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::store::directory;
 use serde_json::{Value, json};
 

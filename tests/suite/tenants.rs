@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cedar_authorizer::bundle::signature::{PrivateKey, PublicKeys};
+use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles, Tenant};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
@@ -14,6 +14,7 @@ use cedar_authorizer::function::tenant::{CallPart, Tenancy};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::store::build::{self, Edition};
 use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::time::UnixTime;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use cedar_authorizer::bundle::Tenant;
-use cedar_authorizer::bundle::signature::{PrivateKey, PublicKey};
+use cedar_authorizer::bundle::signature::PublicKey;
 use cedar_authorizer::store::build::Edition;
+use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::time::UnixTime;
 use clap::Args;
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use cedar_authorizer::bundle::signature::PrivateKey;
+use cedar_authorizer::store::build::PrivateKey;
 use clap::Args;
 use zeroize::Zeroizing;
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// A block with its label. Its content is wiped from memory, because it may be a private key.
-pub(super) struct Block<'a> {
+pub(crate) struct Block<'a> {
     pub label: &'a str,
     body: &'a str,
 }

@@ -10,8 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::pem::{self, Block};
 use super::{MAX_KEYS, SIGNATURE_BYTES};
-use crate::token::ed25519;
-pub(super) use crate::token::ed25519::PUBLIC_KEY_BYTES;
+use crate::token::ed25519::{self, PUBLIC_KEY_BYTES};
 
 /// The keys of which one must have signed a bundle: at least one, without duplicates.
 ///
@@ -102,7 +101,7 @@ impl PublicKey {
     }
 
     /// A key that belongs to a private key, or that has been checked.
-    pub(super) fn new(bytes: [u8; PUBLIC_KEY_BYTES]) -> Self {
+    pub(crate) fn new(bytes: [u8; PUBLIC_KEY_BYTES]) -> Self {
         let key_id = KeyId(URL_SAFE_NO_PAD.encode(digest(&SHA256, &to_der(&bytes))));
         Self { bytes, key_id }
     }

@@ -4,6 +4,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::build::{CannotSign, InvalidPrivateKey, PrivateKey, sign};
 
 const MANIFEST: &[u8] = br#"{"name":"petstore","revision":7}"#;
 
@@ -153,7 +154,7 @@ fn signs_and_writes_what_openssl_does() {
     assert_eq!(*key.public_key(), OPENSSL_PUBLIC_KEY.parse().unwrap());
     assert!(OPENSSL_PUBLIC_KEY.contains(&format!("\n{}\n", key.public_key())));
     assert_eq!(key.public_key().key_id().to_string(), OPENSSL_KEY_ID);
-    assert_eq!(Signatures::sign(MANIFEST, &[key]).unwrap().to_json(), openssl_envelope());
+    assert_eq!(sign(MANIFEST, &[key]).unwrap().to_json(), openssl_envelope());
 }
 
 #[test]
@@ -175,7 +176,7 @@ fn reads_the_keys_of_rfc_8410() {
 fn every_flipped_bit_of_the_manifest_is_refused() {
     let [key] = keys();
     let trusted = trust(&[&key]);
-    let signatures = Signatures::sign(MANIFEST, &[key]).unwrap();
+    let signatures = sign(MANIFEST, &[key]).unwrap();
     for bit in 0..MANIFEST.len() * 8 {
         let verified = signatures.verify(&flip(MANIFEST, bit), &trusted);
         assert!(matches!(verified, Err(Untrusted::Invalid(_))), "bit {bit}: {verified:?}");
@@ -189,7 +190,7 @@ fn every_flipped_bit_of_the_manifest_is_refused() {
 fn every_flipped_bit_of_the_envelope_is_refused() {
     let keys: [PrivateKey; 2] = keys();
     let trusted = trust(&[&keys[0], &keys[1]]);
-    let json = Signatures::sign(MANIFEST, &keys[..1]).unwrap().to_json();
+    let json = sign(MANIFEST, &keys[..1]).unwrap().to_json();
     for bit in 0..json.len() * 8 {
         let signatures = Signatures::parse(&flip(json.as_bytes(), bit));
         let verified = signatures.map(|signatures| signatures.verify(MANIFEST, &trusted));
@@ -201,7 +202,7 @@ fn every_flipped_bit_of_the_envelope_is_refused() {
 fn every_flipped_bit_of_either_signature_is_refused_by_who_trusts_both() {
     let keys: [PrivateKey; 2] = keys();
     let trusted = trust(&[&keys[0], &keys[1]]);
-    let signed = Signatures::sign(MANIFEST, &keys).unwrap();
+    let signed = sign(MANIFEST, &keys).unwrap();
     for (at, key) in keys.iter().enumerate() {
         for bit in 0..SIGNATURE_BYTES * 8 {
             let mut altered = signed.clone();
@@ -220,7 +221,7 @@ fn every_flipped_bit_of_the_payload_type_makes_another_signature() {
         // Flips every bit except the topmost one of a byte, which would not be UTF-8.
         let Ok(payload_type) = String::from_utf8(flip(PAYLOAD_TYPE.as_bytes(), bit)) else { continue };
         let bytes = key.sign(&pre_authentication_encoding(&payload_type, MANIFEST)).unwrap();
-        let signatures = Signatures(vec![Signature { key_id: id(&key), bytes }]);
+        let signatures = Signatures::in_order([(id(&key), bytes)].into_iter()).unwrap();
         assert_eq!(signatures.verify(MANIFEST, &trusted), Err(Untrusted::Invalid(id(&key))));
     }
 }
@@ -228,7 +229,7 @@ fn every_flipped_bit_of_the_payload_type_makes_another_signature() {
 #[test]
 fn a_signature_of_the_bare_manifest_is_refused() {
     let [key] = keys();
-    let signatures = Signatures(vec![Signature { key_id: id(&key), bytes: key.sign(MANIFEST).unwrap() }]);
+    let signatures = Signatures::in_order([(id(&key), key.sign(MANIFEST).unwrap())].into_iter()).unwrap();
     assert_eq!(signatures.verify(MANIFEST, &trust(&[&key])), Err(Untrusted::Invalid(id(&key))));
 }
 
@@ -236,7 +237,7 @@ fn a_signature_of_the_bare_manifest_is_refused() {
 fn strangers_are_refused_and_named() {
     let [a, b, trusted] = keys();
     let (trusted, ids) = (trust(&[&trusted]), vec![id(&a), id(&b)]);
-    let verified = Signatures::sign(MANIFEST, &[a, b]).unwrap().verify(MANIFEST, &trusted);
+    let verified = sign(MANIFEST, &[a, b]).unwrap().verify(MANIFEST, &trusted);
     let message = format!("the bundle is not signed by a trusted key, but by `{}`, `{}`", ids[0], ids[1]);
     assert_eq!(verified.as_ref().unwrap_err().to_string(), message);
     assert_eq!(verified, Err(Untrusted::Stranger { signers: ids }));
@@ -245,8 +246,8 @@ fn strangers_are_refused_and_named() {
 #[test]
 fn a_key_id_alone_opens_nothing() {
     let [stranger, trusted] = keys();
-    let bytes = Signatures::sign(MANIFEST, &[stranger]).unwrap().0[0].bytes;
-    let forged = Signatures(vec![Signature { key_id: id(&trusted), bytes }]);
+    let bytes = sign(MANIFEST, &[stranger]).unwrap().0[0].bytes;
+    let forged = Signatures::in_order([(id(&trusted), bytes)].into_iter()).unwrap();
     assert_eq!(forged.verify(MANIFEST, &trust(&[&trusted])), Err(Untrusted::Invalid(id(&trusted))));
 }
 
@@ -254,8 +255,8 @@ fn a_key_id_alone_opens_nothing() {
 fn a_valid_signature_under_the_id_of_another_key_is_refused() {
     let [a, b] = keys();
     let trusted = trust(&[&a, &b]);
-    let bytes = Signatures::sign(MANIFEST, &[a]).unwrap().0[0].bytes;
-    let mislabelled = Signatures(vec![Signature { key_id: id(&b), bytes }]);
+    let bytes = sign(MANIFEST, &[a]).unwrap().0[0].bytes;
+    let mislabelled = Signatures::in_order([(id(&b), bytes)].into_iter()).unwrap();
     assert_eq!(mislabelled.verify(MANIFEST, &trusted), Err(Untrusted::Invalid(id(&b))));
 }
 
@@ -265,9 +266,8 @@ fn keys_can_be_rotated_in_any_order() {
     let (old_id, new_id) = (id(&old), id(&new));
     let (trust_old, trust_new) = (trust(&[&old]), trust(&[&new]));
     let (trust_both, trust_both_reversed) = (trust(&[&old, &new]), trust(&[&new, &old]));
-    let verify = |keys: &[PrivateKey], trusted: &PublicKeys| {
-        Signatures::sign(MANIFEST, keys).unwrap().verify(MANIFEST, trusted)
-    };
+    let verify =
+        |keys: &[PrivateKey], trusted: &PublicKeys| sign(MANIFEST, keys).unwrap().verify(MANIFEST, trusted);
     let both = [old, new];
     for trusted in [&trust_both, &trust_both_reversed] {
         assert_eq!(verify(&both[..1], trusted), Ok(old_id.clone()));
@@ -285,7 +285,7 @@ fn a_damaged_signature_of_a_key_that_is_not_trusted_does_not_count() {
     let [old, new] = keys();
     let trusted = trust(&[&new]);
     let new_id = id(&new);
-    let mut signatures = Signatures::sign(MANIFEST, &[old, new]).unwrap();
+    let mut signatures = sign(MANIFEST, &[old, new]).unwrap();
     signatures.0[0].bytes = [0; SIGNATURE_BYTES];
     assert_eq!(signatures.verify(MANIFEST, &trusted), Ok(new_id));
 }
@@ -295,22 +295,22 @@ fn a_damaged_signature_of_a_key_that_is_not_trusted_does_not_count() {
 #[test]
 fn the_order_of_the_keys_does_not_matter() {
     let [a, b, c] = keys();
-    let one = Signatures::sign(MANIFEST, &[a, b, c]).unwrap();
+    let one = sign(MANIFEST, &[a, b, c]).unwrap();
     let [a, b, c] = keys();
-    let other = Signatures::sign(MANIFEST, &[c, a, b]).unwrap();
+    let other = sign(MANIFEST, &[c, a, b]).unwrap();
     assert_eq!(one.to_json(), other.to_json());
     assert_eq!(Signatures::parse(one.to_json().as_bytes()).unwrap(), one);
 }
 
 #[test]
 fn signs_with_one_to_eight_different_keys() {
-    assert_eq!(Signatures::sign(MANIFEST, &[]), Err(CannotSign::NoKey));
-    assert_eq!(Signatures::sign(MANIFEST, &keys::<9>()), Err(CannotSign::TooManyKeys));
+    assert_eq!(sign(MANIFEST, &[]), Err(CannotSign::NoKey));
+    assert_eq!(sign(MANIFEST, &keys::<9>()), Err(CannotSign::TooManyKeys));
     let [first] = keys();
     let [second] = keys();
-    assert_eq!(Signatures::sign(MANIFEST, &[first, second]), Err(CannotSign::DuplicateKey));
+    assert_eq!(sign(MANIFEST, &[first, second]), Err(CannotSign::DuplicateKey));
 
-    let largest = Signatures::sign(MANIFEST, &keys::<MAX_KEYS>()).unwrap();
+    let largest = sign(MANIFEST, &keys::<MAX_KEYS>()).unwrap();
     assert_eq!(largest.to_json().len(), 1303);
     assert_eq!(Signatures::parse(largest.to_json().as_bytes()).unwrap(), largest);
 }
@@ -574,7 +574,7 @@ fn a_new_key_can_be_written_read_and_used() {
     let read: PrivateKey = key.to_pem().unwrap().parse().unwrap();
     assert_eq!(read.public_key(), key.public_key());
     assert_ne!(PrivateKey::generate().unwrap().public_key(), key.public_key());
-    assert!(Signatures::sign(MANIFEST, &[read]).unwrap().verify(MANIFEST, &trust(&[&key])).is_ok());
+    assert!(sign(MANIFEST, &[read]).unwrap().verify(MANIFEST, &trust(&[&key])).is_ok());
 }
 
 #[test]
@@ -661,7 +661,7 @@ proptest! {
     ) {
         let keys: [PrivateKey; 2] = keys();
         let trusted = trust(&[&keys[0], &keys[1]]);
-        let signatures = Signatures::sign(&manifest, &keys).unwrap();
+        let signatures = sign(&manifest, &keys).unwrap();
         prop_assert_eq!(signatures.verify(&manifest, &trusted), Ok(id(&keys[0])));
 
         let mut altered = manifest.clone();

@@ -3,9 +3,10 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_policy::get_lang_version;
 
+use super::signing::sign;
 use super::{CannotBuild, Edition};
 use crate::bundle::archive::{FORMAT_VERSION, MAGIC, sha256_hex};
-use crate::bundle::signature::{MAX_BYTES as MAX_SIGNATURES_BYTES, Signatures};
+use crate::bundle::signature::MAX_BYTES as MAX_SIGNATURES_BYTES;
 use crate::bundle::{InvalidArchive, InvalidManifest, Manifest, Member};
 use crate::time::UnixTime;
 
@@ -26,7 +27,7 @@ pub(super) fn pack<'a>(
     let manifest = serde_json::to_vec(&manifest).map_err(InvalidManifest::Json)?;
     let signatures = match edition.signing_keys {
         [] => String::new(),
-        keys => Signatures::sign(&manifest, keys)?.to_json(),
+        keys => sign(&manifest, keys)?.to_json(),
     };
     let length = |length: usize| u32::try_from(length).map_err(|_| InvalidArchive::TooLarge);
     let archive = [

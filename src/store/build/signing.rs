@@ -1,4 +1,4 @@
-//! The private keys that sign bundles. The function never has one.
+//! Signs bundles. The function never has a private key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,9 +9,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::SIGNATURE_BYTES;
-use super::pem::Block;
-use super::public_key::{PUBLIC_KEY_BYTES, PublicKey};
+use crate::bundle::signature::pem::Block;
+use crate::bundle::signature::{
+    MAX_KEYS, PAYLOAD_TYPE, PublicKey, SIGNATURE_BYTES, Signatures, pre_authentication_encoding,
+};
+use crate::token::ed25519::PUBLIC_KEY_BYTES;
 
 /// An Ed25519 private key. AWS-LC wipes the memory when it is dropped.
 ///
@@ -48,7 +50,7 @@ impl PrivateKey {
         Ok(Zeroizing::new(parts.concat()))
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], LibraryFailure> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<[u8; SIGNATURE_BYTES], LibraryFailure> {
         let signature = self.pair.try_sign(message)?;
         signature.as_ref().try_into().map_err(|_| LibraryFailure)
     }
@@ -91,6 +93,23 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
+/// Signs a manifest with all of these keys. The same manifest and keys always make the same signatures.
+///
+/// # Errors
+/// [`CannotSign`]
+pub fn sign(manifest: &[u8], keys: &[PrivateKey]) -> Result<Signatures, CannotSign> {
+    if keys.is_empty() {
+        return Err(CannotSign::NoKey);
+    }
+    if keys.len() > MAX_KEYS {
+        return Err(CannotSign::TooManyKeys);
+    }
+    let message = pre_authentication_encoding(PAYLOAD_TYPE, manifest);
+    let sign = |key: &PrivateKey| Ok((key.public_key().key_id().clone(), key.sign(&message)?));
+    let signatures = keys.iter().map(sign).collect::<Result<Vec<_>, LibraryFailure>>()?;
+    Signatures::in_order(signatures.into_iter()).ok_or(CannotSign::DuplicateKey)
+}
+
 /// Whether a PKCS#8 key is an Ed25519 key: a version, then the algorithm (RFC 8410 7).
 fn is_ed25519(der: &[u8]) -> bool {
     matches!(der, [0x30, _, 0x02, 0x01, _, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, ..])
@@ -117,6 +136,23 @@ pub enum InvalidPrivateKey {
     /// A public key.
     #[error("this is a public key, not a private one")]
     Public,
+}
+
+/// Why a manifest cannot be signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotSign {
+    /// A key is given twice.
+    #[error("the same key is given twice to sign with")]
+    DuplicateKey,
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Library(#[from] LibraryFailure),
+    /// There is no key to sign with.
+    #[error("no key is given to sign with")]
+    NoKey,
+    /// More keys than an envelope may have.
+    #[error("more than {MAX_KEYS} keys are given to sign with")]
+    TooManyKeys,
 }
 
 /// The cryptographic library failed: no memory, or no randomness.
