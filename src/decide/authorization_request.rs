@@ -12,6 +12,31 @@ use crate::bundle::{Bundle, Unreadable};
 use crate::reason::Reason;
 
 /// What somebody wants to do, in Cedar's terms. The action need not belong to a route.
+///
+/// ```
+/// # #[cfg(feature = "authoring")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
+/// use cedar_authorizer::cedar::{Entity, EntityUid};
+/// use cedar_authorizer::decide::{AuthorizationRequest, Gate};
+/// # use cedar_authorizer::store::build::bundle_of_directory;
+/// # let bytes = bundle_of_directory("policies".as_ref(), 1)?;
+///
+/// let gate = Gate::with_pinned_keys(Bundle::open(bytes, DevelopmentKeys::Allow)?);
+/// let user: EntityUid = r#"PetStore::User::"alice""#.parse()?;
+/// let group = r#"PetStore::UserGroup::"us-east-1_EXAMPLE|employee""#.parse()?;
+/// let action = r#"PetStore::Action::"get /pets""#.parse()?;
+/// let resource = r#"PetStore::Application::"PetStore""#.parse()?;
+///
+/// let entities = vec![Entity::new_no_attrs(user.clone(), [group].into())];
+/// let request = AuthorizationRequest::new(action, resource);
+/// assert!(!gate.is_authorized(&user, &request)?.is_allowed());
+/// assert!(gate.is_authorized(&user, &request.with_entities(entities))?.is_allowed());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "authoring"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
     /// The action.
