@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
 use crate::cache::lock;
-use crate::function::under_way::{State as Progress, UnderWay};
+use crate::function::under_way::{UnderWay, WorkState};
 use crate::time::UnixTime;
 use crate::token::identity_source::KeyLocation;
 use crate::token::key_set::{KeyPlace, KeySet, KeySets};
@@ -44,12 +44,12 @@ struct CachedKeys {
     development_keys: DevelopmentKeys,
     client: KeyClient,
     /// Neither lock is ever held across an await.
-    state: Mutex<State>,
+    state: Mutex<KeyState>,
     under_way: Mutex<Option<Arc<UnderWay<()>>>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct KeyState {
     keys: Arc<KeySet>,
     freshness: Freshness,
 }
@@ -80,7 +80,7 @@ impl KeyCache {
                 is_alternative,
                 development_keys,
                 client: client.clone(),
-                state: Mutex::new(State { keys: Arc::new(keys), freshness: Freshness::default() }),
+                state: Mutex::new(KeyState { keys: Arc::new(keys), freshness: Freshness::default() }),
                 under_way: Mutex::default(),
             })
         };
@@ -137,7 +137,7 @@ impl KeyCache {
 }
 
 impl CachedKeys {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, KeyState> {
         // A poisoned lock still holds a complete state, because the state is only ever replaced.
         lock(&self.state)
     }
@@ -156,9 +156,9 @@ impl CachedKeys {
         let mut under_way = lock(&self.under_way);
         if let Some(fetch) = under_way.as_ref() {
             match fetch.state(now) {
-                Progress::Running => return Some(Arc::clone(fetch)),
-                Progress::Ended => {}
-                Progress::Overdue => {
+                WorkState::Running => return Some(Arc::clone(fetch)),
+                WorkState::Ended => {}
+                WorkState::Overdue => {
                     fetch.give_up();
                     self.lock().freshness.failed();
                 }

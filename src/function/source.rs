@@ -58,7 +58,7 @@ impl Fetcher {
     /// Gets ready to read, with the settings of the environment.
     pub async fn from_env(uri: BundleUri) -> Self {
         let s3 = match &uri {
-            BundleUri::S3 { .. } => Some(s3::Settings::from_lookup(config::variable).map(s3::Reader::new)),
+            BundleUri::S3 { .. } => Some(s3::S3Settings::from_lookup(config::variable).map(s3::Reader::new)),
             BundleUri::File(_) => None,
         };
         Self { uri, s3 }

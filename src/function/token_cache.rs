@@ -17,7 +17,7 @@ use crate::token::key_set::{KeySet, KeySets};
 /// Verified tokens, by the hash of their whole text.
 #[derive(Debug)]
 pub struct TokenCache {
-    entries: Cache<TokenHash, Entry>,
+    entries: Cache<TokenHash, CachedSession>,
 }
 
 /// The hash of a whole token, signature included. If it covered only a part, another token could pass for this one.
@@ -34,7 +34,7 @@ impl TokenHash {
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct CachedSession {
     session: Arc<Session>,
     /// The key set that verified the token.
     keys: Arc<KeySet>,
@@ -48,7 +48,7 @@ impl TokenCache {
 
     /// The session of the token with this hash, if the keys that verified it are still in use.
     pub fn get(&self, hash: TokenHash, key_sets: &KeySets, now: UnixTime) -> Option<Arc<Session>> {
-        let Entry { session, keys } = self.entries.get(&hash)?;
+        let CachedSession { session, keys } = self.entries.get(&hash)?;
         let current = key_sets.get(session.token().keys());
         let are_current = current.is_some_and(|current| Arc::ptr_eq(current, &keys));
         if are_current && !session.has_expired(now) {
@@ -61,7 +61,7 @@ impl TokenCache {
     /// Keeps a session whose token was verified with these keys.
     pub fn insert(&self, hash: TokenHash, session: &Arc<Session>, key_sets: &KeySets) {
         if let Some(keys) = key_sets.get(session.token().keys()) {
-            let entry = Entry { session: Arc::clone(session), keys: Arc::clone(keys) };
+            let entry = CachedSession { session: Arc::clone(session), keys: Arc::clone(keys) };
             self.entries.insert(hash, entry);
         }
     }

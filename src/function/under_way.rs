@@ -41,13 +41,13 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
     }
 
     /// How far the work is.
-    pub(crate) fn state(&self, now: UnixTime) -> State {
+    pub(crate) fn state(&self, now: UnixTime) -> WorkState {
         if self.task.is_finished() {
-            State::Ended
+            WorkState::Ended
         } else if now.since(self.begun) > self.limit {
-            State::Overdue
+            WorkState::Overdue
         } else {
-            State::Running
+            WorkState::Running
         }
     }
 
@@ -66,7 +66,7 @@ impl<T: Clone + Send + Sync + 'static> UnderWay<T> {
 
 /// How far the work is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum WorkState {
     /// It has ended, with a result or without.
     Ended,
     /// It took too long by the wall clock, but timers have not noticed, because the function was frozen.
@@ -98,7 +98,7 @@ mod tests {
         run(async {
             let work = UnderWay::begin(LIMIT, at(0), async { 7 });
             assert_eq!(tokio::join!(work.within(LIMIT), work.within(LIMIT)), (Some(7), Some(7)));
-            assert_eq!((work.state(at(9)), work.within(LIMIT).await), (State::Ended, Some(7)));
+            assert_eq!((work.state(at(9)), work.within(LIMIT).await), (WorkState::Ended, Some(7)));
         });
     }
 
@@ -108,12 +108,12 @@ mod tests {
             let work: Arc<UnderWay<()>> = UnderWay::begin(LIMIT, at(0), pending());
             assert_eq!(work.within(Duration::from_millis(10)).await, None);
             let states = [0, 2, 3].map(|seconds| work.state(at(seconds)));
-            assert_eq!(states, [State::Running, State::Running, State::Overdue]);
+            assert_eq!(states, [WorkState::Running, WorkState::Running, WorkState::Overdue]);
             // Setting the clock back does not make it older.
-            assert_eq!(work.state(UnixTime::from_seconds(0)), State::Running);
+            assert_eq!(work.state(UnixTime::from_seconds(0)), WorkState::Running);
             work.give_up();
             assert_eq!(work.within(LIMIT).await, None);
-            assert_eq!(work.state(at(0)), State::Ended);
+            assert_eq!(work.state(at(0)), WorkState::Ended);
         });
     }
 
@@ -121,7 +121,7 @@ mod tests {
     fn what_timers_say_is_enough_as_well() {
         run(async {
             let work: Arc<UnderWay<()>> = UnderWay::begin(Duration::from_millis(20), at(0), pending());
-            assert_eq!((work.within(LIMIT).await, work.state(at(0))), (None, State::Ended));
+            assert_eq!((work.within(LIMIT).await, work.state(at(0))), (None, WorkState::Ended));
         });
     }
 }

@@ -297,21 +297,21 @@ enum Rest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Policy {
     principal_id: String,
-    policy_document: PolicyDocument,
+    policy_document: PolicyDocumentJson,
     context: Map<String, Value>,
     usage_identifier_key: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PolicyDocument {
+struct PolicyDocumentJson {
     version: String,
-    statement: Vec<Statement>,
+    statement: Vec<StatementJson>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Statement {
+struct StatementJson {
     action: String,
     effect: IamPolicyEffect,
     resource: Option<Vec<String>>,
@@ -332,10 +332,10 @@ impl Policy {
 
     fn typed(self, rest: Rest) -> Result<ApiGatewayCustomAuthorizerResponse, InexpressibleAnswer> {
         let Self { principal_id, policy_document, context, usage_identifier_key } = self;
-        let PolicyDocument { version, statement } = policy_document;
+        let PolicyDocumentJson { version, statement } = policy_document;
         let mut policy = ApiGatewayCustomAuthorizerPolicy::default();
         policy.version = Some(version);
-        for Statement { action, effect, resource, not_resource } in statement {
+        for StatementJson { action, effect, resource, not_resource } in statement {
             match (resource, not_resource, rest) {
                 (Some(resource), None, _) => {
                     let mut typed = IamPolicyStatement::default();

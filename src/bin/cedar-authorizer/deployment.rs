@@ -22,7 +22,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use api::Apis;
+use api::TemplateApis;
 use template::Template;
 
 /// What a template deploys, as far as authorization is concerned.
@@ -44,7 +44,7 @@ impl Deployment {
             Ok(template) => template,
             Err(problem) => return Self { apis: Vec::new(), problems: vec![problem] },
         };
-        let mut apis = Apis::default();
+        let mut apis = TemplateApis::default();
         sam::apis(&template, &mut apis);
         cloudformation::apis(&template, &mut apis);
         sam::events(&template, &mut apis);

@@ -22,7 +22,7 @@ use crate::function::config::TrustedPool;
 use crate::function::jwks::{KeyCache, KeyClient};
 use crate::function::serving::Serving;
 use crate::function::source::s3::Read;
-use crate::function::under_way::{State, UnderWay};
+use crate::function::under_way::{UnderWay, WorkState};
 use crate::gateway::cache_key::CacheKey;
 use crate::reason::Reason;
 use crate::time::UnixTime;
@@ -242,9 +242,9 @@ impl Current {
     fn look_under_way(&self, now: UnixTime) -> Option<Arc<UnderWay<()>>> {
         let look = lock(&self.under_way).clone()?;
         match look.state(now) {
-            State::Running => Some(look),
-            State::Ended => None,
-            State::Overdue => {
+            WorkState::Running => Some(look),
+            WorkState::Ended => None,
+            WorkState::Overdue => {
                 warn!(limit = ?LIMIT, "a look for another bundle took too long and is given up");
                 look.give_up();
                 lock(&self.schedule).given_up(now);

@@ -25,13 +25,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::bundle::MAX_BUNDLE_BYTES;
 pub use refusal::ErrorCode;
 use refusal::Refusal;
-pub use settings::{InvalidSettings, Settings};
+pub use settings::{InvalidSettings, S3Settings};
 pub use signature::NotSigned;
 
 /// Reads bundles, over one connection for as long as it lasts.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    settings: Arc<Settings>,
+    settings: Arc<S3Settings>,
     /// Set up when first needed, because that reads the certificates of the system.
     client: Arc<OnceCell<Client>>,
 }
@@ -52,7 +52,7 @@ pub enum Read {
 
 impl Reader {
     /// A reader with this endpoint, region and credentials.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: S3Settings) -> Self {
         Self { settings: Arc::new(settings), client: Arc::default() }
     }
 

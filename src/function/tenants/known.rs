@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::recent::Recent;
 use crate::bundle::Tenant;
 use crate::function::source::current::Current;
-use crate::function::under_way::{State, UnderWay};
+use crate::function::under_way::{UnderWay, WorkState};
 use crate::reason::Reason;
 use crate::time::UnixTime;
 
@@ -75,9 +75,9 @@ impl KnownTenants {
             return TenantState::Open(Arc::clone(current));
         }
         match self.opening.get(tenant).map(|opening| (opening, opening.state(now))) {
-            Some((opening, State::Running)) => return TenantState::Opening(Arc::clone(opening)),
-            Some((opening, State::Overdue)) => opening.give_up(),
-            Some((_, State::Ended)) | None => {}
+            Some((opening, WorkState::Running)) => return TenantState::Opening(Arc::clone(opening)),
+            Some((opening, WorkState::Overdue)) => opening.give_up(),
+            Some((_, WorkState::Ended)) | None => {}
         }
         self.opening.remove(tenant);
         if let Some(setback) = self.setbacks.get(tenant).filter(|setback| setback.holds(now)) {
@@ -96,8 +96,8 @@ impl KnownTenants {
     fn may_look_up(&mut self, now: UnixTime) -> bool {
         if self.opening.len() >= MAX_OPENING {
             self.opening.retain(|_, opening| match opening.state(now) {
-                State::Running => true,
-                State::Overdue | State::Ended => {
+                WorkState::Running => true,
+                WorkState::Overdue | WorkState::Ended => {
                     opening.give_up();
                     false
                 }

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cedar_authorizer::function::source::s3::{Reader, Settings};
+use cedar_authorizer::function::source::s3::{Reader, S3Settings};
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Barrier;
 
@@ -106,7 +106,7 @@ impl S3 {
             "AWS_ENDPOINT_URL_S3" => Some(self.endpoint()),
             _ => None,
         };
-        Reader::new(Settings::from_lookup(variable).unwrap())
+        Reader::new(S3Settings::from_lookup(variable).unwrap())
     }
 
     /// The current version of an object: its bytes, and the headers that came with its PUT.

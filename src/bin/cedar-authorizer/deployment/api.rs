@@ -9,10 +9,10 @@ use super::{
 
 /// The APIs of a template.
 #[derive(Default)]
-pub struct Apis(Vec<Api>);
+pub struct TemplateApis(Vec<TemplateApi>);
 
 /// An API, as far as it is known.
-pub struct Api {
+pub struct TemplateApi {
     /// Its logical id.
     pub name: String,
     /// Which kind of API.
@@ -24,7 +24,7 @@ pub struct Api {
     /// Whether there may be more schemes; a problem says why.
     pub has_unknown_schemes: bool,
     /// Its routes.
-    pub routes: Vec<Route>,
+    pub routes: Vec<TemplateRoute>,
     /// The security of routes that have none of their own.
     pub security: Security,
 }
@@ -42,7 +42,7 @@ pub enum Scheme {
 }
 
 /// A route whose protection has not been looked up yet.
-pub struct Route {
+pub struct TemplateRoute {
     /// In upper case, or `ANY`.
     pub verb: String,
     /// The path, or the key of a route without one.
@@ -56,16 +56,24 @@ pub struct Route {
 /// What a route says about its protection: nothing, or the names of schemes.
 pub type Security = Setting<Vec<String>>;
 
-impl Apis {
+impl TemplateApis {
     /// Adds an API that has nothing yet.
-    pub fn add(&mut self, name: &str, kind: ApiKind, place: Place) -> &mut Api {
+    pub fn add(&mut self, name: &str, kind: ApiKind, place: Place) -> &mut TemplateApi {
         let (schemes, routes, security) = (Vec::new(), Vec::new(), Security::Absent);
         let name = name.to_owned();
-        self.0.push_mut(Api { name, kind, place, schemes, has_unknown_schemes: false, routes, security })
+        self.0.push_mut(TemplateApi {
+            name,
+            kind,
+            place,
+            schemes,
+            has_unknown_schemes: false,
+            routes,
+            security,
+        })
     }
 
     /// The API of this name.
-    pub fn named(&mut self, name: &str) -> Option<&mut Api> {
+    pub fn named(&mut self, name: &str) -> Option<&mut TemplateApi> {
         self.0.iter_mut().find(|api| api.name == name)
     }
 
@@ -77,7 +85,7 @@ impl Apis {
     }
 }
 
-impl Api {
+impl TemplateApi {
     /// Defines a scheme. A later definition overrides an earlier one of the same name.
     pub fn define(&mut self, name: &str, scheme: Scheme) {
         self.schemes.retain(|(known, _)| known != name);
@@ -104,8 +112,8 @@ impl Api {
         }
     }
 
-    fn deploy_route(&self, route: &Route, template: &Template) -> DeployedRoute {
-        let Route { verb, path, place, security } = route;
+    fn deploy_route(&self, route: &TemplateRoute, template: &Template) -> DeployedRoute {
+        let TemplateRoute { verb, path, place, security } = route;
         let security = if *security == Security::Absent { &self.security } else { security };
         let protection = match security {
             Setting::Absent => Protection::Nothing,

@@ -4,13 +4,13 @@
 //! "AWS::ApiGateway::Resource", "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Authorizer" and
 //! "AWS::ApiGatewayV2::Route".
 
-use super::api::{self, Api, Apis, NONE, Route, Scheme, Security};
+use super::api::{self, NONE, Scheme, Security, TemplateApi, TemplateApis, TemplateRoute};
 use super::fields::Fields;
-use super::template::{Resource, Template};
+use super::template::{Template, TemplateResource};
 use super::{ApiKind, DeployedAuthorizer, ProblemKind, Setting, intrinsic, openapi};
 
 /// Adds the APIs.
-pub fn apis(template: &Template<'_>, apis: &mut Apis) {
+pub fn apis(template: &Template<'_>, apis: &mut TemplateApis) {
     for resource in &template.resources {
         let properties = template.properties(resource);
         let kind = match resource.kind.as_str() {
@@ -40,13 +40,13 @@ pub fn apis(template: &Template<'_>, apis: &mut Apis) {
                 _ => ("$default".to_owned(), resource.place),
             };
             let (verb, path) = split_key(&key);
-            api.routes.push(Route { verb, path, place, security: Security::Absent });
+            api.routes.push(TemplateRoute { verb, path, place, security: Security::Absent });
         }
     }
 }
 
 /// Adds the authorizers.
-pub fn authorizers(template: &Template<'_>, apis: &mut Apis) {
+pub fn authorizers(template: &Template<'_>, apis: &mut TemplateApis) {
     for resource in &template.resources {
         let (id_key, type_key) = match resource.kind.as_str() {
             REST_AUTHORIZER => ("RestApiId", "Type"),
@@ -75,7 +75,7 @@ pub fn authorizers(template: &Template<'_>, apis: &mut Apis) {
 }
 
 /// Adds the routes.
-pub fn routes(template: &Template<'_>, apis: &mut Apis) {
+pub fn routes(template: &Template<'_>, apis: &mut TemplateApis) {
     for resource in &template.resources {
         let id_key = match resource.kind.as_str() {
             "AWS::ApiGateway::Method" => "RestApiId",
@@ -92,17 +92,17 @@ pub fn routes(template: &Template<'_>, apis: &mut Apis) {
         let Some((verb, path)) = route else { continue };
         let Some(api) = owning_api(apis, resource, fields, id_key) else { continue };
         let security = security(fields);
-        api.routes.push(Route { verb, path, place: resource.place, security });
+        api.routes.push(TemplateRoute { verb, path, place: resource.place, security });
     }
 }
 
 /// The API that a resource belongs to. An API of another template is known by the text that refers to its id.
 fn owning_api<'a>(
-    apis: &'a mut Apis,
-    resource: &Resource,
+    apis: &'a mut TemplateApis,
+    resource: &TemplateResource,
     fields: &Fields<'_>,
     key: &str,
-) -> Option<&'a mut Api> {
+) -> Option<&'a mut TemplateApi> {
     let id = required(fields, key)?;
     let name = intrinsic::reference(&id).map_or(id.as_str(), |(name, _)| name);
     if apis.named(name).is_some() {

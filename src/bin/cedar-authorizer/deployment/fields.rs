@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::str::FromStr;
 
-use super::intrinsic::{Scope, Unresolved};
+use super::intrinsic::{IntrinsicScope, Unresolved};
 use super::template::Template;
 use super::yaml::{Entry, Node};
 use super::{Place, ProblemKind, Setting};
@@ -141,7 +141,7 @@ impl<'t> Fields<'t> {
     fn setting<T>(
         &self,
         key: &str,
-        read: impl FnOnce(&Scope<'t>, &Rc<Node>) -> Result<T, Unresolved>,
+        read: impl FnOnce(&IntrinsicScope<'t>, &Rc<Node>) -> Result<T, Unresolved>,
     ) -> Setting<T> {
         let Some(node) = self.map.get(key) else { return self.missing() };
         let scope = self.template.scope();

@@ -13,7 +13,7 @@ use super::yaml::{Content, Entry, Node};
 use super::{Place, ProblemKind};
 
 /// What names refer to.
-pub struct Scope<'a> {
+pub struct IntrinsicScope<'a> {
     values: &'a BTreeMap<String, String>,
     parameters: Option<Rc<Node>>,
     mappings: Option<Rc<Node>>,
@@ -31,7 +31,7 @@ pub struct Unresolved {
     pub reason: String,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> IntrinsicScope<'a> {
     /// The names of a template. `values` override the defaults of its parameters.
     pub fn new(template: &Node, values: &'a BTreeMap<String, String>) -> Self {
         let section = |name| template.get(name).cloned();
@@ -47,9 +47,9 @@ impl<'a> Scope<'a> {
 
     /// The node itself, or the result if it is an intrinsic function. `None`: it is `AWS::NoValue`.
     pub fn resolve(&self, node: &Rc<Node>) -> Result<Option<Rc<Node>>, Unresolved> {
-        let Some(call) = Call::from_node(node) else { return Ok(Some(Rc::clone(node))) };
+        let Some(call) = IntrinsicCall::from_node(node) else { return Ok(Some(Rc::clone(node))) };
         self.deeper(|| {
-            let Call { function, argument } = call;
+            let IntrinsicCall { function, argument } = call;
             let text = |text: String| Ok(Some(Node::from_text(node.place, text)));
             match function.as_str() {
                 "FindInMap" => self.find_in_map(&argument),
@@ -101,12 +101,12 @@ impl<'a> Scope<'a> {
         let malformed = || unresolved("its condition is malformed");
         let call = match node.map() {
             Some([Entry { key, value, .. }]) if key == "Condition" => {
-                Call { function: key.clone(), argument: Rc::clone(value) }
+                IntrinsicCall { function: key.clone(), argument: Rc::clone(value) }
             }
-            _ => Call::from_node(node).ok_or_else(malformed)?,
+            _ => IntrinsicCall::from_node(node).ok_or_else(malformed)?,
         };
         self.deeper(|| {
-            let Call { function, argument } = call;
+            let IntrinsicCall { function, argument } = call;
             match function.as_str() {
                 "And" => self.any(&argument, false).map(|found| !found),
                 "Condition" => self.named_condition(argument.text().ok_or_else(malformed)?),
@@ -255,13 +255,13 @@ impl<'a> Scope<'a> {
 }
 
 /// A call of an intrinsic function: `!Ref Name`, `{Ref: Name}` or `{Fn::Sub: text}`.
-struct Call {
+struct IntrinsicCall {
     /// Without `Fn::`.
     function: String,
     argument: Rc<Node>,
 }
 
-impl Call {
+impl IntrinsicCall {
     fn from_node(node: &Rc<Node>) -> Option<Self> {
         if let Some(tag) = &node.tag {
             return Some(Self { function: tag.clone(), argument: node.untagged() });
@@ -274,7 +274,7 @@ impl Call {
 
 /// Whether a node is an intrinsic function.
 pub fn is_function(node: &Rc<Node>) -> bool {
-    Call::from_node(node).is_some()
+    IntrinsicCall::from_node(node).is_some()
 }
 
 /// The name in a text that is exactly one reference: `${Name}` or `${Name.Attribute}`.

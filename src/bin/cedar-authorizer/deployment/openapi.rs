@@ -3,12 +3,12 @@
 //! Rules: API Gateway Developer Guide, "x-amazon-apigateway-authorizer object", "x-amazon-apigateway-authtype
 //! property" and "x-amazon-apigateway-any-method object".
 
-use super::api::{self, AWS_IAM, Api, Route, Scheme};
+use super::api::{self, AWS_IAM, Scheme, TemplateApi, TemplateRoute};
 use super::fields::Fields;
 use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, Place, ProblemKind, Setting};
 
 /// Adds the content of a definition to its API.
-pub fn read(body: &Fields<'_>, api: &mut Api) {
+pub fn read(body: &Fields<'_>, api: &mut TemplateApi) {
     let schemes = body.inner("components").then(|components| components.inner("securitySchemes"));
     for schemes in [schemes, body.inner("securityDefinitions")] {
         api.has_unknown_schemes |= schemes.is_unresolved();
@@ -34,7 +34,7 @@ pub fn read(body: &Fields<'_>, api: &mut Api) {
                 Setting::Unresolved { place } => Setting::Unresolved { place },
             };
             let path = self::path(path).to_owned();
-            api.routes.push(Route { verb: verb(key), path, place, security });
+            api.routes.push(TemplateRoute { verb: verb(key), path, place, security });
         }
     }
 }

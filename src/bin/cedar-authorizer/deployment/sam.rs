@@ -1,12 +1,12 @@
 //! The APIs of SAM, and the routes that the events of functions add to them.
 
-use super::api::{Api, Apis, Route, Scheme};
+use super::api::{Scheme, TemplateApi, TemplateApis, TemplateRoute};
 use super::fields::Fields;
-use super::template::{Resource, Template};
+use super::template::{Template, TemplateResource};
 use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, Place, ProblemKind, Setting, intrinsic, openapi};
 
 /// Adds the APIs that SAM resources define.
-pub fn apis(template: &Template<'_>, apis: &mut Apis) {
+pub fn apis(template: &Template<'_>, apis: &mut TemplateApis) {
     for resource in &template.resources {
         let kind = match resource.kind.as_str() {
             REST => ApiKind::Rest,
@@ -28,7 +28,7 @@ pub fn apis(template: &Template<'_>, apis: &mut Apis) {
 }
 
 /// Adds the routes of events. Events that name no API get one that SAM makes.
-pub fn events(template: &Template<'_>, apis: &mut Apis) {
+pub fn events(template: &Template<'_>, apis: &mut TemplateApis) {
     for resource in &template.resources {
         if !matches!(resource.kind.as_str(), "AWS::Serverless::Function" | "AWS::Serverless::StateMachine") {
             continue;
@@ -55,7 +55,7 @@ pub fn events(template: &Template<'_>, apis: &mut Apis) {
     }
 }
 
-fn api(properties: &Fields<'_>, api: &mut Api) {
+fn api(properties: &Fields<'_>, api: &mut TemplateApi) {
     if properties.has(URI) && !properties.has(BODY) {
         properties.elsewhere(URI);
         api.has_unknown_schemes = true;
@@ -156,7 +156,7 @@ fn identity_sources(
 
 /// SAM Developer Guide, "ApiAuth" and "HttpApiAuth": the default protects all routes that do not say otherwise,
 /// including those of a definition.
-fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut Api) {
+fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut TemplateApi) {
     let auth = properties.then(|properties| properties.inner("Auth"));
     let default = auth.then(|auth| auth.text("DefaultAuthorizer"));
     if default == Setting::Absent {
@@ -171,7 +171,7 @@ fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut Api) {
         },
         ApiKind::Http | ApiKind::WebSocket => None,
     };
-    let has_authorizer = |api: &Api, names: &[String]| {
+    let has_authorizer = |api: &TemplateApi, names: &[String]| {
         names.iter().any(|name| !matches!(api.scheme(name), Some(Scheme::NoAuthorizer)))
     };
     let mut routes = std::mem::take(&mut api.routes);
@@ -194,7 +194,7 @@ fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut Api) {
 }
 
 /// SAM Developer Guide, "Api", "HttpApi" and "ApiFunctionAuth".
-fn event(template: &Template<'_>, apis: &mut Apis, event: &Fields<'_>, place: Place, kind: ApiKind) {
+fn event(template: &Template<'_>, apis: &mut TemplateApis, event: &Fields<'_>, place: Place, kind: ApiKind) {
     let properties = event.inner("Properties");
     let (id_key, implicit, resource_kind) = match kind {
         ApiKind::Rest => ("RestApiId", IMPLICIT_REST, REST),
@@ -256,14 +256,14 @@ fn event(template: &Template<'_>, apis: &mut Apis, event: &Fields<'_>, place: Pl
             (Setting::Given { value: names, .. }, Setting::Given { value: more, .. }) => names.extend(more),
             (known, security) => *known = security,
         },
-        None if is_new => api.routes.push(Route { verb, path, place, security }),
+        None if is_new => api.routes.push(TemplateRoute { verb, path, place, security }),
         None => {}
     }
 }
 
 /// Whether SAM adds the routes of events to an API. It never does if the API is defined in another file. If a REST
 /// API has its own definition, it does so only if told to.
-fn takes_routes(template: &Template<'_>, resource: &Resource) -> bool {
+fn takes_routes(template: &Template<'_>, resource: &TemplateResource) -> bool {
     let properties = template.properties(resource);
     let Some(properties) = properties.value() else { return true };
     match resource.kind.as_str() {
@@ -277,7 +277,7 @@ fn takes_routes(template: &Template<'_>, resource: &Resource) -> bool {
 }
 
 /// SAM Developer Guide, "AWS::Serverless::WebSocketApi": only `$connect` can have an authorizer.
-fn web_socket(properties: &Fields<'_>, api: &mut Api) {
+fn web_socket(properties: &Fields<'_>, api: &mut TemplateApi) {
     let auth = properties.inner("Auth");
     let name = format!("{}ConnectAuthorizer", api.name);
     let security = match auth.then(|auth| auth.text("AuthType")) {
@@ -303,7 +303,7 @@ fn web_socket(properties: &Fields<'_>, api: &mut Api) {
     let routes = properties.inner("Routes");
     for (key, place, _) in routes.value().into_iter().flat_map(Fields::entries) {
         let security = if key == "$connect" { security.clone() } else { Setting::Absent };
-        api.routes.push(Route { verb: "ANY".to_owned(), path: key.to_owned(), place, security });
+        api.routes.push(TemplateRoute { verb: "ANY".to_owned(), path: key.to_owned(), place, security });
     }
 }
 

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::fields::Fields;
-use super::intrinsic::{self, Scope, Unresolved};
+use super::intrinsic::{self, IntrinsicScope, Unresolved};
 use super::yaml::{self, Content, Entry, Node};
 use super::{AuthorizerFunction, Place, Problem, ProblemKind, Setting};
 
 /// A template, and the problems met so far.
 pub struct Template<'a> {
     /// In the order of the template.
-    pub resources: Vec<Resource>,
+    pub resources: Vec<TemplateResource>,
     globals: Option<Rc<Node>>,
-    scope: Scope<'a>,
+    scope: IntrinsicScope<'a>,
     problems: RefCell<Vec<Problem>>,
 }
 
 /// A resource whose condition holds, or may hold.
-pub struct Resource {
+pub struct TemplateResource {
     /// Its logical id.
     pub id: String,
     /// Where its logical id is.
@@ -46,7 +46,7 @@ impl<'a> Template<'a> {
         let mut template = Self {
             resources: Vec::new(),
             globals: root.get("Globals").cloned(),
-            scope: Scope::new(&root, values),
+            scope: IntrinsicScope::new(&root, values),
             problems: RefCell::new(problems),
         };
         let resources = resources.iter().filter_map(|entry| template.resource(entry)).collect();
@@ -54,7 +54,7 @@ impl<'a> Template<'a> {
         Ok(template)
     }
 
-    fn resource(&self, entry: &Entry) -> Option<Resource> {
+    fn resource(&self, entry: &Entry) -> Option<TemplateResource> {
         let Entry { key: id, place, value } = entry;
         if let Some(function) = id.strip_prefix("Fn::") {
             self.problem(
@@ -85,7 +85,7 @@ impl<'a> Template<'a> {
             Some(global) => merge(global, &own),
             None => own,
         };
-        Some(Resource { id: id.clone(), place: *place, kind: kind.to_owned(), properties })
+        Some(TemplateResource { id: id.clone(), place: *place, kind: kind.to_owned(), properties })
     }
 
     /// The part of `Globals` for a type of resource.
@@ -101,12 +101,12 @@ impl<'a> Template<'a> {
     }
 
     /// The resource of this logical id.
-    pub fn resource_named(&self, id: &str) -> Option<&Resource> {
+    pub fn resource_named(&self, id: &str) -> Option<&TemplateResource> {
         self.resources.iter().find(|resource| resource.id == id)
     }
 
     /// The properties of a resource.
-    pub fn properties(&self, resource: &Resource) -> Setting<Fields<'_>> {
+    pub fn properties(&self, resource: &TemplateResource) -> Setting<Fields<'_>> {
         Fields::read(self, &resource.properties, format!("`{}`", resource.id), resource.place)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Template<'a> {
     }
 
     /// What the names in the template refer to.
-    pub fn scope(&self) -> &Scope<'a> {
+    pub fn scope(&self) -> &IntrinsicScope<'a> {
         &self.scope
     }
 

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 
 /// Region, endpoint and credentials.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct S3Settings {
     /// Where S3 is.
     pub endpoint: Endpoint,
     /// The region that requests are signed for.
@@ -19,7 +19,7 @@ pub struct Settings {
     pub credentials: Credentials,
 }
 
-impl Settings {
+impl S3Settings {
     /// Reads the settings from variables.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use reqwest::Url;
 
-use super::settings::Settings;
+use super::settings::S3Settings;
 
 /// The headers that sign a GET of this URL with these headers.
 ///
@@ -18,7 +18,7 @@ use super::settings::Settings;
 pub fn headers_for(
     url: &Url,
     headers: &[(&'static str, &str)],
-    settings: &Settings,
+    settings: &S3Settings,
     now: SystemTime,
 ) -> Result<Vec<(&'static str, String)>, NotSigned> {
     let identity = settings.credentials.clone().into();

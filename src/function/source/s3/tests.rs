@@ -51,7 +51,7 @@ fn now() -> SystemTime {
 }
 
 impl Case<'_> {
-    fn settings(&self) -> Result<Settings, InvalidSettings> {
+    fn settings(&self) -> Result<S3Settings, InvalidSettings> {
         let mut variables = HashMap::from([
             ("AWS_REGION", self.region.to_owned()),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE".to_owned()),
@@ -61,7 +61,7 @@ impl Case<'_> {
         ]);
         variables.extend(self.token.map(|token| ("AWS_SESSION_TOKEN", token.to_owned())));
         variables.extend(self.endpoint.map(|url| ("AWS_ENDPOINT_URL_S3", url.to_owned())));
-        Settings::from_lookup(|name| variables.get(name).cloned())
+        S3Settings::from_lookup(|name| variables.get(name).cloned())
     }
 
     fn ours(&self) -> Sent {
@@ -208,7 +208,7 @@ fn for_every_key_the_request_is_that_of_the_sdk() {
 
 fn problem(variables: &[(&str, &str)]) -> String {
     let variables: HashMap<&str, &str> = variables.iter().copied().collect();
-    let settings = Settings::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned()));
+    let settings = S3Settings::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned()));
     settings.err().map(|error| error.to_string()).unwrap_or_default()
 }
 
@@ -254,7 +254,7 @@ fn the_endpoint_of_s3_comes_before_that_of_all_services_and_both_can_be_ignored(
     let endpoint = |variables: &[(&str, &str)]| {
         let variables: HashMap<&str, &str> =
             [&KEYS[..], &[("AWS_REGION", "eu-west-1")], variables].concat().into_iter().collect();
-        let settings = Settings::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned()));
+        let settings = S3Settings::from_lookup(|name| variables.get(name).map(|value| (*value).to_owned()));
         settings.unwrap().endpoint.object("abc", "k", None).host_str().unwrap().to_owned()
     };
     let all = [
