@@ -267,6 +267,12 @@ pub struct Trust<'a> {
     pub public_keys: Option<&'a PublicKeys>,
 }
 
+impl<'a> From<&Self> for Trust<'a> {
+    fn from(trust: &Self) -> Self {
+        *trust
+    }
+}
+
 impl From<DevelopmentKeys> for Trust<'_> {
     fn from(development_keys: DevelopmentKeys) -> Self {
         Self { development_keys, public_keys: None }

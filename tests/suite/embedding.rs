@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles, Trust};
 use cedar_authorizer::cedar::{Context, Entity, EntityUid, RestrictedExpression};
 use cedar_authorizer::decide::{AuthorizationRequest, Decision, Gate, Session};
 use cedar_authorizer::gateway::request::Request;
@@ -31,7 +31,8 @@ fn files(parts: &[(&str, &str)]) -> StoreFiles {
 fn open(files: &StoreFiles) -> Bundle {
     let (store, findings) = Store::check(files);
     let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    Bundle::open(build::bundle(&store, files, 1).unwrap(), DevelopmentKeys::Allow).unwrap()
+    let trust = &Trust { development_keys: DevelopmentKeys::Allow, public_keys: None };
+    Bundle::open(build::bundle(&store, files, 1).unwrap(), trust).unwrap()
 }
 
 const SOURCE: &str = r#"{"principalEntityType": "Shop::User", "configuration": {"cognitoUserPoolConfiguration": {
