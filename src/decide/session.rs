@@ -19,14 +19,16 @@ use crate::gateway::path_parameters;
 use crate::gateway::request::Request;
 use crate::gateway::response::{Response, SimpleResponses};
 use crate::reason::Reason;
+use crate::time::UnixTime;
 use crate::token::VerifiedToken;
 use crate::token::identity_source::IdentitySource;
 
 /// A caller whose token was verified with the identity sources of a bundle.
 ///
-/// Only [`Gate::authenticate`](super::Gate::authenticate) makes one, so whoever holds one knows that the token
-/// was verified. It owns the token, the bundle that it was verified for, and everything that is remembered of the
-/// caller. So nothing of one caller or bundle can be used for another.
+/// [`Gate::authenticate`](super::Gate::authenticate) makes the first one for a token, and [`afresh`](Self::afresh)
+/// another from it, so whoever holds one knows that the token was verified. It owns the token, the bundle that it
+/// was verified for, and everything that is remembered of the caller. So nothing of one caller or bundle can be used
+/// for another.
 ///
 /// A token can expire while a session is held. Check this with [`has_expired`](Self::has_expired).
 pub struct Session {
@@ -74,7 +76,7 @@ impl Session {
     }
 
     /// Whether the token has expired since it was verified. `now` is the current time.
-    pub fn has_expired(&self, now: crate::time::UnixTime) -> bool {
+    pub fn has_expired(&self, now: UnixTime) -> bool {
         self.token.has_expired(self.bundle.leeway_seconds(), now)
     }
 
