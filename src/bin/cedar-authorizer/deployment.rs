@@ -17,11 +17,10 @@ mod sam;
 mod template;
 #[cfg(test)]
 mod tests;
-mod yaml;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Formatter};
 
+use crate::yaml::Place;
 use api::TemplateApis;
 use template::Template;
 
@@ -230,25 +229,6 @@ impl<T> Setting<T> {
             Self::Given { value, place } => Setting::Given { value: change(value), place },
             Self::Unresolved { place } => Setting::Unresolved { place },
         }
-    }
-}
-
-/// A place in the text of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Counted from 1.
-    pub line: usize,
-    /// Counted from 1, in characters.
-    pub column: usize,
-}
-
-impl Place {
-    const START: Self = Self { line: 1, column: 1 };
-}
-
-impl Display for Place {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
     }
 }
 

@@ -15,6 +15,7 @@ mod runtime;
 mod store;
 mod token;
 mod trust;
+mod yaml;
 
 use std::process::ExitCode;
 

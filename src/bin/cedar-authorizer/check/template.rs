@@ -10,8 +10,9 @@ use cedar_authorizer::store::finding::{Code, Finding, Position};
 
 use crate::deployment::{
     ApiKind, AuthorizerFunction, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, Deployment,
-    Place, ProblemKind, Protection, Setting,
+    ProblemKind, Protection, Setting,
 };
+use crate::yaml::Place;
 
 /// Compares a template with a store. `file` is the name of the template in findings.
 pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seconds: u32) -> Vec<Finding> {

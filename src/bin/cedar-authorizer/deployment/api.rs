@@ -3,9 +3,9 @@
 use super::fields::Fields;
 use super::template::Template;
 use super::{
-    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, Place, ProblemKind, Protection,
-    Setting,
+    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, ProblemKind, Protection, Setting,
 };
+use crate::yaml::Place;
 
 /// The APIs of a template.
 #[derive(Default)]

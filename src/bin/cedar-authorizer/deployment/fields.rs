@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use super::intrinsic::{IntrinsicScope, Unresolved};
 use super::template::Template;
-use super::yaml::{Entry, Node};
-use super::{Place, ProblemKind, Setting};
+use super::{ProblemKind, Setting};
+use crate::yaml::{Entry, Node, Place};
 
 /// The entries of a map. They are resolved when asked for; what cannot be resolved is reported.
 #[derive(Clone)]

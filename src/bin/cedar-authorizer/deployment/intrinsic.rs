@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::yaml::{Content, Entry, Node};
-use super::{Place, ProblemKind};
+use super::ProblemKind;
+use crate::yaml::{Content, Entry, Node, Place};
 
 /// What names refer to.
 pub struct IntrinsicScope<'a> {

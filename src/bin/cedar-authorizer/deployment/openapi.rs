@@ -5,7 +5,8 @@
 
 use super::api::{self, AWS_IAM, Scheme, TemplateApi, TemplateRoute};
 use super::fields::Fields;
-use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, Place, ProblemKind, Setting};
+use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, ProblemKind, Setting};
+use crate::yaml::Place;
 
 /// Adds the content of a definition to its API.
 pub fn read(body: &Fields<'_>, api: &mut TemplateApi) {

@@ -3,7 +3,8 @@
 use super::api::{Scheme, TemplateApi, TemplateApis, TemplateRoute};
 use super::fields::Fields;
 use super::template::{Template, TemplateResource};
-use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, Place, ProblemKind, Setting, intrinsic, openapi};
+use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, ProblemKind, Setting, intrinsic, openapi};
+use crate::yaml::Place;
 
 /// Adds the APIs that SAM resources define.
 pub fn apis(template: &Template<'_>, apis: &mut TemplateApis) {

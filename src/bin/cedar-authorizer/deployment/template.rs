@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use super::fields::Fields;
 use super::intrinsic::{self, IntrinsicScope, Unresolved};
-use super::yaml::{self, Content, Entry, Node};
-use super::{AuthorizerFunction, Place, Problem, ProblemKind, Setting};
+use super::{AuthorizerFunction, Problem, ProblemKind, Setting};
+use crate::yaml::{self, Content, Entry, Node, Place};
 
 /// A template, and the problems met so far.
 pub struct Template<'a> {
@@ -38,8 +38,14 @@ impl<'a> Template<'a> {
     pub fn read(text: &str, values: &'a BTreeMap<String, String>) -> Result<Self, Problem> {
         let invalid =
             |place, message: &str| Problem { place, kind: ProblemKind::Invalid, message: message.to_owned() };
-        let mut problems = Vec::new();
-        let root = yaml::parse(text, &mut problems)?.filter(|root| !root.is_null());
+        let mut unread = Vec::new();
+        let root = yaml::parse(text, MAX_NODES, &mut unread);
+        let root = root.map_err(|yaml::Problem { place, message }| Problem {
+            place,
+            kind: ProblemKind::Syntax,
+            message,
+        })?;
+        let root = root.filter(|root| !root.is_null());
         let root = root.ok_or_else(|| invalid(Place::START, "the template is empty"))?;
         let resources = root.get("Resources").and_then(|resources| resources.map());
         let resources = resources.ok_or_else(|| invalid(root.place, "no template: it has no `Resources`"))?;
@@ -47,7 +53,9 @@ impl<'a> Template<'a> {
             resources: Vec::new(),
             globals: root.get("Globals").cloned(),
             scope: IntrinsicScope::new(&root, values),
-            problems: RefCell::new(problems),
+            problems: RefCell::new(
+                unread.into_iter().map(|problem| invalid(problem.place, &problem.message)).collect(),
+            ),
         };
         let resources = resources.iter().filter_map(|entry| template.resource(entry)).collect();
         template.resources = resources;
@@ -178,3 +186,7 @@ fn merge(global: &Rc<Node>, own: &Rc<Node>) -> Rc<Node> {
         _ => Rc::clone(own),
     }
 }
+
+/// A template has at most 1 MB (CloudFormation User Guide, "Understand CloudFormation quotas"). At about 5 bytes for
+/// each value, it has at most this many. If aliases multiply them beyond this, it is an attack.
+const MAX_NODES: usize = 200_000;

@@ -1,11 +1,39 @@
 //! The nodes of a YAML document, with the places, tags and duplicate keys that data formats lose.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::rc::Rc;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 
-use super::{Place, Problem, ProblemKind};
+/// A place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    /// Where a text begins.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// What is wrong with a document, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it is.
+    pub place: Place,
+    /// What is wrong.
+    pub message: String,
+}
 
 /// A value. Aliases share it, so they cost nothing until the document is walked.
 #[derive(Debug)]
@@ -106,18 +134,21 @@ impl Node {
     }
 }
 
-/// Reads the single document of a text. `None`: the text is empty.
+/// Reads the single document of a text: YAML, or JSON, which is YAML. `None`: the text is empty.
+///
+/// `max_nodes` limits how many values it may have, with aliases expanded. What can be left out is added to
+/// `problems`: keys that are no text, and keys that are there twice, of which the last counts.
 ///
 /// # Errors
 /// The text is not YAML, or exceeds a limit.
-pub fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Rc<Node>>, Problem> {
-    let mut reader =
-        YamlReader { problems, open: Vec::new(), anchors: BTreeMap::new(), root: None, nodes: 0 };
+pub fn parse(text: &str, max_nodes: usize, problems: &mut Vec<Problem>) -> Result<Option<Rc<Node>>, Problem> {
+    let (open, anchors) = (Vec::new(), BTreeMap::new());
+    let mut reader = YamlReader { problems, open, anchors, root: None, nodes: 0, max_nodes };
     for event in Parser::new_from_str_with_options(text, options! { emit_comments: false }) {
         let (event, span) = event.map_err(|error| {
             let mark = error.marker();
             let place = Place { line: mark.line(), column: mark.col() + 1 };
-            syntax(place, format!("not YAML: {}", error.info()))
+            problem(place, format!("not YAML: {}", error.info()))
         })?;
         reader.take(event, place(&span))?;
     }
@@ -130,6 +161,7 @@ struct YamlReader<'p> {
     anchors: BTreeMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
     nodes: usize,
+    max_nodes: usize,
 }
 
 /// A list or map whose end has not been reached yet.
@@ -150,7 +182,7 @@ impl YamlReader<'_> {
         match event {
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(syntax(place, "an alias inside of what it stands for"));
+                    return Err(problem(place, "an alias inside of what it stands for"));
                 };
                 self.add(node, place)
             }
@@ -189,7 +221,7 @@ impl YamlReader<'_> {
                 self.finish(Node::new(place, tag, content), anchor, place)
             }
             Event::DocumentStart(..) if self.root.is_some() => {
-                Err(syntax(place, "a second document: a template is one"))
+                Err(problem(place, "a second document, where one is expected"))
             }
             _ => Ok(()),
         }
@@ -197,11 +229,11 @@ impl YamlReader<'_> {
 
     fn finish(&mut self, node: Rc<Node>, anchor: usize, place: Place) -> Result<(), Problem> {
         self.nodes += 1;
-        if self.nodes > MAX_NODES || node.size > MAX_NODES {
-            return Err(too_many(place));
+        if self.nodes > self.max_nodes || node.size > self.max_nodes {
+            return Err(too_many(place, self.max_nodes));
         }
         if node.depth > MAX_DEPTH {
-            return Err(syntax(place, format!("nested more than {MAX_DEPTH} deep")));
+            return Err(problem(place, format!("nested more than {MAX_DEPTH} deep")));
         }
         // 0 means no anchor.
         if anchor != 0 {
@@ -230,7 +262,7 @@ impl YamlReader<'_> {
         };
         let at = key_node.place;
         let Content::Text { text, quoted } = &key_node.content else {
-            self.problems.push(invalid(at, "a key that is no text"));
+            self.problems.push(problem(at, "a key that is no text"));
             return Ok(());
         };
         if text == "<<" && !quoted {
@@ -240,13 +272,13 @@ impl YamlReader<'_> {
             };
             for source in sources {
                 let Some(source) = source.map() else {
-                    self.problems.push(invalid(at, "`<<` takes a map, or a list of maps"));
+                    self.problems.push(problem(at, "`<<` takes a map, or a list of maps"));
                     continue;
                 };
                 // Unlike an alias, a merge copies nodes, so they count at once.
                 self.nodes = self.nodes.saturating_add(source.len());
-                if self.nodes > MAX_NODES {
-                    return Err(too_many(at));
+                if self.nodes > self.max_nodes {
+                    return Err(too_many(at, self.max_nodes));
                 }
                 merged.extend_from_slice(source);
             }
@@ -256,7 +288,7 @@ impl YamlReader<'_> {
         match known.get(text).and_then(|index| entries.get_mut(*index)) {
             Some(first) => {
                 let message = format!("`{text}` stands here a second time, after line {}", first.place.line);
-                self.problems.push(invalid(at, message));
+                self.problems.push(problem(at, message));
                 // Like SAM's parser: the last one counts.
                 *first = entry;
             }
@@ -279,21 +311,13 @@ fn place(span: &Span) -> Place {
     Place { line: start.line(), column: start.col() + 1 }
 }
 
-fn too_many(place: Place) -> Problem {
-    syntax(place, format!("more than {MAX_NODES} values, aliases written out"))
+fn too_many(place: Place, max_nodes: usize) -> Problem {
+    problem(place, format!("more than {max_nodes} values, aliases written out"))
 }
 
-fn syntax(place: Place, message: impl Into<String>) -> Problem {
-    Problem { place, kind: ProblemKind::Syntax, message: message.into() }
+fn problem(place: Place, message: impl Into<String>) -> Problem {
+    Problem { place, message: message.into() }
 }
 
-fn invalid(place: Place, message: impl Into<String>) -> Problem {
-    Problem { place, kind: ProblemKind::Invalid, message: message.into() }
-}
-
-/// A template has at most 1 MB (CloudFormation User Guide, "Understand CloudFormation quotas"). At about 5 bytes for
-/// each value, it has at most this many. If aliases multiply them beyond this, it is an attack.
-const MAX_NODES: usize = 200_000;
-
-/// Far more than templates need, and far less than fits on the stack.
+/// Far more than people nest, and far less than fits on the stack.
 const MAX_DEPTH: usize = 100;
