@@ -1,5 +1,7 @@
 //! Templates in each style, and what is read from them. A template is written out in full if its form matters.
 
+use std::fmt::Display;
+
 use super::*;
 
 /// `NAME kind`, then the authorizers, the routes and the problems, one per line.
