@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{Context, EntityUid};
+use cedar_policy::EntityUid;
 
 use super::asked::{Asked, RequestedResource};
 use super::authorization_request::{AuthorizationRequest, PrincipalRequest};
@@ -139,22 +139,37 @@ impl Session {
     /// Only faults ([`Reason::BundleUnreadable`]).
     pub fn is_authorized(&self, request: &AuthorizationRequest) -> Result<Decision, Reason> {
         let decide = || {
-            let source = self.source()?;
-            let (principal, dropped) = principal::from_token(&self.token, source, self.bundle.projection())?;
-            let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
-            let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
-            let with_token = |asked: &Context| {
-                context::with_token(asked, &request.action, &self.token, source, self.bundle.projection())
-            };
-            let request = AuthorizationRequest {
-                context: with_token(&request.context)?,
-                entities: request.entities_with(entity),
-                ..request.clone()
-            };
-            let decision = request.decide(&self.bundle, &principal.uid)?;
-            Ok(Decided { decision, dropped })
+            let (PrincipalRequest { principal, request }, dropped) = self.asked_by_caller(request)?;
+            Ok(Decided { decision: request.decide(&self.bundle, &principal)?, dropped })
         };
         Ok(Decided::or_deny(decide())?.decision)
+    }
+
+    /// What [`is_authorized`](Self::is_authorized) decides on: the request with the principal and `context.token` of
+    /// the caller.
+    ///
+    /// # Errors
+    /// The reason why the policies cannot decide.
+    pub fn request_of_caller(&self, request: &AuthorizationRequest) -> Result<PrincipalRequest, Reason> {
+        Ok(self.asked_by_caller(request)?.0)
+    }
+
+    /// The same, with how many claims were dropped because the schema declares another type.
+    fn asked_by_caller(&self, request: &AuthorizationRequest) -> Result<(PrincipalRequest, usize), Reason> {
+        let source = self.source()?;
+        let (principal, dropped) = principal::from_token(&self.token, source, self.bundle.projection())?;
+        let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
+        let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
+        let context = context::with_token(
+            &request.context,
+            &request.action,
+            &self.token,
+            source,
+            self.bundle.projection(),
+        )?;
+        let entities = request.entities_with(entity);
+        let request = AuthorizationRequest { context, entities, ..request.clone() };
+        Ok((PrincipalRequest { principal: principal.uid, request }, dropped))
     }
 
     /// The response that tells API Gateway an outcome of this session for this call. If it has no room for the

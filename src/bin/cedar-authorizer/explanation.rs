@@ -5,10 +5,12 @@
 
 mod change;
 mod clauses;
+pub mod report;
 mod values;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use cedar_authorizer::cedar::{
     ActionConstraint, Effect, Entities, EntityTypeName, EntityUid, EvalResult, Expression, Policy, PolicyId,
@@ -52,13 +54,14 @@ pub struct ExplainedClause {
     condition: Option<Condition>,
 }
 
-/// The expression of a clause.
+/// The expression of a clause. What is only needed to explain it is found out when it is asked for.
 struct Condition {
     expression: Expression,
+    text: String,
     /// What it reads.
-    reads: Vec<values::Read>,
+    reads: OnceLock<Vec<values::Read>>,
     /// What would make it true, and what would make it false.
-    wishes: [Vec<Wish>; 2],
+    wishes: OnceLock<[Vec<Wish>; 2]>,
 }
 
 impl Explainer {
@@ -91,8 +94,9 @@ impl ExplainedPolicy {
                 ClauseKind::Principal | ClauseKind::Action | ClauseKind::Resource => None,
                 ClauseKind::When | ClauseKind::Unless => Some(Condition {
                     expression: Expression::from_str(text).ok()?,
-                    reads: values::reads(text),
-                    wishes: [true, false].map(|wanted| change::wishes(text, wanted)),
+                    text: text.to_owned(),
+                    reads: OnceLock::new(),
+                    wishes: OnceLock::new(),
                 }),
             };
             let position = sources.position(policy.id(), clause.range.start);
@@ -256,9 +260,11 @@ impl PolicyTrace<'_> {
 impl ExplainedClause {
     /// What may make the policy apply, or not apply, as far as this clause goes.
     fn wishes(&self, applies: bool) -> &[Wish] {
-        let Some(Condition { wishes: [to_be_true, to_be_false], .. }) = &self.condition else {
+        let Some(Condition { text, wishes, .. }) = &self.condition else {
             return &[];
         };
+        let [to_be_true, to_be_false] =
+            wishes.get_or_init(|| [true, false].map(|wanted| change::wishes(text, wanted)));
         // An `unless` is met if it is false.
         if applies == (self.kind == ClauseKind::When) { to_be_true } else { to_be_false }
     }
@@ -267,7 +273,9 @@ impl ExplainedClause {
 impl ClauseTrace<'_> {
     /// What the clause read, and the values that it saw. Nothing for a part of the scope.
     pub fn seen(&self, request: &CedarRequest) -> Vec<SeenValue> {
-        let reads = self.clause.condition.iter().flat_map(|condition| &condition.reads);
+        let conditions = self.clause.condition.iter();
+        let reads =
+            conditions.flat_map(|condition| condition.reads.get_or_init(|| values::reads(&condition.text)));
         let mut shown = BTreeSet::new();
         reads.map(|read| read.value(request)).filter(|seen| shown.insert(seen.path.clone())).collect()
     }

@@ -26,6 +26,19 @@ pub enum ClauseKind {
     Unless,
 }
 
+impl ClauseKind {
+    /// As in the JSON form of explanations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Principal => "principal",
+            Self::Action => "action",
+            Self::Resource => "resource",
+            Self::When => "when",
+            Self::Unless => "unless",
+        }
+    }
+}
+
 /// A clause, as a range of bytes in the text of its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
