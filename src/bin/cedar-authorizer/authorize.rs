@@ -5,16 +5,15 @@ mod question;
 
 use std::path::PathBuf;
 
-use cedar_authorizer::decide::outcome::Outcome;
-use cedar_authorizer::reason::Status;
+use cedar_authorizer::store::sources::PolicySources;
 use clap::Args;
 
-use crate::explanation::report::Report;
+use crate::explanation::Explainer;
 use crate::output::{Exit, Failure, OutputFormat, print};
 use crate::store::StoreArgs;
 use crate::test_bench::TestBench;
 use caller::CallerArgs;
-use question::{CedarArgs, RequestArgs};
+use question::{CedarArgs, Question, RequestArgs};
 
 /// Decide one request, and explain the decision
 ///
@@ -70,11 +69,13 @@ impl Authorize {
     pub fn run(self) -> Result<Exit, Failure> {
         let Self { store, caller, request, event, cedar, all, format } = self;
         let bench = TestBench::open(&store)?;
+        let explainer = Explainer::new(&bench.store().policies, &PolicySources::read(bench.files()));
         let most = if all { usize::MAX } else { NEAREST };
+        let question = Question { bench: &bench, explainer: &explainer, caller: &caller, most };
         let report = match (&event, cedar.action()) {
-            (Some(path), _) => question::of_event(&bench, path, &caller, most)?,
-            (None, Some(_)) => question::in_cedars_terms(&bench, &cedar, &caller, most)?,
-            (None, None) => question::of_request(&bench, &request, &caller, most)?,
+            (Some(path), _) => question.of_event(path)?,
+            (None, Some(action)) => question.in_cedars_terms(action, &cedar)?,
+            (None, None) => question.of_request(&request)?,
         };
         match format {
             OutputFormat::Json => {

@@ -21,7 +21,8 @@ use cedar_authorizer::store::finding::Position;
 use cedar_authorizer::store::sources::PolicySources;
 use serde::Serialize;
 
-pub use change::{Asked, Change, Edit, Wish, smallest_change};
+use change::Wish;
+pub use change::{Asked, Change, smallest_change};
 pub use clauses::ClauseKind;
 pub use values::SeenValue;
 
@@ -77,11 +78,6 @@ impl Explainer {
     pub fn policies(&self) -> &[ExplainedPolicy] {
         &self.policies
     }
-
-    /// What every policy says about a request, in the order of their ids.
-    pub fn traces<'a>(&'a self, request: &CedarRequest) -> Vec<PolicyTrace<'a>> {
-        self.policies.iter().map(|policy| policy.trace(request)).collect()
-    }
 }
 
 impl ExplainedPolicy {
@@ -117,10 +113,10 @@ impl ExplainedPolicy {
     /// What the policy says about a request.
     pub fn trace<'a>(&'a self, request: &CedarRequest) -> PolicyTrace<'a> {
         let CedarRequest { request: asked, entities } = request;
-        let mut trace = PolicyTrace { policy: self, clauses: Vec::with_capacity(self.clauses.len()) };
-        for clause in &self.clauses {
-            let is_open = trace.clauses.iter().all(|traced| traced.result != ClauseResult::NotMet);
-            let is_open = is_open && !trace.clauses.iter().any(|traced| traced.result.is_error());
+        // Cedar evaluates conditions only if the scope matches, and only up to the first that is not met. They are
+        // evaluated here whatever the scope says: who mends a policy wants to know all at once.
+        let mut is_open = true;
+        let clauses = self.clauses.iter().map(|clause| {
             let result = match (clause.kind, &clause.condition) {
                 (ClauseKind::Principal, _) => scope(self.meets_principal(asked.principal(), entities)),
                 (ClauseKind::Action, _) => scope(self.meets_action(asked.action(), entities)),
@@ -128,9 +124,10 @@ impl ExplainedPolicy {
                 (_, Some(condition)) if is_open => condition.result(clause.kind, request),
                 (ClauseKind::When | ClauseKind::Unless, _) => ClauseResult::NotEvaluated,
             };
-            trace.clauses.push(ClauseTrace { clause, result });
-        }
-        trace
+            is_open &= clause.condition.is_none() || result == ClauseResult::Met;
+            ClauseTrace { clause, result }
+        });
+        PolicyTrace { policy: self, clauses: clauses.collect() }
     }
 
     /// Whether the scope matches, apart from the principal: whether the policy is about what is asked at all.
@@ -181,6 +178,20 @@ impl ExplainedPolicy {
             | PrincipalConstraint::In(uid)
             | PrincipalConstraint::IsIn(_, uid) => Some(uid),
         }
+    }
+
+    /// The value of the slot in a part of the scope of a template.
+    fn slot(&self, clause: &ExplainedClause) -> Option<SeenValue> {
+        let (path, value) = match (clause.kind, &self.resource) {
+            (ClauseKind::Principal, _) => ("?principal", self.scope_principal()),
+            (
+                ClauseKind::Resource,
+                ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid),
+            ) => ("?resource", Some(uid)),
+            _ => return None,
+        };
+        let value = value.filter(|_| self.template.is_some() && clause.text.ends_with(path))?;
+        Some(SeenValue { path: path.to_owned(), value: Some(value.to_string()) })
     }
 
     /// The clauses, in the order in which Cedar evaluates them.
@@ -243,9 +254,15 @@ impl PolicyTrace<'_> {
         self.clauses.iter().all(|clause| clause.result == ClauseResult::Met)
     }
 
+    /// Whether the scope matches.
+    pub fn is_in_scope(&self) -> bool {
+        let mut scope = self.clauses.iter().filter(|clause| clause.clause.condition.is_none());
+        scope.all(|clause| clause.result == ClauseResult::Met)
+    }
+
     /// Whether the policy cannot be evaluated.
     pub fn fails(&self) -> bool {
-        self.clauses.iter().any(|clause| clause.result.is_error())
+        self.is_in_scope() && self.clauses.iter().any(|clause| clause.result.is_error())
     }
 
     /// How far the policy is from applying: the clauses that are not met, then those that Cedar did not look at.
@@ -271,8 +288,11 @@ impl ExplainedClause {
 }
 
 impl ClauseTrace<'_> {
-    /// What the clause read, and the values that it saw. Nothing for a part of the scope.
-    pub fn seen(&self, request: &CedarRequest) -> Vec<SeenValue> {
+    /// What the clause read, and the values that it saw. Of the scope, these are the values of its slots.
+    pub fn seen(&self, policy: &ExplainedPolicy, request: &CedarRequest) -> Vec<SeenValue> {
+        if let Some(slot) = policy.slot(self.clause) {
+            return vec![slot];
+        }
         let conditions = self.clause.condition.iter();
         let reads =
             conditions.flat_map(|condition| condition.reads.get_or_init(|| values::reads(&condition.text)));

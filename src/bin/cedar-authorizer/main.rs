@@ -1,5 +1,6 @@
 //! `cedar-authorizer`, the command line.
 
+mod authorize;
 mod build;
 mod changes;
 mod check;
@@ -39,6 +40,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Authorize(authorize::Authorize),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(check) => check.run(),
+        Command::Authorize(authorize) => authorize.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),

@@ -61,10 +61,10 @@ struct TokenKey {
 }
 
 impl TestBench {
-    /// Reads and checks a policy store, and makes it ready to answer. Prints its findings to stderr.
+    /// Reads and checks a policy store, and makes it ready to answer. Prints its errors to stderr.
     pub fn open(store: &StoreArgs) -> Result<Self, Failure> {
         let personas = Personas::read(&store.store)?;
-        let (store, files) = store.open()?;
+        let (store, files) = store.open_to_ask()?;
         let bundle = progress::during("building the bundle", || {
             let bytes = build::bundle(&store, &files, FIRST_REVISION).map_err(Failure::invalid)?;
             // Events that are kept as examples have tokens that are signed with the development key.

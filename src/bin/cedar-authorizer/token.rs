@@ -55,10 +55,20 @@ pub struct Token {
     expires_in: u64,
 }
 
+/// The type of a token, as an argument.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Type {
+pub enum Type {
     Access,
     Id,
+}
+
+impl From<Type> for TokenType {
+    fn from(token_type: Type) -> Self {
+        match token_type {
+            Type::Access => Self::Access,
+            Type::Id => Self::Id,
+        }
+    }
 }
 
 impl Token {

@@ -49,7 +49,17 @@ pub fn smallest_change(
     let mut permits: Vec<PolicyTrace<'_>> =
         explainer.policies().iter().filter(is_near).map(|policy| policy.trace(request)).collect();
     permits.sort_by_key(PolicyTrace::distance);
-    let mut search = Search { explainer, source, ask, budget: MAX_DECISIONS, tried: BTreeSet::new() };
+    let about = explainer.policies().iter().filter(|policy| policy.is_about(request));
+    let mut known: Vec<Wish> = Vec::new();
+    for wish in about
+        .flat_map(ExplainedPolicy::clauses)
+        .flat_map(|clause| clause.wishes(true).iter().chain(clause.wishes(false)))
+    {
+        if known.len() < MAX_KNOWN && !known.contains(wish) {
+            known.push(wish.clone());
+        }
+    }
+    let mut search = Search { explainer, source, known, ask, budget: MAX_DECISIONS, tried: BTreeSet::new() };
     for depth in 1..=MAX_EDITS {
         for permit in &permits {
             search.tried.clear();
@@ -65,6 +75,8 @@ pub fn smallest_change(
 struct Search<'a> {
     explainer: &'a Explainer,
     source: &'a IdentitySource,
+    /// Everything that the policies about the request ask for.
+    known: Vec<Wish>,
     ask: &'a mut dyn FnMut(&Map<String, Value>) -> Option<Asked>,
     /// How many decisions may still be made.
     budget: usize,
@@ -134,15 +146,15 @@ impl Search<'_> {
             ClauseKind::Action | ClauseKind::Resource => Vec::new(),
             ClauseKind::When | ClauseKind::Unless => unmet.clause.wishes(true).to_vec(),
         };
-        let all: Vec<Wish> =
-            trace.policy.clauses().iter().flat_map(|clause| clause.wishes(true)).cloned().collect();
-        // What must only be there gets a value that another clause asks for.
-        let wishes = wishes.into_iter().flat_map(|wish| match wish {
-            Wish::Present(path) => {
-                let told: Vec<Wish> = all.iter().filter(|other| other.fills(&path)).cloned().collect();
-                if told.is_empty() { vec![Wish::Present(path)] } else { told }
+        // What must only be there gets a value that something else asks for. A value that one clause asks for may not
+        // be enough for another, so all values that are asked for are tried.
+        let wishes = wishes.into_iter().flat_map(|wish| {
+            let others: Vec<Wish> =
+                self.known.iter().filter(|other| **other != wish && other.fills(&wish)).cloned().collect();
+            match wish {
+                Wish::Present(_) if !others.is_empty() => others,
+                wish => [vec![wish], others].concat(),
             }
-            wish => vec![wish],
         });
         wishes.flat_map(|wish| Edit::from_wish(&wish, self.source, claims)).collect()
     }
@@ -157,6 +169,9 @@ impl Search<'_> {
 
 /// More edits than this are no hint any more.
 const MAX_EDITS: usize = 5;
+
+/// More values than this are not tried.
+const MAX_KNOWN: usize = 200;
 
 /// A second or so of decisions.
 const MAX_DECISIONS: usize = 3_000;

@@ -9,7 +9,7 @@ use cedar_authorizer::store::finding::Position;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Change, ClauseResult, ClauseTrace, Explainer, PolicyTrace, SeenValue};
+use super::{Change, ClauseResult, ClauseTrace, ExplainedPolicy, Explainer, PolicyTrace, SeenValue};
 use crate::output::{ERROR, HINT, SUCCESS, WARNING, many, paint, printable};
 
 /// Why a request is allowed or denied.
@@ -295,7 +295,7 @@ impl PolicyReport {
                 (false, true) => "error",
                 (false, false) => "does-not-apply",
             },
-            clauses: clauses.iter().map(|clause| ClauseReport::new(clause, request)).collect(),
+            clauses: clauses.iter().map(|clause| ClauseReport::new(policy, clause, request)).collect(),
         }
     }
 
@@ -315,7 +315,7 @@ impl PolicyReport {
 }
 
 impl ClauseReport {
-    fn new(trace: &ClauseTrace<'_>, request: &CedarRequest) -> Self {
+    fn new(policy: &ExplainedPolicy, trace: &ClauseTrace<'_>, request: &CedarRequest) -> Self {
         let ClauseTrace { clause, result } = trace;
         let (result, error) = match result {
             ClauseResult::Met => ("met", None),
@@ -323,7 +323,7 @@ impl ClauseReport {
             ClauseResult::Error(error) => ("error", Some(error.clone())),
             ClauseResult::NotEvaluated => ("not-evaluated", None),
         };
-        let values = if result == "not-evaluated" { Vec::new() } else { trace.seen(request) };
+        let values = if result == "not-evaluated" { Vec::new() } else { trace.seen(policy, request) };
         Self {
             kind: clause.kind.name(),
             text: clause.text.clone(),

@@ -27,15 +27,15 @@ pub enum Wish {
 }
 
 impl Wish {
-    /// Whether it also makes sure that there is something.
-    pub fn fills(&self, wanted: &[String]) -> bool {
+    /// Whether it gives a value to what another wish is about.
+    pub fn fills(&self, other: &Self) -> bool {
+        let wanted = match other {
+            Self::Present(path) | Self::Is(path, _) => path,
+            _ => return false,
+        };
         match self {
-            Self::Present(path) | Self::Is(path, _) | Self::Has(path, _) => {
-                path.len() >= wanted.len()
-                    && path.starts_with(wanted)
-                    && *self != Self::Present(wanted.to_vec())
-            }
-            Self::InGroup(_) | Self::NotInGroup(_) | Self::Absent(_) | Self::HasNot(..) => false,
+            Self::Is(path, _) | Self::Has(path, _) => path.starts_with(wanted),
+            _ => false,
         }
     }
 }
@@ -125,11 +125,9 @@ fn collect(expression: &Value, wanted: bool, found: &mut Vec<Wish>) {
         }
         "like" => {
             if let Some(path) = path(left) {
-                found.push(if wanted {
-                    Wish::Is(path, example(operand("pattern")).into())
-                } else {
-                    Wish::Absent(path)
-                });
+                let texts = ["", "x"].map(|wildcard| example(operand("pattern"), wildcard));
+                found.extend(texts.map(|text| Wish::Is(path.clone(), text.into())));
+                found.extend((!wanted).then_some(Wish::Absent(path)));
             }
         }
         "in" if is_principal(left) => groups(right, wanted, found),
@@ -211,7 +209,7 @@ fn entity(expression: &Value) -> Option<EntityUid> {
 }
 
 /// A text that a pattern matches.
-fn example(pattern: &Value) -> String {
+fn example(pattern: &Value, wildcard: &str) -> String {
     let parts = pattern.as_array().into_iter().flatten();
-    parts.filter_map(|part| part.get("Literal").and_then(Value::as_str)).collect()
+    parts.map(|part| part.get("Literal").and_then(Value::as_str).unwrap_or(wildcard)).collect()
 }
