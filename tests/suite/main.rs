@@ -58,6 +58,9 @@ mod loopback;
 // From claims to what policies see, as the User Guide describes it.
 #[cfg(test)]
 mod mapping;
+// `matrix`: who may call what.
+#[cfg(test)]
+mod matrices;
 // A simple model of API Gateway: routing, cache, IAM.
 #[cfg(test)]
 mod oracle;

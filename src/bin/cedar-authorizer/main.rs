@@ -7,9 +7,11 @@ mod check;
 mod deployment;
 mod edition;
 mod explanation;
+mod html;
 mod inspect;
 mod invoke;
 mod keygen;
+mod matrix;
 mod nearest;
 mod output;
 mod progress;
@@ -41,6 +43,7 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Authorize(authorize::Authorize),
+    Matrix(matrix::MatrixArgs),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -87,6 +90,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
+        Command::Matrix(matrix) => matrix.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),
