@@ -5,6 +5,7 @@ mod changes;
 mod check;
 mod deployment;
 mod edition;
+mod gateway_cache;
 mod inspect;
 mod invoke;
 mod keygen;
