@@ -68,6 +68,11 @@ impl<A: Clone> GatewayCache<A> {
         Ok(Self { key, time_to_live, location, kept: HashMap::new() })
     }
 
+    /// The identity sources.
+    pub fn key(&self) -> &CacheKey {
+        &self.key
+    }
+
     /// What happens to a call at this time.
     pub fn look_up(&self, call: &Call, now: UnixTime) -> Lookup<A> {
         let key = match self.key_of(call) {

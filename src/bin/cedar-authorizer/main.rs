@@ -15,6 +15,7 @@ mod progress;
 mod publish;
 mod runtime;
 mod store;
+mod test;
 mod test_bench;
 mod token;
 mod trust;
@@ -39,6 +40,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Test(test::Test),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -50,6 +52,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   cedar-authorizer check                                      find what is wrong with ./policies
+  cedar-authorizer test                                       what the policies decide, and should decide
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
@@ -59,7 +62,7 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied; or, if `inspect --exit-code` asks, different
+  2  denied, or a test failed; or, if `inspect --exit-code` asks, different
   3  invalid policy store or bundle";
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(check) => check.run(),
+        Command::Test(test) => test.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),

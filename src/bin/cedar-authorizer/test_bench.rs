@@ -22,9 +22,10 @@ use cedar_authorizer::token::identity_source::IdentitySource;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 
-pub use issuer::{TestIssuer, default_claims, find_source, token_type};
+pub use issuer::{NoSource, TestIssuer, default_claims, find_source, token_type};
 pub use personas::{Claims, Personas};
 pub use request::{ApiKind, HttpRequest};
+pub use routing::CONNECT;
 
 use crate::output::Failure;
 use crate::progress;
@@ -102,7 +103,7 @@ impl TestBench {
     }
 
     /// The identity source that a token with these claims is from; see [`find_source`].
-    pub fn source(&self, name: Option<&str>, claims: &Claims) -> Result<&IdentitySource, Failure> {
+    pub fn source(&self, name: Option<&str>, claims: &Claims) -> Result<&IdentitySource, NoSource> {
         find_source(self.bundle.identity_sources(), name, claims)
     }
 
