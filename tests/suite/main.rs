@@ -97,6 +97,9 @@ mod stores;
 // Bundles of tenants: how the tenant of a call is found, and how tenants are kept apart.
 #[cfg(test)]
 mod tenants;
+// `test`: its files, its answers, its reports.
+#[cfg(test)]
+mod testing;
 // What `check` says of SAM and CloudFormation templates.
 #[cfg(test)]
 mod templates;

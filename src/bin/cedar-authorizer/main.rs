@@ -7,6 +7,7 @@ mod check;
 mod deployment;
 mod edition;
 mod explanation;
+mod gateway_cache;
 mod html;
 mod inspect;
 mod invoke;
@@ -18,6 +19,7 @@ mod progress;
 mod publish;
 mod runtime;
 mod store;
+mod test;
 mod test_bench;
 mod token;
 mod trust;
@@ -44,6 +46,7 @@ enum Command {
     Check(check::Check),
     Authorize(authorize::Authorize),
     Matrix(matrix::MatrixArgs),
+    Test(test::Test),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -55,6 +58,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   cedar-authorizer check                                      find what is wrong with ./policies
+  cedar-authorizer test                                       what the policies decide, and should decide
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
@@ -64,7 +68,7 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied; or, if `inspect --exit-code` asks, different
+  2  denied, or a test failed; or, if `inspect --exit-code` asks, different
   3  invalid policy store or bundle";
 
 fn main() -> ExitCode {
@@ -91,6 +95,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
         Command::Matrix(matrix) => matrix.run(),
+        Command::Test(test) => test.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::callers::Caller;
 use crate::output::Failure;
 use crate::progress;
-use crate::test_bench::{ApiKind, DEFAULT_TIME, HttpRequest, TestBench};
+use crate::test_bench::{ApiKind, DEFAULT_TIME, HttpRequest, NoSource, TestBench};
 
 /// Who may call what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,8 @@ impl Matrix {
                 })
                 .collect();
             for caller in callers {
-                let source = bench.source(caller.source.as_deref(), &caller.claims)?;
+                let source =
+                    bench.source(caller.source.as_deref(), &caller.claims).map_err(NoSource::into_failure)?;
                 let claims = bench.claims(&caller.claims, source, None, DEFAULT_TIME);
                 let signed = bench.sign(&claims, DEFAULT_TIME)?;
                 for (route, row) in routes.iter().zip(&mut rows) {
