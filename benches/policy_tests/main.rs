@@ -3,7 +3,13 @@
 //! `cargo bench --bench policy_tests`. It measures `target/release/cedar-authorizer`, which has to be there, and ends
 //! with an error if that is slower than promised.
 
-#![expect(clippy::indexing_slicing, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints"
+)]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -41,7 +47,12 @@ fn main() -> ExitCode {
 
 fn run(cli: &Path, file: &Path) -> Duration {
     let mut command = Command::new(cli);
-    command.arg("test").arg(file).current_dir(env!("CARGO_MANIFEST_DIR")).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg("test")
+        .arg(file)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let start = Instant::now();
     let status = command.status().unwrap();
     let took = start.elapsed();
@@ -74,7 +85,8 @@ fn tests(add: impl Fn(u32, &mut String)) -> String {
     tests
 }
 
-const PEOPLE: [(&str, &str); 4] = [("alice", "allow"), ("bob", "allow"), ("erin", "deny"), ("mallory", "deny")];
+const PEOPLE: [(&str, &str); 4] =
+    [("alice", "allow"), ("bob", "allow"), ("erin", "deny"), ("mallory", "deny")];
 
 const CASES: u32 = 20_000;
 

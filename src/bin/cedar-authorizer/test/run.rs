@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_authorizer::decide::outcome::{Breadth, Outcome};
 use cedar_authorizer::decide::{AuthorizationRequest, Decision, Session};
 use cedar_authorizer::gateway::cache_key::CacheKey;
-use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::call::{Call, InvalidEvent};
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_policy::{EntityUid, PolicyId};
@@ -63,8 +63,10 @@ pub enum Decided<'a> {
         /// The caller.
         session: &'a Session,
         /// The call.
+        #[expect(dead_code, reason = "for whoever explains decisions")]
         call: &'a Call,
         /// The key under which the answer is kept.
+        #[expect(dead_code, reason = "for whoever explains decisions")]
         cache_key: &'a CacheKey,
         /// The decision and what comes with it.
         outcome: &'a Outcome,
@@ -125,14 +127,18 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Caller::Unknown => None,
             Caller::Holder { claims, .. } => Some(self.bench.sign(claims, step.now)?),
         };
+        let signed = token.as_deref();
+        let text = signed.map(|token| token.text.as_str());
         let Answered { got, subject, mut why } = match &step.asked {
-            Asked::Cedar { principal, request } => {
-                self.ask_cedar(principal.as_ref(), request, token.as_deref())
+            Asked::Request(request) => self.ask(self.bench.call(request, text), signed, step, cache),
+            Asked::Event { event, .. } => {
+                let mut event = event.clone();
+                if let Some(text) = text {
+                    event::set_token(&mut event, self.bench.bundle().token_location(), text);
+                }
+                self.ask(Call::from_event(event), signed, step, cache)
             }
-            Asked::Request(_) | Asked::Event { .. } => match self.call(&step.asked, token.as_deref()) {
-                Ok(call) => self.ask(&call, token.as_deref(), step, cache),
-                Err(answered) => answered,
-            },
+            Asked::Cedar { principal, request } => self.ask_cedar(principal.as_ref(), request, signed),
         };
         let differences = step.expected.differences(&got);
         if differences.is_empty() {
@@ -141,31 +147,18 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
         Ok(StepResult { got, subject, differences, why })
     }
 
-    fn call(&self, asked: &Asked, token: Option<&SignedToken>) -> Result<Call, Answered> {
-        let text = token.map(|token| token.text.as_str());
-        let call = match asked {
-            Asked::Request(request) => self.bench.call(request, text),
-            Asked::Event { event, .. } => {
-                let mut event = event.clone();
-                if let Some(text) = text {
-                    event::set_token(&mut event, self.bench.bundle().token_location(), text);
-                }
-                Call::from_event(event)
-            }
-            // Without a call, there is nothing to answer.
-            Asked::Cedar { .. } => Call::from_event(Value::Null),
-        };
-        call.map_err(|invalid| Answered::refused(invalid.reason()).because(invalid))
-    }
-
     /// Asks as API Gateway does.
     fn ask(
         &mut self,
-        call: &Call,
+        call: Result<Call, InvalidEvent>,
         token: Option<&SignedToken>,
         step: &Step,
         mut cache: Option<&mut GatewayCache<KeptAnswer>>,
     ) -> Answered {
+        let call = match &call {
+            Ok(call) => call,
+            Err(invalid) => return Answered::refused(invalid.reason()).because(invalid),
+        };
         let mut slot = None;
         if let Some(cache) = &cache {
             match cache.look_up(call, step.now) {
