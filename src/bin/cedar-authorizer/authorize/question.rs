@@ -105,6 +105,9 @@ impl CedarArgs {
     }
 }
 
+/// A decision, and what it was made on, or why nothing was asked.
+type Answer = (Decision, Result<PrincipalRequest, Reason>);
+
 /// Asks the policies of a store.
 pub struct Question<'a> {
     pub bench: &'a TestBench,
@@ -261,12 +264,7 @@ impl Question<'_> {
     }
 
     /// A report on what a session is told, with the smallest change of its claims that would allow it.
-    fn explained(
-        &self,
-        session: &Session,
-        now: UnixTime,
-        ask: &dyn Fn(&Session) -> (Decision, Result<PrincipalRequest, Reason>),
-    ) -> Report {
+    fn explained(&self, session: &Session, now: UnixTime, ask: &dyn Fn(&Session) -> Answer) -> Report {
         let (decision, request) = ask(session);
         let report = self.report(&decision, request);
         if decision.is_allowed() {
