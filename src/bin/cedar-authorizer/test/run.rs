@@ -65,8 +65,6 @@ pub enum Decided<'a> {
         session: &'a Session,
         /// The call.
         call: &'a Call,
-        /// The key under which the answer is kept.
-        cache_key: &'a CacheKey,
         /// The decision and what comes with it.
         outcome: &'a Outcome,
     },
@@ -149,7 +147,6 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Caller::Holder { claims, .. } => Some(self.bench.sign(claims, step.now)?),
         };
         let signed = token.as_deref();
-        let text = signed.map(|token| token.text.as_str());
         let Answered { got, subject, mut why } = match (&step.asked, self.call(&step.asked, signed)) {
             (Asked::Cedar { principal, request }, _) => self.ask_cedar(principal.as_ref(), request, signed),
             (_, Some(call)) => self.ask(call, signed, step, cache),
@@ -256,7 +253,7 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Ok(outcome) => outcome,
             Err(reason) => return Answered::refused(reason),
         };
-        (self.observe)(&Decided::Call { session, call, cache_key, outcome: &outcome });
+        (self.observe)(&Decided::Call { session, call, outcome: &outcome });
         let response = session.respond(call, &outcome, SimpleResponses::Disabled);
         let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
         // Only a fault of this program could make it anything else than JSON. API Gateway would then answer 500.
