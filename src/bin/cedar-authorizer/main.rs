@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod publish;
 mod runtime;
+mod schema;
 mod store;
 mod token;
 mod trust;
@@ -36,6 +37,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Schema(schema::Schema),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -47,6 +49,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   cedar-authorizer check                                      find what is wrong with ./policies
+  cedar-authorizer schema --output schema.svg                 draw entity types and actions
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(check) => check.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),
