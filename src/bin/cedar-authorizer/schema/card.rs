@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::model::{ActionBox, CommonType, EntityType, Field, Picture};
+use super::model::{ActionBox, CommonType, EntityType, Field, Picture, Type};
 use super::text::{Lists, more, shown};
 use crate::output::plural;
 
@@ -69,7 +69,8 @@ impl Section {
             Self::Principal => "principal",
             Self::Resource => "resource",
             Self::Context => "context",
-            Self::Attribute | Self::Tags | Self::Action => "",
+            Self::Tags => "tags",
+            Self::Attribute | Self::Action => "",
         }
     }
 }
@@ -129,7 +130,9 @@ fn entity_card(part: &EntityType, places: &Places<'_>, lists: Lists) -> Card {
     card.types(Section::Parent, LinkKind::Member, member_of, &places.entity_types, lists);
     card.names(Section::Id, ids.iter().map(|id| format!("{id:?}")), lists);
     card.fields(Section::Attribute, attributes, lists);
-    card.fields(Section::Tags, tags.as_slice(), lists);
+    if let Some(tags) = tags {
+        card.of_type(Section::Tags, tags, lists);
+    }
     card
 }
 
@@ -154,11 +157,11 @@ fn action_card(part: &ActionBox, places: &Places<'_>, lists: Lists) -> Card {
 fn type_card(part: &CommonType, lists: Lists) -> Card {
     let CommonType { name, definition } = part;
     let mut card = Card::new(CardKind::CommonType, shown(name, MAX_CELLS));
-    if definition.name != "Record" {
-        let row = Row::new(Section::Attribute, String::new(), shown(&definition.name, MAX_CELLS));
-        card.rows.push(row);
+    if definition.name == "Record" {
+        card.fields(Section::Attribute, &definition.attributes, lists);
+    } else {
+        card.of_type(Section::Attribute, definition, lists);
     }
-    card.fields(Section::Attribute, &definition.attributes, lists);
     card
 }
 
@@ -193,6 +196,12 @@ impl Card {
         self.left_out(section, left_out);
     }
 
+    /// Adds a type without a name of its own.
+    fn of_type(&mut self, section: Section, definition: &Type, lists: Lists) {
+        self.rows.push(Row::new(section, String::new(), shown(&definition.name, MAX_CELLS)));
+        self.fields(section, &definition.attributes, lists);
+    }
+
     fn fields(&mut self, section: Section, fields: &[Field], lists: Lists) {
         let (count, left_out) = lists.cut(fields.iter().map(Field::size).sum());
         let first = self.rows.len();
@@ -220,6 +229,14 @@ impl Card {
         if count > 0 {
             self.rows.push(Row::new(section, String::new(), more(count)));
         }
+    }
+}
+
+impl Card {
+    /// The room that its labels need before the other texts, in Latin letters.
+    pub fn label_cells(&self) -> usize {
+        let longest = self.rows.iter().map(|row| row.section.label().len()).max().unwrap_or_default();
+        if longest == 0 { 0 } else { longest + 2 }
     }
 }
 

@@ -1,27 +1,39 @@
 //! A picture as a class diagram of Mermaid, which Markdown can contain.
 
-use super::card::{Card, Link, LinkKind, Row, Section, cards};
+use super::card::{Card, CardKind, Link, LinkKind, Row, Section, cards};
 use super::model::Picture;
 use super::text::Lists;
 
 /// Draws the picture. The result has no line break at its end.
 pub fn draw(picture: &Picture, lists: Lists) -> String {
     let cards = cards(picture, lists);
-    let title = picture.namespace.as_ref().map(|name| format!("---\ntitle: \"{name}\"\n---"));
-    let head = ["classDiagram", "direction LR"].map(str::to_owned);
+    let title = picture.namespace.as_ref().map(|name| format!("title: \"{name}\""));
+    let front = ["---".to_owned()].into_iter().chain(title);
+    let head = front.chain(HEAD.map(str::to_owned));
     let boxes = cards.iter().enumerate().flat_map(|(place, card)| class(place, card));
     let lines = cards.iter().enumerate().flat_map(|(place, card)| arrows(place, card));
-    title.into_iter().chain(head).chain(boxes).chain(lines).collect::<Vec<_>>().join("\n")
+    head.chain(boxes).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// The lines that define a box.
 fn class(place: usize, card: &Card) -> Vec<String> {
     let id = id(place);
-    let head = [format!("class {id}[\"{}\"]", literal(&card.title)), format!("<<{}>> {id}", card.kind)];
+    let head = [format!("class {id}[\"{}\"]", literal(&card.title)), format!("<<{}>> {id}", annotation(card.kind))];
     // The arrows say this.
     let is_arrow = |row: &&Row| matches!(row.section, Section::Parent | Section::Principal | Section::Resource);
     let rows = card.rows.iter().filter(|row| !is_arrow(row)).map(|row| format!("{id} : {}", member(row)));
     head.into_iter().chain(rows).collect()
+}
+
+/// The kind of a box in one word, as Mermaid wants it.
+fn annotation(kind: CardKind) -> &'static str {
+    match kind {
+        CardKind::EntityType => "entity",
+        CardKind::Action => "action",
+        CardKind::Actions => "actions",
+        CardKind::ActionGroup => "group",
+        CardKind::CommonType => "type",
+    }
 }
 
 fn member(row: &Row) -> String {
@@ -29,6 +41,7 @@ fn member(row: &Row) -> String {
     let label = match section {
         Section::Context if *depth == 0 => "context.",
         Section::Id => "id ",
+        Section::Tags if *depth == 0 => "tags: ",
         _ => "",
     };
     let indent = "\u{a0}".repeat(depth * 4);
@@ -54,20 +67,20 @@ fn id(place: usize) -> String {
 }
 
 /// A text that Mermaid shows as it is. Everything that could have a meaning for it is written as a number, which Mermaid
-/// puts into the finished picture only after it has read the diagram. A colon stays if a space follows: so it stands
-/// between a name and its type, and Mermaid looks for styles only before colons without one.
+/// puts into the finished picture only after it has read the diagram.
 fn literal(text: &str) -> String {
     let mut written = String::new();
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        let is_plain = char.is_alphanumeric()
-            || matches!(char, ' ' | '/' | '_' | '.' | ',' | '?' | '…')
-            || char == ':' && chars.peek() == Some(&' ');
-        if is_plain {
+    for char in text.chars() {
+        if char.is_alphanumeric() || matches!(char, ' ' | '/' | '_' | '.' | ',' | '?' | '…') {
             written.push(char);
         } else {
             written.push_str(&format!("#{};", u32::from(char)));
         }
     }
-    written
+    // Mermaid finds this word in the middle of a line too.
+    written.replace("direction ", "direction#32;")
 }
+
+/// Classes have methods, which nothing here has: no room is left for them.
+const HEAD: [&str; 6] =
+    ["config:", "  class:", "    hideEmptyMembersBox: true", "---", "classDiagram", "direction LR"];

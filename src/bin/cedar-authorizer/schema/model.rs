@@ -27,7 +27,7 @@ pub struct EntityType {
     pub attributes: Vec<Field>,
     /// The type of its tags, if it may have any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Field>,
+    pub tags: Option<Type>,
     /// The ids of an enumerated type. Empty: any id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
@@ -189,12 +189,7 @@ impl<'a> Reading<'a> {
             name: self.name(namespace, name),
             member_of: self.names(body.get("memberOfTypes")),
             attributes: body.get("shape").map_or_else(Vec::new, |shape| self.record(shape)),
-            tags: body.get("tags").map(|tags| Field {
-                name: "tags".to_owned(),
-                value: self.value_type(tags),
-                required: false,
-                in_actions: None,
-            }),
+            tags: body.get("tags").map(|tags| self.value_type(tags)),
             ids: ids.filter_map(Value::as_str).map(str::to_owned).collect(),
         }
     }

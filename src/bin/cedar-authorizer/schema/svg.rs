@@ -9,7 +9,7 @@ use super::model::{EntityType, Picture};
 use super::text::{Lists, escaped, shown};
 use crate::output::plural;
 use layout::{
-    CELL_TENTHS, FOOT, HEAD, INDENT_CELLS, LABEL_CELLS, Layout, Line, MARGIN, PAD_X, Place, row_y,
+    CELL_TENTHS, FOOT, HEAD, INDENT_CELLS, Layout, Line, MARGIN, PAD_X, Place, row_y,
 };
 
 /// Draws the picture. The result is an `<svg>` element, alone in a file or within a page. It has no line break at its
@@ -97,20 +97,21 @@ fn card_parts(card: &Card, place: &Place) -> Vec<String> {
     let mut before = None;
     for (number, row) in card.rows.iter().enumerate() {
         let y = row_y(number);
-        let is_first = before.replace(row.section) != Some(row.section);
-        if is_first && number > 0 {
+        let last = before.replace(row.section);
+        let is_first = last != Some(row.section);
+        if is_first && last.is_some_and(|last| last.label().is_empty() != row.section.label().is_empty()) {
             parts.push(format!("<path class=\"rule\" d=\"M{PAD_X} {}.5H{}\"/>", y - 9, width - PAD_X));
         }
-        parts.extend(row_parts(row, is_first, y + 4));
+        parts.extend(row_parts(row, card.label_cells(), is_first, y + 4));
     }
     parts.push("</svg>".to_owned());
     parts
 }
 
-fn row_parts(row: &Row, is_first: bool, y: usize) -> Vec<String> {
+fn row_parts(row: &Row, label_cells: usize, is_first: bool, y: usize) -> Vec<String> {
     let Row { section, depth, name, detail } = row;
     let label = section.label();
-    let shift = if label.is_empty() { 0 } else { LABEL_CELLS } + depth * INDENT_CELLS;
+    let shift = if label.is_empty() { 0 } else { label_cells } + depth * INDENT_CELLS;
     let x = PAD_X + shift * CELL_TENTHS / 10;
     let mut parts = Vec::new();
     if is_first && !label.is_empty() {
@@ -145,7 +146,7 @@ fn line(line: &Line) -> String {
         _ => String::new(),
     };
     let class = class(*kind);
-    format!("<path class=\"line {class}\" d=\"{path}\"/><path class=\"head {class}\" d=\"{head}\"/>")
+    format!("<path class=\"line {class}\" d=\"{path}\"/>\n<path class=\"head {class}\" d=\"{head}\"/>")
 }
 
 /// The point where the round corner begins or ends, on the way to another corner.
@@ -215,7 +216,7 @@ const STYLE: &str = "
 .cedar-schema .line{fill:none;stroke-width:1.5}
 .cedar-schema .line.principal{stroke:#0969da}.cedar-schema .head.principal{fill:#0969da}
 .cedar-schema .line.resource{stroke:#1a7f37}.cedar-schema .head.resource{fill:#1a7f37}
-.cedar-schema .line.member{stroke:#8250df;stroke-dasharray:5 3}.cedar-schema .head.member{fill:#8250df}
+.cedar-schema .line.member{stroke:#8250df}.cedar-schema .head.member{fill:#fff;stroke:#8250df;stroke-width:1.5}
 @media (prefers-color-scheme:dark){
 .cedar-schema .page{fill:#0d1117}
 .cedar-schema .card{fill:#161b22;stroke:#3d444d}
@@ -226,6 +227,6 @@ const STYLE: &str = "
 .cedar-schema .entity .kind{fill:#79b8ff}
 .cedar-schema .line.principal{stroke:#4493f8}.cedar-schema .head.principal{fill:#4493f8}
 .cedar-schema .line.resource{stroke:#3fb950}.cedar-schema .head.resource{fill:#3fb950}
-.cedar-schema .line.member{stroke:#ab7df8}.cedar-schema .head.member{fill:#ab7df8}
+.cedar-schema .line.member{stroke:#ab7df8}.cedar-schema .head.member{fill:#0d1117;stroke:#ab7df8}
 }
 ";

@@ -26,9 +26,11 @@ pub fn more(count: usize) -> String {
     format!("… and {count} more")
 }
 
-/// A name with its odd characters escaped, and cut to a number of cells.
+/// A name with its odd characters escaped, and cut to a number of cells. Quotes show where a name ends that would end in
+/// spaces, or show nothing at all.
 pub fn shown(name: &str, max_cells: usize) -> String {
-    let name = escaped(name);
+    let is_plain = !name.is_empty() && name.trim() == name;
+    let name = if is_plain { escaped(name) } else { format!("\"{}\"", escaped(name)) };
     if cells(&name) <= max_cells {
         return name;
     }

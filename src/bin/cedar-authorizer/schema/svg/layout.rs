@@ -125,7 +125,7 @@ fn place_down(cards: &[Card], boxes: &mut [Place]) {
     }
 }
 
-/// The heights at which entity types should be: at the middle of their actions; or else just below a type that can be
+/// The heights at which entity types should be: at the middle of their actions, but near the first of many; or else just below a type that can be
 /// a member of them.
 fn wanted(cards: &[Card], boxes: &[Place]) -> BTreeMap<usize, usize> {
     let mut ends: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -134,7 +134,10 @@ fn wanted(cards: &[Card], boxes: &[Place]) -> BTreeMap<usize, usize> {
             ends.entry(link.card).or_default().push(place.y + row_y(link.row));
         }
     }
-    let middle = |ends: &Vec<usize>| ends.iter().sum::<usize>() / ends.len().max(1);
+    let middle = |ends: &Vec<usize>| {
+        let first = ends.iter().min().copied().unwrap_or_default();
+        (ends.iter().sum::<usize>() / ends.len().max(1)).min(first + SCREEN)
+    };
     let mut wanted: BTreeMap<usize, usize> = ends.iter().map(|(card, ends)| (*card, middle(ends))).collect();
     let mut open: Vec<usize> = wanted.keys().copied().collect();
     while let Some(next) = open.pop() {
@@ -267,7 +270,7 @@ fn place_across(cards: &[Card], boxes: &mut [Place], tracks: &Tracks) -> Starts 
 /// The width that the texts of a card need.
 fn width(card: &Card) -> usize {
     let rows = card.rows.iter().map(|row| {
-        let label = if row.section.label().is_empty() { 0 } else { LABEL_CELLS };
+        let label = if row.section.label().is_empty() { 0 } else { card.label_cells() };
         label + row.depth * INDENT_CELLS + cells(&row.name) + cells(&row.detail)
     });
     let longest = rows.chain([cells(&card.title)]).max().unwrap_or_default();
@@ -332,6 +335,8 @@ pub const TOP: usize = 96;
 /// Below the last boxes: what the colours mean.
 pub const FOOT: usize = 40;
 pub const MARGIN: usize = 24;
+/// About what a reader sees at once.
+const SCREEN: usize = 600;
 const GAP: usize = 20;
 const TRACK: usize = 9;
 const MIN_BOX: usize = 170;
@@ -340,6 +345,4 @@ const MIN_WIDTH: usize = 640;
 /// The width of a letter of 12 pixels in tenths of a pixel. The common fonts of one width, at 0.6 of their height, have
 /// 72.
 pub const CELL_TENTHS: usize = 74;
-/// The room for `principal` and a space.
-pub const LABEL_CELLS: usize = 11;
 pub const INDENT_CELLS: usize = 2;
