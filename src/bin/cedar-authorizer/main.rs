@@ -3,11 +3,13 @@
 mod build;
 mod changes;
 mod check;
+mod completions;
 mod deployment;
 mod edition;
 mod inspect;
 mod invoke;
 mod keygen;
+mod man;
 mod output;
 mod progress;
 mod publish;
@@ -44,6 +46,8 @@ enum Command {
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
     Inspect(inspect::Inspect),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 const EXAMPLES: &str = "\
@@ -91,5 +95,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }

@@ -37,6 +37,16 @@ impl fmt::Display for CardKind {
     }
 }
 
+/// What the rows of fields have in common.
+#[derive(Clone, Copy)]
+struct FieldRows {
+    section: Section,
+    /// How many actions the box has.
+    actions: usize,
+    /// How many rows the box may have after them.
+    end: usize,
+}
+
 /// A line of text in a box.
 pub struct Row {
     pub section: Section,
@@ -129,7 +139,7 @@ fn entity_card(part: &EntityType, places: &Places<'_>, lists: Lists) -> Card {
     let mut card = Card::new(CardKind::EntityType, shown(name, MAX_CELLS));
     card.types(Section::Parent, LinkKind::Member, member_of, &places.entity_types, lists);
     card.names(Section::Id, ids.iter().map(|id| format!("{id:?}")), lists);
-    card.fields(Section::Attribute, attributes, lists);
+    card.fields(Section::Attribute, attributes, 1, lists);
     if let Some(tags) = tags {
         card.of_type(Section::Tags, tags, lists);
     }
@@ -147,7 +157,7 @@ fn action_card(part: &ActionBox, places: &Places<'_>, lists: Lists) -> Card {
     card.types(Section::Parent, LinkKind::Member, member_of, &places.groups, lists);
     card.types(Section::Principal, LinkKind::Principal, principals, &places.entity_types, lists);
     card.types(Section::Resource, LinkKind::Resource, resources, &places.entity_types, lists);
-    card.fields(Section::Context, context, lists);
+    card.fields(Section::Context, context, actions.len(), lists);
     if kind == CardKind::Actions {
         card.names(Section::Action, actions.iter().cloned(), lists);
     }
@@ -158,7 +168,7 @@ fn type_card(part: &CommonType, lists: Lists) -> Card {
     let CommonType { name, definition } = part;
     let mut card = Card::new(CardKind::CommonType, shown(name, MAX_CELLS));
     if definition.name == "Record" {
-        card.fields(Section::Attribute, &definition.attributes, lists);
+        card.fields(Section::Attribute, &definition.attributes, 1, lists);
     } else {
         card.of_type(Section::Attribute, definition, lists);
     }
@@ -199,29 +209,31 @@ impl Card {
     /// Adds a type without a name of its own.
     fn of_type(&mut self, section: Section, definition: &Type, lists: Lists) {
         self.rows.push(Row::new(section, String::new(), shown(&definition.name, MAX_CELLS)));
-        self.fields(section, &definition.attributes, lists);
+        self.fields(section, &definition.attributes, 1, lists);
     }
 
-    fn fields(&mut self, section: Section, fields: &[Field], lists: Lists) {
+    /// Adds fields, which this many actions have at most.
+    fn fields(&mut self, section: Section, fields: &[Field], actions: usize, lists: Lists) {
         let (count, left_out) = lists.cut(fields.iter().map(Field::size).sum());
-        let first = self.rows.len();
-        self.field_rows(section, fields, 0, first + count);
+        let rows = FieldRows { section, actions, end: self.rows.len() + count };
+        self.field_rows(rows, fields, 0);
         self.left_out(section, left_out);
     }
 
-    /// Adds rows for fields and the fields in them, until there are this many rows.
-    fn field_rows(&mut self, section: Section, fields: &[Field], depth: usize, end: usize) {
+    /// Adds rows for fields and the fields in them, until there are enough rows.
+    fn field_rows(&mut self, rows: FieldRows, fields: &[Field], depth: usize) {
+        let FieldRows { section, actions, end } = rows;
         for field in fields {
             if self.rows.len() >= end {
                 return;
             }
             let Field { name, value, required, in_actions } = field;
             let mark = if *required { "" } else { "?" };
-            let some = in_actions.map(|count| format!(" (in {count})")).unwrap_or_default();
+            let some = in_actions.map(|count| format!(" ({count} of {actions})")).unwrap_or_default();
             let name = shown(&attribute(name), MAX_CELLS / 2);
             let detail = shown(&format!("{mark}: {}{some}", value.name), MAX_CELLS / 2);
             self.rows.push(Row { depth, ..Row::new(section, name, detail) });
-            self.field_rows(section, &value.attributes, (depth + 1).min(MAX_DEPTH), end);
+            self.field_rows(rows, &value.attributes, (depth + 1).min(MAX_DEPTH));
         }
     }
 
