@@ -98,8 +98,7 @@ fn find_file(
         (Some(_), Some(_)) => {
             let message = format!("there is both `{CEDAR_SCHEMA_FILE}` and `{JSON_SCHEMA_FILE}`");
             findings.push(
-                Finding::new(Code::SchemaMissing, Position::file(JSON_SCHEMA_FILE), message)
-                    .hint("keep one"),
+                Finding::new(Code::SchemaMissing, Position::file(JSON_SCHEMA_FILE), message).hint("keep one"),
             );
             Err(SchemaUnusable)
         }

@@ -64,7 +64,11 @@ Exit codes:
   0  fine
   1  could not run
   2  denied; or, if `inspect --exit-code` asks, different
-  3  invalid policy store or bundle";
+  3  invalid policy store or bundle
+
+Environment:
+  NO_COLOR        if set, nothing is coloured; otherwise terminals get colours
+  CLICOLOR_FORCE  if set, files and pipes get colours too";
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -32,7 +32,8 @@ impl Man {
     pub fn run(self) -> Result<Exit, Failure> {
         let mut program = Cli::command().disable_help_subcommand(true);
         program.build();
-        let unwritable = |error: io::Error| Failure::could_not_run(format_args!("cannot make a page: {error}"));
+        let unwritable =
+            |error: io::Error| Failure::could_not_run(format_args!("cannot make a page: {error}"));
         let Some(folder) = self.output else {
             let page = page(&program, &program).map_err(unwritable)?;
             print(&String::from_utf8_lossy(&page).trim_end())?;
@@ -61,10 +62,11 @@ fn name(command: &Command) -> &str {
 
 /// The page of the program or of a verb.
 fn page(command: &Command, program: &Command) -> io::Result<Vec<u8>> {
-    let version = format!("{} {}", program.get_name(), program.get_version().unwrap_or_default());
-    let writer = Page::new(command.clone()).title(name(command)).source(version).manual("User Commands");
-    let mut page = Vec::new();
-    writer.render_title(&mut page)?;
+    let writer = Page::new(command.clone());
+    let (name_of_page, version) = (name(command), program.get_version().unwrap_or_default());
+    // Without a date, so that the same version makes the same pages. `render_title` would write nothing in its place,
+    // and the source would be read as the date.
+    let mut page = format!(".TH {name_of_page} 1 \"\" \"{} {version}\"\n", name(program)).into_bytes();
     writer.render_name_section(&mut page)?;
     writer.render_synopsis_section(&mut page)?;
     writer.render_description_section(&mut page)?;
@@ -89,6 +91,7 @@ fn section(page: &mut Roff, paragraph: &str) {
     let (heading, text) = match paragraph.split_once(':') {
         Some(("Examples", text)) => ("EXAMPLES", text),
         Some(("Exit codes", text)) => ("EXIT STATUS", text),
+        Some(("Environment", text)) => ("ENVIRONMENT", text),
         _ => ("NOTES", paragraph),
     };
     page.control("SH", [heading]);

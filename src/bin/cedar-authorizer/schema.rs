@@ -133,7 +133,9 @@ fn advise(format: PictureFormat, text: &str, picture: &Picture, boxes: Boxes) {
         Boxes::ByTypes => "--format svg has no such limit",
     };
     if format == PictureFormat::Mermaid && text.chars().count() > MAX_MERMAID_CHARACTERS {
-        warn(&format_args!("{note} viewers refuse diagrams of more than {MAX_MERMAID_CHARACTERS} characters; {smaller}"));
+        warn(&format_args!(
+            "{note} viewers refuse diagrams of more than {MAX_MERMAID_CHARACTERS} characters; {smaller}"
+        ));
     } else if format != PictureFormat::Json
         && boxes == Boxes::ByTypesAndContext
         && picture.actions.len() > MANY_BOXES

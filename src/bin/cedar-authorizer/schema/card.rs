@@ -261,7 +261,8 @@ impl Row {
 /// The name of an attribute as Cedar's syntax has it: in quotes, unless it is an identifier.
 fn attribute(name: &str) -> String {
     let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    if !name.is_empty() && name.chars().all(is_part) && !name.starts_with(|char: char| char.is_ascii_digit()) {
+    if !name.is_empty() && name.chars().all(is_part) && !name.starts_with(|char: char| char.is_ascii_digit())
+    {
         name.to_owned()
     } else {
         format!("\"{name}\"")

@@ -18,9 +18,11 @@ pub fn draw(picture: &Picture, lists: Lists) -> String {
 /// The lines that define a box.
 fn class(place: usize, card: &Card) -> Vec<String> {
     let id = id(place);
-    let head = [format!("class {id}[\"{}\"]", literal(&card.title)), format!("<<{}>> {id}", annotation(card.kind))];
+    let head =
+        [format!("class {id}[\"{}\"]", literal(&card.title)), format!("<<{}>> {id}", annotation(card.kind))];
     // The arrows say this.
-    let is_arrow = |row: &&Row| matches!(row.section, Section::Parent | Section::Principal | Section::Resource);
+    let is_arrow =
+        |row: &&Row| matches!(row.section, Section::Parent | Section::Principal | Section::Resource);
     let rows = card.rows.iter().filter(|row| !is_arrow(row)).map(|row| format!("{id} : {}", member(row)));
     head.into_iter().chain(rows).collect()
 }

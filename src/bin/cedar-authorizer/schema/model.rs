@@ -204,23 +204,31 @@ impl<'a> Reading<'a> {
             let parents = part.body.get("memberOf").and_then(Value::as_array).into_iter().flatten();
             let uid = |parent: &'a Value| {
                 let id = parent.get("id")?.as_str()?;
-                let namespace = parent.get("type").and_then(Value::as_str).map_or(part.namespace, |of_type| {
-                    of_type.rsplit_once("::").map_or("", |(namespace, _)| namespace)
-                });
+                let namespace =
+                    parent.get("type").and_then(Value::as_str).map_or(part.namespace, |of_type| {
+                        of_type.rsplit_once("::").map_or("", |(namespace, _)| namespace)
+                    });
                 Some((namespace, id))
             };
             parents.filter_map(uid).collect::<Vec<(&'a str, &'a str)>>()
         };
-        let groups: HashSet<(&str, &str)> = self.definitions("actions").flat_map(|part| parents(&part)).collect();
+        let groups: HashSet<(&str, &str)> =
+            self.definitions("actions").flat_map(|part| parents(&part)).collect();
         let mut parts: Vec<Part<'a>> = self.definitions("actions").collect();
-        parts.sort_by_cached_key(|part| (part.namespace, !groups.contains(&(part.namespace, part.name)), by_path(part.name)));
+        parts.sort_by_cached_key(|part| {
+            (part.namespace, !groups.contains(&(part.namespace, part.name)), by_path(part.name))
+        });
         let action = |part: &Part<'a>| {
-            let types = |name: &str| self.names(part.body.get("appliesTo").and_then(|applies| applies.get(name)));
+            let types =
+                |name: &str| self.names(part.body.get("appliesTo").and_then(|applies| applies.get(name)));
             let context = part.body.pointer("/appliesTo/context");
             ActionBox {
                 actions: vec![self.action(part.namespace, part.name)],
                 is_group: groups.contains(&(part.namespace, part.name)),
-                member_of: parents(part).into_iter().map(|(namespace, id)| self.action(namespace, id)).collect(),
+                member_of: parents(part)
+                    .into_iter()
+                    .map(|(namespace, id)| self.action(namespace, id))
+                    .collect(),
                 principals: types("principalTypes"),
                 resources: types("resourceTypes"),
                 context: context.map_or_else(Vec::new, |context| self.record(context)),

@@ -8,9 +8,7 @@ use super::card::{Card, CardKind, LinkKind, Row, cards};
 use super::model::{EntityType, Picture};
 use super::text::{Lists, escaped, shown};
 use crate::output::plural;
-use layout::{
-    CELL_TENTHS, FOOT, HEAD, INDENT_CELLS, Layout, Line, MARGIN, PAD_X, Place, row_y,
-};
+use layout::{CELL_TENTHS, FOOT, HEAD, INDENT_CELLS, Layout, Line, MARGIN, PAD_X, Place, row_y};
 
 /// Draws the picture. The result is an `<svg>` element, alone in a file or within a page. It has no line break at its
 /// end.
@@ -60,15 +58,19 @@ fn counts(picture: &Picture) -> String {
 /// The picture in words, for those who cannot see it.
 fn description(picture: &Picture) -> String {
     let list = |names: &[String]| {
-        let names: Vec<String> = names.iter().take(MAX_DESCRIBED).map(|name| shown(name, MAX_TITLE_CELLS)).collect();
+        let names: Vec<String> =
+            names.iter().take(MAX_DESCRIBED).map(|name| shown(name, MAX_TITLE_CELLS)).collect();
         if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
     };
-    let types = picture.entity_types.iter().take(MAX_DESCRIBED).map(|EntityType { name, member_of, .. }| {
-        let parents = if member_of.is_empty() { String::new() } else { format!(" in {}", list(member_of)) };
-        format!("{}{parents}", shown(name, MAX_TITLE_CELLS))
-    });
+    let types =
+        picture.entity_types.iter().take(MAX_DESCRIBED).map(|EntityType { name, member_of, .. }| {
+            let parents =
+                if member_of.is_empty() { String::new() } else { format!(" in {}", list(member_of)) };
+            format!("{}{parents}", shown(name, MAX_TITLE_CELLS))
+        });
     let actions = picture.actions.iter().take(MAX_DESCRIBED).map(|part| {
-        let (actions, principals, resources) = (list(&part.actions), list(&part.principals), list(&part.resources));
+        let (actions, principals, resources) =
+            (list(&part.actions), list(&part.principals), list(&part.resources));
         format!("{actions}: principal {principals}, resource {resources}.")
     });
     let types: Vec<String> = types.collect();
@@ -87,7 +89,9 @@ fn card_parts(card: &Card, place: &Place) -> Vec<String> {
     let (inner_width, inner_height) = (width - 1, height - 1);
     let mut parts = vec![
         format!("<svg class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\">"),
-        format!("<rect class=\"card\" x=\".5\" y=\".5\" width=\"{inner_width}\" height=\"{inner_height}\" rx=\"6\"/>"),
+        format!(
+            "<rect class=\"card\" x=\".5\" y=\".5\" width=\"{inner_width}\" height=\"{inner_height}\" rx=\"6\"/>"
+        ),
         format!("<text class=\"kind\" x=\"{PAD_X}\" y=\"17\">{}</text>", card.kind),
         format!("<text class=\"name\" x=\"{PAD_X}\" y=\"34\">{}</text>", xml(&card.title)),
     ];
@@ -117,8 +121,11 @@ fn row_parts(row: &Row, label_cells: usize, is_first: bool, y: usize) -> Vec<Str
     if is_first && !label.is_empty() {
         parts.push(format!("<text class=\"label\" x=\"{PAD_X}\" y=\"{y}\">{label}</text>"));
     }
-    let detail =
-        if detail.is_empty() { String::new() } else { format!("<tspan class=\"detail\">{}</tspan>", xml(detail)) };
+    let detail = if detail.is_empty() {
+        String::new()
+    } else {
+        format!("<tspan class=\"detail\">{}</tspan>", xml(detail))
+    };
     parts.push(format!("<text x=\"{x}\" y=\"{y}\">{}{detail}</text>", xml(name)));
     parts
 }

@@ -49,8 +49,10 @@ pub fn shown(name: &str, max_cells: usize) -> String {
 /// contain (XML 1.0, section 2.2).
 pub fn escaped(name: &str) -> String {
     let is_odd = |char: char| {
-        matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}')
-            || matches!(char, '\u{fffe}' | '\u{ffff}')
+        matches!(
+            char,
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}'
+        ) || matches!(char, '\u{fffe}' | '\u{ffff}')
     };
     let mut shown = String::new();
     for char in printable(name).chars() {
@@ -78,7 +80,8 @@ fn width(char: char) -> usize {
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::new();
     for char in json.chars() {
-        let is_harmless = char == '\n' || char == ' ' || escaped(char.encode_utf8(&mut [0; 4])).starts_with(char);
+        let is_harmless =
+            char == '\n' || char == ' ' || escaped(char.encode_utf8(&mut [0; 4])).starts_with(char);
         if is_harmless {
             shown.push(char);
         } else {

@@ -69,10 +69,10 @@ impl Layout {
 
 /// The column of each card: principals and what they can be members of, actions, all others.
 fn columns(cards: &[Card]) -> Vec<usize> {
-    let is_action = |card: &Card| {
-        matches!(card.kind, CardKind::Action | CardKind::Actions | CardKind::ActionGroup)
-    };
-    let links = |kind: LinkKind| cards.iter().flat_map(|card| &card.links).filter(move |link| link.kind == kind);
+    let is_action =
+        |card: &Card| matches!(card.kind, CardKind::Action | CardKind::Actions | CardKind::ActionGroup);
+    let links =
+        |kind: LinkKind| cards.iter().flat_map(|card| &card.links).filter(move |link| link.kind == kind);
     let mut left: BTreeSet<usize> = links(LinkKind::Principal).map(|link| link.card).collect();
     let mut open: Vec<usize> = left.iter().copied().collect();
     while let Some(next) = open.pop() {
@@ -213,7 +213,8 @@ impl Tracks {
 
     /// How far a track is from the left end of its channel.
     fn offset(&self, channel: usize, bundle: Bundle) -> usize {
-        let place = self.channels.get(channel).and_then(|bundles| bundles.iter().position(|known| *known == bundle));
+        let place =
+            self.channels.get(channel).and_then(|bundles| bundles.iter().position(|known| *known == bundle));
         MARGIN + place.unwrap_or_default() * TRACK
     }
 }
