@@ -179,7 +179,7 @@ fn is_mermaid(line: &str) -> bool {
             rest = format!("{before}{after}");
         }
         let is_plain = |char: char| char.is_alphanumeric() || " /_.,?…".contains(char);
-        !rest.is_empty() && rest.chars().all(is_plain) && !rest.contains("direction ")
+        rest.chars().all(is_plain) && !rest.contains("direction ")
     };
     let id = |text: &str| text.strip_prefix('c').is_some_and(|number| number.parse::<usize>().is_ok());
     let words: Vec<&str> = line.split(' ').collect();

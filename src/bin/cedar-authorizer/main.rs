@@ -118,7 +118,11 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let examples = help.lines().filter(|line| line.starts_with("  "));
             let calls: Vec<Vec<String>> = examples.filter_map(call).collect();
-            assert!(!calls.is_empty() || command.get_name() == "help", "{} has no examples", command.get_name());
+            assert!(
+                !calls.is_empty() || command.get_name() == "help",
+                "{} has no examples",
+                command.get_name()
+            );
             for call in calls {
                 if let Err(error) = Cli::try_parse_from(&call) {
                     panic!("{call:?}: {error}");
