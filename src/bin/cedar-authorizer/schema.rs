@@ -129,8 +129,8 @@ fn by_name(path: &Path) -> Option<PictureFormat> {
 fn advise(format: PictureFormat, text: &str, picture: &Picture, boxes: Boxes) {
     let note = paint(HINT, "note:");
     let smaller = match boxes {
-        Boxes::ByTypesAndContext => "--group-actions makes it smaller",
-        Boxes::ByTypes => "--format svg has no such limit",
+        Boxes::ByTypesAndContext if picture.actions.len() > 1 => "--group-actions makes it smaller",
+        _ => "--format svg has no such limit",
     };
     if format == PictureFormat::Mermaid && text.chars().count() > MAX_MERMAID_CHARACTERS {
         warn(&format_args!(
