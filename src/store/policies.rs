@@ -2,21 +2,21 @@
 
 mod unprovided;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
 use cedar_policy::{
     Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode,
-    Validator,
+    ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::finding::{Code, Finding, Position, Text, chain};
-use super::schema::{StoreSchema, offset_of, with_expectation};
+use super::schema::{StoreSchema, part_of, with_expectation};
 use super::settings::Settings;
 use super::{in_folder, read_text};
 use crate::bundle::files::{POLICY_FOLDER, StoreFiles, TEMPLATE_FOLDER, TEMPLATE_LINKS_FILE};
@@ -78,15 +78,21 @@ impl<'a> StorePolicies<'a> {
         policies
     }
 
-    /// Validates all policies strictly against the schema.
-    pub(super) fn validate(&self, schema: &StoreSchema, findings: &mut Vec<Finding>) {
+    /// Validates all policies strictly against the schema. Returns those that can never apply.
+    pub(super) fn validate(&self, schema: &StoreSchema, findings: &mut Vec<Finding>) -> HashSet<PolicyId> {
+        use ValidationWarning::{ImpossiblePolicy, InvalidActionApplication};
+        let mut impossible = HashSet::new();
         let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
         for error in result.validation_errors() {
             findings.push(self.finding(Code::PolicyMismatch, error, error.policy_id()));
         }
         for warning in result.validation_warnings() {
             findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id()));
+            if matches!(warning, ImpossiblePolicy(_) | InvalidActionApplication(_)) {
+                impossible.insert(warning.policy_id().clone());
+            }
         }
+        impossible
     }
 
     /// The entities that policies and templates name in their conditions.
@@ -157,10 +163,71 @@ impl<'a> StorePolicies<'a> {
         let Some((PolicySource { part, .. }, text)) = self.source(policy) else {
             return Position::file(POLICY_FOLDER);
         };
-        let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?..text.len()));
+        let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?.start..text.len()));
         match part {
-            Some(part) => text.at(text.find_in(part.clone(), needle).unwrap_or(part.start)),
+            Some(part) => match text.find_in(part.clone(), needle) {
+                Some(found) => text.span(found..found + needle.len()),
+                None => text.at(part.start),
+            },
             None => text.find(needle),
+        }
+    }
+
+    /// Where the effect of a policy or template stands, or where a link does.
+    pub(super) fn effect_position(&self, policy: &PolicyId) -> Position {
+        self.word_position(policy, |word| word == "permit" || word == "forbid")
+    }
+
+    /// Where `principal`, `action` or `resource` stands in the scope.
+    pub(super) fn variable_position(&self, policy: &PolicyId, variable: &str) -> Position {
+        self.word_position(policy, |word| word == variable)
+    }
+
+    fn word_position(&self, policy: &PolicyId, is_it: impl Fn(&str) -> bool) -> Position {
+        match self.source(policy) {
+            Some((PolicySource { part: Some(part), .. }, text)) => {
+                let found = text.words_in(part.clone()).find(|(word, _)| is_it(word));
+                found.map_or_else(|| text.at(part.start), |(_, word)| text.span(word))
+            }
+            Some((PolicySource { file, .. }, text)) if *file == TEMPLATE_LINKS_FILE => {
+                text.find_string(policy.as_ref())
+            }
+            Some((_, text)) => text.find_string(STATEMENT),
+            None => Position::file(POLICY_FOLDER),
+        }
+    }
+
+    /// Where a policy names an entity, or a link does.
+    pub(super) fn entity_position(&self, policy: &PolicyId, uid: &EntityUid) -> Position {
+        let Some((PolicySource { part, .. }, text)) = self.source(policy) else {
+            return Position::file(POLICY_FOLDER);
+        };
+        let (part, needle) = match part {
+            Some(part) => (part.clone(), uid.to_string()),
+            None => {
+                let start = text.string(policy.as_ref()).map_or(0, |link| link.start);
+                (start..text.len(), format!("{:?}", uid.id().unescaped()))
+            }
+        };
+        match text.find_in(part, &needle) {
+            Some(found) => text.span(found..found + needle.len()),
+            None => self.effect_position(policy),
+        }
+    }
+
+    /// Where the value of an annotation of a policy stands.
+    pub(super) fn annotation_position(&self, policy: &PolicyId, name: &str) -> Position {
+        self.position(policy, &format!("@{name}"))
+    }
+
+    /// The size of the text of a policy or template in bytes. `None`: it is a link.
+    pub(super) fn size(&self, policy: &PolicyId) -> Option<usize> {
+        match self.source(policy)? {
+            (PolicySource { part: Some(part), .. }, text) => {
+                Some(text.part(part.clone()).map_or(part.len(), |text| text.trim().len()))
+            }
+            (PolicySource { file, .. }, _) if *file == TEMPLATE_LINKS_FILE => None,
+            (PolicySource { .. }, text) => Some(text.len()),
         }
     }
 
@@ -170,9 +237,10 @@ impl<'a> StorePolicies<'a> {
     }
 
     fn finding(&self, code: Code, diagnostic: &(impl Diagnostic + Display), policy: &PolicyId) -> Finding {
-        let position = match (self.source(policy), offset_of(diagnostic)) {
-            (Some((PolicySource { part: Some(part), .. }, text)), offset) => {
-                text.at(part.start + offset.unwrap_or_default())
+        let position = match (self.source(policy), part_of(diagnostic)) {
+            (Some((PolicySource { part: Some(part), .. }, text)), found) => {
+                let found = found.unwrap_or_default();
+                text.span(part.start + found.start..part.start + found.end)
             }
             (Some((PolicySource { file, .. }, text)), _) if *file == TEMPLATE_LINKS_FILE => {
                 text.find_string(policy.as_ref())
@@ -180,7 +248,7 @@ impl<'a> StorePolicies<'a> {
             (Some((_, text)), _) => text.find_string(STATEMENT),
             (None, _) => Position::file(POLICY_FOLDER),
         };
-        let finding = Finding::new(code, position, diagnostic);
+        let finding = Finding::new(code, position, diagnostic).about(policy);
         match diagnostic.help() {
             Some(help) => finding.hint(help.to_string()),
             None => finding,
@@ -206,7 +274,8 @@ impl<'a> StorePolicies<'a> {
             match PolicySet::from_str(text.get(part.clone()).unwrap_or_default()) {
                 Ok(policies) => parsed.push((part, policies)),
                 Err(errors) => findings.extend(errors.iter().map(|error| {
-                    let position = offset_of(error).map(|offset| places.at(part.start + offset));
+                    let position = part_of(error)
+                        .map(|found| places.span(part.start + found.start..part.start + found.end));
                     let position = position.unwrap_or_else(|| places.whole());
                     Finding::new(Code::PolicyInvalid, position, with_expectation(error))
                 })),

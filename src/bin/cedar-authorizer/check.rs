@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use cedar_authorizer::store::build;
 use cedar_authorizer::store::finding::{Finding, Severity};
+use cedar_authorizer::store::{Checks, build};
 use clap::Args;
 use serde_json::json;
 
@@ -62,7 +62,8 @@ impl Check {
     pub fn run(self) -> Result<Exit, Failure> {
         let Self { store, inputs, template, parameters, token_life, format } = self;
         let files = store.read()?;
-        let (checked, findings) = progress::during(checking(&files), || build::check(&files));
+        let checks = Checks::default();
+        let (checked, findings) = progress::during(checking(&files), || build::check(&files, &checks));
         let of_template = match (&template, &checked) {
             (Some(path), Some(checked)) => {
                 let name = path.display().to_string();

@@ -136,7 +136,7 @@ pub fn finding_of_template(finding: &Finding) -> String {
 }
 
 fn finding_in(finding: &Finding, folder: &str) -> String {
-    let Finding { severity, code, position, message, hint } = finding;
+    let Finding { severity, code, position, message, policy: _, hint } = finding;
     let style = match severity {
         Severity::Error => ERROR,
         Severity::Warning => WARNING,
