@@ -5,6 +5,7 @@ mod changes;
 mod check;
 mod deployment;
 mod edition;
+mod findings;
 mod inspect;
 mod invoke;
 mod keygen;
@@ -15,6 +16,7 @@ mod runtime;
 mod store;
 mod token;
 mod trust;
+mod watch;
 mod yaml;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use cedar_authorizer::store::directory::{self, UnreadableDirectory};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use clap::Args;
 
+use crate::findings::{Home, Sources, Width, human};
 use crate::output::{self, Failure, plural};
 use crate::progress;
 
@@ -34,8 +35,9 @@ impl StoreArgs {
     pub fn open(&self) -> Result<(Store, StoreFiles), Failure> {
         let files = self.read()?;
         let (store, findings) = progress::during(checking(&files), || Store::check(&files));
+        let (sources, width) = (Sources::new(&self.store, &files), Width::of_stderr());
         for finding in &findings {
-            output::warn(&output::finding(finding, &self.name()));
+            output::warn(&format_args!("{}\n", human(finding, Home::Store, &sources, width)));
         }
         let message = format!("the policy store `{}` is invalid", self.store.display());
         store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
