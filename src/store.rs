@@ -40,6 +40,7 @@ use crate::gateway::route::{Route, RouteTable};
 use crate::projection::Projection;
 use crate::token::identity_source::IdentitySource;
 use finding::{Code, Finding, Position, Severity};
+use guess::nearest;
 pub use lints::Checks;
 use policies::StorePolicies;
 use schema::{SchemaUnusable, StoreSchema};
@@ -299,7 +300,13 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
         let action = EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(action));
         if known_actions.as_ref().is_some_and(|known| !known.contains(&action)) {
             let message = format!("the schema has no action `{action}`");
-            findings.push(Finding::new(Code::RouteInvalid, position.clone(), message));
+            let finding = Finding::new(Code::RouteInvalid, position.clone(), message);
+            let of_type = known_actions.iter().flatten().filter(|known| *known.type_name() == type_name);
+            let near = nearest(action.id().unescaped(), of_type.map(|known| known.id().unescaped()));
+            findings.push(match near {
+                Some(near) => finding.hint(format!("did you mean `{near}`?")),
+                None => finding,
+            });
         }
         let route = Route { method: *method, template: template.clone(), action, resource: resource.clone() };
         if let (Some(schema), Some(resource)) = (schema, resource) {

@@ -72,7 +72,7 @@ impl fmt::Display for Finding {
 }
 
 /// A place in a policy store.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
     /// The path, relative to the store.
@@ -482,7 +482,7 @@ impl fmt::Display for Code {
 
 /// Puts findings in the order of the files.
 pub(crate) fn sort(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+    findings.sort_by(|a, b| (&a.position, a.code, &a.message).cmp(&(&b.position, b.code, &b.message)));
 }
 
 /// An error with its causes, separated by colons.

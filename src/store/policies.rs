@@ -1,16 +1,14 @@
 //! The policies of a policy store: static ones, templates, and template links.
 
 mod unprovided;
+mod validation;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use cedar_policy::{
-    Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode,
-    ValidationWarning, Validator,
-};
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId};
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
@@ -25,6 +23,7 @@ use crate::bundle::policies::with_ancestors;
 use crate::gateway::input::Input;
 use crate::gateway::route::Route;
 use crate::projection::Projection;
+use crate::store::guess::nearest;
 use crate::store::inputs::{self, InputsByAction, PolicyInputs};
 use crate::token::identity_source::IdentitySource;
 
@@ -76,23 +75,6 @@ impl<'a> StorePolicies<'a> {
             ));
         }
         policies
-    }
-
-    /// Validates all policies strictly against the schema. Returns those that can never apply.
-    pub(super) fn validate(&self, schema: &StoreSchema, findings: &mut Vec<Finding>) -> HashSet<PolicyId> {
-        use ValidationWarning::{ImpossiblePolicy, InvalidActionApplication};
-        let mut impossible = HashSet::new();
-        let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
-        for error in result.validation_errors() {
-            findings.push(self.finding(Code::PolicyMismatch, error, error.policy_id()));
-        }
-        for warning in result.validation_warnings() {
-            findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id()));
-            if matches!(warning, ImpossiblePolicy(_) | InvalidActionApplication(_)) {
-                impossible.insert(warning.policy_id().clone());
-            }
-        }
-        impossible
     }
 
     /// The entities that policies and templates name in their conditions.
@@ -357,7 +339,8 @@ impl<'a> StorePolicies<'a> {
         for link in links {
             let TemplateLink { id, template_id, principal, resource } = link;
             let mut problem = |needle: &str, message: String| {
-                findings.push(Finding::new(Code::LinkInvalid, places.find_string(needle), message));
+                findings
+                    .push(Finding::new(Code::LinkInvalid, places.find_string(needle), message).about(&id));
             };
             let mut values = HashMap::new();
             for (slot, entity) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
@@ -376,7 +359,14 @@ impl<'a> StorePolicies<'a> {
             }
             let template = PolicyId::new(&template_id);
             if self.set.template(&template).is_none() {
-                problem(&template_id, format!("there is no template `{template_id}`"));
+                let position = places.find_string(&template_id);
+                let message = format!("there is no template `{template_id}`");
+                let finding = Finding::new(Code::LinkInvalid, position, message).about(&id);
+                let near = nearest(&template_id, self.set.templates().map(|template| template.id().as_ref()));
+                findings.push(match near {
+                    Some(near) => finding.hint(format!("did you mean `{near}`?")),
+                    None => finding,
+                });
                 continue;
             }
             let link_id = PolicyId::new(&id);

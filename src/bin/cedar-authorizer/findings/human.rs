@@ -3,12 +3,13 @@
 use std::env;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Element, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use dialoguer::console::Term;
 
+use super::text::Piece;
 use super::{Home, Sources};
-use crate::output::{ERROR, HINT, WARNING, printable};
+use crate::output::{ERROR, HINT, WARNING, paint, printable};
 
 /// How wide the output may be.
 #[derive(Clone, Copy, Debug)]
@@ -36,43 +37,63 @@ impl Width {
 /// A finding for people: what, where, and what to do.
 pub fn human(finding: &Finding, home: Home, sources: &Sources<'_>, Width(width): Width) -> String {
     let Finding { severity, code, position, message, policy: _, hint } = finding;
-    let level = match severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
+    let (message, hint) = (printable(message), hint.as_deref().map(printable));
+    let path = printable(&sources.path(finding, home));
+    let (level, style) = match severity {
+        Severity::Error => (Level::ERROR, ERROR),
+        Severity::Warning => (Level::WARNING, WARNING),
     };
-    let mut origin = Origin::path(printable(&sources.path(finding, home)));
-    if let Some(line) = position.line {
-        origin = origin.line(line);
-        if let Some(column) = position.column {
-            origin = origin.char_column(column);
-        }
-    }
-    let piece = sources.with_lines(&position.file, home, |lines| {
-        let piece = lines.piece(position)?;
-        Some(shown(piece.line, piece.part))
-    });
-    let mut elements: Vec<Element<'_>> = vec![origin.into()];
-    if let (Some(Some((line, part))), Some(number)) = (piece, position.line) {
-        let annotation = AnnotationKind::Primary.span(part);
-        elements.push(Snippet::source(line).line_start(number).annotation(annotation).into());
-    }
+    let piece =
+        sources.with_lines(&position.file, home, |lines| lines.piece(position).map(Shown::new)).flatten();
+    let (Some(piece), Some(line)) = (piece, position.line) else {
+        let head = paint(style, &format!("{severity}[{code}]"));
+        let numbers = [position.line, position.column].into_iter().flatten();
+        let place = numbers.fold(path, |place, number| format!("{place}:{number}"));
+        let hint = hint.map(|hint| format!("\n  = {}: {hint}", paint(HINT, "help")));
+        return format!("{head}: {message}\n {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default());
+    };
+    let Shown { line: text, part, column } = piece;
+    let snippet = Snippet::source(text).path(&path).line_start(line);
+    let title = level.primary_title(message).id(code.name());
+    let mut report = title.element(snippet.annotation(AnnotationKind::Primary.span(part)));
     if let Some(hint) = hint {
-        elements.push(Level::HELP.message(printable(hint)).into());
+        report = report.element(Level::HELP.message(hint));
     }
-    let title = level.primary_title(printable(message)).id(code.name());
     let renderer =
         Renderer::styled().error(ERROR).warning(WARNING).help(HINT).hyperlink(false).term_width(width);
-    renderer.render(&[title.elements(elements)])
+    let rendered = renderer.render(&[report]);
+    match position.column.filter(|known| *known != column) {
+        // The renderer counts from the beginning of what it was given.
+        Some(known) => {
+            rendered.replacen(&format!("{path}:{line}:{column}"), &format!("{path}:{line}:{known}"), 1)
+        }
+        None => rendered,
+    }
 }
 
-/// A line as a terminal may show it. The renderer shows most control characters as symbols, but not those beyond
-/// ASCII, which some terminals obey as well.
-fn shown(line: &str, part: Range<usize>) -> (String, Range<usize>) {
-    let shown = |text: &str| text.replace(|char: char| char.is_control() && !char.is_ascii(), "\u{fffd}");
-    let piece = |range: Range<usize>| shown(line.get(range).unwrap_or_default());
-    let (before, inside, behind) = (piece(0..part.start), piece(part.clone()), piece(part.end..line.len()));
-    let part = before.len()..before.len() + inside.len();
-    (format!("{before}{inside}{behind}"), part)
+/// A piece of source as a terminal may show it. The renderer shows most control characters as symbols, but not those
+/// beyond ASCII, which some terminals obey as well.
+struct Shown {
+    line: String,
+    part: Range<usize>,
+    /// The column of the part in this piece, from 1.
+    column: usize,
+}
+
+impl Shown {
+    fn new(Piece { line, part }: Piece<'_>) -> Self {
+        let shown = |range: Range<usize>| {
+            let text = line.get(range).unwrap_or_default();
+            text.replace(|char: char| char.is_control() && !char.is_ascii(), "\u{fffd}")
+        };
+        let (before, inside, behind) =
+            (shown(0..part.start), shown(part.clone()), shown(part.end..line.len()));
+        Self {
+            part: before.len()..before.len() + inside.len(),
+            column: before.chars().count() + 1,
+            line: format!("{before}{inside}{behind}"),
+        }
+    }
 }
 
 /// If nothing is known of the terminal, or there is none.
