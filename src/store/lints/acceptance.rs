@@ -59,17 +59,20 @@ pub(in crate::store) fn accept(
                 None => {
                     let near = nearest(name, Code::ALL.iter().map(|code| code.name()));
                     unused(
-                        format!("policy `{id}` accepts `{name}`, and there is no such finding"),
+                        format!("policy `{id}` accepts `{name}`, but no finding has this code"),
                         near.map(|near| format!("did you mean `{near}`?")),
                     );
                 }
                 Some(code) if code.severity() == Severity::Error => {
-                    unused(format!("policy `{id}` accepts `{code}`, which is an error"), None);
+                    unused(
+                        format!("policy `{id}` accepts `{code}`, which is an error and cannot be accepted"),
+                        None,
+                    );
                 }
                 Some(code) if !used.contains(&(*policy, code)) && checks.looks_for(code) => {
                     let hint = "take it out of `@accept`, so that it cannot hide a later mistake";
                     unused(
-                        format!("policy `{id}` accepts `{code}`, which it has not"),
+                        format!("policy `{id}` accepts `{code}`, but there is no such finding about it"),
                         Some(hint.to_owned()),
                     );
                 }

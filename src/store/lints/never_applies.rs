@@ -94,9 +94,13 @@ fn of_resource(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
         _ => " of these actions",
     };
     let message = format!("no route{actions} has a resource {what}");
-    let api = format!("the resource of the API is `{}`", scene.store.settings.resource);
-    let is_of_routes = scene.store.routes.routes().iter().all(|route| route.resource.is_some());
-    Some(at_scope(scene, policy, uid, "resource", message, (!is_of_routes).then_some(api)))
+    let entity_type = match &constraint {
+        ResourceConstraint::Is(entity_type) | ResourceConstraint::IsIn(entity_type, _) => Some(entity_type),
+        _ => uid.map(EntityUid::type_name),
+    };
+    let example = entity_type.and_then(|entity_type| scene.requests.resource_of_type(entity_type));
+    let hint = example.map(|example| format!("routes have the resource `{example}`"));
+    Some(at_scope(scene, policy, uid, "resource", message, hint))
 }
 
 fn of_principal(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {

@@ -103,6 +103,15 @@ impl<'a> Requests<'a> {
         }
     }
 
+    /// A resource of this type that routes have, with the parameters of its id. `None`: they have none of this type.
+    pub(super) fn resource_of_type(&self, entity_type: &EntityTypeName) -> Option<String> {
+        let resource = self.resources.iter().find(|resource| resource.entity_type == entity_type)?;
+        Some(match resource.made {
+            Some(made) => format!("{}::\"{}\"", made.entity_type, made.id),
+            None => self.store.settings.resource.to_string(),
+        })
+    }
+
     /// Whether an identity source may make a principal that matches.
     pub(super) fn may_have_principal(&self, constraint: &PrincipalConstraint) -> bool {
         let sources = &self.store.identity_sources;

@@ -155,14 +155,19 @@ impl Names {
     }
 }
 
-/// The entity type that was probably meant: of a similar name, or of the same name in another namespace.
-pub(in crate::store) fn nearest_type(name: &str, known: &[String]) -> Option<String> {
-    let base = |name: &str| name.rsplit("::").next().unwrap_or_default().to_owned();
-    let elsewhere = known.iter().find(|known| base(known) == base(name));
-    elsewhere
-        .map(String::as_str)
-        .or_else(|| nearest(name, known.iter().map(String::as_str)))
-        .map(str::to_owned)
+/// The entity type that was probably meant: of a similar name in its namespace, or of the same name in another.
+fn nearest_type(name: &str, known: &[String]) -> Option<String> {
+    let (namespace, base) = parts(name);
+    let same = known.iter().filter(|known| parts(known).0 == namespace);
+    match nearest(base, same.map(|known| parts(known).1)) {
+        Some(found) => known.iter().find(|known| parts(known) == (namespace, found)).cloned(),
+        None => known.iter().find(|known| parts(known).1 == base).cloned(),
+    }
+}
+
+/// The namespace and the rest of the name of an entity type.
+fn parts(name: &str) -> (&str, &str) {
+    name.rsplit_once("::").unwrap_or(("", name))
 }
 
 fn last_quoted(message: &str) -> Option<&str> {
