@@ -7,6 +7,7 @@ use cedar_authorizer::store::finding::{Code, Finding, Severity};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::text::Lines;
 use super::{Home, Sources};
 
 /// A log with one run.
@@ -60,21 +61,20 @@ fn result(
         None => message.clone(),
     };
     let mut place = json!({ "artifactLocation": { "uri": uri(&path) } });
-    if let Some(line) = position.line {
-        let mut region = json!({ "startLine": line });
-        let others = [
+    let region = match position.line {
+        Some(line) => Some(region(&[
+            ("startLine", Some(line)),
             ("startColumn", position.column),
             ("endLine", position.end_line),
             ("endColumn", position.end_column),
-        ];
-        if let Some(region) = region.as_object_mut() {
-            region.extend(
-                others.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.into()))),
-            );
-        }
-        if let Some(place) = place.as_object_mut() {
-            place.insert("region".to_owned(), region);
-        }
+        ])),
+        // The file as a whole, if there is one.
+        None => sources
+            .with_lines(&position.file, home, Lines::count)
+            .map(|count| region(&[("startLine", Some(1)), ("endLine", Some(count))])),
+    };
+    if let (Some(place), Some(region)) = (place.as_object_mut(), region) {
+        place.insert("region".to_owned(), region);
     }
     let source = position.line.and_then(|number| {
         sources.with_lines(&position.file, home, |lines| lines.line(number).map(str::trim).map(str::to_owned))
@@ -89,6 +89,10 @@ fn result(
             "cedarAuthorizer/v1": fingerprint(finding, &path, &source.flatten().unwrap_or_default(), seen),
         },
     })
+}
+
+fn region(members: &[(&str, Option<usize>)]) -> Value {
+    members.iter().filter_map(|(name, number)| Some(((*name).to_owned(), Value::from((*number)?)))).collect()
 }
 
 fn level(severity: Severity) -> &'static str {

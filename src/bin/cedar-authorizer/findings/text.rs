@@ -28,6 +28,11 @@ impl<'a> Lines<'a> {
         Self { text, starts: iter::once(0).chain(newlines).collect(), blocks: blocks.collect() }
     }
 
+    /// How many lines there are.
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
     /// A line without its end.
     pub fn line(&self, number: usize) -> Option<&'a str> {
         self.text.get(self.line_range(number)?)
