@@ -24,6 +24,8 @@ pub struct Sources<'a> {
     /// Other files, by the names that they were given.
     others: HashMap<&'a str, &'a str>,
     lines: RefCell<HashMap<String, Option<Lines<'a>>>>,
+    /// The paths below the root of the repository, which takes looking for it.
+    paths: RefCell<HashMap<String, String>>,
 }
 
 /// Where the file of a finding is looked up.
@@ -37,7 +39,7 @@ pub enum Home {
 
 impl<'a> Sources<'a> {
     pub fn new(store: &Path, files: &'a StoreFiles) -> Self {
-        Self { store: store.to_owned(), files, others: HashMap::new(), lines: RefCell::default() }
+        Self { store: store.to_owned(), files, others: HashMap::new(), lines: RefCell::default(), paths: RefCell::default() }
     }
 
     /// Adds a file that is not part of the store.
@@ -57,14 +59,9 @@ impl<'a> Sources<'a> {
     /// The path of the file below the root of the repository, with `/` between its parts. If it is in no
     /// repository, that below the current directory. An absolute path if it is below neither.
     pub fn repository_path(&self, finding: &Finding, home: Home) -> String {
-        let path = PathBuf::from(self.path(finding, home));
-        let absolute = without_dots(&std::path::absolute(&path).unwrap_or(path));
-        let root = absolute.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
-        let root = root.or_else(|| std::env::current_dir().ok());
-        let relative = root.as_ref().and_then(|root| absolute.strip_prefix(root).ok()).unwrap_or(&absolute);
-        let parts = relative.components().map(|part| part.as_os_str().to_string_lossy());
-        let joined = parts.filter(|part| part != "/").collect::<Vec<_>>().join("/");
-        if relative.is_absolute() { format!("/{joined}") } else { joined }
+        let path = self.path(finding, home);
+        let mut known = self.paths.borrow_mut();
+        known.entry(path).or_insert_with_key(|path| below_repository(Path::new(path))).clone()
     }
 
     /// Does something with the lines of the file. `None`: there is no such text.
@@ -83,6 +80,17 @@ impl<'a> Sources<'a> {
         });
         lines.as_ref().map(work)
     }
+}
+
+/// The path as [`Sources::repository_path`] gives it.
+fn below_repository(path: &Path) -> String {
+    let absolute = without_dots(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let root = absolute.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned);
+    let root = root.or_else(|| std::env::current_dir().ok());
+    let relative = root.as_ref().and_then(|root| absolute.strip_prefix(root).ok()).unwrap_or(&absolute);
+    let parts = relative.components().map(|part| part.as_os_str().to_string_lossy());
+    let joined = parts.filter(|part| part != "/").collect::<Vec<_>>().join("/");
+    if relative.is_absolute() { format!("/{joined}") } else { joined }
 }
 
 /// The path without `.` and `..`. Links are not followed: a reader of the path sees the names as they were given.
