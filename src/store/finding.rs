@@ -170,6 +170,11 @@ impl<'a> Text<'a> {
         found.map_or_else(|| self.whole(), |offset| self.span(offset..offset + needle.len()))
     }
 
+    /// A part of the text.
+    pub(super) fn part(&self, part: Range<usize>) -> Option<&str> {
+        self.text.get(part)
+    }
+
     /// Where a text is first found in a part of the file, as a byte offset.
     pub(super) fn find_in(&self, part: Range<usize>, needle: &str) -> Option<usize> {
         let start = part.start;
@@ -204,11 +209,6 @@ impl<'a> Text<'a> {
             let at = start + offset;
             (!matches!(before, Some(b'"' | b'@'))).then_some((word, at..at + word.len()))
         })
-    }
-
-    /// A part of the text.
-    pub(super) fn part(&self, part: Range<usize>) -> Option<&str> {
-        self.text.get(part)
     }
 
     fn word(&self, word: &str) -> Option<usize> {

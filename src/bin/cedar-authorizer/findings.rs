@@ -39,7 +39,13 @@ pub enum Home {
 
 impl<'a> Sources<'a> {
     pub fn new(store: &Path, files: &'a StoreFiles) -> Self {
-        Self { store: store.to_owned(), files, others: HashMap::new(), lines: RefCell::default(), paths: RefCell::default() }
+        Self {
+            store: store.to_owned(),
+            files,
+            others: HashMap::new(),
+            lines: RefCell::default(),
+            paths: RefCell::default(),
+        }
     }
 
     /// Adds a file that is not part of the store.

@@ -75,7 +75,12 @@ fn sizes<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a PolicyId, usize)
     let policies =
         scene.store.policies.policies().filter(|policy| policy.is_static()).map(|policy| policy.id());
     let templates = scene.store.policies.templates().map(|template| template.id());
-    policies.chain(templates).filter_map(|id| Some((id, scene.origins.size(id)?)))
+    policies.chain(templates).map(|id| (id, size(scene, id)))
+}
+
+/// The size of the text of a static policy or a template.
+fn size(scene: &Scene<'_>, policy: &PolicyId) -> usize {
+    scene.origins.text_of(policy).map_or(0, |source| source.text.trim().len())
 }
 
 /// The size of all policies for each resource of a scope. A template counts once, and each of its links with its
@@ -94,7 +99,7 @@ fn size_by_resource(scene: &Scene<'_>) -> BTreeMap<Option<EntityUid>, usize> {
         let mut size: usize = parameters.sum();
         let text = policy.template_id().unwrap_or(policy.id());
         if counted.insert((resource.clone(), text)) {
-            size += scene.origins.size(text).unwrap_or_default();
+            size += self::size(scene, text);
         }
         *sizes.entry(resource).or_default() += size;
     }

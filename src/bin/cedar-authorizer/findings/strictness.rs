@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use cedar_authorizer::store::finding::{Code, Finding, Severity};
-use cedar_authorizer::store::guess::nearest;
 use clap::Args;
+
+use crate::nearest::did_you_mean;
 
 /// Which warnings count as errors, and which do not count.
 #[derive(Debug, Args)]
@@ -68,8 +69,8 @@ fn warning(text: &str) -> Result<Code, String> {
 fn code(text: &str, other: Option<&str>) -> Result<Code, String> {
     Code::from_name(text).ok_or_else(|| {
         let names = Code::ALL.iter().map(|code| code.name()).chain(other);
-        match nearest(text, names) {
-            Some(near) => format!("there is no such finding; did you mean `{near}`?"),
+        match did_you_mean(text, names) {
+            Some(advice) => format!("there is no such finding; {advice}"),
             None => "there is no such finding; docs/findings.md lists them".to_owned(),
         }
     })
