@@ -95,14 +95,12 @@ pub(super) fn check(
 pub(super) use acceptance::accept;
 
 /// The first few of several names for a message, and how many more there are.
-fn some_of(names: &[String]) -> String {
-    let shown = names.len().min(MAX_NAMES);
-    let more = names.len() - shown;
-    let mut text = names.iter().take(shown).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
+fn some_of(names: impl IntoIterator<Item = String>) -> String {
+    let mut names: Vec<String> = names.into_iter().collect();
+    let more = names.len().saturating_sub(MAX_NAMES);
+    names.truncate(MAX_NAMES);
+    let also = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{also}", names.join(", "))
 }
 
 /// More names would not be read.

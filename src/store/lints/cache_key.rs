@@ -40,13 +40,13 @@ pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Findin
         }
         explained.extend(routes.iter().copied());
         let named: Vec<String> =
-            routes.iter().filter_map(|index| Some(denied.get(index)?.0.to_string())).collect();
-        let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+            routes.iter().filter_map(|index| Some(format!("`{}`", denied.get(index)?.0))).collect();
+        let inputs = some_of(inputs.iter().map(ToString::to_string));
         let verb = if named.len() == 1 { "is" } else { "are" };
         let message = format!(
             "policy `{id}` reads {}, which is not in the cache key `{key}`: {} {verb} always denied",
-            inputs.join(", "),
-            some_of(&named)
+            inputs,
+            some_of(named)
         );
         let position = scene.origins.effect_position(id);
         findings.push(Finding::new(Code::CacheKeyNeeded, position, message).about(id).hint(hint.as_str()));

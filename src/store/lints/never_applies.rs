@@ -54,9 +54,8 @@ fn of_action(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
         ActionConstraint::Eq(action) => vec![action],
         ActionConstraint::In(actions) => actions,
     };
-    let names: Vec<String> = named.iter().map(ToString::to_string).collect();
     let message = match named.first() {
-        Some(_) => format!("no route leads to {}", some_of(&names)),
+        Some(_) => format!("no route leads to {}", some_of(named.iter().map(|action| format!("`{action}`")))),
         None => "its scope names no action".to_owned(),
     };
     let id = policy.template_id().unwrap_or(policy.id());

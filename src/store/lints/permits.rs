@@ -1,6 +1,6 @@
 //! Permits for callers of whom nothing is known but that they have a token.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use cedar_policy::{Effect, Policy, PolicyId};
 use serde_json::{Value, json};
@@ -31,10 +31,9 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             ));
         } else if let Some(claimed) = conditions.as_ref().and_then(claimed_alone) {
             let position = scene.origins.variable_position(id, "principal");
-            let names: Vec<String> = claimed.into_iter().collect();
             let message = format!(
                 "policy `{id}` is for every caller who sends the right {}: nothing of it is verified",
-                some_of(&names).replace('`', "")
+                some_of(claimed)
             );
             let finding = Finding::new(Code::PermitUnverified, position, message).about(id);
             findings.push(finding.hint(
@@ -65,8 +64,8 @@ fn is_always_true(policy: &Value) -> bool {
 
 /// What the conditions read, if all of it is what a client may claim. The action, the method, the stage and the
 /// time say nothing of the caller.
-fn claimed_alone(policy: &Value) -> Option<HashSet<String>> {
-    let mut claimed = HashSet::new();
+fn claimed_alone(policy: &Value) -> Option<BTreeSet<String>> {
+    let mut claimed = BTreeSet::new();
     for read in inputs::reads(policy) {
         if read.variable == Variable::Action {
             continue;

@@ -27,8 +27,8 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
             continue;
         };
         let id = policy.id();
-        let names: Vec<String> = covering.into_iter().map(str::to_owned).collect();
-        let message = format!("policy `{id}` permits nothing: all of it is forbidden by {}", some_of(&names));
+        let covering = some_of(covering.into_iter().map(|id| format!("`{id}`")));
+        let message = format!("policy `{id}` permits nothing: all of it is forbidden by {covering}");
         let position = scene.origins.effect_position(id);
         findings.push(Finding::new(Code::PolicyShadowed, position, message).about(id));
     }

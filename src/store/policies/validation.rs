@@ -24,12 +24,22 @@ impl StorePolicies<'_> {
             Finding { hint, ..finding }
         });
         findings.extend(once_for_all_actions(errors));
-        let mut impossible = HashSet::new();
+        // No action for the scope is the better reason why a policy is impossible.
+        let without_action: HashSet<&PolicyId> = result
+            .validation_warnings()
+            .filter(|warning| matches!(warning, InvalidActionApplication(_)))
+            .map(ValidationWarning::policy_id)
+            .collect();
+        let mut impossible: HashSet<PolicyId> = without_action.iter().map(|id| (*id).clone()).collect();
         for warning in result.validation_warnings() {
-            findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id()));
-            if matches!(warning, ImpossiblePolicy(_) | InvalidActionApplication(_)) {
-                impossible.insert(warning.policy_id().clone());
+            let id = warning.policy_id();
+            if matches!(warning, ImpossiblePolicy(_)) {
+                impossible.insert(id.clone());
+                if without_action.contains(id) {
+                    continue;
+                }
             }
+            findings.push(self.finding(Code::PolicyWarning, warning, id));
         }
         impossible
     }

@@ -48,7 +48,7 @@ impl<'a> Lines<'a> {
             (Some(end_line), Some(column)) if end_line == number => self.offset(&line, column)?,
             (Some(end_line), _) if end_line > number => line.end,
             // The end is not known.
-            _ => self.text.get(start..line.end)?.chars().next().map_or(start, |char| start + char.len_utf8()),
+            _ => start + word_length(self.text.get(start..line.end)?),
         };
         let before = self.text.get(line.start..start)?.char_indices().rev().nth(AROUND - 1);
         let from = before.map_or(line.start, |(offset, _)| line.start + offset);
@@ -85,6 +85,28 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// The length of the word or quoted text at the beginning of a text, at least that of its first character.
+fn word_length(text: &str) -> usize {
+    let mut letters = text.char_indices();
+    let Some((_, first)) = letters.next() else {
+        return 0;
+    };
+    let end = match first {
+        '"' | '\'' => {
+            letters.find(|(_, char)| *char == first).map(|(offset, quote)| offset + quote.len_utf8())
+        }
+        _ if is_of_word(first) => {
+            Some(letters.find(|(_, char)| !is_of_word(*char)).map_or(text.len(), |(offset, _)| offset))
+        }
+        _ => None,
+    };
+    end.unwrap_or(first.len_utf8())
+}
+
+fn is_of_word(char: char) -> bool {
+    char.is_alphanumeric() || matches!(char, '_' | '-' | '.' | '/')
+}
+
 const BLOCK: usize = 256;
 
 /// More characters to each side than a terminal shows.
@@ -110,6 +132,7 @@ mod tests {
             (at(1, 5, 0), Some(("äb\tc", ""))),
             (at(2, 1, 0), Some(("", ""))),
             (at(3, 1, 5), Some(("last", "last"))),
+            (at(3, 2, 0), Some(("last", "ast"))),
             (at(4, 1, 0), None),
             (Position::file("f"), None),
         ] {
@@ -119,6 +142,21 @@ mod tests {
         }
         let two_lines = Position { end_line: Some(3), end_column: Some(2), ..Position::line("f", 1, 3) };
         assert_eq!(lines.piece(&two_lines).unwrap().part, 3..5);
+    }
+
+    #[test]
+    fn a_place_without_an_end_is_a_word_or_a_quoted_text() {
+        for (text, expected) in [
+            ("CACHE_KEY: token", "CACHE_KEY"),
+            ("/pets/{id}:", "/pets/"),
+            ("\"a b\": 1", "\"a b\""),
+            ("'ä'", "'ä'"),
+            ("\"a b", "\""),
+            ("{}", "{"),
+            ("", ""),
+        ] {
+            assert_eq!(&text[..word_length(text)], expected);
+        }
     }
 
     #[test]
