@@ -8,6 +8,7 @@ mod completions;
 mod deployment;
 mod edition;
 mod explanation;
+mod findings;
 mod gateway_cache;
 mod html;
 mod inspect;
@@ -26,6 +27,7 @@ mod test;
 mod test_bench;
 mod token;
 mod trust;
+mod watch;
 mod yaml;
 
 use std::process::ExitCode;

@@ -13,7 +13,7 @@ use cedar_authorizer::store::schema::ResolvedSchema;
 use clap::{Args, ValueEnum};
 
 use crate::build::replace;
-use crate::output::{self, Exit, Failure, HINT, many, paint, print, warn};
+use crate::output::{Exit, Failure, HINT, many, paint, print, warn};
 use crate::progress;
 use crate::store::{StoreArgs, checking, count};
 use model::{Boxes, Picture};
@@ -107,9 +107,7 @@ impl Schema {
 fn read(store: &StoreArgs) -> Result<ResolvedSchema, Failure> {
     let files = store.read()?;
     let (schema, findings) = progress::during(checking(&files), || ResolvedSchema::of_store(&files));
-    for finding in &findings {
-        warn(&output::finding(finding, &store.name()));
-    }
+    store.warn_of(&files, &findings);
     let errors = count(&findings, Severity::Error);
     schema.filter(|_| errors == 0).ok_or_else(|| {
         Failure::invalid(format_args!("the policy store `{}` has no schema that can be drawn", store.name()))
