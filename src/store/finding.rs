@@ -468,6 +468,12 @@ codes! {
     SimpleResponsesMismatch, "simple-responses-mismatch", Error;
     /// The API has a route that the policy store does not have.
     RouteUnknown, "route-unknown", Error;
+    /// The description of the API cannot be read.
+    DescriptionInvalid, "description-invalid", Error;
+    /// Something in the description of the API was left out, because API Gateway cannot have it, or it is elsewhere.
+    DescriptionPartial, "description-partial", Warning;
+    /// The API has a route that no permit policy is about, so everybody is denied.
+    RouteUnpermitted, "route-unpermitted", Warning;
     /// The policy store has routes that the API does not have.
     RouteUndeployed, "route-undeployed", Warning;
     /// A route of the policy store has no authorizer.

@@ -11,6 +11,7 @@ mod permits;
 mod requests;
 mod shadowed;
 mod unnamed;
+mod unpermitted;
 mod unrouted;
 mod unused;
 
@@ -93,6 +94,7 @@ pub(super) fn check(
 }
 
 pub(super) use acceptance::accept;
+pub use unpermitted::unpermitted_routes;
 
 /// The first few of several names for a message, and how many more there are.
 fn some_of(names: impl IntoIterator<Item = String>) -> String {

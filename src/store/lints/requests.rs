@@ -23,7 +23,7 @@ pub(super) struct Requests<'a> {
 }
 
 /// The resources that some routes make.
-struct Resource<'a> {
+pub(super) struct Resource<'a> {
     /// How it is made. `None`: it is the resource of the API.
     made: Option<&'a ResourceTemplate>,
     entity_type: &'a EntityTypeName,
@@ -146,7 +146,7 @@ impl<'a> Requests<'a> {
 }
 
 impl<'a> Resource<'a> {
-    fn of(made: Option<&'a ResourceTemplate>, store: &'a Store) -> Self {
+    pub(super) fn of(made: Option<&'a ResourceTemplate>, store: &'a Store) -> Self {
         let api = &store.settings.resource;
         let entity_type = made.map_or(api.type_name(), |made| &made.entity_type);
         let is_it = |uid: &EntityUid| match made {
@@ -164,7 +164,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    fn matches(&self, constraint: &ResourceConstraint, store: &Store) -> bool {
+    pub(super) fn matches(&self, constraint: &ResourceConstraint, store: &Store) -> bool {
         let is_it = |uid: &EntityUid| match self.made {
             Some(made) => *uid.type_name() == made.entity_type && made.id.may_make(uid.id().unescaped()),
             None => *uid == store.settings.resource,
