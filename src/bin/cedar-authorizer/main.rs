@@ -4,6 +4,7 @@ mod build;
 mod changes;
 mod check;
 mod deployment;
+mod description;
 mod edition;
 mod inspect;
 mod invoke;
