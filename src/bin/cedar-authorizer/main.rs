@@ -6,6 +6,7 @@ mod check;
 mod deployment;
 mod description;
 mod edition;
+mod init;
 mod inspect;
 mod invoke;
 mod keygen;
@@ -36,6 +37,7 @@ struct Cli {
 /// The verbs, in the order in which they are used on a store.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Check(check::Check),
     Token(token::Token),
     Invoke(invoke::Invoke),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Init(init) => init.run(),
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
