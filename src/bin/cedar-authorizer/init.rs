@@ -2,9 +2,11 @@
 
 mod api;
 mod directory;
+mod export;
 mod files;
 mod identity;
 mod plan;
+mod questions;
 mod samples;
 mod text;
 
@@ -53,6 +55,18 @@ pub struct Init {
     #[arg(long = "parameter", value_name = "NAME=VALUE", requires = "template", value_parser = parameter)]
     parameters: Vec<(String, String)>,
 
+    /// The id of a deployed API, whose description is fetched with your AWS credentials
+    #[arg(long, value_name = "ID", group = "source")]
+    api: Option<String>,
+
+    /// The stage of the deployed API [default: its only one]
+    #[arg(long, value_name = "NAME", requires = "api")]
+    stage: Option<String>,
+
+    /// The region of the deployed API [default: that of the AWS settings]
+    #[arg(long, value_name = "NAME", requires = "api")]
+    region: Option<String>,
+
     /// Write a sample store instead: petstore
     #[arg(long, value_name = "NAME", group = "source", conflicts_with_all = ["user_pool", "issuer", "groups"])]
     sample: Option<String>,
@@ -91,13 +105,29 @@ pub struct Init {
 
 impl Init {
     pub fn run(self) -> Result<Exit, Failure> {
+        if self.has_source() || !questions::can_ask() {
+            return self.make(None);
+        }
+        let (answered, api) = questions::ask(self)?;
+        let exit = answered.make(api)?;
+        let line = output::printable(&questions::command_line(&answered));
+        warn(&format_args!("{} {line}", paint(HINT, "the same without questions:")));
+        Ok(exit)
+    }
+
+    fn has_source(&self) -> bool {
+        self.openapi.is_some() || self.template.is_some() || self.api.is_some() || self.sample.is_some()
+    }
+
+    /// Makes the store. `api`: the API, if it has been read already.
+    fn make(&self, api: Option<Api>) -> Result<Exit, Failure> {
         if let Some(name) = &self.sample {
             let files = Sample::named(name)?.files();
             self.write(&files)?;
             return Ok(Exit::Fine);
         }
         let place = Place::check(&self.store, self.force)?;
-        let api = self.read_api()?;
+        let api = api.map_or_else(|| self.read_api(), Ok)?;
         api.show_problems();
         let left_out = api.left_out();
         let identity = Identity::read(&self.identity, &api.providers)?;
@@ -114,10 +144,13 @@ impl Init {
     }
 
     fn read_api(&self) -> Result<Api, Failure> {
-        match (&self.openapi, &self.template) {
-            (Some(path), _) => Api::of_openapi(path),
-            (None, Some(path)) => Api::of_template(path, &self.parameters.iter().cloned().collect()),
-            (None, None) => Err(Failure::could_not_run("what API shall the store be for?").hint(SOURCE_HINT)),
+        match (&self.openapi, &self.template, &self.api) {
+            (Some(path), _, _) => Api::of_openapi(path),
+            (None, Some(path), _) => Api::of_template(path, &self.parameters.iter().cloned().collect()),
+            (None, None, Some(id)) => export::fetch(id, self.stage.as_deref(), self.region.as_deref()),
+            (None, None, None) => {
+                Err(Failure::could_not_run("what API shall the store be for?").hint(SOURCE_HINT))
+            }
         }
     }
 
@@ -161,7 +194,8 @@ impl Init {
         for path in files.keys() {
             print(&format_args!("  {path}"))?;
         }
-        let next = ["check", "test"].map(|verb| format!("cedar-authorizer {verb} --store {name}"));
+        let next = ["check", "test"]
+            .map(|verb| format!("cedar-authorizer {verb} --store {}", questions::quoted(&name)));
         warn(&format_args!("{} {}", paint(HINT, "next:"), next.join(", ")));
         Ok(())
     }
@@ -172,4 +206,5 @@ fn parameter(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-const SOURCE_HINT: &str = "describe it by --openapi FILE or --template FILE; or take a sample by --sample NAME";
+const SOURCE_HINT: &str =
+    "describe it by --openapi FILE, --template FILE or --api ID; or take a sample by --sample NAME";

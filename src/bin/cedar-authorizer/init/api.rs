@@ -73,7 +73,8 @@ impl Api {
         let content = String::from_utf8(content)
             .map_err(|_| Failure::could_not_run(format_args!("`{origin}` is not UTF-8")))?;
         let Deployment { apis, problems } = Deployment::read(&content, parameters);
-        if let Some(problem) = problems.iter().find(|problem| problem.kind == deployment::ProblemKind::Syntax) {
+        if let Some(problem) = problems.iter().find(|problem| problem.kind == deployment::ProblemKind::Syntax)
+        {
             let message = format!("`{origin}`, {}: {}", problem.place, output::printable(&problem.message));
             return Err(Failure::could_not_run(message));
         }
@@ -96,9 +97,9 @@ impl Api {
             }
             None => {
                 let failure = Failure::could_not_run(format!("`{origin}` has no API with routes"));
-                let why = problems.first().map(|problem| {
-                    format!("at {}: {}", problem.place, output::printable(&problem.message))
-                });
+                let why = problems
+                    .first()
+                    .map(|problem| format!("at {}: {}", problem.place, output::printable(&problem.message)));
                 return Err(match why {
                     Some(why) => failure.hint(why),
                     None => failure,
@@ -152,7 +153,8 @@ fn routes(api: &DeployedApi) -> Routes {
         }
         let method = Method::from_verb(verb).or((verb == "ANY").then_some(Method::Any));
         let Some(method) = method else {
-            routes.leave_out(*position, format!("`{verb} {path}` is left out: API Gateway has no such method"));
+            routes
+                .leave_out(*position, format!("`{verb} {path}` is left out: API Gateway has no such method"));
             continue;
         };
         let Some(path) = routes.path(path, *position) else { continue };
@@ -171,8 +173,7 @@ fn routes(api: &DeployedApi) -> Routes {
 /// Reads a file, which may also be a pipe.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display();
-    let unreadable =
-        |error| Failure::could_not_run(format_args!("cannot read `{name}`: {error}"));
+    let unreadable = |error| Failure::could_not_run(format_args!("cannot read `{name}`: {error}"));
     let mut content = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
@@ -186,7 +187,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 const ANY: &str = "x-amazon-apigateway-any-method";
 
 /// The largest descriptions have some 20 MB.
-const MAX_BYTES: u64 = 128 << 20;
+pub const MAX_BYTES: u64 = 128 << 20;
 
 /// More would push what matters off the screen.
 const MAX_SHOWN: usize = 50;

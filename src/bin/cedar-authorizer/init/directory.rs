@@ -38,7 +38,9 @@ impl<'a> Place<'a> {
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let occupied = match fs::read_dir(target).map(Iterator::count) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(target).is_err() => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(target).is_err() =>
+            {
                 Occupied::No
             }
             Err(error) => {

@@ -77,7 +77,9 @@ impl Plan {
                 return Err(Failure::could_not_run("--name is empty, or has control characters"));
             }
             Some(name) => name.to_owned(),
-            None => Some(text::slug(&title)).filter(|slug| !slug.is_empty()).unwrap_or_else(|| "api".to_owned()),
+            None => {
+                Some(text::slug(&title)).filter(|slug| !slug.is_empty()).unwrap_or_else(|| "api".to_owned())
+            }
         };
         Ok(Self { name, namespace, title, origin, extent, routes, identity, groups, avp_schema })
     }
@@ -133,13 +135,15 @@ fn expand_any(routes: Vec<Operation>) -> Vec<Operation> {
             return vec![route];
         }
         let path = route.path.to_string();
-        let methods = avp_schema::METHODS.into_iter().filter(|method| !own.contains(&(*method, path.clone())));
+        let methods =
+            avp_schema::METHODS.into_iter().filter(|method| !own.contains(&(*method, path.clone())));
         methods.map(|method| Operation { method, ..route.clone() }).collect()
     };
     routes.into_iter().flat_map(expand).collect()
 }
 
-fn namespace(given: Option<&str>, title: &str) -> Result<String, Failure> {
+/// The namespace that was given, or that the title of an API makes.
+pub fn namespace(given: Option<&str>, title: &str) -> Result<String, Failure> {
     let name = given.map_or_else(|| avp_schema::namespace(title), str::to_owned);
     let is_usable = name.parse::<EntityNamespace>().is_ok() && name.split("::").all(text::is_identifier);
     if is_usable {

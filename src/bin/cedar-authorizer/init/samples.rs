@@ -18,7 +18,8 @@ impl Sample {
         SAMPLES.iter().find(|sample| sample.name == name).ok_or_else(|| {
             let known: Vec<String> =
                 SAMPLES.iter().map(|sample| format!("{} ({})", sample.name, sample.teaches)).collect();
-            let failure = Failure::could_not_run(format_args!("there is no sample `{}`", super::text::comment(name)));
+            let failure =
+                Failure::could_not_run(format_args!("there is no sample `{}`", super::text::comment(name)));
             failure.hint(format!("there is: {}", known.join(", ")))
         })
     }

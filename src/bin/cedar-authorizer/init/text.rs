@@ -69,8 +69,7 @@ pub fn is_identifier(text: &str) -> bool {
 }
 
 /// Cedar Policy Language Reference, "Grammar specification for Cedar policies", `RESERVED`.
-const RESERVED: [&str; 10] =
-    ["__cedar", "else", "false", "has", "if", "in", "is", "like", "then", "true"];
+const RESERVED: [&str; 10] = ["__cedar", "else", "false", "has", "if", "in", "is", "like", "then", "true"];
 
 /// With the indentation, about what fits on a line of 120.
 const MAX_COMMENT: usize = 100;

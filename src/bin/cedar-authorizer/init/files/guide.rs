@@ -12,7 +12,10 @@ pub fn file(plan: &Plan) -> String {
     let title = Some(text::comment(&plan.title)).filter(|title| !title.is_empty());
     let title = title.unwrap_or_else(|| plan.namespace.clone());
     let policies = match plan.groups.split_first() {
-        None => "| `policies/example.cedar` | An example. There is no policy yet, so every call is denied. |\n".to_owned(),
+        None => {
+            "| `policies/example.cedar` | An example. There is no policy yet, so every call is denied. |\n"
+                .to_owned()
+        }
         Some((first, others)) => {
             let row = |slug: &str, name: &str, what: &str| {
                 format!("| `policies/{slug}.cedar` | What the group {} may do: {what}. |\n", cell(name))
@@ -39,7 +42,10 @@ pub fn file(plan: &Plan) -> String {
     } else {
         "Go through the policies. They are a beginning; you know who may do what.".to_owned()
     });
-    next.push("When the API has changed, run `cedar-authorizer init --update` with the same description.".to_owned());
+    next.push(
+        "When the API has changed, run `cedar-authorizer init --update` with the same description."
+            .to_owned(),
+    );
     let next: String = next.iter().map(|item| format!("- {item}\n")).collect();
     format!(
         "# Policies of {title}\n\n\

@@ -26,7 +26,13 @@ pub fn file(plan: &Plan) -> String {
         }
         None => {
             tests.add("nobody reads before there are policies", &[nobody.clone()], &reads, "reads", "deny");
-            tests.add("nobody changes things before there are policies", &[nobody], &others, "changes", "deny");
+            tests.add(
+                "nobody changes things before there are policies",
+                &[nobody],
+                &others,
+                "changes",
+                "deny",
+            );
         }
     }
     format!(
@@ -63,7 +69,8 @@ impl Tests {
                 requests.iter().map(|request| format!("      - {}\n", text::yaml(request))).collect();
             format!(" &{list}\n{lines}")
         };
-        self.text += &format!("  - name: {name}\n    as: {people}\n    request:{requests}    expect: {expect}\n");
+        self.text +=
+            &format!("  - name: {name}\n    as: {people}\n    request:{requests}    expect: {expect}\n");
     }
 }
 
@@ -73,9 +80,8 @@ fn requests(plan: &Plan) -> (Vec<String>, Vec<String>) {
     let mut ids: Vec<Option<RouteId>> = Vec::new();
     for operation in &plan.routes {
         let action: Option<EntityUid> = plan.action(operation).parse().ok();
-        let route = action.and_then(|action| {
-            Route::new(operation.method.name(), &operation.path.to_string(), &action)
-        });
+        let route = action
+            .and_then(|action| Route::new(operation.method.name(), &operation.path.to_string(), &action));
         let id = RouteId(table.routes().len());
         ids.push(route.filter(|route| table.insert(route.clone()).is_ok()).map(|_| id));
     }
@@ -118,15 +124,8 @@ fn path(operation: &Operation, value: &str) -> Option<String> {
 }
 
 /// The methods that are tried for a route of any, first those that change things.
-const TRIED: [Method; 7] = [
-    Method::Post,
-    Method::Put,
-    Method::Patch,
-    Method::Delete,
-    Method::Get,
-    Method::Head,
-    Method::Options,
-];
+const TRIED: [Method; 7] =
+    [Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Get, Method::Head, Method::Options];
 
 /// Values for parameters. The first is best, unless the API has a path with it.
 const VALUES: [&str; 3] = ["1", "x1", "some-value"];

@@ -60,7 +60,8 @@ fn claims(plan: &Plan) -> String {
 /// The declarations of actions. Routes with the same context share one. `token`: the type of the claims in the
 /// context.
 pub fn declarations(routes: &[Operation], token: Option<&str>) -> Vec<String> {
-    let (mut groups, mut known): (Vec<(String, Vec<&Operation>)>, HashMap<String, usize>) = Default::default();
+    let (mut groups, mut known): (Vec<(String, Vec<&Operation>)>, HashMap<String, usize>) =
+        Default::default();
     for route in routes {
         let context = context(route, token);
         match known.get(&context).and_then(|index| groups.get_mut(*index)) {
@@ -97,8 +98,11 @@ pub fn declaration(routes: &[&Operation], principal: &str, resource: &str, conte
 pub fn context(route: &Operation, token: Option<&str>) -> String {
     let path: Vec<String> =
         route.path.parameters().map(|name| format!("{}: String", text::attribute(name))).collect();
-    let query: Vec<String> =
-        route.query.iter().map(|parameter| format!("{}?: String", text::attribute(&parameter.name))).collect();
+    let query: Vec<String> = route
+        .query
+        .iter()
+        .map(|parameter| format!("{}?: String", text::attribute(&parameter.name)))
+        .collect();
     let token = token.map(|name| format!("token: {name}"));
     let path = (!path.is_empty()).then(|| format!("pathParameters: {}", record(&path, "    ")));
     let query = (!query.is_empty()).then(|| format!("queryStringParameters?: {}", record(&query, "    ")));
