@@ -15,6 +15,9 @@ mod documentation;
 // The library in a program of somebody else.
 #[cfg(test)]
 mod embedding;
+// `authorize`: what it says of a decision.
+#[cfg(test)]
+mod explaining;
 // Every file in `events/`: what it is made of, and what it leads to.
 #[cfg(test)]
 mod events;

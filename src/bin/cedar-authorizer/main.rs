@@ -1,20 +1,24 @@
 //! `cedar-authorizer`, the command line.
 
+mod authorize;
 mod build;
 mod changes;
 mod check;
 mod deployment;
 mod description;
 mod edition;
+mod explanation;
 mod init;
 mod inspect;
 mod invoke;
 mod keygen;
+mod nearest;
 mod output;
 mod progress;
 mod publish;
 mod runtime;
 mod store;
+mod test_bench;
 mod token;
 mod trust;
 mod yaml;
@@ -39,6 +43,7 @@ struct Cli {
 enum Command {
     Init(init::Init),
     Check(check::Check),
+    Authorize(authorize::Authorize),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -85,6 +90,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(init) => init.run(),
         Command::Check(check) => check.run(),
+        Command::Authorize(authorize) => authorize.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),

@@ -1,25 +1,21 @@
 //! `token`: tokens for trying things out.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::io::IsTerminal;
 use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cedar_authorizer::store::Store;
-use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::algorithm::Algorithm;
-use cedar_authorizer::token::identity_source::{IdentitySource, Provider};
 use cedar_authorizer::token::key_set::KeySet;
 use cedar_authorizer::token::{TokenType, crypto_provider};
 use clap::{Args, ValueEnum};
 use jsonwebtoken::{EncodingKey, Header, encode};
-use serde_json::{Map, Value, json};
 
 use crate::output::{Exit, Failure, WARNING, paint, print, warn};
 use crate::progress;
 use crate::store::{StoreArgs, checking};
+use crate::test_bench::{Claims, Personas, default_claims, find_source, token_type};
 
 /// Sign a token for trying things out
 ///
@@ -50,7 +46,7 @@ pub struct Token {
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     token_type: Option<Type>,
 
-    /// The identity source that the token claims to be from [default: the first]
+    /// The identity source that the token claims to be from [default: whose issuer the claim `iss` names, or the first]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
 
@@ -59,10 +55,20 @@ pub struct Token {
     expires_in: u64,
 }
 
+/// The type of a token, as an argument.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Type {
+pub enum Type {
     Access,
     Id,
+}
+
+impl From<Type> for TokenType {
+    fn from(token_type: Type) -> Self {
+        match token_type {
+            Type::Access => Self::Access,
+            Type::Id => Self::Id,
+        }
+    }
 }
 
 impl Token {
@@ -73,25 +79,18 @@ impl Token {
             let message = format!("the policy store `{}` is invalid", self.store.name());
             Failure::invalid(message).hint("see what is wrong with `cedar-authorizer check`")
         })?;
-        let (source, keys) = self.find_source(&store)?;
-        let token_type = match (self.token_type, source.token_type()) {
-            (Some(Type::Access), _) => TokenType::Access,
-            (Some(Type::Id), _) => TokenType::Id,
-            (None, accepted) => accepted.unwrap_or(TokenType::Access),
+        let given = self.given_claims()?;
+        let source = find_source(&store.identity_sources, self.source.as_deref(), &given)?;
+        let token_type = match self.token_type {
+            Some(Type::Access) => TokenType::Access,
+            Some(Type::Id) => TokenType::Id,
+            None => token_type(source),
         };
-        let mut claims = defaults(source, token_type, SystemTime::now().into(), self.expires_in);
-        if let Some(name) = &self.persona {
-            claims.extend(self.find_persona(name)?);
-        }
-        if let Some(text) = &self.claims {
-            let given: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-                Failure::could_not_run(format_args!("--claims is not a JSON object: {error}"))
-            })?;
-            claims.extend(given);
-        }
+        let mut claims = default_claims(source, token_type, SystemTime::now().into(), self.expires_in);
+        claims.extend(given);
         claims.retain(|_, value| !value.is_null());
         let token = sign(&claims)?;
-        if !keys.is_some_and(KeySet::holds_development_key) {
+        if !source.pinned_keys().is_some_and(KeySet::holds_development_key) {
             let text = format!(
                 "the store does not trust the development key, so `{}` refuses this token",
                 source.name()
@@ -105,66 +104,23 @@ impl Token {
         Ok(Exit::Fine)
     }
 
-    fn find_source<'a>(&self, store: &'a Store) -> Result<(&'a IdentitySource, Option<&'a KeySet>), Failure> {
-        let mut sources = store.identity_sources.iter();
-        let found = match &self.source {
-            Some(name) => sources.find(|source| source.name() == name),
-            None => sources.next(),
+    /// The claims of the persona, and those of the command line, which override them.
+    fn given_claims(&self) -> Result<Claims, Failure> {
+        let mut claims = match &self.persona {
+            Some(name) => Personas::read(&self.store.store)?.find(name)?.clone(),
+            None => Claims::new(),
         };
-        let names: Vec<&str> = store.identity_sources.iter().map(IdentitySource::name).collect();
-        found.map(|source| (source, source.pinned_keys())).ok_or_else(|| {
-            let name = self.source.as_deref().unwrap_or_default();
-            let failure = Failure::could_not_run(format!("there is no identity source `{name}`"));
-            failure.hint(format!("there is: {}", names.join(", ")))
-        })
-    }
-
-    fn find_persona(&self, name: &str) -> Result<Map<String, Value>, Failure> {
-        let path = self.store.store.join("personas.toml");
-        let unusable = |error: &dyn std::fmt::Display| {
-            Failure::could_not_run(format_args!(
-                "cannot read `{}`: {}",
-                path.display(),
-                error.to_string().trim_end()
-            ))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| unusable(&error))?;
-        let mut personas: BTreeMap<String, Map<String, Value>> =
-            toml::from_str(&text).map_err(|error| unusable(&error))?;
-        personas.remove(name).ok_or_else(|| {
-            let names: Vec<&str> = personas.keys().map(String::as_str).collect();
-            let failure =
-                Failure::could_not_run(format!("there is no persona `{name}` in `{}`", path.display()));
-            failure.hint(format!("there is: {}", names.join(", ")))
-        })
+        if let Some(text) = &self.claims {
+            let given: Claims = serde_json::from_str(text).map_err(|error| {
+                Failure::could_not_run(format_args!("--claims is not a JSON object: {error}"))
+            })?;
+            claims.extend(given);
+        }
+        Ok(claims)
     }
 }
 
-/// The claims that every token of this source and type has.
-fn defaults(
-    source: &IdentitySource,
-    token_type: TokenType,
-    now: UnixTime,
-    expires_in: u64,
-) -> Map<String, Value> {
-    let (audience_claim, token_use) = match (source.provider(), token_type) {
-        (Provider::Cognito(_), TokenType::Access) => ("client_id", Some(token_type.name())),
-        (Provider::Cognito(_), TokenType::Id) => ("aud", Some(token_type.name())),
-        (Provider::OpenIdConnect, _) => ("aud", None),
-    };
-    let audience = source.accepted().first().map_or("any", String::as_str);
-    let claims = [
-        ("iss", json!(source.issuers().first())),
-        (audience_claim, json!(audience)),
-        ("token_use", json!(token_use)),
-        (source.principal_id_claim(), json!("00000000-0000-4000-8000-000000000000")),
-        ("iat", json!(now.as_seconds())),
-        ("exp", json!(now.as_seconds().saturating_add(expires_in))),
-    ];
-    claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn sign(claims: &Map<String, Value>) -> Result<String, Failure> {
+fn sign(claims: &Claims) -> Result<String, Failure> {
     let unsigned =
         |error: &dyn std::fmt::Display| Failure::could_not_run(format_args!("cannot sign: {error}"));
     let lines = DEVELOPMENT_KEY.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1);
