@@ -9,6 +9,7 @@ mod plan;
 mod questions;
 mod samples;
 mod text;
+mod update;
 
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ use clap::Args;
 
 use crate::output::{self, Exit, Failure, HINT, SUCCESS, paint, plural, print, warn};
 use crate::progress;
-use crate::store::{checking, count};
+use crate::store::{StoreArgs, checking, count};
 use api::Api;
 use directory::Place;
 use files::Files;
@@ -40,8 +41,10 @@ Examples:
   cedar-authorizer init --openapi petstore.yaml --user-pool eu-west-1_AbCdEfGhI --groups admin,viewer
   cedar-authorizer init --template template.yaml --issuer https://login.example.com/ --client-id shop
   cedar-authorizer init --sample petstore --store petstore
+  cedar-authorizer init --update --openapi petstore.yaml
 
-Exit codes: 0 made, 1 could not run, 2 made, but something of the API was left out, 3 the store would be invalid")]
+Exit codes: 0 made, 1 could not run, 2 made, but something of the API was left out, or --update found routes that the
+API has no longer, 3 the store is or would be invalid")]
 pub struct Init {
     /// An OpenAPI 3 or Swagger 2 description of the API, or an export of API Gateway, as JSON or YAML
     #[arg(long, value_name = "FILE", group = "source")]
@@ -101,6 +104,17 @@ pub struct Init {
     /// If there is a store already, give it another name and make a new one
     #[arg(long)]
     force: bool,
+
+    /// Add to the store what the API gained, and name what it lost
+    ///
+    /// Adds actions at the end of the schema, and a file in `tests/` that says what the policies decide about them.
+    /// Nothing else changes, comments and line ends included.
+    #[arg(
+        long,
+        requires = "source",
+        conflicts_with_all = ["sample", "force", "user_pool", "issuer", "client_ids", "groups", "namespace", "name", "avp_exact"]
+    )]
+    update: bool,
 }
 
 impl Init {
@@ -126,6 +140,9 @@ impl Init {
             self.write(&files)?;
             return Ok(Exit::Fine);
         }
+        if self.update {
+            return self.update();
+        }
         let place = Place::check(&self.store, self.force)?;
         let api = api.map_or_else(|| self.read_api(), Ok)?;
         api.show_problems();
@@ -141,6 +158,15 @@ impl Init {
             return Ok(Exit::Denied);
         }
         Ok(Exit::Fine)
+    }
+
+    fn update(&self) -> Result<Exit, Failure> {
+        let api = self.read_api()?;
+        api.show_problems();
+        let left_out = api.left_out();
+        let store = StoreArgs { store: self.store.clone() };
+        let exit = update::update(api, &store, self.expand_any)?;
+        Ok(if left_out > 0 { Exit::Denied } else { exit })
     }
 
     fn read_api(&self) -> Result<Api, Failure> {

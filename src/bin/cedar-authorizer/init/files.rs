@@ -4,7 +4,7 @@ pub mod avp_schema;
 mod guide;
 mod personas;
 mod policies;
-mod routes_tests;
+pub mod routes_tests;
 pub mod schema;
 mod settings;
 

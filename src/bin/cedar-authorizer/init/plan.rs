@@ -122,12 +122,12 @@ pub fn qualify(namespace: &str, name: &str) -> String {
 }
 
 /// Whether the authorizer is asked. Preflight requests have no token, so `OPTIONS` is left out unless it is protected.
-fn is_asked(operation: &Operation) -> bool {
+pub fn is_asked(operation: &Operation) -> bool {
     operation.method != Method::Options || !operation.security.is_empty()
 }
 
 /// Writes `ANY` out as the six methods that AVP takes, without those that a path has anyhow.
-fn expand_any(routes: Vec<Operation>) -> Vec<Operation> {
+pub fn expand_any(routes: Vec<Operation>) -> Vec<Operation> {
     let own: BTreeSet<(Method, String)> =
         routes.iter().map(|route| (route.method, route.path.to_string())).collect();
     let expand = |route: Operation| {

@@ -94,7 +94,7 @@ fn requests(plan: &Plan) -> (Vec<String>, Vec<String>) {
 }
 
 /// A request that leads to this route and to no other. None leads to `$default` and `$connect`.
-fn request(operation: &Operation, id: RouteId, table: &RouteTable) -> Option<String> {
+pub fn request(operation: &Operation, id: RouteId, table: &RouteTable) -> Option<String> {
     let methods = match operation.method {
         Method::Any => TRIED.to_vec(),
         method => vec![method],
