@@ -37,6 +37,9 @@ mod keys;
 #[cfg(test)]
 #[cfg(unix)]
 mod keygen;
+// `init`: the stores that it makes of descriptions, and what it refuses.
+#[cfg(test)]
+mod init;
 // `inspect`: what it shows of a bundle, of two bundles, and of broken ones.
 #[cfg(test)]
 mod inspecting;
