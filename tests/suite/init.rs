@@ -158,14 +158,14 @@ fn every_kind_of_description_gives_a_store_that_check_passes() {
         // Without API Gateway's extensions, the API may have more routes, so patterns cannot tell these apart.
         ("  /a/{b}: { get: {} }\n  /a/{b}/c: { get: {} }\n".to_owned(), true),
         // A grant for a thousand routes does not fit into an answer.
-        (routes(600), true),
+        (routes(500), true),
     ] {
         let workplace = Workplace::with("api.yaml", openapi(&paths));
-        for arguments in
-            [&["--openapi", "api.yaml"][..], &["--openapi", "api.yaml", "--expand-any", "--force"]]
-        {
-            assert_fine(&workplace.made(arguments));
-            assert_eq!(workplace.prove().contains("warning"), warns, "{paths}");
+        assert_fine(&workplace.made(&["--openapi", "api.yaml"]));
+        assert_eq!(workplace.prove().contains("warning"), warns, "{paths}");
+        if paths.contains(any) {
+            assert_fine(&workplace.made(&["--openapi", "api.yaml", "--expand-any", "--force"]));
+            workplace.prove();
         }
     }
 }
@@ -226,21 +226,13 @@ fn templates_are_read_too() {
 fn what_cannot_be_is_left_out_and_said() {
     let cases = [
         ("  /a/{x}-{y}: { get: {} }\n", "`/a/{x}-{y}` has two parameters in one segment", "api.yaml:4:3"),
-        (
-            "  /a: { trace: {} }\n",
-            "`trace /a` is left out: API Gateway has no method `trace`",
-            "api.yaml:4:9",
-        ),
+        ("  /a: { trace: {} }\n", "`trace /a`: API Gateway has no method `trace`", "api.yaml:4:9"),
         (
             "  /a/{x}: { get: {} }\n  /a/{y}: { post: {} }\n",
             "`/a/{y}` and `/a/{x}`, line 4, differ only in the name of a parameter",
             "api.yaml:5:3",
         ),
-        (
-            "  /a: { $ref: '#/paths/~1a' }\n",
-            "`/a` is left out: `#/paths/~1a` leads in a circle",
-            "api.yaml:4:15",
-        ),
+        ("  /a: { $ref: '#/paths/~1a' }\n", "`/a`: `#/paths/~1a` leads in a circle", "api.yaml:4:15"),
         ("  /a: { get: {}, get: {} }\n", "`get` stands here a second time, after line 4", "api.yaml:4:18"),
         (
             "  /a: { $ref: other.yaml }\n",
@@ -374,7 +366,7 @@ fn a_store_that_is_there_is_kept() {
     let forced = workplace.init(&[&source, &POOL[..], &["--force"]].concat());
     assert_fine(&forced);
     assert!(
-        stderr(&forced).contains("the store that was there is now `./policies.old`"),
+        stderr(&forced).contains("the store that was there is now `policies.old`"),
         "{}",
         stderr(&forced)
     );

@@ -143,7 +143,8 @@ impl Init {
         if self.update {
             return self.update();
         }
-        let place = Place::check(&self.store, self.force)?;
+        // Before anything is read or fetched, because all of it would be in vain.
+        Place::check(&self.store, self.force)?;
         let api = api.map_or_else(|| self.read_api(), Ok)?;
         api.show_problems();
         let left_out = api.left_out();
@@ -151,7 +152,6 @@ impl Init {
         let plan = Plan::new(api, identity, &self.wishes())?;
         let files = files::write(&plan);
         self.check(&files)?;
-        drop(place);
         self.write(&files)?;
         if left_out > 0 {
             warn(&format_args!("{} of the API left out, see above", plural(left_out, "thing")));

@@ -54,6 +54,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  cedar-authorizer init --openapi petstore.yaml               make a policy store for an API
   cedar-authorizer check                                      find what is wrong with ./policies
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
@@ -64,7 +65,7 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied; or, if `inspect --exit-code` asks, different
+  2  denied; or different: `init` left something out, or `inspect --exit-code` asks
   3  invalid policy store or bundle";
 
 fn main() -> ExitCode {

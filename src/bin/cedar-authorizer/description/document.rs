@@ -111,7 +111,7 @@ impl Document {
         let layers = match self.references.chain(item) {
             Ok(layers) => layers,
             Err(yaml::Problem { place, message }) => {
-                self.routes.leave_out(place, format!("`{path}` is left out: {message}"));
+                self.routes.leave_out(place, format!("`{path}`: {message}"));
                 return Ok(());
             }
         };
@@ -131,7 +131,7 @@ impl Document {
                 continue;
             }
             let Some(method) = method(key) else {
-                let message = format!("`{key} {path}` is left out: API Gateway has no method `{key}`");
+                let message = format!("`{key} {path}`: API Gateway has no method `{key}`");
                 self.routes.leave_out(*place, message);
                 continue;
             };
@@ -179,12 +179,12 @@ impl Document {
             let parameter = match self.references.resolve(item) {
                 Ok(parameter) => parameter,
                 Err(yaml::Problem { place, message }) => {
-                    self.routes.leave_out(place, format!("a parameter is left out: {message}"));
+                    self.routes.leave_out(place, format!("a parameter: {message}"));
                     continue;
                 }
             };
             let (Some(name), Some(location)) = (text(&parameter, "name"), text(&parameter, "in")) else {
-                self.routes.leave_out(parameter.place, "a parameter is left out: it needs `name` and `in`");
+                self.routes.leave_out(parameter.place, "a parameter needs `name` and `in`");
                 continue;
             };
             if location == "query" {

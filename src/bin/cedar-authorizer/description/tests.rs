@@ -74,7 +74,7 @@ fn what_api_gateway_cannot_have_is_left_out() {
         [
             "4:3 `/a/{x}-{y}` has two parameters in one segment, which API Gateway cannot have",
             "5:3 `/a/{x}:run` has a parameter with other text in one segment, which API Gateway cannot have",
-            "6:18 `trace /b` is left out: API Gateway has no method `trace`",
+            "6:18 `trace /b`: API Gateway has no method `trace`",
             "8:3 `/c/{other}` and `/c/{id}`, line 7, differ only in the name of a parameter: to API Gateway they are \
              one path",
             "9:3 `/d//e`: a static segment is of letters, digits, `_`, `-`, `.`, `,`, `:`, `~` and `@`",
@@ -144,13 +144,13 @@ fn references_that_lead_nowhere_are_said() {
     assert_eq!(
         problems(&description),
         [
-            "4:15 `/b` is left out: `#/paths/~1b` leads in a circle",
-            "5:15 `/a` is left out: `#/paths/~1a` leads in a circle",
-            "6:15 `/c` is left out: `other.yaml` is in another file, which is not read",
-            "7:15 `/d` is left out: `#/nothing` leads nowhere",
-            "8:37 a parameter is left out: `#/x` leads nowhere",
-            "8:46 a parameter is left out: it needs `name` and `in`",
-            "9:15 `/f` is left out: `#/paths/~1f` leads in a circle",
+            "4:15 `/b`: `#/paths/~1b` leads in a circle",
+            "5:15 `/a`: `#/paths/~1a` leads in a circle",
+            "6:15 `/c`: `other.yaml` is in another file, which is not read",
+            "7:15 `/d`: `#/nothing` leads nowhere",
+            "8:37 a parameter: `#/x` leads nowhere",
+            "8:46 a parameter needs `name` and `in`",
+            "9:15 `/f`: `#/paths/~1f` leads in a circle",
         ]
     );
 }

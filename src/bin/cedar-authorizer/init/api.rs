@@ -153,8 +153,7 @@ fn routes(api: &DeployedApi) -> Routes {
         }
         let method = Method::from_verb(verb).or((verb == "ANY").then_some(Method::Any));
         let Some(method) = method else {
-            routes
-                .leave_out(*position, format!("`{verb} {path}` is left out: API Gateway has no such method"));
+            routes.leave_out(*position, format!("`{verb} {path}`: API Gateway has no such method"));
             continue;
         };
         let Some(path) = routes.path(path, *position) else { continue };

@@ -103,7 +103,7 @@ impl<'a> Place<'a> {
     /// The name under which an old store is kept: `policies.old`, `policies.old-2`, ...
     fn free_name(&self) -> PathBuf {
         let name = self.target.file_name().unwrap_or_default().to_string_lossy();
-        let is_free = |name: &str| fs::symlink_metadata(self.parent.join(name)).is_err();
-        self.parent.join(unused(&format!("{name}.old"), is_free))
+        let is_free = |name: &str| fs::symlink_metadata(self.target.with_file_name(name)).is_err();
+        self.target.with_file_name(unused(&format!("{name}.old"), is_free))
     }
 }
