@@ -61,6 +61,9 @@ mod loopback;
 // From claims to what policies see, as the User Guide describes it.
 #[cfg(test)]
 mod mapping;
+// `matrix`: who may call what.
+#[cfg(test)]
+mod matrices;
 // A simple model of API Gateway: routing, cache, IAM.
 #[cfg(test)]
 mod oracle;
@@ -97,6 +100,9 @@ mod stores;
 // Bundles of tenants: how the tenant of a call is found, and how tenants are kept apart.
 #[cfg(test)]
 mod tenants;
+// `test`: its files, its answers, its reports.
+#[cfg(test)]
+mod testing;
 // What `check` says of SAM and CloudFormation templates.
 #[cfg(test)]
 mod templates;

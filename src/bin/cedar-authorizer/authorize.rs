@@ -5,10 +5,8 @@ mod question;
 
 use std::path::PathBuf;
 
-use cedar_authorizer::store::sources::PolicySources;
 use clap::Args;
 
-use crate::explanation::Explainer;
 use crate::output::{Exit, Failure, OutputFormat, print};
 use crate::store::StoreArgs;
 use crate::test_bench::TestBench;
@@ -69,9 +67,8 @@ impl Authorize {
     pub fn run(self) -> Result<Exit, Failure> {
         let Self { store, caller, request, event, cedar, all, format } = self;
         let bench = TestBench::open(&store)?;
-        let explainer = Explainer::new(&bench.store().policies, &PolicySources::read(bench.files()));
         let most = if all { usize::MAX } else { NEAREST };
-        let question = Question { bench: &bench, explainer: &explainer, caller: &caller, most };
+        let question = Question { bench: &bench, explainer: bench.explainer(), caller: &caller, most };
         let report = match (&event, cedar.action()) {
             (Some(path), _) => question.of_event(path)?,
             (None, Some(action)) => question.in_cedars_terms(action, &cedar)?,

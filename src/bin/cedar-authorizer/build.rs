@@ -128,7 +128,7 @@ fn pin_keys(store: &Store, files: &mut StoreFiles) -> Result<(), Failure> {
 }
 
 /// Replaces a file in one step. Anything that is not a file, such as `/dev/stdout`, is written to directly.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }

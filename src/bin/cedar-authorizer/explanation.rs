@@ -8,7 +8,7 @@ mod clauses;
 pub mod report;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -48,6 +48,8 @@ pub struct ExplainedPolicy {
 /// A clause of a policy.
 pub struct ExplainedClause {
     pub kind: ClauseKind,
+    /// Which `when` or `unless` of the policy it belongs to, counted from 1; 0 for the scope.
+    pub number: usize,
     /// As it is written, on one line.
     pub text: String,
     pub position: Option<Position>,
@@ -96,7 +98,14 @@ impl ExplainedPolicy {
                 }),
             };
             let position = sources.position(policy.id(), clause.range.start);
-            Some(ExplainedClause { kind: clause.kind, text: clauses::on_one_line(text), position, condition })
+            let number = clause.condition;
+            Some(ExplainedClause {
+                kind: clause.kind,
+                number,
+                text: clauses::on_one_line(text),
+                position,
+                condition,
+            })
         });
         Self {
             id: policy.id().clone(),
@@ -201,7 +210,26 @@ impl ExplainedPolicy {
 
     /// Whether it has conditions besides its scope.
     pub fn has_conditions(&self) -> bool {
-        self.clauses.iter().any(|clause| clause.condition.is_some())
+        self.clauses.iter().any(|clause| clause.number > 0)
+    }
+
+    /// The id of the policy or template that has its text.
+    pub fn text_id(&self) -> String {
+        self.template.as_ref().unwrap_or(&self.id).to_string()
+    }
+
+    /// The text of each `when` and `unless`, by its number.
+    pub fn conditions(&self) -> BTreeMap<usize, String> {
+        let mut conditions: BTreeMap<usize, String> = BTreeMap::new();
+        for clause in self.clauses.iter().filter(|clause| clause.number > 0) {
+            let (word, operator) =
+                if clause.kind == ClauseKind::When { ("when", "&&") } else { ("unless", "||") };
+            conditions
+                .entry(clause.number)
+                .and_modify(|text| *text += &format!(" {operator} {}", clause.text))
+                .or_insert_with(|| format!("{word} {}", clause.text));
+        }
+        conditions
     }
 }
 
@@ -263,6 +291,21 @@ impl PolicyTrace<'_> {
     /// Whether the policy cannot be evaluated.
     pub fn fails(&self) -> bool {
         self.is_in_scope() && self.clauses.iter().any(|clause| clause.result.is_error())
+    }
+
+    /// Of each `when` and `unless` that Cedar evaluates, its number, and whether it is as the policy asks for it. None
+    /// if the scope does not match.
+    pub fn conditions(&self) -> BTreeMap<usize, bool> {
+        let mut conditions = BTreeMap::new();
+        let evaluated = self.clauses.iter().filter(|_| self.is_in_scope());
+        for ClauseTrace { clause, result } in evaluated.filter(|clause| clause.clause.number > 0) {
+            match result {
+                ClauseResult::Met => *conditions.entry(clause.number).or_insert(true) &= true,
+                ClauseResult::NotMet => *conditions.entry(clause.number).or_insert(true) &= false,
+                ClauseResult::Error(_) | ClauseResult::NotEvaluated => {}
+            }
+        }
+        conditions
     }
 
     /// How far the policy is from applying: the clauses that are not met, then those that Cedar did not look at.

@@ -8,16 +8,20 @@ mod deployment;
 mod description;
 mod edition;
 mod explanation;
+mod gateway_cache;
+mod html;
 mod init;
 mod inspect;
 mod invoke;
 mod keygen;
+mod matrix;
 mod nearest;
 mod output;
 mod progress;
 mod publish;
 mod runtime;
 mod store;
+mod test;
 mod test_bench;
 mod token;
 mod trust;
@@ -44,6 +48,8 @@ enum Command {
     Init(init::Init),
     Check(check::Check),
     Authorize(authorize::Authorize),
+    Matrix(matrix::MatrixArgs),
+    Test(test::Test),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
@@ -56,6 +62,7 @@ const EXAMPLES: &str = "\
 Examples:
   cedar-authorizer init --openapi petstore.yaml               make a policy store for an API
   cedar-authorizer check                                      find what is wrong with ./policies
+  cedar-authorizer test                                       what the policies decide, and should decide
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
@@ -65,7 +72,7 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied; or different: `init` left something out, or `inspect --exit-code` asks
+  2  denied, or a test failed; or different: `init` left something out, or `inspect --exit-code` asks
   3  invalid policy store or bundle";
 
 fn main() -> ExitCode {
@@ -92,6 +99,8 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Init(init) => init.run(),
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
+        Command::Matrix(matrix) => matrix.run(),
+        Command::Test(test) => test.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),

@@ -15,7 +15,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use crate::output::{Exit, Failure, WARNING, paint, print, warn};
 use crate::progress;
 use crate::store::{StoreArgs, checking};
-use crate::test_bench::{Claims, Personas, default_claims, find_source, token_type};
+use crate::test_bench::{Claims, NoSource, Personas, default_claims, find_source, token_type};
 
 /// Sign a token for trying things out
 ///
@@ -80,7 +80,8 @@ impl Token {
             Failure::invalid(message).hint("see what is wrong with `cedar-authorizer check`")
         })?;
         let given = self.given_claims()?;
-        let source = find_source(&store.identity_sources, self.source.as_deref(), &given)?;
+        let source = find_source(&store.identity_sources, self.source.as_deref(), &given);
+        let source = source.map_err(NoSource::into_failure)?;
         let token_type = match self.token_type {
             Some(Type::Access) => TokenType::Access,
             Some(Type::Id) => TokenType::Id,

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::output::Failure;
-use crate::test_bench::{Claims, TestBench};
+use crate::test_bench::{Claims, NoSource, TestBench};
 use crate::token::Type;
 
 /// Who asks.
@@ -79,7 +79,7 @@ impl CallerArgs {
             })?;
             claims.extend(given);
         }
-        let source = bench.source(self.source.as_deref(), &claims)?;
+        let source = bench.source(self.source.as_deref(), &claims).map_err(NoSource::into_failure)?;
         Ok(bench.claims(&claims, source, self.token_type.map(TokenType::from), now))
     }
 }

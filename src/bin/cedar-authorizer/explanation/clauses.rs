@@ -43,6 +43,8 @@ impl ClauseKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
     pub kind: ClauseKind,
+    /// Which `when` or `unless` of the policy it belongs to, counted from 1; 0 for the scope.
+    pub condition: usize,
     pub range: Range<usize>,
 }
 
@@ -52,6 +54,7 @@ pub fn clauses(policy: &str) -> Vec<Clause> {
     let lexemes: Vec<Lexeme<'_>> = Lexemes { text: policy, offset: 0 }.collect();
     let mut found = Vec::new();
     let mut rest = lexemes.as_slice();
+    let mut condition = 0;
     loop {
         let (kind, operator) = match rest {
             // `@id("...")`: its brackets are not those of the scope.
@@ -63,7 +66,11 @@ pub fn clauses(policy: &str) -> Vec<Clause> {
                 let (scope, behind) = group(rest);
                 let kinds = [ClauseKind::Principal, ClauseKind::Action, ClauseKind::Resource];
                 let parts = split(scope, ",").into_iter().filter_map(range);
-                found.extend(kinds.into_iter().zip(parts).map(|(kind, range)| Clause { kind, range }));
+                found.extend(kinds.into_iter().zip(parts).map(|(kind, range)| Clause {
+                    kind,
+                    condition: 0,
+                    range,
+                }));
                 rest = behind;
                 continue;
             }
@@ -75,9 +82,10 @@ pub fn clauses(policy: &str) -> Vec<Clause> {
                 continue;
             }
         };
+        condition += 1;
         let (body, behind) = group(rest.get(1..).unwrap_or_default());
         let ranges = operands(body, operator).into_iter().filter_map(range);
-        found.extend(ranges.map(|range| Clause { kind, range }));
+        found.extend(ranges.map(|range| Clause { kind, condition, range }));
         rest = behind;
     }
 }
@@ -227,7 +235,7 @@ mod tests {
 
     /// The clauses of a policy, each as its kind and text.
     fn shown(policy: &str) -> Vec<String> {
-        let show = |Clause { kind, range }: Clause| format!("{kind:?} {}", &policy[range]);
+        let show = |Clause { kind, range, .. }: Clause| format!("{kind:?} {}", &policy[range]);
         clauses(policy).into_iter().map(show).collect()
     }
 

@@ -185,7 +185,8 @@ impl Report {
         lines
     }
 
-    fn policy_lines(&self, store: &str) -> Vec<String> {
+    /// Of the report for people, what the policies say.
+    pub fn policy_lines(&self, store: &str) -> Vec<String> {
         let mut lines = Vec::new();
         let mut section = |title: &str, policies: &[&PolicyReport]| {
             if !policies.is_empty() {

@@ -68,22 +68,37 @@ pub fn find_source<'a>(
     sources: &'a [IdentitySource],
     name: Option<&str>,
     claims: &Claims,
-) -> Result<&'a IdentitySource, Failure> {
+) -> Result<&'a IdentitySource, NoSource> {
     if let Some(name) = name {
         return sources.iter().find(|source| source.name() == name).ok_or_else(|| {
-            let failure = Failure::could_not_run(format!("there is no identity source `{name}`"));
-            failure.hint(choice(name, sources.iter().map(IdentitySource::name)))
+            let hint = choice(name, sources.iter().map(IdentitySource::name));
+            NoSource { message: format!("there is no identity source `{name}`"), hint }
         });
     }
     let issuer = claims.get("iss").and_then(Value::as_str);
     let of_issuer = sources
         .iter()
         .find(|source| issuer.is_some_and(|issuer| source.issuers().iter().any(|known| known == issuer)));
-    of_issuer.or(sources.first()).ok_or_else(|| {
-        let failure =
-            Failure::could_not_run("the policy store has no identity source, so no token is accepted");
-        failure.hint("add one to `identity-sources/`")
+    of_issuer.or(sources.first()).ok_or_else(|| NoSource {
+        message: "the policy store has no identity source, so no token is accepted".to_owned(),
+        hint: "add one to `identity-sources/`".to_owned(),
     })
+}
+
+/// There is no such identity source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSource {
+    /// What is missing.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl NoSource {
+    /// The same as a failure of a verb.
+    pub fn into_failure(self) -> Failure {
+        Failure::could_not_run(self.message).hint(self.hint)
+    }
 }
 
 /// The type of a token if nothing else is asked for: the one that the source accepts.

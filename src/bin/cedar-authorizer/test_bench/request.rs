@@ -145,6 +145,15 @@ impl HttpRequest {
         }
     }
 
+    /// The path with its query.
+    pub fn target(&self) -> String {
+        if self.query.is_empty() {
+            return self.path.clone();
+        }
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
+        format!("{}?{query}", self.path)
+    }
+
     /// The route that API Gateway takes.
     pub fn route<'a>(&self, routes: &'a RouteTable) -> Option<&'a Route> {
         chosen(routes, self.api.api(), &self.verb, &self.path)
