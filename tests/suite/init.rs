@@ -94,6 +94,8 @@ impl Workplace {
     fn prove(&self) -> String {
         let check = self.run("check", &[]);
         assert_eq!(check.status.code(), Some(0), "{}{}", stdout(&check), stderr(&check));
+        let test = self.run("test", &[]);
+        assert_eq!(test.status.code(), Some(0), "{}{}", stdout(&test), stderr(&test));
         let build = self.run("build", &["--output", "store.bundle"]);
         assert_eq!(build.status.code(), Some(0), "{}", stderr(&build));
         stdout(&check)

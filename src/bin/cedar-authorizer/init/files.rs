@@ -32,7 +32,9 @@ pub fn write(plan: &Plan) -> Files {
         add(format!("policies/{name}.cedar"), content);
     }
     add("personas.toml".to_owned(), personas::file(plan));
-    add("tests/routes.yaml".to_owned(), routes_tests::file(plan));
+    if let Some(tests) = routes_tests::file(plan) {
+        add("tests/routes.yaml".to_owned(), tests);
+    }
     add("README.md".to_owned(), guide::file(plan));
     files
 }

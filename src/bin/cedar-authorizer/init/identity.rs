@@ -88,7 +88,7 @@ impl Identity {
     /// What the arguments say; or, if they say nothing, the only issuer that the API has an authorizer for.
     pub fn read(args: &IdentityArgs, providers: &[IdentityProvider]) -> Result<Self, Failure> {
         let (issuer, audiences) = match (&args.user_pool, &args.issuer) {
-            (Some(pool), _) => (user_pool(pool)?, Vec::new()),
+            (Some(pool), _) => (user_pool(with_account(pool, providers))?, Vec::new()),
             (None, Some(url)) => (open_id(url, &args.group_claim)?, Vec::new()),
             (None, None) => of_api(providers, &args.group_claim)?,
         };
@@ -169,6 +169,16 @@ impl Identity {
         let file = json!({ "principalEntityType": qualified("User"), "configuration": configuration });
         format!("{file:#}\n")
     }
+}
+
+/// The ARN of a user pool that was given by its id, if the API has an authorizer for it.
+fn with_account<'a>(given: &'a str, providers: &'a [IdentityProvider]) -> &'a str {
+    let arns = providers.iter().filter_map(|provider| match &provider.kind {
+        ProviderKind::UserPool(arn) => Some(arn.as_str()),
+        ProviderKind::Issuer { .. } => None,
+    });
+    let is_it = |arn: &&str| arn.rsplit_once('/').is_some_and(|(_, id)| id == given.trim());
+    arns.into_iter().find(is_it).unwrap_or(given)
 }
 
 fn user_pool(given: &str) -> Result<Issuer, Failure> {

@@ -46,10 +46,10 @@ pub fn file(plan: &Plan) -> String {
         "When the API has changed, run `cedar-authorizer init --update` with the same description."
             .to_owned(),
     );
-    let next: String = next.iter().map(|item| format!("- {item}\n")).collect();
+    let next: String = next.iter().map(|item| format!("- {}\n", wrapped(item))).collect();
     format!(
         "# Policies of {title}\n\n\
-         A policy store for `cedar-authorizer`, with {}. It accepts {} tokens of {}.\n\n\
+         A policy store for `cedar-authorizer`, with {}.\nIt accepts {} tokens of {}.\n\n\
          | file | what is in it |\n|---|---|\n\
          | `store.toml` | Name, namespace and settings. |\n\
          | `{schema}` | What policies may ask about. Each route of the API is an action. |\n\
@@ -71,7 +71,25 @@ pub fn file(plan: &Plan) -> String {
     )
 }
 
+/// The text of an item, over several lines.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut length) = (String::new(), 0);
+    for word in text.split(' ') {
+        if length > 0 && length + word.len() > WIDTH {
+            lines += "\n  ";
+            length = 0;
+        } else if length > 0 {
+            lines.push(' ');
+        }
+        lines += word;
+        length += word.len() + 1;
+    }
+    lines
+}
+
 /// Text in a cell of a table.
 fn cell(text: &str) -> String {
     format!("`{}`", text::comment(text).replace('`', "'").replace('|', "\\|"))
 }
+
+const WIDTH: usize = 110;

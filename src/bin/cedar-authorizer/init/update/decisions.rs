@@ -13,7 +13,7 @@ use super::super::text;
 use crate::description::Operation;
 use crate::output::Failure;
 use crate::store::StoreArgs;
-use crate::test_bench::{DEFAULT_TIME, HttpRequest, TestBench};
+use crate::test_bench::{DEFAULT_TIME, HttpRequest, NoSource, TestBench};
 
 /// The file. `None`: the store has no personas, or no request leads to these routes.
 pub fn of_routes(routes: &[Operation], files: &StoreFiles, store: &Path) -> Result<Option<String>, Failure> {
@@ -84,7 +84,7 @@ fn requests(routes: &[Operation], bench: &TestBench) -> Vec<String> {
 
 fn is_allowed(bench: &TestBench, persona: &str, request: &str) -> Result<bool, Failure> {
     let claims = bench.personas().find(persona)?;
-    let source = bench.source(None, claims)?;
+    let source = bench.source(None, claims).map_err(NoSource::into_failure)?;
     let claims = bench.claims(claims, source, None, DEFAULT_TIME);
     let signed = bench.sign(&claims, DEFAULT_TIME)?;
     let milliseconds = DEFAULT_TIME.as_seconds().saturating_mul(1000);
