@@ -54,5 +54,7 @@ const SAMPLES: &[Sample] = &[Sample {
         "store.toml"
         "template-links.json"
         "templates/auditor.cedar"
+        "tests/pets.yaml"
+        "tests/tokens.yaml"
     ),
 }];

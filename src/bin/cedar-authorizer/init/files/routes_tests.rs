@@ -17,8 +17,10 @@ pub fn file(plan: &Plan) -> Option<String> {
         Some((first, rest)) => {
             let first = [first.name.clone()];
             let rest: Vec<String> = rest.iter().map(|group| group.name.clone()).collect();
-            let (all, lack) =
-                ([&first, rest.as_slice()].concat(), [rest.as_slice(), &[nobody.clone()]].concat());
+            let (all, lack) = (
+                [&first, rest.as_slice()].concat(),
+                [rest.as_slice(), std::slice::from_ref(&nobody)].concat(),
+            );
             tests.add("groups read", &all, &reads, "allow");
             tests.add("nobody reads without a group", &[nobody], &reads, "deny");
             tests.add("the first group changes things", &first, &others, "allow");

@@ -59,20 +59,27 @@ fn claims(plan: &Plan) -> String {
 
 /// The declarations of actions. Routes with the same context share one. `token`: the type of the claims in the
 /// context.
-pub fn declarations(routes: &[Operation], token: Option<&str>) -> Vec<String> {
-    let (mut groups, mut known): (Vec<(String, Vec<&Operation>)>, HashMap<String, usize>) =
-        Default::default();
+fn declarations(routes: &[Operation], token: Option<&str>) -> Vec<String> {
+    let groups = grouped(routes.iter(), |route| context(route, token));
+    groups.iter().map(|(context, routes)| declaration(routes, "User", "Application", context)).collect()
+}
+
+/// Routes by something that several may have in common, in the order in which it is first met.
+pub fn grouped<'r>(
+    routes: impl Iterator<Item = &'r Operation>,
+    key: impl Fn(&Operation) -> String,
+) -> Vec<(String, Vec<&'r Operation>)> {
+    let mut groups: Vec<(String, Vec<&Operation>)> = Vec::new();
+    let mut known = HashMap::new();
     for route in routes {
-        let context = context(route, token);
-        match known.get(&context).and_then(|index| groups.get_mut(*index)) {
+        let key = key(route);
+        let index = *known.entry(key.clone()).or_insert(groups.len());
+        match groups.get_mut(index) {
             Some((_, routes)) => routes.push(route),
-            None => {
-                known.insert(context.clone(), groups.len());
-                groups.push((context, vec![route]));
-            }
+            None => groups.push((key, vec![route])),
         }
     }
-    groups.iter().map(|(context, routes)| declaration(routes, "User", "Application", context)).collect()
+    groups
 }
 
 /// The declaration of actions that apply to the same things.

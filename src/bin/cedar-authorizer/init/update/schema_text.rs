@@ -36,7 +36,7 @@ pub fn with_actions(text: &str, routes: &[&Operation], model: &Model<'_>) -> Opt
         [one] => one.clone(),
         several => format!("[{}]", several.join(", ")),
     };
-    let declarations = grouped(routes, |route| match &context {
+    let declarations = schema::grouped(routes.iter().copied(), |route| match &context {
         Context::Named(name) => name.clone(),
         Context::Record(token) => schema::context(route, token.as_deref()),
     });
@@ -164,24 +164,6 @@ fn member(tokens: &[Token<'_>], open: usize, key: &str) -> Option<usize> {
         at = last + 2;
     }
     None
-}
-
-/// Routes with what is equal of them.
-fn grouped<'r>(
-    routes: &[&'r Operation],
-    key: impl Fn(&Operation) -> String,
-) -> Vec<(String, Vec<&'r Operation>)> {
-    let mut groups: Vec<(String, Vec<&'r Operation>)> = Vec::new();
-    let mut known = std::collections::HashMap::new();
-    for route in routes {
-        let key = key(route);
-        let index = *known.entry(key.clone()).or_insert(groups.len());
-        match groups.get_mut(index) {
-            Some((_, routes)) => routes.push(route),
-            None => groups.push((key, vec![route])),
-        }
-    }
-    groups
 }
 
 /// The white space before a place, if nothing else is on its line.
