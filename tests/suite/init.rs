@@ -386,6 +386,19 @@ fn a_store_that_is_there_is_kept() {
     assert_fine(&workplace.init(&[&source, &POOL[..], &["--store", "new/folders/policies"]].concat()));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_stays_a_link() {
+    let workplace = Workplace::with("api.yaml", openapi("  /a: { get: {} }\n"));
+    fs::create_dir(workplace.path().join("real")).unwrap();
+    std::os::unix::fs::symlink("real", workplace.path().join("policies")).unwrap();
+    workplace.made(&["--openapi", "api.yaml"]);
+    workplace.made(&["--openapi", "api.yaml", "--force"]);
+    assert_eq!(workplace.names(), ["api.yaml", "policies", "real", "real.old"]);
+    assert!(workplace.path().join("policies").is_symlink());
+    assert!(workplace.path().join("real/store.toml").exists());
+}
+
 #[test]
 fn an_update_adds_what_the_api_gained_and_touches_nothing_else() {
     let first = openapi("  /a: { get: {} }\n  /b: { get: {} }\n");

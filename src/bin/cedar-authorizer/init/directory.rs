@@ -9,8 +9,9 @@ use super::plan::unused;
 use crate::output::Failure;
 
 /// A place for a new store.
-pub struct Place<'a> {
-    target: &'a Path,
+pub struct Place {
+    /// The directory. If the one that was named is a link, it is what the link leads to.
+    target: PathBuf,
     parent: PathBuf,
     occupied: Occupied,
 }
@@ -26,15 +27,17 @@ enum Occupied {
     Store,
 }
 
-impl<'a> Place<'a> {
+impl Place {
     /// Looks whether a store may be made here. Nothing is overwritten: with `force`, a store that is there gets
     /// another name.
-    pub fn check(target: &'a Path, force: bool) -> Result<Self, Failure> {
+    pub fn check(target: &Path, force: bool) -> Result<Self, Failure> {
         let name = target.display();
         if target.file_name().is_none() {
             let failure = Failure::could_not_run(format_args!("`{name}` is no name for a new directory"));
             return Err(failure.hint("name the directory that shall be made by --store DIR"));
         }
+        let real = fs::canonicalize(target).ok().filter(|_| target.is_symlink());
+        let target = real.as_deref().unwrap_or(target);
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let occupied = match fs::read_dir(target).map(Iterator::count) {
@@ -59,7 +62,7 @@ impl<'a> Place<'a> {
                 return Err(Failure::could_not_run(message).hint(hint));
             }
         };
-        Ok(Self { target, parent, occupied })
+        Ok(Self { target: target.to_path_buf(), parent, occupied })
     }
 
     /// Writes the files. Returns the new name of a store that was there before.
@@ -86,17 +89,17 @@ impl<'a> Place<'a> {
         let kept = match self.occupied {
             Occupied::No => None,
             Occupied::Empty => {
-                fs::remove_dir(self.target).map_err(failed)?;
+                fs::remove_dir(&self.target).map_err(failed)?;
                 None
             }
             Occupied::Store => {
                 let old = self.free_name();
-                fs::rename(self.target, &old).map_err(failed)?;
+                fs::rename(&self.target, &old).map_err(failed)?;
                 Some(old)
             }
         };
         // A directory that appeared meanwhile is not replaced, unless it is empty.
-        fs::rename(&made, self.target).map_err(failed)?;
+        fs::rename(&made, &self.target).map_err(failed)?;
         Ok(kept)
     }
 
