@@ -222,6 +222,21 @@ fn templates_are_read_too() {
 }
 
 #[test]
+fn the_user_pool_of_a_template_is_taken_where_its_arn_is_known() {
+    let template = "Parameters:\n  Pool: { Type: String, Default: nothing }\nResources:\n  Shop:\n    Type: \
+                    AWS::Serverless::Api\n    Properties:\n      Auth:\n        Authorizers:\n          Pool: { UserPoolArn: \
+                    !Ref Pool }\n      DefinitionBody:\n        openapi: 3.0.1\n        paths: { /a: { get: {} } }\n";
+    let workplace = Workplace::with("template.yaml", template);
+    let unknown = workplace.init(&["--template", "template.yaml"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(stderr(&unknown).contains("whose tokens shall the store accept?"), "{}", stderr(&unknown));
+    let arn = "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_Ab";
+    let parameter = format!("Pool={arn}");
+    assert_fine(&workplace.init(&["--template", "template.yaml", "--parameter", &parameter]));
+    assert!(workplace.read("policies/identity-sources/cognito.json").contains(arn));
+}
+
+#[test]
 fn what_cannot_be_is_left_out_and_said() {
     let cases = [
         ("  /a/{x}-{y}: { get: {} }\n", "`/a/{x}-{y}` has two parameters in one segment", "api.yaml:4:3"),

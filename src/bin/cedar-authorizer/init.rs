@@ -8,6 +8,7 @@ mod identity;
 mod plan;
 mod questions;
 mod samples;
+mod template;
 mod text;
 mod update;
 
@@ -70,7 +71,7 @@ pub struct Init {
     #[arg(long, value_name = "NAME", requires = "api")]
     region: Option<String>,
 
-    /// Write a sample store instead: petstore
+    /// Write a sample store instead, such as petstore; any other name lists all of them
     #[arg(long, value_name = "NAME", group = "source", conflicts_with_all = ["user_pool", "issuer", "groups"])]
     sample: Option<String>,
 
@@ -172,7 +173,7 @@ impl Init {
     fn read_api(&self) -> Result<Api, Failure> {
         match (&self.openapi, &self.template, &self.api) {
             (Some(path), _, _) => Api::of_openapi(path),
-            (None, Some(path), _) => Api::of_template(path, &self.parameters.iter().cloned().collect()),
+            (None, Some(path), _) => template::read(path, &self.parameters.iter().cloned().collect()),
             (None, None, Some(id)) => export::fetch(id, self.stage.as_deref(), self.region.as_deref()),
             (None, None, None) => {
                 Err(Failure::could_not_run("what API shall the store be for?").hint(SOURCE_HINT))

@@ -1,18 +1,11 @@
 //! The API that a store is made for, whatever it was read from.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::rc::Rc;
-
-use cedar_authorizer::gateway::route::Method;
 
 use super::text;
-use crate::deployment::{self, ApiKind, DeployedApi, DeployedRoute, Deployment, Protection};
-use crate::description::{
-    Description, IdentityProvider, Operation, Problem, ProblemKind, Routes, WrittenPath,
-};
+use crate::description::{Description, IdentityProvider, Operation, Problem, ProblemKind, WrittenPath};
 use crate::output::{self, Failure, HINT, WARNING, paint, warn};
 use crate::progress;
 
@@ -30,7 +23,8 @@ pub struct Api {
     pub providers: Vec<IdentityProvider>,
     /// Whether it has other routes.
     pub extent: Extent,
-    problems: Vec<Problem>,
+    /// What was left out, and what is suspicious.
+    pub problems: Vec<Problem>,
 }
 
 /// Whether an API has routes that are not known.
@@ -66,62 +60,6 @@ impl Api {
         Ok(Self { title, origin: origin.to_owned(), operations, written, providers, extent, problems })
     }
 
-    /// Reads the API of a SAM or CloudFormation template.
-    pub fn of_template(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, Failure> {
-        let origin = path.display().to_string();
-        let content = read(path)?;
-        let content = String::from_utf8(content)
-            .map_err(|_| Failure::could_not_run(format_args!("`{origin}` is not UTF-8")))?;
-        let Deployment { apis, problems } = Deployment::read(&content, parameters);
-        if let Some(problem) = problems.iter().find(|problem| problem.kind == deployment::ProblemKind::Syntax)
-        {
-            let message = format!("`{origin}`, {}: {}", problem.place, output::printable(&problem.message));
-            return Err(Failure::could_not_run(message));
-        }
-        let problems: Vec<Problem> = problems
-            .into_iter()
-            .map(|problem| Problem {
-                place: problem.place,
-                kind: ProblemKind::Suspicious,
-                message: problem.message,
-            })
-            .collect();
-        let mut apis: Vec<DeployedApi> = apis.into_iter().filter(|api| !api.routes.is_empty()).collect();
-        let names: Vec<String> = apis.iter().map(|api| format!("`{}`", text::comment(&api.name))).collect();
-        let api = match apis.pop() {
-            Some(api) if apis.is_empty() => api,
-            Some(_) => {
-                let message = format!("`{origin}` has several APIs: {}", names.join(", "));
-                let hint = "a policy store is for one API: name a description of it by --openapi, or its id by --api";
-                return Err(Failure::could_not_run(message).hint(hint));
-            }
-            None => {
-                let failure = Failure::could_not_run(format!("`{origin}` has no API with routes"));
-                let why = problems
-                    .first()
-                    .map(|problem| format!("at {}: {}", problem.place, output::printable(&problem.message)));
-                return Err(match why {
-                    Some(why) => failure.hint(why),
-                    None => failure,
-                });
-            }
-        };
-        let (operations, mut own) = routes(&api).finish();
-        own.extend(problems);
-        own.sort();
-        let extent = if own.is_empty() { Extent::Whole } else { Extent::Unknown };
-        let written = operations
-            .iter()
-            .map(|operation| {
-                let (path, method) = (operation.path.to_string(), operation.method);
-                let key = if method == Method::Any { ANY } else { method.name() };
-                WrittenPath { path, keys: vec![key.to_owned()] }
-            })
-            .collect();
-        let (title, providers) = (api.name, Vec::new());
-        Ok(Self { title, origin, operations, written, providers, extent, problems: own })
-    }
-
     /// Shows what was left out, and what is suspicious.
     pub fn show_problems(&self) {
         for Problem { place, kind, message } in self.problems.iter().take(MAX_SHOWN) {
@@ -144,33 +82,8 @@ impl Api {
     }
 }
 
-fn routes(api: &DeployedApi) -> Routes {
-    let mut routes = Routes::default();
-    for DeployedRoute { verb, path, protection, position } in &api.routes {
-        // Only `$connect` of a WebSocket API can have an authorizer.
-        if api.kind == ApiKind::WebSocket && path != "$connect" {
-            continue;
-        }
-        let method = Method::from_verb(verb).or((verb == "ANY").then_some(Method::Any));
-        let Some(method) = method else {
-            routes.leave_out(*position, format!("`{verb} {path}`: API Gateway has no such method"));
-            continue;
-        };
-        let Some(path) = routes.path(path, *position) else { continue };
-        let security: Rc<[String]> = match protection {
-            Protection::Nothing => Rc::from([]),
-            Protection::Lambda(name) | Protection::Other(name) => Rc::from([name.clone()]),
-            // It may be protected.
-            Protection::Unresolved => Rc::from([String::new()]),
-        };
-        let (query, summary, id, tags) = (Vec::new(), None, None, Vec::new());
-        routes.add(Operation { method, path, query, summary, id, tags, security, place: *position });
-    }
-    routes
-}
-
 /// Reads a file, which may also be a pipe.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display();
     let unreadable = |error| Failure::could_not_run(format_args!("cannot read `{name}`: {error}"));
     let mut content = Vec::new();
@@ -182,8 +95,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         Err(Failure::could_not_run(format_args!("`{name}` has more than {} MiB", MAX_BYTES >> 20)))
     }
 }
-
-const ANY: &str = "x-amazon-apigateway-any-method";
 
 /// The largest descriptions have some 20 MB.
 pub const MAX_BYTES: u64 = 128 << 20;
