@@ -40,6 +40,9 @@ mod keygen;
 // `init`: the stores that it makes of descriptions, and what it refuses.
 #[cfg(test)]
 mod init;
+// What the command line says of itself: help, completions, manual pages, colours.
+#[cfg(test)]
+mod help;
 // `inspect`: what it shows of a bundle, of two bundles, and of broken ones.
 #[cfg(test)]
 mod inspecting;
@@ -70,6 +73,12 @@ mod oracle;
 // Who may do what in the sample store.
 #[cfg(test)]
 mod personas;
+// Pictures of schemas.
+#[cfg(test)]
+mod pictures;
+// The workflows of the documentation.
+#[cfg(test)]
+mod pipelines;
 // Tokens of OpenID Connect providers: every algorithm, and one fault each.
 #[cfg(test)]
 mod providers;

@@ -61,9 +61,7 @@ fn each_policy_of_the_sample_store_is_needed_by_one_of_its_tests() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         let name = format!("policies/{}", path.file_name().unwrap().to_str().unwrap());
-        for (start, _) in text.match_indices("@id(") {
-            let end = start + text[start..].find(";\n").unwrap() + 2;
-            let policy = &text[start..end];
+        for policy in text.split_inclusive(";\n") {
             let copy = copy_with_tests();
             copy.write(&name, text.replace(policy, "").as_bytes());
             assert_fails(&copy, policy);
@@ -229,15 +227,15 @@ fn a_report_goes_to_a_file_and_the_one_for_people_to_stdout() {
 #[test]
 fn coverage_says_what_no_test_has_tried() {
     let tests = "tests:\n  - { name: a, as: bob, request: GET /pets, expect: allow }\n";
-    let output = run_on(&sample_store(), tests, &["--coverage-min", "17"]);
+    let output = run_on(&sample_store(), tests, &["--coverage-min", "14"]);
     golden(
         &root().join(DATA).join("coverage.txt"),
         &stdout(&output).replacen(first_word(&output), "FILE", 1),
     );
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let more = run_on(&sample_store(), tests, &["--coverage-min", "18"]);
+    let more = run_on(&sample_store(), tests, &["--coverage-min", "15"]);
     assert_eq!(more.status.code(), Some(2));
-    assert!(stderr(&more).contains("the coverage is 17%, less than 18%"), "{}", stderr(&more));
+    assert!(stderr(&more).contains("the coverage is 14%, less than 15%"), "{}", stderr(&more));
 
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("coverage.html");
@@ -315,7 +313,11 @@ fn sequences_are_answered_as_the_model_of_the_tests_answers_them() {
         let mut cache = AuthorizerCache::default();
         for (step, answer) in order.iter().zip(test["requests"].as_array().unwrap()) {
             let (person, (verb, path, template)) = (people[step % 5], requests[step / 5 % 5]);
-            let parameters = if template.contains('{') { json!({"petId": &path[6..]}) } else { json!({}) };
+            let parameters = if template.contains('{') {
+                json!({"petId": path.trim_start_matches("/pets/")})
+            } else {
+                json!({})
+            };
             let request = Request { parameters, ..Request::new(&tokens[person], verb, template, path) };
             let event = request.rest();
             let values = values_of_key(key, person, verb, path, template);

@@ -2,6 +2,7 @@
 
 mod caller;
 mod question;
+mod refusal;
 
 use std::path::PathBuf;
 

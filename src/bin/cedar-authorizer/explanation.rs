@@ -308,12 +308,15 @@ impl PolicyTrace<'_> {
         conditions
     }
 
-    /// How far the policy is from applying: the clauses that are not met, then those that Cedar did not look at.
-    pub fn distance(&self) -> (usize, usize) {
+    /// How far the policy is from applying: the clauses that are not met, then whether it is for somebody else, then
+    /// the clauses that were not evaluated.
+    pub fn distance(&self) -> (usize, bool, usize) {
         let count =
             |is: fn(&ClauseResult) -> bool| self.clauses.iter().filter(|clause| is(&clause.result)).count();
         let unmet = count(|result| matches!(result, ClauseResult::NotMet | ClauseResult::Error(_)));
-        (unmet, count(|result| *result == ClauseResult::NotEvaluated))
+        // Nobody can become somebody else, but anybody can join a group.
+        let is_of_one = matches!(self.policy.principal, PrincipalConstraint::Eq(_)) && !self.is_in_scope();
+        (unmet, is_of_one, count(|result| *result == ClauseResult::NotEvaluated))
     }
 }
 

@@ -4,6 +4,7 @@ mod authorize;
 mod build;
 mod changes;
 mod check;
+mod completions;
 mod deployment;
 mod description;
 mod edition;
@@ -14,12 +15,14 @@ mod init;
 mod inspect;
 mod invoke;
 mod keygen;
+mod man;
 mod matrix;
 mod nearest;
 mod output;
 mod progress;
 mod publish;
 mod runtime;
+mod schema;
 mod store;
 mod test;
 mod test_bench;
@@ -47,15 +50,18 @@ struct Cli {
 enum Command {
     Init(init::Init),
     Check(check::Check),
+    Test(test::Test),
     Authorize(authorize::Authorize),
     Matrix(matrix::MatrixArgs),
-    Test(test::Test),
+    Schema(schema::Schema),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
     Inspect(inspect::Inspect),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 const EXAMPLES: &str = "\
@@ -63,6 +69,9 @@ Examples:
   cedar-authorizer init --openapi petstore.yaml               make a policy store for an API
   cedar-authorizer check                                      find what is wrong with ./policies
   cedar-authorizer test                                       what the policies decide, and should decide
+  cedar-authorizer authorize --as alice GET /pets/7           one decision, explained
+  cedar-authorizer matrix                                     who may call what
+  cedar-authorizer schema --output schema.svg                 draw entity types and actions
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
@@ -72,8 +81,13 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied, or a test failed; or different: `init` left something out, or `inspect --exit-code` asks
-  3  invalid policy store or bundle";
+  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different; or `init` left
+     something out
+  3  invalid policy store or bundle
+
+Environment:
+  NO_COLOR        if set, nothing is coloured; otherwise terminals get colours
+  CLICOLOR_FORCE  if set, files and pipes get colours too";
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -101,11 +115,14 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Authorize(authorize) => authorize.run(),
         Command::Matrix(matrix) => matrix.run(),
         Command::Test(test) => test.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }

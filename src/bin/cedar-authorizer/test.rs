@@ -27,7 +27,7 @@ use crate::test_bench::TestBench;
 use case::Case;
 use coverage::Seen;
 use report::{Report, Style, coverage_page, human, json, junit};
-use run::{CaseResult, Runner};
+use run::{CaseResult, Decided, Runner};
 
 /// Test what the policies decide
 ///
@@ -147,7 +147,7 @@ impl Test {
         let folder = self.store.store.join("tests");
         let mut files = Vec::new();
         if folder.is_dir() {
-            collect_files(&folder, MAX_DEPTH, &mut files)?;
+            collect_files(&folder, &mut files)?;
         }
         files.sort();
         if files.is_empty() {
@@ -218,17 +218,18 @@ fn read_cases(bench: &TestBench, files: &[PathBuf]) -> Result<Vec<Case>, Failure
     Err(Failure::could_not_run(format!("the tests cannot be read: {}", plural(count, "error"))))
 }
 
-/// Adds the test files in a folder and below it.
-fn collect_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+/// Adds the test files in a folder and below it. Links to folders are not followed: they could lead in circles.
+fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let unreadable = |error: std::io::Error| {
         Failure::could_not_run(format_args!("cannot read `{}`: {error}", folder.display()))
     };
     for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
         let is_test = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if path.is_dir() && depth > 0 {
-            collect_files(&path, depth - 1, files)?;
-        } else if is_test {
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            collect_files(&path, files)?;
+        } else if is_test && path.is_file() {
             files.push(path);
         }
     }
@@ -271,7 +272,7 @@ fn run_all(bench: &TestBench, cases: &[Case], mode: Mode) -> Result<Ran, Failure
 /// Runs cases one after another.
 fn run_part(bench: &TestBench, cases: &[Case], mode: Mode) -> Result<Ran, Failure> {
     let (mut results, mut seen) = (Vec::new(), Seen::default());
-    let mut runner = Runner::new(bench, |decided| {
+    let mut runner = Runner::new(bench, |decided: &Decided<'_>| {
         if mode.counts {
             seen.add(decided, bench);
         }
@@ -284,7 +285,6 @@ fn run_part(bench: &TestBench, cases: &[Case], mode: Mode) -> Result<Ran, Failur
             break;
         }
     }
-    drop(runner);
     Ok(Ran { results, seen })
 }
 
@@ -295,9 +295,6 @@ fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// How many problems of test files are printed.
 const MAX_SHOWN: usize = 50;
-
-/// How deep folders are searched, so that a link to a parent comes to an end.
-const MAX_DEPTH: usize = 16;
 
 /// A thread is not worth starting for fewer cases.
 const FEWEST: usize = 32;

@@ -105,6 +105,7 @@ impl TestBench {
     }
 
     /// The files that it was read from.
+    #[expect(dead_code, reason = "for verbs that show a policy in its file")]
     pub fn files(&self) -> &StoreFiles {
         &self.files
     }

@@ -22,6 +22,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::caller::{Caller, CallerArgs};
+use super::refusal;
 use crate::explanation::report::Report;
 use crate::explanation::{Asked, Explainer, smallest_change};
 use crate::nearest::nearest;
@@ -105,6 +106,16 @@ impl CedarArgs {
     }
 }
 
+/// A token that is refused.
+struct Refused {
+    reason: Reason,
+    /// What it says. `None`: it cannot be read.
+    claims: Option<Claims>,
+}
+
+/// A decision, and what it was made on, or why nothing was asked.
+type Answer = (Decision, Result<PrincipalRequest, Reason>);
+
 /// Asks the policies of a store.
 pub struct Question<'a> {
     pub bench: &'a TestBench,
@@ -161,7 +172,7 @@ impl Question<'_> {
         } else {
             match call.authorization(self.bench.bundle().token_location()) {
                 Ok(authorization) => self.verified(authorization, now)?,
-                Err(reason) => Err(reason),
+                Err(reason) => Err(Refused { reason, claims: None }),
             }
         };
         Ok(self.of_call(&call, session, now))
@@ -202,7 +213,7 @@ impl Question<'_> {
         let now: UnixTime = SystemTime::now().into();
         let session = match self.session(now)? {
             Ok(session) => session,
-            Err(reason) => return Ok(Report::refused(reason, self.explainer)),
+            Err(refused) => return Ok(self.refused(refused)),
         };
         let ask = |session: &Session| {
             let decision = session.is_authorized(&request).unwrap_or_else(Decision::deny);
@@ -212,10 +223,10 @@ impl Question<'_> {
     }
 
     /// A call of the caller with this session, or of one whose token is refused.
-    fn of_call(&self, call: &Call, session: Result<Session, Reason>, now: UnixTime) -> Report {
+    fn of_call(&self, call: &Call, session: Result<Session, Refused>, now: UnixTime) -> Report {
         let session = match session {
             Ok(session) => session,
-            Err(reason) => return Report::refused(reason, self.explainer),
+            Err(refused) => return self.refused(refused),
         };
         let ask = |session: &Session| {
             let outcome = session.authorize(call, &CacheKey::None);
@@ -229,20 +240,29 @@ impl Question<'_> {
     }
 
     /// The caller as a session, or why the token is refused.
-    fn session(&self, now: UnixTime) -> Result<Result<Session, Reason>, Failure> {
+    fn session(&self, now: UnixTime) -> Result<Result<Session, Refused>, Failure> {
         match self.caller.caller(self.bench, now)? {
             Caller::Claims(claims) => self.signed(&claims, now),
             Caller::Token(token) => self.verified(&token, now),
         }
     }
 
-    fn signed(&self, claims: &Claims, now: UnixTime) -> Result<Result<Session, Reason>, Failure> {
+    fn signed(&self, claims: &Claims, now: UnixTime) -> Result<Result<Session, Refused>, Failure> {
         let signed = self.bench.sign(claims, now)?;
-        Ok(signed.session.as_ref().map(Session::afresh).map_err(|reason| *reason))
+        let refused = |reason: &Reason| Refused { reason: *reason, claims: Some(claims.clone()) };
+        Ok(signed.session.as_ref().map(Session::afresh).map_err(refused))
+    }
+
+    /// A report on a token that is refused.
+    fn refused(&self, Refused { reason, claims }: Refused) -> Report {
+        let mut report = Report::refused(reason, self.explainer);
+        let sources = self.bench.bundle().identity_sources();
+        report.notes = claims.map(|claims| refusal::notes(reason, &claims, sources)).unwrap_or_default();
+        report
     }
 
     /// Verifies a real token. Keys that the store does not have are fetched.
-    fn verified(&self, token: &str, now: UnixTime) -> Result<Result<Session, Reason>, Failure> {
+    fn verified(&self, token: &str, now: UnixTime) -> Result<Result<Session, Refused>, Failure> {
         let (runtime, client) = (runtime()?, KeyClient::new(None));
         let sources = self.bench.bundle().identity_sources();
         let keys = progress::during("fetching the keys of the issuer", || {
@@ -257,16 +277,13 @@ impl Question<'_> {
             })
         });
         let gate = Gate::new(self.bench.bundle().clone(), keys);
-        Ok(gate.authenticate(token, now).map_err(|refused| refused.reason()))
+        let claims = || refusal::unverified_claims(token);
+        let refused = |reason| Refused { reason, claims: claims() };
+        Ok(gate.authenticate(token, now).map_err(|unverified| refused(unverified.reason())))
     }
 
     /// A report on what a session is told, with the smallest change of its claims that would allow it.
-    fn explained(
-        &self,
-        session: &Session,
-        now: UnixTime,
-        ask: &dyn Fn(&Session) -> (Decision, Result<PrincipalRequest, Reason>),
-    ) -> Report {
+    fn explained(&self, session: &Session, now: UnixTime, ask: &dyn Fn(&Session) -> Answer) -> Report {
         let (decision, request) = ask(session);
         let report = self.report(&decision, request);
         if decision.is_allowed() {

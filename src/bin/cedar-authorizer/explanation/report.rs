@@ -185,8 +185,34 @@ impl Report {
         lines
     }
 
-    /// Of the report for people, what the policies say.
-    pub fn policy_lines(&self, store: &str) -> Vec<String> {
+    /// In a few lines without colours: which policies decided, or by which clauses the nearest permit does not apply.
+    pub fn brief(&self, store: &str) -> Vec<String> {
+        let decided = self.candidates.iter().filter(|policy| self.policies.contains(&policy.id));
+        let failed = self.candidates.iter().filter(|policy| policy.verdict == "error");
+        let mut lines: Vec<String> = decided.map(|policy| policy.headline(store, "applies")).collect();
+        for policy in failed {
+            lines.push(policy.headline(store, "cannot be evaluated"));
+            lines.extend(
+                policy.clauses.iter().filter_map(|clause| Some(format!("  {}", clause.error.as_ref()?))),
+            );
+        }
+        if self.decision != "deny" || self.request.is_none() || !self.policies.is_empty() {
+            return lines;
+        }
+        let is_near =
+            |policy: &&PolicyReport| policy.effect == "permit" && policy.verdict == "does-not-apply";
+        match self.candidates.iter().find(is_near) {
+            Some(nearest) => {
+                lines.push(nearest.headline(store, "does not apply"));
+                let unmet = nearest.clauses.iter().filter(|clause| clause.result == "not-met");
+                lines.extend(unmet.map(ClauseReport::on_one_line));
+            }
+            None => lines.push("no policy permits this action on this resource, to anybody".to_owned()),
+        }
+        lines
+    }
+
+    fn policy_lines(&self, store: &str) -> Vec<String> {
         let mut lines = Vec::new();
         let mut section = |title: &str, policies: &[&PolicyReport]| {
             if !policies.is_empty() {
@@ -300,6 +326,12 @@ impl PolicyReport {
         }
     }
 
+    fn headline(&self, store: &str, verdict: &str) -> String {
+        let place =
+            self.position.as_ref().map(|position| format!(" ({store}/{position})")).unwrap_or_default();
+        format!("{} `{}` {verdict}{place}", self.effect, self.id)
+    }
+
     fn lines(&self, store: &str) -> Vec<String> {
         let place = self.position.as_ref().map(|position| format!("{store}/{position}"));
         let place = place.map(|place| format!("  {} {place}", paint(HINT, "-->")));
@@ -333,6 +365,18 @@ impl ClauseReport {
             error,
             values,
         }
+    }
+
+    /// `not met: principal.a == 1, where principal.a is 2`
+    fn on_one_line(&self) -> String {
+        let unless = if self.kind == "unless" { "unless " } else { "" };
+        let seen = self.values.iter().map(|SeenValue { path, value }| match value {
+            Some(value) => format!("{path} is {value}"),
+            None => format!("{path} is missing"),
+        });
+        let seen = seen.collect::<Vec<_>>().join(" and ");
+        let seen = if seen.is_empty() { seen } else { format!(", where {seen}") };
+        format!("  not met: {unless}{}{seen}", self.text)
     }
 
     fn lines(&self) -> Vec<String> {

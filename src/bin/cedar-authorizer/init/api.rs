@@ -49,6 +49,7 @@ impl Api {
         let read = progress::during(message, || Description::read(content));
         let description = read.map_err(|error| {
             let message = output::printable(&error.message);
+            let origin = output::printable(origin);
             Failure::could_not_run(format_args!("`{origin}`, {}: {message}", error.place))
                 .hint("`--openapi` takes OpenAPI 3.0 or 3.1, or Swagger 2.0, as JSON or YAML")
         })?;

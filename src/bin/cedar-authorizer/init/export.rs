@@ -84,8 +84,7 @@ impl Gateway {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let no_credentials = |cause: &str| {
-            Failure::could_not_run(format_args!("no AWS credentials: {cause}"))
-                .hint("set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or export the API yourself and name the file by --openapi")
+            Failure::could_not_run(format_args!("no AWS credentials: {cause}")).hint(CREDENTIALS_HINT)
         };
         let config = timeout(TIMEOUT, loader.load())
             .await
@@ -271,6 +270,9 @@ fn no_stage(id: &str, stage: &str) -> Failure {
     let message = format!("`{id}` has no stage `{}`", text::comment(stage));
     Failure::could_not_run(message).hint("name a stage of the API by --stage")
 }
+
+const CREDENTIALS_HINT: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; or export the API \
+                                yourself, and name the file by --openapi";
 
 const JSON: &str = "application/json";
 

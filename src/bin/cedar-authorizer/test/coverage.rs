@@ -199,7 +199,7 @@ impl Coverage {
         [
             ("policies", "determined no decision", &self.policies),
             ("conditions met", "never met", &self.met),
-            ("conditions not met", "always met", &self.not_met),
+            ("conditions not met", "never not met", &self.not_met),
             ("routes allowed", "allowed to nobody", &self.allowed),
             ("routes denied", "denied to nobody", &self.denied),
             ("groups", "without a member", &self.groups),

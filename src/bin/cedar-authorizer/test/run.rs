@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cedar_authorizer::decide::outcome::{Breadth, Outcome};
 use cedar_authorizer::decide::{AuthorizationRequest, CedarRequest, Decision, PrincipalRequest, Session};
 use cedar_authorizer::gateway::cache_key::CacheKey;
-use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::call::{Call, InvalidEvent};
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_policy::{EntityUid, PolicyId};
@@ -65,8 +65,6 @@ pub enum Decided<'a> {
         session: &'a Session,
         /// The call.
         call: &'a Call,
-        /// The key under which the answer is kept.
-        cache_key: &'a CacheKey,
         /// The decision and what comes with it.
         outcome: &'a Outcome,
     },
@@ -148,20 +146,17 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Caller::Unknown => None,
             Caller::Holder { claims, .. } => Some(self.bench.sign(claims, step.now)?),
         };
-        let Answered { got, subject, mut why } = match &step.asked {
-            Asked::Cedar { principal, request } => {
-                self.ask_cedar(principal.as_ref(), request, token.as_deref())
-            }
-            Asked::Request(_) | Asked::Event { .. } => match self.call(&step.asked, token.as_deref()) {
-                Ok(call) => self.ask(&call, token.as_deref(), step, cache),
-                Err(answered) => answered,
-            },
+        let signed = token.as_deref();
+        let Answered { got, subject, mut why } = match (&step.asked, self.call(&step.asked, signed)) {
+            (Asked::Cedar { principal, request }, _) => self.ask_cedar(principal.as_ref(), request, signed),
+            (_, Some(call)) => self.ask(call, signed, step, cache),
+            (_, None) => Answered::refused(Reason::EventMalformed),
         };
         let differences = step.expected.differences(&got);
         if differences.is_empty() {
             why.clear();
         } else if !got.from_cache {
-            why.extend(self.explain(step, token.as_deref()).unwrap_or_default());
+            why.extend(self.explain(step, signed).unwrap_or_default());
         }
         Ok(StepResult { got, subject, differences, why })
     }
@@ -184,7 +179,7 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
                 (session?.is_authorized(request).ok()?, session?.request_of_caller(request).ok()?)
             }
             Asked::Request(_) | Asked::Event { .. } => {
-                let call = self.call(&step.asked, token).ok()?;
+                let call = self.call(&step.asked, token)?.ok()?;
                 let own;
                 let session = match session {
                     Some(session) => session,
@@ -199,34 +194,37 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
         };
         let request = asked.request.for_cedar(self.bench.bundle(), &asked.principal).ok()?;
         let report = Report::new(&decision, Some(&request), self.bench.explainer(), NEAREST);
-        Some(report.policy_lines(self.bench.name()))
+        Some(report.brief(self.bench.name()))
     }
 
-    fn call(&self, asked: &Asked, token: Option<&SignedToken>) -> Result<Call, Answered> {
+    /// The call of a request or event, with the token of its caller. `None`: it is neither.
+    fn call(&self, asked: &Asked, token: Option<&SignedToken>) -> Option<Result<Call, InvalidEvent>> {
         let text = token.map(|token| token.text.as_str());
-        let call = match asked {
-            Asked::Request(request) => self.bench.call(request, text),
+        match asked {
+            Asked::Request(request) => Some(self.bench.call(request, text)),
             Asked::Event { event, .. } => {
                 let mut event = event.clone();
                 if let Some(text) = text {
                     event::set_token(&mut event, self.bench.bundle().token_location(), text);
                 }
-                Call::from_event(event)
+                Some(Call::from_event(event))
             }
-            // Without a call, there is nothing to answer.
-            Asked::Cedar { .. } => Call::from_event(Value::Null),
-        };
-        call.map_err(|invalid| Answered::refused(invalid.reason()).because(invalid))
+            Asked::Cedar { .. } => None,
+        }
     }
 
     /// Asks as API Gateway does.
     fn ask(
         &mut self,
-        call: &Call,
+        call: Result<Call, InvalidEvent>,
         token: Option<&SignedToken>,
         step: &Step,
         mut cache: Option<&mut GatewayCache<KeptAnswer>>,
     ) -> Answered {
+        let call = match &call {
+            Ok(call) => call,
+            Err(invalid) => return Answered::refused(invalid.reason()).because(invalid),
+        };
         let mut slot = None;
         if let Some(cache) = &cache {
             match cache.look_up(call, step.now) {
@@ -255,7 +253,7 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Ok(outcome) => outcome,
             Err(reason) => return Answered::refused(reason),
         };
-        (self.observe)(&Decided::Call { session, call, cache_key, outcome: &outcome });
+        (self.observe)(&Decided::Call { session, call, outcome: &outcome });
         let response = session.respond(call, &outcome, SimpleResponses::Disabled);
         let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
         // Only a fault of this program could make it anything else than JSON. API Gateway would then answer 500.

@@ -80,3 +80,65 @@ pub const DEFAULT: &str = "$default";
 
 /// The route of a WebSocket API that can have an authorizer.
 pub const CONNECT: &str = "$connect";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(actions: &[&str]) -> RouteTable {
+        let mut table = RouteTable::default();
+        for action in actions {
+            let action = format!("A::Action::{action:?}").parse().unwrap();
+            table.insert(Route::from_action(&action).unwrap()).unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn the_route_is_the_one_that_api_gateway_takes() {
+        let routes = table(&[
+            "get /",
+            "get /pets",
+            "any /pets",
+            "get /pets/{id}",
+            "get /pets/me",
+            "post /pets/{id}",
+            "any /{proxy+}",
+            "get /a/{x}/c",
+            "get /a/b/{rest+}",
+        ]);
+        let (rest, http) = (Api::RestRequest, Api::HttpV2);
+        for (api, verb, path, expected) in [
+            (rest, "GET", "/", Some("get /")),
+            (rest, "GET", "/pets", Some("get /pets")),
+            (rest, "DELETE", "/pets", Some("any /pets")),
+            (rest, "PURGE", "/pets/", Some("any /pets")),
+            (rest, "GET", "/pets/me", Some("get /pets/me")),
+            // No resource is taken that lacks the method.
+            (rest, "POST", "/pets/me", Some("post /pets/{id}")),
+            (rest, "GET", "/pets/7/", Some("get /pets/{id}")),
+            (rest, "PUT", "/pets/7", Some("any /{proxy+}")),
+            (rest, "GET", "/pets/7/toys", Some("any /{proxy+}")),
+            (rest, "POST", "/", None),
+            (rest, "GET", "/pets/%2F", Some("get /pets/{id}")),
+            // A REST API decides level by level, an HTTP API takes a match of the whole path first.
+            (rest, "GET", "/a/b/c", Some("get /a/b/{rest+}")),
+            (http, "GET", "/a/b/c", Some("get /a/{x}/c")),
+            (http, "GET", "/a/b/d", Some("get /a/b/{rest+}")),
+            (Api::WebSocket, "", CONNECT, None),
+        ] {
+            let found = chosen(&routes, api, verb, path).map(ToString::to_string);
+            assert_eq!(found.as_deref(), expected, "{api:?} {verb} {path}");
+        }
+    }
+
+    #[test]
+    fn named_routes_are_for_apis_that_have_them() {
+        let routes = table(&["get /pets", "$default", "$connect"]);
+        let found = |api, path: &str| chosen(&routes, api, "GET", path).map(ToString::to_string);
+        assert_eq!(found(Api::HttpV1, "/toys").as_deref(), Some("any $default"));
+        assert_eq!(found(Api::HttpV1, "/pets").as_deref(), Some("get /pets"));
+        assert_eq!(found(Api::RestRequest, "/toys"), None);
+        assert_eq!(found(Api::WebSocket, CONNECT).as_deref(), Some("any $connect"));
+    }
+}

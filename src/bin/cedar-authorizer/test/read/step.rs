@@ -359,8 +359,10 @@ impl<'a> StepReader<'a> {
         let Some((value, place)) = fields.object("context") else { return Some(Context::empty()) };
         let value = Value::Object(value);
         let schema = self.bench.store().schema.as_ref().map(|schema| (schema, action));
-        Context::from_json_value(value.clone(), schema)
-            .or_else(|_| Context::from_json_value(value, None))
+        if let Ok(context) = Context::from_json_value(value.clone(), schema) {
+            return Some(context);
+        }
+        Context::from_json_value(value, None)
             .map_err(|error| self.problems.add(place, format!("not a context: {}", chain(&error))))
             .ok()
     }

@@ -97,7 +97,7 @@ fn rows(step: &Step, StepResult { got, subject, differences, why }: &StepResult,
         rows.push(row("resource", &subject.resource));
     }
     if let Some(policies) = &got.policies
-        && got.reason.is_some_and(|reason| is_of_policies(reason))
+        && got.reason.is_some_and(is_of_policies)
     {
         let none = || "none".to_owned();
         let names = |names: &[String]| if names.is_empty() { none() } else { names.join(", ") };
@@ -106,7 +106,8 @@ fn rows(step: &Step, StepResult { got, subject, differences, why }: &StepResult,
             rows.push(row("errors", &names(&policies.errors)));
         }
     }
-    rows.extend(why.iter().map(|text| row("why", text)));
+    let names = ["why"].into_iter().chain(std::iter::repeat(""));
+    rows.extend(why.iter().zip(names).map(|(text, name)| row(name, text)));
     rows
 }
 
