@@ -113,9 +113,10 @@ impl Routes {
             if first == name || self.other_names.contains(&(before.clone(), name.clone())) {
                 continue;
             }
+            let line = at.line;
             let message = format!(
-                "`{template}` has `{{{name}}}` where the path of line {} has `{{{first}}}`: a REST API cannot have both",
-                at.line
+                "`{template}` has `{{{name}}}` where the path of line {line} has `{{{first}}}`: a REST API cannot \
+                 have both"
             );
             self.suspect(place, message);
             self.other_names.insert((before, name.clone()));

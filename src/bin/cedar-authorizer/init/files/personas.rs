@@ -33,8 +33,8 @@ pub fn file(plan: &Plan) -> String {
     let members: String =
         members.map(|(index, group)| persona(index + 1, &group.name, Some(&group.name))).collect();
     format!(
-        "# People to try things out with: a name, and the claims that set this person apart. They are in `tests/`, and\n\
-         # `cedar-authorizer token --as NAME` signs a token for one of them. They are never part of a bundle.\n\
+        "# People to try things out with: a name, and the claims that set this person apart. The tests use\n\
+         # them, and `cedar-authorizer authorize --as NAME`. They are never part of a bundle.\n\
          {members}{}",
         persona(plan.groups.len() + 1, &without_groups(plan), None),
     )

@@ -39,8 +39,8 @@ fn reads(plan: &Plan, group: &Group) -> String {
         );
     }
     format!(
-        "// The group {name} may call the routes with `get` or `head`. Go through the list: such a route should change\n\
-         // nothing, but only you know whether this group may see everything.\n\
+        "// The group {name} may call the routes with `get` or `head`. Go through the list: such a route\n\
+         // should change nothing, but only you know whether this group may see everything.\n\
          @id(\"{}-reads\")\n\
          permit (\n  principal in {},\n  {},\n  resource == {}\n);\n",
         group.slug,

@@ -35,26 +35,14 @@ pub fn file(plan: &Plan) -> String {
 /// The type of callers, and what tokens say about them.
 fn claims(plan: &Plan) -> String {
     let of_cognito = matches!(plan.identity.issuer, Issuer::UserPool { .. });
-    let (head, claims, tail) = match plan.identity.token_type {
-        TokenType::Access => (
-            "  // Whoever has signed in.\n  entity User in [UserGroup];\n\n  \
-             // The claims of an access token that policies may ask about. Other claims are never read, so add what you\n  \
-             // need. A claim without `?` is required: if a policy asks for it and a token lacks it, the call is denied.\n  \
-             type Token = {\n",
-            if of_cognito { COGNITO_ACCESS } else { OIDC_ACCESS },
-            "  };",
-        ),
-        TokenType::Id => (
-            "  // Whoever has signed in, with the claims of the ID token that policies may ask about. Other claims are\n  \
-             // never read, so add what you need. A claim without `?` is required: if a policy asks for it and a token\n  \
-             // lacks it, the call is denied.\n  \
-             entity User in [UserGroup] = {\n",
-            if of_cognito { COGNITO_ID } else { OIDC_ID },
-            "  };",
-        ),
+    let (head, claims) = match (plan.identity.token_type, of_cognito) {
+        (TokenType::Access, true) => (ACCESS_HEAD, COGNITO_ACCESS),
+        (TokenType::Access, false) => (ACCESS_HEAD, OIDC_ACCESS),
+        (TokenType::Id, true) => (ID_HEAD, COGNITO_ID),
+        (TokenType::Id, false) => (ID_HEAD, OIDC_ID),
     };
     let claims: String = claims.iter().map(|claim| format!("    {claim},\n")).collect();
-    format!("{head}{claims}{tail}")
+    format!("{head} {{\n{claims}  }};")
 }
 
 /// The declarations of actions. Routes with the same context share one. `token`: the type of the claims in the
@@ -143,6 +131,18 @@ pub fn indent(text: &str, indentation: &str) -> String {
 }
 
 const MAX_LINE: usize = 80;
+
+const ACCESS_HEAD: &str = "  // Whoever has signed in.
+  entity User in [UserGroup];
+
+  // The claims of an access token that policies may ask about. Other claims are never read, so add what you
+  // need. A claim without `?` is required: if a policy asks for it and a token lacks it, the call is denied.
+  type Token =";
+
+const ID_HEAD: &str = "  // Whoever has signed in, with the claims of the ID token that policies may ask about. Other claims are
+  // never read, so add what you need. A claim without `?` is required: if a policy asks for it and a token
+  // lacks it, the call is denied.
+  entity User in [UserGroup] =";
 
 /// Cognito Developer Guide, "Understanding the access token". Tokens of machines have neither user name nor groups.
 const COGNITO_ACCESS: &[&str] =

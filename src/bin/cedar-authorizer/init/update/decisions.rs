@@ -46,9 +46,7 @@ pub fn of_routes(routes: &[Operation], files: &StoreFiles, store: &Path) -> Resu
         }
         by_answers.entry(allowed).or_default().push(request);
     }
-    let mut file = "# What the policies decide about routes that `cedar-authorizer init --update` added. Go through it: the\n\
-                    # policies were there before the routes.\ntests:\n"
-        .to_owned();
+    let mut file = HEAD.to_owned();
     for (number, (allowed, requests)) in by_answers.iter().enumerate() {
         let others: Vec<&str> = everybody.iter().copied().filter(|name| !allowed.contains(name)).collect();
         let lines: String =
@@ -63,7 +61,7 @@ pub fn of_routes(routes: &[Operation], files: &StoreFiles, store: &Path) -> Resu
             let requests = if is_first { &list } else { &again };
             let names: Vec<String> = people.iter().map(|name| text::yaml(name)).collect();
             file += &format!(
-                "  - name: added routes, {expect} {}\n    as: [{}]\n    request: {requests}    expect: {expect}\n",
+                "  - name: added routes {}, {expect}\n    as: [{}]\n    request: {requests}    expect: {expect}\n",
                 number + 1,
                 names.join(", "),
             );
@@ -94,3 +92,9 @@ fn is_allowed(bench: &TestBench, persona: &str, request: &str) -> Result<bool, F
     let outcome = session.authorize(&call, &CacheKey::None).map_err(Failure::could_not_run)?;
     Ok(outcome.decision.is_allowed())
 }
+
+const HEAD: &str =
+    "# What the policies decide about routes that `cedar-authorizer init --update` added. Go through it:
+# the policies were there before the routes.
+tests:
+";

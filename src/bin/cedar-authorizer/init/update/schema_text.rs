@@ -83,7 +83,10 @@ fn with_parameters(known: &Value, route: &Operation) -> Value {
     let attributes = value.pointer_mut("/appliesTo/context/attributes").and_then(Value::as_object_mut);
     if let Some(attributes) = attributes {
         attributes.retain(|name, _| name == "token");
-        let record = |attributes: Map<String, Value>, required: bool| json!({ "type": "Record", "required": required, "attributes": attributes });
+        let record = |attributes: Map<String, Value>, required: bool| {
+            let kind = "Record";
+            json!({ "type": kind, "required": required, "attributes": attributes })
+        };
         let string = |required: bool| json!({ "type": "String", "required": required });
         let path: Map<String, Value> =
             route.path.parameters().map(|name| (name.to_owned(), string(true))).collect();
