@@ -348,6 +348,23 @@ fn names_from_outside_stay_within_their_quotes() {
 }
 
 #[test]
+fn a_title_that_cedar_cannot_have_is_said() {
+    for (title, namespace, name) in
+        [("Магазин", "ImportedApi", "api"), ("''", "ImportedApi", "api"), ("1 Shop!", "Api1Shop", "1-shop")]
+    {
+        let workplace = Workplace::with("api.yaml", openapi("  /a: { get: {} }\n").replace("Shop", title));
+        let output = workplace.made(&["--openapi", "api.yaml"]);
+        assert_fine(&output);
+        let settings = workplace.read("policies/store.toml");
+        assert!(settings.contains(&format!("namespace = \"{namespace}\"\n")), "{settings}");
+        assert!(settings.contains(&format!("name = \"{name}\"\n")), "{settings}");
+        let said = stderr(&output).contains("choose another one by --namespace");
+        assert_eq!(said, namespace == "ImportedApi", "{}", stderr(&output));
+        workplace.prove();
+    }
+}
+
+#[test]
 fn an_issuer_gets_the_form_of_openid_connect() {
     let workplace = Workplace::with("api.yaml", openapi("  /a: { get: {} }\n"));
     for (arguments, expected) in [

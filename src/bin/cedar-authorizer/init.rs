@@ -19,12 +19,13 @@ use cedar_authorizer::store::build;
 use cedar_authorizer::store::finding::Severity;
 use clap::Args;
 
-use crate::output::{self, Exit, Failure, HINT, SUCCESS, paint, plural, print, warn};
+use crate::output::{self, Exit, Failure, HINT, SUCCESS, WARNING, paint, plural, print, warn};
 use crate::progress;
 use crate::store::{StoreArgs, checking, count};
 use api::Api;
 use directory::Place;
 use files::Files;
+use files::avp_schema::NO_NAMESPACE;
 use identity::{Identity, IdentityArgs};
 use plan::{Plan, Wishes};
 use samples::Sample;
@@ -151,6 +152,13 @@ impl Init {
         let left_out = api.left_out();
         let identity = Identity::read(&self.identity, &api.providers)?;
         let plan = Plan::new(api, identity, &self.wishes())?;
+        if self.namespace.is_none() && plan.namespace == NO_NAMESPACE {
+            let (note, namespace) = (paint(WARNING, "note"), &plan.namespace);
+            let why = "the title of the API has no letter that Cedar takes";
+            warn(&format_args!(
+                "{note}: the namespace is `{namespace}`: {why}; choose another one by --namespace"
+            ));
+        }
         let files = files::write(&plan);
         self.check(&files)?;
         self.write(&files)?;

@@ -10,6 +10,9 @@ use cedar_authorizer::gateway::route::Method;
 use super::super::text;
 use crate::description::WrittenPath;
 
+/// The namespace for an API whose title has nothing that could be one.
+pub const NO_NAMESPACE: &str = "ImportedApi";
+
 /// The methods that become actions, in the generator's order.
 pub const METHODS: [Method; 6] =
     [Method::Get, Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Head];
@@ -18,7 +21,7 @@ pub const METHODS: [Method; 6] =
 pub fn namespace(title: &str) -> String {
     let name: String = title.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '_').collect();
     match name.chars().next() {
-        None => "ImportedApi".to_owned(),
+        None => NO_NAMESPACE.to_owned(),
         Some('0'..='9' | '_') => format!("Api{name}"),
         Some(_) => name,
     }
