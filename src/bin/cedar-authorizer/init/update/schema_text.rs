@@ -195,7 +195,7 @@ mod tests {
     use crate::description::Description;
 
     fn routes(paths: &str) -> Vec<Operation> {
-        Description::read(format!("openapi: 3.0.0\npaths: {{ {paths} }}\n").as_bytes()).unwrap().operations
+        Description::read(format!("openapi: 3.0.0\npaths:\n  {paths}\n").as_bytes()).unwrap().operations
     }
 
     fn updated(text: &str, paths: &str) -> String {
