@@ -18,8 +18,10 @@ pub mod directory;
 mod entities;
 pub mod finding;
 mod grants;
+pub mod guess;
 mod identity_sources;
 pub mod inputs;
+mod lints;
 mod policies;
 #[cfg(feature = "cli")]
 pub mod publish;
@@ -28,9 +30,9 @@ pub mod settings;
 pub mod sources;
 
 use std::collections::{BTreeSet, HashSet};
-use std::io;
+use std::{io, mem};
 
-use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Schema};
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema};
 
 use crate::bundle::files::{POLICY_FOLDER, SETTINGS_FILE, is_in};
 use crate::bundle::{StoreFiles, with_room};
@@ -39,6 +41,8 @@ use crate::gateway::route::{Route, RouteTable};
 use crate::projection::Projection;
 use crate::token::identity_source::IdentitySource;
 use finding::{Code, Finding, Position, Severity};
+use guess::nearest;
+pub use lints::Checks;
 use policies::StorePolicies;
 use schema::{SchemaUnusable, StoreSchema};
 use settings::{RouteSetting, Settings, Validation};
@@ -80,25 +84,33 @@ impl Store {
         let mut findings = Vec::new();
         let store = Parts::read(files, &mut findings).into_store();
         findings.retain(|finding| finding.severity == Severity::Error);
-        store.filter(|_| findings.is_empty()).ok_or(findings)
+        store.filter(|_| findings.is_empty()).map(|(store, _)| store).ok_or(findings)
     }
 
     /// Reads and checks a policy store. Returns all its problems, in the order of the files. Also returns the
     /// store, unless one of the problems is an error.
     pub fn check(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
-        with_room(|| Self::check_with_room(files)).unwrap_or_else(|error| (None, vec![no_room(&error)]))
+        Self::check_for(files, &Checks::default())
     }
 
-    fn check_with_room(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
+    /// Reads and checks a policy store as [`Store::check`] does, with further checks.
+    pub fn check_for(files: &StoreFiles, checks: &Checks) -> (Option<Self>, Vec<Finding>) {
+        with_room(|| Self::check_with_room(files, checks))
+            .unwrap_or_else(|error| (None, vec![no_room(&error)]))
+    }
+
+    fn check_with_room(files: &StoreFiles, checks: &Checks) -> (Option<Self>, Vec<Finding>) {
         let mut findings = Vec::new();
         let parts = Parts::read(files, &mut findings);
-        parts.validate(files, &mut findings);
+        let impossible = parts.validate(files, &mut findings);
         let is_usable = findings.iter().all(|finding| finding.severity != Severity::Error);
         let schema = parts.schema.as_ref().ok().and_then(Option::as_ref).cloned();
-        let store = parts.into_store().filter(|_| is_usable);
-        if let Some(store) = &store {
-            grants::check(store, schema.as_ref(), &mut findings);
-        }
+        let store = parts.into_store().filter(|_| is_usable).map(|(store, origins)| {
+            grants::check(&store, schema.as_ref(), &mut findings);
+            lints::check(files, &store, schema.as_ref(), &origins, &impossible, checks, &mut findings);
+            lints::accept(&store, &origins, checks, &mut findings);
+            store
+        });
         finding::sort(&mut findings);
         (store, findings)
     }
@@ -177,24 +189,25 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Runs the checks that need several files at once, or time.
-    fn validate(&self, files: &StoreFiles, findings: &mut Vec<Finding>) {
+    /// Runs the checks that need several files at once, or time. Returns the policies that can never apply.
+    fn validate(&self, files: &StoreFiles, findings: &mut Vec<Finding>) -> HashSet<PolicyId> {
         for (path, _) in files.iter().filter(|(path, _)| !StoreFiles::is_known(path)) {
             let finding = Finding::new(Code::FileUnknown, Position::file(path), "nothing reads this file");
             findings.push(finding.hint("docs/stores.md has the layout of a policy store"));
         }
         let (Some(settings), Ok(schema)) = (&self.settings, &self.schema) else {
-            return;
+            return HashSet::new();
         };
         settings.check_resources(findings);
-        match (settings.validation, schema) {
+        let impossible = match (settings.validation, schema) {
             (Validation::Strict, Some(schema)) => self.policies.validate(schema, findings),
             _ => {
                 let at = Position::file(SETTINGS_FILE);
                 let message = "policies are not validated against a schema";
                 findings.push(Finding::new(Code::ValidationOff, at, message));
+                HashSet::new()
             }
-        }
+        };
         let resource_type = settings.resource.type_name();
         if let Some(schema) = schema
             && !schema.schema.entity_types().any(|known| known == resource_type)
@@ -212,6 +225,7 @@ impl<'a> Parts<'a> {
             self.policies.check_groups(&sources, entities, findings);
             entities::check_principals(files, entities, &sources, findings);
         }
+        impossible
     }
 
     /// Finds routes that are always denied, because the action does not apply to the resource that they make.
@@ -240,8 +254,9 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn into_store(self) -> Option<Store> {
-        let Self { settings, schema, routes, policies, entities, identity_sources } = self;
+    /// The store, and where its policies stand.
+    fn into_store(self) -> Option<(Store, StorePolicies<'a>)> {
+        let Self { settings, schema, routes, mut policies, entities, identity_sources } = self;
         let (schema, projection) = match schema.ok()? {
             Some(StoreSchema { schema, shapes, .. }) => (Some(schema), Projection::Schema(shapes)),
             None => (None, Projection::Schemaless),
@@ -258,17 +273,18 @@ impl<'a> Parts<'a> {
             &named_entities,
         );
         named_entities.retain(|uid| entities.get(uid).is_some());
-        Some(Store {
+        let store = Store {
             settings,
             reads,
             schema,
             projection,
             routes,
-            policies: policies.set,
+            policies: mem::take(&mut policies.set),
             entities,
             named_entities,
             identity_sources,
-        })
+        };
+        Some((store, policies))
     }
 }
 
@@ -285,7 +301,13 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
         let action = EntityUid::from_type_name_and_id(type_name.clone(), EntityId::new(action));
         if known_actions.as_ref().is_some_and(|known| !known.contains(&action)) {
             let message = format!("the schema has no action `{action}`");
-            findings.push(Finding::new(Code::RouteInvalid, position.clone(), message));
+            let finding = Finding::new(Code::RouteInvalid, position.clone(), message);
+            let of_type = known_actions.iter().flatten().filter(|known| *known.type_name() == type_name);
+            let near = nearest(action.id().unescaped(), of_type.map(|known| known.id().unescaped()));
+            findings.push(match near {
+                Some(near) => finding.hint(format!("did you mean `{near}`?")),
+                None => finding,
+            });
         }
         let route = Route { method: *method, template: template.clone(), action, resource: resource.clone() };
         if let (Some(schema), Some(resource)) = (schema, resource) {

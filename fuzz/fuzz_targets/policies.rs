@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use cedar_authorizer::bundle::StoreFiles;
-use cedar_authorizer::store::{build, directory};
+use cedar_authorizer::store::{Checks, build, directory};
 use libfuzzer_sys::fuzz_target;
 
 static SAMPLE: LazyLock<StoreFiles> = LazyLock::new(|| {
@@ -16,6 +16,6 @@ static SAMPLE: LazyLock<StoreFiles> = LazyLock::new(|| {
 fuzz_target!(|text: &[u8]| {
     let mut files = SAMPLE.clone();
     files.insert("policies/fuzz.cedar".to_owned(), text.to_vec());
-    let (store, findings) = build::check(&files);
+    let (store, findings) = build::check(&files, &Checks::default());
     assert!(store.is_some() || !findings.is_empty());
 });

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use cedar_policy::{EntityUid, PolicyId};
 
-use super::Store;
 use super::directory::{self, UnreadableDirectory};
 use super::finding::{self, Code, Finding, Position, Severity};
+use super::{Checks, Store};
 use crate::bundle::files::{ENTITIES_FILE, SETTINGS_FILE};
 use crate::bundle::outline::{ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS};
 use crate::bundle::{
@@ -56,14 +56,14 @@ fn bundle_within(
     archive::pack(max_bytes, &store.settings.name, edition, members.iter())
 }
 
-/// Checks a policy store as [`Store::check`] does, and also whether a bundle can be made of it: builds one in
+/// Checks a policy store as [`Store::check_for`] does, and also whether a bundle can be made of it: builds one in
 /// memory and opens it. The store is left out of the result if that fails.
-pub fn check(files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
-    check_within(MAX_BUNDLE_BYTES, files)
+pub fn check(files: &StoreFiles, checks: &Checks) -> (Option<Store>, Vec<Finding>) {
+    check_within(MAX_BUNDLE_BYTES, files, checks)
 }
 
-fn check_within(max_bytes: usize, files: &StoreFiles) -> (Option<Store>, Vec<Finding>) {
-    let (store, mut findings) = Store::check(files);
+fn check_within(max_bytes: usize, files: &StoreFiles, checks: &Checks) -> (Option<Store>, Vec<Finding>) {
+    let (store, mut findings) = Store::check_for(files, checks);
     let Some(store) = store else {
         return (None, findings);
     };
@@ -234,7 +234,7 @@ mod tests {
         let size = bundle(&store, &files, 1).unwrap().len();
         let (mut passed, mut refused) = (0, 0);
         for max_bytes in (size - 50..size + 3000).step_by(50) {
-            let (usable, findings) = check_within(max_bytes, &files);
+            let (usable, findings) = check_within(max_bytes, &files, &Checks::default());
             let too_large = findings.iter().any(|finding| finding.code == Code::BundleTooLarge);
             assert_eq!(usable.is_none(), too_large);
             for edition in &editions {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::error::Error;
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::{fmt, iter};
 
@@ -19,6 +20,9 @@ pub struct Finding {
     pub position: Position,
     /// What is wrong, in one line.
     pub message: String,
+    /// The id of the policy, template or template link that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -29,7 +33,7 @@ impl Finding {
     pub fn new(code: Code, position: Position, message: impl fmt::Display) -> Self {
         // One problem is one line, whatever a parser wrote.
         let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { severity: code.severity(), code, position, message, hint: None }
+        Self { severity: code.severity(), code, position, message, policy: None, hint: None }
     }
 
     /// A problem that a reader of JSON has with a file. `serde_json` ends its message with the position,
@@ -45,6 +49,13 @@ impl Finding {
         Self::new(code, position, message)
     }
 
+    /// The same problem as one of this policy, template or template link.
+    #[must_use]
+    pub fn about(mut self, policy: impl fmt::Display) -> Self {
+        self.policy = Some(policy.to_string());
+        self
+    }
+
     /// The same problem with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -55,13 +66,14 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { severity, code, position, message, hint: _ } = self;
+        let Self { severity, code, position, message, policy: _, hint: _ } = self;
         write!(f, "{position}: {severity}[{code}]: {message}")
     }
 }
 
 /// A place in a policy store.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Position {
     /// The path, relative to the store.
     pub file: String,
@@ -71,24 +83,30 @@ pub struct Position {
     /// The column in characters, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+    /// The line of the last character. `None`: it is not known where the place ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_line: Option<usize>,
+    /// The column behind the last character.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_column: Option<usize>,
 }
 
 impl Position {
     /// A file as a whole.
     pub fn file(file: &str) -> Self {
-        Self { file: file.to_owned(), line: None, column: None }
+        Self { file: file.to_owned(), line: None, column: None, end_line: None, end_column: None }
     }
 
     /// A line and column from a parser. `serde_json` uses zero for "nowhere".
     pub fn line(file: &str, line: usize, column: usize) -> Self {
         let known = |number: usize| (number > 0).then_some(number);
-        Self { file: file.to_owned(), line: known(line), column: known(line).and(known(column)) }
+        Self { line: known(line), column: known(line).and(known(column)), ..Self::file(file) }
     }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column } = self;
+        let Self { file, line, column, end_line: _, end_column: _ } = self;
         f.write_str(file)?;
         [line, column].into_iter().flatten().try_for_each(|number| write!(f, ":{number}"))
     }
@@ -140,37 +158,57 @@ impl<'a> Text<'a> {
         Position::line(&self.file, line, before(offset) - before(start) + 1)
     }
 
+    /// The position of a part, with its end.
+    pub(super) fn span(&self, part: Range<usize>) -> Position {
+        let (start, end) = (self.at(part.start), self.at(part.end));
+        if part.is_empty() { start } else { Position { end_line: end.line, end_column: end.column, ..start } }
+    }
+
     /// Where a text is first found in the file, otherwise the file as a whole.
     pub(super) fn find(&self, needle: &str) -> Position {
-        self.text.find(needle).map_or_else(|| self.whole(), |offset| self.at(offset))
+        let found = self.text.find(needle);
+        found.map_or_else(|| self.whole(), |offset| self.span(offset..offset + needle.len()))
     }
 
     /// A part of the text.
-    pub(super) fn part(&self, part: std::ops::Range<usize>) -> Option<&str> {
+    pub(super) fn part(&self, part: Range<usize>) -> Option<&str> {
         self.text.get(part)
     }
 
     /// Where a text is first found in a part of the file, as a byte offset.
-    pub(super) fn find_in(&self, part: std::ops::Range<usize>, needle: &str) -> Option<usize> {
+    pub(super) fn find_in(&self, part: Range<usize>, needle: &str) -> Option<usize> {
         let start = part.start;
         self.text.get(part)?.find(needle).map(|offset| start + offset)
     }
 
-    /// Where a string with this value is first found, as the byte offset of its first quote.
-    pub(super) fn string(&self, value: &str) -> Option<usize> {
+    /// Where a string with this value is first found, as bytes with its quotes.
+    pub(super) fn string(&self, value: &str) -> Option<Range<usize>> {
         let escaped = format!("{value:?}");
         let offset = self.word(escaped.get(1..escaped.len() - 1)?)?;
-        offset.checked_sub(1).filter(|quote| self.text.as_bytes().get(*quote) == Some(&b'"'))
+        let start = offset.checked_sub(1).filter(|quote| self.text.as_bytes().get(*quote) == Some(&b'"'))?;
+        Some(start..start + escaped.len())
     }
 
     /// The position of a string with this value, otherwise the file as a whole.
     pub(super) fn find_string(&self, value: &str) -> Position {
-        self.string(value).map_or_else(|| self.whole(), |offset| self.at(offset))
+        self.string(value).map_or_else(|| self.whole(), |part| self.span(part))
     }
 
     /// The position of a word or of a quoted string, otherwise the file as a whole.
     pub(super) fn find_word(&self, word: &str) -> Position {
-        self.word(word).map_or_else(|| self.whole(), |offset| self.at(offset))
+        self.word(word).map_or_else(|| self.whole(), |offset| self.span(offset..offset + word.len()))
+    }
+
+    /// The words of a part of the text, in their order, as bytes. Words in strings and comments, and the names of
+    /// annotations, are left out.
+    pub(super) fn words_in(&self, part: Range<usize>) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let start = part.start;
+        let text = self.text.get(part).unwrap_or_default();
+        words_of(text).filter_map(move |(offset, word)| {
+            let before = offset.checked_sub(1).and_then(|before| text.as_bytes().get(before));
+            let at = start + offset;
+            (!matches!(before, Some(b'"' | b'@'))).then_some((word, at..at + word.len()))
+        })
     }
 
     fn word(&self, word: &str) -> Option<usize> {
@@ -210,35 +248,46 @@ fn characters(part: &[u8]) -> usize {
 /// Where each word and each string of Cedar or JSON is first found.
 fn words(text: &str) -> HashMap<Box<str>, usize> {
     let mut found = HashMap::new();
-    let mut rest = text;
-    let is_part = |char: char| char.is_alphanumeric() || char == '_';
-    while let Some(start) = rest.find(|char: char| char == '"' || char == '/' || is_part(char)) {
-        let (_, from) = rest.split_at(start);
-        let (word, behind) = match from.strip_prefix('"') {
-            Some(inside) => {
-                let mut is_escaped = false;
-                let end = inside.find(|char: char| {
-                    let ends = char == '"' && !is_escaped;
-                    is_escaped = char == '\\' && !is_escaped;
-                    ends
-                });
-                let (word, quote) = inside.split_at(end.unwrap_or(inside.len()));
-                (Some(word), quote.strip_prefix('"').unwrap_or(quote))
-            }
-            None if from.starts_with("//") => (None, from.trim_start_matches(|char| char != '\n')),
-            None if from.starts_with('/') => (None, from.trim_start_matches('/')),
-            None => {
-                let (word, behind) = from.split_at(from.find(|char| !is_part(char)).unwrap_or(from.len()));
-                (Some(word), behind)
-            }
-        };
-        if let Some(word) = word {
-            let quote = usize::from(from.starts_with('"'));
-            found.entry(word.into()).or_insert(text.len() - from.len() + quote);
-        }
-        rest = behind;
+    for (offset, word) in words_of(text) {
+        found.entry(word.into()).or_insert(offset);
     }
     found
+}
+
+/// The words and the strings, without their quotes, of a text in Cedar or JSON; those in comments are left out.
+fn words_of(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut rest = text;
+    let is_part = |char: char| char.is_alphanumeric() || char == '_';
+    iter::from_fn(move || {
+        while let Some(start) = rest.find(|char: char| char == '"' || char == '/' || is_part(char)) {
+            let (_, from) = rest.split_at(start);
+            let (word, behind) = match from.strip_prefix('"') {
+                Some(inside) => {
+                    let mut is_escaped = false;
+                    let end = inside.find(|char: char| {
+                        let ends = char == '"' && !is_escaped;
+                        is_escaped = char == '\\' && !is_escaped;
+                        ends
+                    });
+                    let (word, quote) = inside.split_at(end.unwrap_or(inside.len()));
+                    (Some(word), quote.strip_prefix('"').unwrap_or(quote))
+                }
+                None if from.starts_with("//") => (None, from.trim_start_matches(|char| char != '\n')),
+                None if from.starts_with('/') => (None, from.trim_start_matches('/')),
+                None => {
+                    let (word, behind) =
+                        from.split_at(from.find(|char| !is_part(char)).unwrap_or(from.len()));
+                    (Some(word), behind)
+                }
+            };
+            rest = behind;
+            if let Some(word) = word {
+                let quote = usize::from(from.starts_with('"'));
+                return Some((text.len() - from.len() + quote, word));
+            }
+        }
+        None
+    })
 }
 
 /// Columns are counted from the beginning of a block, so that a text of one long line takes no longer.
@@ -278,6 +327,11 @@ macro_rules! codes {
                 match self { $(Self::$name => $code,)+ }
             }
 
+            /// The kind with this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.name() == name)
+            }
+
             /// How bad a problem of this kind is.
             pub fn severity(self) -> Severity {
                 match self { $(Self::$name => Severity::$severity,)+ }
@@ -312,6 +366,8 @@ codes! {
     RouteInvalid, "route-invalid", Error;
     /// Two actions are the same route.
     RouteConflict, "route-conflict", Error;
+    /// No route leads to an action of the schema.
+    ActionUnrouted, "action-unrouted", Warning;
     /// The resource of the API is not an entity of the schema.
     ResourceInvalid, "resource-invalid", Error;
     /// A resource is made of several parameters with no `/` between them, so two requests could be for one resource.
@@ -326,8 +382,22 @@ codes! {
     PolicyMismatch, "policy-mismatch", Error;
     /// Cedar warns of something in a policy.
     PolicyWarning, "policy-warning", Warning;
+    /// A policy can never apply to a request through the API.
+    PolicyNeverApplies, "policy-never-applies", Warning;
+    /// All that a policy permits is forbidden by policies without conditions.
+    PolicyShadowed, "policy-shadowed", Warning;
+    /// A policy permits something to every caller with a token.
+    PermitForEveryone, "permit-for-everyone", Warning;
+    /// A policy permits something to every caller who claims the right thing: all that it reads is what a client may send as it likes.
+    PermitUnverified, "permit-unverified", Warning;
+    /// A policy reads more than the cache key has, so its routes are always denied.
+    CacheKeyNeeded, "cache-key-needed", Warning;
+    /// An `@accept` of a policy accepts nothing.
+    AcceptanceUnused, "acceptance-unused", Warning;
     /// There are no policies, so every request is denied.
     PolicyMissing, "policy-missing", Warning;
+    /// A template has no links, so it permits and forbids nothing.
+    TemplateUnused, "template-unused", Warning;
     /// A template link cannot be read, or does not fit its template.
     LinkInvalid, "link-invalid", Error;
     /// The entities cannot be read, or do not fit the schema.
@@ -350,6 +420,8 @@ codes! {
     ClaimUnprovided, "claim-unprovided", Warning;
     /// A policy names a group that no identity source makes.
     GroupUnprovided, "group-unprovided", Warning;
+    /// No policy names a group of the entities, nor a group that it is in.
+    GroupUnnamed, "group-unnamed", Warning;
     /// A key set cannot be read, is missing, or has no usable key.
     KeySetInvalid, "key-set-invalid", Error;
     /// A key set has keys that cannot be used.
@@ -372,6 +444,8 @@ codes! {
     BundleTooLarge, "bundle-too-large", Error;
     /// No bundle can be made of the store: something in it cannot be written exactly, or not be read again.
     BundleImpossible, "bundle-impossible", Error;
+    /// Verified Permissions would not take the store: something is larger than its quotas allow.
+    AvpLimit, "avp-limit", Warning;
     /// The template cannot be read.
     TemplateInvalid, "template-invalid", Error;
     /// Something in the template cannot be known from its text, so it was not checked.
@@ -408,7 +482,7 @@ impl fmt::Display for Code {
 
 /// Puts findings in the order of the files.
 pub(crate) fn sort(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+    findings.sort_by(|a, b| (&a.position, a.code, &a.message).cmp(&(&b.position, b.code, &b.message)));
 }
 
 /// An error with its causes, separated by colons.

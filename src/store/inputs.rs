@@ -113,6 +113,11 @@ impl PolicyInputs {
         Some(Self { actions, resource_type, inputs })
     }
 
+    /// What it reads of a call.
+    pub fn inputs(&self) -> &BTreeSet<Input> {
+        &self.inputs
+    }
+
     /// Whether its scope may match a request for this action on a resource of this type. `action` is the action
     /// with all that it is in.
     pub fn may_match(&self, action: &[EntityUid], resource_type: &EntityTypeName) -> bool {
@@ -199,7 +204,7 @@ fn collect_entities(expression: &Value, found: &mut BTreeSet<EntityUid>) {
 }
 
 /// Whether it is an entity literal, or a list of them.
-fn is_entities(expression: &Value) -> bool {
+pub(super) fn is_entities(expression: &Value) -> bool {
     let is_entity = |value: &Value| value.get("__entity").is_some();
     let is_literal = |expression: &Value| match expression.get("Value") {
         Some(Value::Array(values)) => values.iter().all(is_entity),

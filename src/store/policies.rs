@@ -1,6 +1,7 @@
 //! The policies of a policy store: static ones, templates, and template links.
 
 mod unprovided;
+mod validation;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -8,16 +9,13 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use cedar_policy::{
-    Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId, ValidationMode,
-    Validator,
-};
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId};
 use miette::Diagnostic;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::finding::{Code, Finding, Position, Text, chain};
-use super::schema::{StoreSchema, offset_of, with_expectation};
+use super::schema::{StoreSchema, part_of, with_expectation};
 use super::settings::Settings;
 use super::{in_folder, read_text, sources};
 use crate::bundle::files::{POLICY_FOLDER, StoreFiles, TEMPLATE_FOLDER, TEMPLATE_LINKS_FILE};
@@ -26,6 +24,7 @@ use crate::bundle::policies::with_ancestors;
 use crate::gateway::input::Input;
 use crate::gateway::route::Route;
 use crate::projection::Projection;
+use crate::store::guess::nearest;
 use crate::store::inputs::{self, InputsByAction, PolicyInputs};
 use crate::token::identity_source::IdentitySource;
 
@@ -77,17 +76,6 @@ impl<'a> StorePolicies<'a> {
             ));
         }
         policies
-    }
-
-    /// Validates all policies strictly against the schema.
-    pub(super) fn validate(&self, schema: &StoreSchema, findings: &mut Vec<Finding>) {
-        let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
-        for error in result.validation_errors() {
-            findings.push(self.finding(Code::PolicyMismatch, error, error.policy_id()));
-        }
-        for warning in result.validation_warnings() {
-            findings.push(self.finding(Code::PolicyWarning, warning, warning.policy_id()));
-        }
     }
 
     /// The entities that policies and templates name in their conditions.
@@ -158,11 +146,61 @@ impl<'a> StorePolicies<'a> {
         let Some((PolicySource { part, .. }, text)) = self.source(policy) else {
             return Position::file(POLICY_FOLDER);
         };
-        let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?..text.len()));
+        let part = part.clone().or_else(|| Some(text.string(policy.as_ref())?.start..text.len()));
         match part {
-            Some(part) => text.at(text.find_in(part.clone(), needle).unwrap_or(part.start)),
+            Some(part) => match text.find_in(part.clone(), needle) {
+                Some(found) => text.span(found..found + needle.len()),
+                None => text.at(part.start),
+            },
             None => text.find(needle),
         }
+    }
+
+    /// Where the effect of a policy or template stands, or where a link does.
+    pub(super) fn effect_position(&self, policy: &PolicyId) -> Position {
+        self.word_position(policy, |word| word == "permit" || word == "forbid")
+    }
+
+    /// Where `principal`, `action` or `resource` stands in the scope.
+    pub(super) fn variable_position(&self, policy: &PolicyId, variable: &str) -> Position {
+        self.word_position(policy, |word| word == variable)
+    }
+
+    fn word_position(&self, policy: &PolicyId, is_it: impl Fn(&str) -> bool) -> Position {
+        match self.source(policy) {
+            Some((PolicySource { part: Some(part), .. }, text)) => {
+                let found = text.words_in(part.clone()).find(|(word, _)| is_it(word));
+                found.map_or_else(|| text.at(part.start), |(_, word)| text.span(word))
+            }
+            Some((PolicySource { file, .. }, text)) if *file == TEMPLATE_LINKS_FILE => {
+                text.find_string(policy.as_ref())
+            }
+            Some((_, text)) => text.find_string(STATEMENT),
+            None => Position::file(POLICY_FOLDER),
+        }
+    }
+
+    /// Where a policy names an entity, or a link does.
+    pub(super) fn entity_position(&self, policy: &PolicyId, uid: &EntityUid) -> Position {
+        let Some((PolicySource { part, .. }, text)) = self.source(policy) else {
+            return Position::file(POLICY_FOLDER);
+        };
+        let (part, needle) = match part {
+            Some(part) => (part.clone(), uid.to_string()),
+            None => {
+                let start = text.string(policy.as_ref()).map_or(0, |link| link.start);
+                (start..text.len(), format!("{:?}", uid.id().unescaped()))
+            }
+        };
+        match text.find_in(part, &needle) {
+            Some(found) => text.span(found..found + needle.len()),
+            None => self.effect_position(policy),
+        }
+    }
+
+    /// Where the value of an annotation of a policy stands.
+    pub(super) fn annotation_position(&self, policy: &PolicyId, name: &str) -> Position {
+        self.position(policy, &format!("@{name}"))
     }
 
     /// The text of a policy or template.
@@ -196,9 +234,10 @@ impl<'a> StorePolicies<'a> {
     }
 
     fn finding(&self, code: Code, diagnostic: &(impl Diagnostic + Display), policy: &PolicyId) -> Finding {
-        let position = match (self.source(policy), offset_of(diagnostic)) {
-            (Some((PolicySource { part: Some(part), .. }, text)), offset) => {
-                text.at(part.start + offset.unwrap_or_default())
+        let position = match (self.source(policy), part_of(diagnostic)) {
+            (Some((PolicySource { part: Some(part), .. }, text)), found) => {
+                let found = found.unwrap_or_default();
+                text.span(part.start + found.start..part.start + found.end)
             }
             (Some((PolicySource { file, .. }, text)), _) if *file == TEMPLATE_LINKS_FILE => {
                 text.find_string(policy.as_ref())
@@ -206,7 +245,7 @@ impl<'a> StorePolicies<'a> {
             (Some((_, text)), _) => text.find_string(STATEMENT),
             (None, _) => Position::file(POLICY_FOLDER),
         };
-        let finding = Finding::new(code, position, diagnostic);
+        let finding = Finding::new(code, position, diagnostic).about(policy);
         match diagnostic.help() {
             Some(help) => finding.hint(help.to_string()),
             None => finding,
@@ -232,7 +271,8 @@ impl<'a> StorePolicies<'a> {
             match PolicySet::from_str(text.get(part.clone()).unwrap_or_default()) {
                 Ok(policies) => parsed.push((part, policies)),
                 Err(errors) => findings.extend(errors.iter().map(|error| {
-                    let position = offset_of(error).map(|offset| places.at(part.start + offset));
+                    let position = part_of(error)
+                        .map(|found| places.span(part.start + found.start..part.start + found.end));
                     let position = position.unwrap_or_else(|| places.whole());
                     Finding::new(Code::PolicyInvalid, position, with_expectation(error))
                 })),
@@ -314,7 +354,8 @@ impl<'a> StorePolicies<'a> {
         for link in links {
             let TemplateLink { id, template_id, principal, resource } = link;
             let mut problem = |needle: &str, message: String| {
-                findings.push(Finding::new(Code::LinkInvalid, places.find_string(needle), message));
+                findings
+                    .push(Finding::new(Code::LinkInvalid, places.find_string(needle), message).about(&id));
             };
             let mut values = HashMap::new();
             for (slot, entity) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
@@ -333,7 +374,14 @@ impl<'a> StorePolicies<'a> {
             }
             let template = PolicyId::new(&template_id);
             if self.set.template(&template).is_none() {
-                problem(&template_id, format!("there is no template `{template_id}`"));
+                let position = places.find_string(&template_id);
+                let message = format!("there is no template `{template_id}`");
+                let finding = Finding::new(Code::LinkInvalid, position, message).about(&id);
+                let near = nearest(&template_id, self.set.templates().map(|template| template.id().as_ref()));
+                findings.push(match near {
+                    Some(near) => finding.hint(format!("did you mean `{near}`?")),
+                    None => finding,
+                });
                 continue;
             }
             let link_id = PolicyId::new(&id);

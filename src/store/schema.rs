@@ -4,6 +4,7 @@ mod resolved;
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::ops::Range;
 
 use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic;
@@ -60,6 +61,16 @@ impl StoreSchema {
         }
     }
 
+    /// The size of the schema in JSON, the form in which Verified Permissions takes it.
+    pub(super) fn json_bytes(&self) -> Option<usize> {
+        if self.file == JSON_SCHEMA_FILE {
+            return Some(self.text.len());
+        }
+        let text = self.text.part(0..self.text.len())?;
+        let (fragment, _) = SchemaFragment::from_cedarschema_str(text).ok()?;
+        Some(fragment.to_json_value().ok()?.to_string().len())
+    }
+
     /// Where a name is first found in the schema.
     pub(super) fn find(&self, name: &str) -> Position {
         self.text.find_word(name)
@@ -114,9 +125,8 @@ fn from_text(file: &str, text: &str, findings: &mut Vec<Finding>) -> Option<(Sch
 
 fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
     let places = Text::new(CEDAR_SCHEMA_FILE, text);
-    let at = |offset| places.at(offset);
     if let Err(too_deep) = nesting::schema(text) {
-        findings.push(Finding::new(Code::SchemaInvalid, at(too_deep.offset), too_deep));
+        findings.push(Finding::new(Code::SchemaInvalid, places.at(too_deep.offset), too_deep));
         return None;
     }
     // Errors are left to the reader of schemas, which reports them.
@@ -127,13 +137,14 @@ fn from_cedar(text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, Resolv
     let schema = match Schema::from_cedarschema_str(text) {
         Ok((schema, warnings)) => {
             findings.extend(warnings.map(|warning| {
-                let offset = offset_of(&warning).unwrap_or_default();
-                Finding::new(Code::SchemaWarning, at(offset), warning)
+                let part = part_of(&warning).unwrap_or_default();
+                Finding::new(Code::SchemaWarning, places.span(part), warning)
             }));
             schema
         }
         Err(error) => {
-            let position = offset_of(&error).map_or_else(|| Position::file(CEDAR_SCHEMA_FILE), at);
+            let position =
+                part_of(&error).map_or_else(|| Position::file(CEDAR_SCHEMA_FILE), |part| places.span(part));
             findings.push(Finding::new(Code::SchemaInvalid, position, with_expectation(&error)));
             return None;
         }
@@ -255,9 +266,10 @@ fn resolve(cedar: &str, file: &str, findings: &mut Vec<Finding>) -> Option<Resol
     }
 }
 
-/// The byte offset that a diagnostic of Cedar points to.
-pub(super) fn offset_of(diagnostic: &dyn Diagnostic) -> Option<usize> {
-    Some(diagnostic.labels()?.next()?.offset())
+/// The bytes that a diagnostic of Cedar points to.
+pub(super) fn part_of(diagnostic: &dyn Diagnostic) -> Option<Range<usize>> {
+    let label = diagnostic.labels()?.next()?;
+    Some(label.offset()..label.offset() + label.len())
 }
 
 /// The message of a diagnostic and what its label adds, e.g. which tokens a parser expected.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::iter;
+use std::ops::Range;
 
 use cedar_policy::{EntityNamespace, EntityUid};
 use serde::Deserialize;
@@ -109,14 +110,14 @@ impl Settings {
     /// Reads `store.toml`.
     pub fn parse(text: &str, findings: &mut Vec<Finding>) -> Option<Self> {
         let places = Text::new(SETTINGS_FILE, text);
-        let problem = |offset: usize, message: &dyn std::fmt::Display| {
-            Finding::new(Code::SettingsInvalid, places.at(offset), message)
+        let problem = |part: Range<usize>, message: &dyn std::fmt::Display| {
+            Finding::new(Code::SettingsInvalid, places.span(part), message)
         };
         let file: SettingsFile = match toml::from_str(text) {
             Ok(file) => file,
             Err(error) => {
-                let offset = error.span().map_or(0, |span| span.start);
-                findings.push(problem(offset, &error.message()));
+                let part = error.span().unwrap_or_default();
+                findings.push(problem(part, &error.message()));
                 return None;
             }
         };
@@ -126,35 +127,35 @@ impl Settings {
         let before = findings.len();
 
         if name.get_ref().is_empty() {
-            findings.push(problem(name.span().start, &"the name is empty"));
+            findings.push(problem(name.span(), &"the name is empty"));
         }
         if *leeway_seconds.get_ref() > MAX_LEEWAY_SECONDS {
             let message = format!("the leeway is more than {MAX_LEEWAY_SECONDS} seconds");
-            findings.push(problem(leeway_seconds.span().start, &message));
+            findings.push(problem(leeway_seconds.span(), &message));
         }
         let is_namespace =
             namespace.get_ref().is_empty() || namespace.get_ref().parse::<EntityNamespace>().is_ok();
         if !is_namespace {
             let message = format!("`{}` is not a Cedar namespace", namespace.get_ref());
-            findings.push(problem(namespace.span().start, &message));
+            findings.push(problem(namespace.span(), &message));
         }
         let is_complete = api.complete;
-        let (resource, start) = match api.resource {
-            Some(resource) => (resource.get_ref().clone(), resource.span().start),
+        let (resource, part) = match api.resource {
+            Some(resource) => (resource.get_ref().clone(), resource.span()),
             None => {
                 let name = namespace.get_ref();
-                (format!("{}::{name:?}", qualify(name, "Application")), namespace.span().start)
+                (format!("{}::{name:?}", qualify(name, "Application")), namespace.span())
             }
         };
         let uid: Option<EntityUid> = resource.parse().ok();
         if uid.is_none() && is_namespace {
             let message = format!("`{resource}` is not a Cedar entity of the form Type::\"id\"");
-            findings.push(problem(start, &message));
+            findings.push(problem(part, &message));
         }
         for claim in &response.claims {
             if RESERVED_CONTEXT.contains(&claim.get_ref().as_str()) {
                 let message = format!("the context of the response already has a `{}`", claim.get_ref());
-                findings.push(problem(claim.span().start, &message));
+                findings.push(problem(claim.span(), &message));
             }
         }
         let mut read_routes = Vec::new();
@@ -163,28 +164,28 @@ impl Settings {
                 Method::from_verb(method.get_ref()).or((method.get_ref() == "ANY").then_some(Method::Any));
             if verb.is_none() {
                 let message = format!("`{}` is not a method, such as GET, or ANY", method.get_ref());
-                findings.push(problem(method.span().start, &message));
+                findings.push(problem(method.span(), &message));
             }
             let template: Option<PathTemplate> = match path.get_ref().parse() {
                 Ok(template) => Some(template),
                 Err(error) => {
-                    findings.push(problem(path.span().start, &error));
+                    findings.push(problem(path.span(), &error));
                     None
                 }
             };
             if resource.is_none() && !attributes.is_empty() {
                 let message = "`attributes` are those of a `resource`, which the route does not have";
-                findings.push(problem(path.span().start, &message));
+                findings.push(problem(path.span(), &message));
             }
             let resource = resource.map(|resource| {
                 let read = read_resource(resource.get_ref(), &attributes, template.as_ref());
-                read.map_err(|message| findings.push(problem(resource.span().start, &message)))
+                read.map_err(|message| findings.push(problem(resource.span(), &message)))
             });
             if let (Some(method), Some(template), None | Some(Ok(_))) = (verb, template, &resource) {
                 read_routes.push(RouteSetting {
                     method,
                     template,
-                    position: places.at(action.span().start),
+                    position: places.span(action.span()),
                     action: action.into_inner(),
                     resource: resource.and_then(Result::ok),
                 });

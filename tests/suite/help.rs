@@ -135,10 +135,10 @@ fn completions_know_every_verb_and_are_scripts() {
     // Every machine that runs these tests has bash, and with it the completions can be tried.
     let tried = "source \"$1\"
 COMP_WORDS=(cedar-authorizer ch) COMP_CWORD=1
-_cedar-authorizer cedar-authorizer ch cedar-authorizer
+_cedar__authorizer cedar-authorizer ch cedar-authorizer
 echo \"${COMPREPLY[@]}\"
 COMP_WORDS=(cedar-authorizer schema --format '') COMP_CWORD=3
-_cedar-authorizer cedar-authorizer '' --format
+_cedar__authorizer cedar-authorizer '' --format
 echo \"${COMPREPLY[@]}\"";
     let mut bash = Command::new("bash");
     let output = bash.args(["--norc", "-c", tried, "bash"]).arg(folder.path().join("bash")).output().unwrap();

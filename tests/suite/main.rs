@@ -6,6 +6,9 @@ mod authorization;
 // The life of a bundle in the function: refreshed, refused, too stale.
 #[cfg(test)]
 mod bundle_life;
+// `check`: what it prints for people, scanners and workflows, and which warnings count.
+#[cfg(test)]
+mod checking;
 // The command line on the sample store and on invalid input.
 #[cfg(test)]
 mod command_line;

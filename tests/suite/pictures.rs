@@ -141,10 +141,8 @@ fn pictures_are_well_formed_whatever_the_names_are() {
     store.remove("schema.cedarschema");
     store.write("schema.cedarschema.json", schema.to_string().as_bytes());
 
-    for arguments in [["--all", "--all"].as_slice(), &["--group-actions"], &["--group-actions", "--all"]] {
-        let arguments: BTreeSet<&str> = arguments.iter().copied().collect();
-        let arguments: Vec<&str> = arguments.into_iter().collect();
-        let texts = well_formed(&draw_store(&store, &[&["--format", "svg"], arguments.as_slice()].concat()));
+    for arguments in [["--all"].as_slice(), &["--group-actions"], &["--group-actions", "--all"]] {
+        let texts = well_formed(&draw_store(&store, &[&["--format", "svg"], arguments].concat()));
         assert!(texts.iter().any(|text| text.contains("<script>alert(1)</script>")), "{texts:?}");
         assert!(texts.iter().any(|text| text.contains("right\\u{202e}to\\u{200f}left")), "{texts:?}");
         assert!(
@@ -152,7 +150,7 @@ fn pictures_are_well_formed_whatever_the_names_are() {
             "{texts:?}"
         );
 
-        let diagram = draw_store(&store, &arguments);
+        let diagram = draw_store(&store, arguments);
         for line in diagram.lines().skip_while(|line| !line.starts_with("direction")) {
             assert!(is_mermaid(line), "{line}");
         }
@@ -179,7 +177,7 @@ fn is_mermaid(line: &str) -> bool {
             rest = format!("{before}{after}");
         }
         let is_plain = |char: char| char.is_alphanumeric() || " /_.,?…".contains(char);
-        !rest.is_empty() && rest.chars().all(is_plain) && !rest.contains("direction ")
+        rest.chars().all(is_plain) && !rest.contains("direction ")
     };
     let id = |text: &str| text.strip_prefix('c').is_some_and(|number| number.parse::<usize>().is_ok());
     let words: Vec<&str> = line.split(' ').collect();
@@ -218,24 +216,21 @@ fn a_thousand_actions_are_a_few_boxes() {
         assert_eq!(svg.matches("<svg class=\"action\"").count(), boxes);
         assert!(texts.iter().any(|text| text == rows), "{rows}");
     }
-    assert!(
-        draw_store(&store, &["--format", "svg", "--group-actions"]).contains("page</"),
-        "the name of the field"
-    );
+    assert!(draw_store(&store, &["--format", "svg", "--group-actions"]).contains(">page<tspan"));
     assert!(draw_store(&store, &["--group-actions"]).contains("page?#58; Long #40;500 of 1000#41;"));
 }
 
 #[test]
 fn a_picture_that_is_too_large_comes_with_advice() {
     let mut schema = "entity User, App;\n".to_owned();
-    for number in 0..1000 {
+    for number in 0..500 {
         schema += &format!(
             "action \"get /r{number}\" appliesTo {{ principal: User, resource: App, context: {{ id{number}: Long }} }};\n"
         );
     }
     let store = with_schema(&schema);
     let path = store.path().to_str().unwrap();
-    for (format, message) in [("mermaid", "more than 50000 characters"), ("svg", "take 1000 boxes")] {
+    for (format, message) in [("mermaid", "more than 50000 characters"), ("svg", "take 500 boxes")] {
         let output = run(&["schema", "--store", path, "--format", format]);
         assert_eq!(output.status.code(), Some(0));
         assert!(stderr(&output).contains(message), "{}", stderr(&output));

@@ -31,8 +31,21 @@ pub struct Completions {
 impl Completions {
     pub fn run(self) -> Result<Exit, Failure> {
         let mut script = Vec::new();
-        generate(self.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
-        print(&String::from_utf8_lossy(&script).trim_end())?;
+        generate(self.shell, &mut Cli::command(), NAME, &mut script);
+        let script = String::from_utf8_lossy(&script);
+        print(&with_equal_labels(self.shell, &script).trim_end())?;
         Ok(Exit::Fine)
+    }
+}
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+
+/// For bash, `clap_complete` 4.6 spells the hyphen of the program's name in one way where it finds the verb, and in
+/// another where it looks for the options of the verb. So it would complete verbs, but no options.
+fn with_equal_labels(shell: Shell, script: &str) -> String {
+    if shell == Shell::Bash {
+        script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__"))
+    } else {
+        script.to_owned()
     }
 }

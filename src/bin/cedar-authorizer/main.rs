@@ -9,6 +9,7 @@ mod deployment;
 mod description;
 mod edition;
 mod explanation;
+mod findings;
 mod gateway_cache;
 mod html;
 mod init;
@@ -28,6 +29,7 @@ mod test;
 mod test_bench;
 mod token;
 mod trust;
+mod watch;
 mod yaml;
 
 use std::process::ExitCode;
@@ -124,5 +126,57 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Inspect(inspect) => inspect.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_example_of_the_help_is_a_valid_call() {
+        let mut program = Cli::command();
+        program.build();
+        for command in [&program].into_iter().chain(program.get_subcommands()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.lines().filter(|line| line.starts_with("  "));
+            let calls: Vec<Vec<String>> = examples.filter_map(call).collect();
+            assert!(
+                !calls.is_empty() || command.get_name() == "help",
+                "{} has no examples",
+                command.get_name()
+            );
+            for call in calls {
+                if let Err(error) = Cli::try_parse_from(&call) {
+                    panic!("{call:?}: {error}");
+                }
+            }
+        }
+    }
+
+    /// The words of the call of this program in a line for a shell.
+    fn call(line: &str) -> Option<Vec<String>> {
+        let (_, call) = line.split_once("cedar-authorizer ")?;
+        // Two spaces come before a remark.
+        let (call, _) = call.split_once("  ").unwrap_or((call, ""));
+        let mut words = vec!["cedar-authorizer".to_owned()];
+        let (mut word, mut end) = (String::new(), None);
+        for char in call.chars().chain([' ']) {
+            match (char, end) {
+                (' ', None) if word.is_empty() => {}
+                (' ', None) if ["|", ">", ">>", "<"].contains(&word.as_str()) => return Some(words),
+                (' ', None) => words.push(std::mem::take(&mut word)),
+                ('\'' | '"', None) => end = Some(char),
+                ('(', None) => {
+                    word.push(char);
+                    end = Some(')');
+                }
+                (char, Some(quote)) if char == quote => end = None,
+                (char, _) => word.push(char),
+            }
+        }
+        Some(words)
     }
 }

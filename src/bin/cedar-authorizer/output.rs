@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cedar_authorizer::store::finding::{Finding, Severity};
 use clap::ValueEnum;
 
 /// How a verb ends.
@@ -130,28 +129,6 @@ fn may_be_secret(argument: &str) -> bool {
 const SHORTEST_KEY: usize = 44;
 
 const SHORTEST_SECRET: usize = 12;
-
-/// A finding for people: what, where, and what to do.
-pub fn finding(finding: &Finding, store: &str) -> String {
-    finding_in(finding, &format!("{store}/"))
-}
-
-/// The same for a finding about a template, whose position has the whole path.
-pub fn finding_of_template(finding: &Finding) -> String {
-    finding_in(finding, "")
-}
-
-fn finding_in(finding: &Finding, folder: &str) -> String {
-    let Finding { severity, code, position, message, hint } = finding;
-    let style = match severity {
-        Severity::Error => ERROR,
-        Severity::Warning => WARNING,
-    };
-    let head = paint(style, &format!("{severity}[{code}]"));
-    let place = format!("{folder}{position}");
-    let hint = hint.as_ref().map(|hint| format!("\n  {} {hint}", paint(HINT, "help:")));
-    format!("{head}: {message}\n  {} {place}{}", paint(HINT, "-->"), hint.unwrap_or_default())
-}
 
 /// Text from somebody else, without characters that a terminal would obey: control characters, and those that reverse
 /// the direction of writing (Unicode Standard Annex 9).

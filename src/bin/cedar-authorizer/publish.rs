@@ -356,9 +356,6 @@ fn attempt_id() -> Result<String, Failure> {
 
 /// Draws a bar on stderr, if that is a terminal.
 fn bar(bytes: usize) -> ProgressBar {
-    if !progress::can_draw() {
-        return ProgressBar::hidden();
-    }
     let bar = ProgressBar::new(bytes as u64);
     if let Ok(style) = ProgressStyle::with_template("{spinner} publishing {wide_bar} {bytes}/{total_bytes}") {
         bar.set_style(style);

@@ -13,7 +13,7 @@ use cedar_authorizer::store::schema::ResolvedSchema;
 use clap::{Args, ValueEnum};
 
 use crate::build::replace;
-use crate::output::{self, Exit, Failure, HINT, paint, plural, print, warn};
+use crate::output::{Exit, Failure, HINT, many, paint, print, warn};
 use crate::progress;
 use crate::store::{StoreArgs, checking, count};
 use model::{Boxes, Picture};
@@ -107,9 +107,7 @@ impl Schema {
 fn read(store: &StoreArgs) -> Result<ResolvedSchema, Failure> {
     let files = store.read()?;
     let (schema, findings) = progress::during(checking(&files), || ResolvedSchema::of_store(&files));
-    for finding in &findings {
-        warn(&output::finding(finding, &store.name()));
-    }
+    store.warn_of(&files, &findings);
     let errors = count(&findings, Severity::Error);
     schema.filter(|_| errors == 0).ok_or_else(|| {
         Failure::invalid(format_args!("the policy store `{}` has no schema that can be drawn", store.name()))
@@ -129,8 +127,8 @@ fn by_name(path: &Path) -> Option<PictureFormat> {
 fn advise(format: PictureFormat, text: &str, picture: &Picture, boxes: Boxes) {
     let note = paint(HINT, "note:");
     let smaller = match boxes {
-        Boxes::ByTypesAndContext => "--group-actions makes it smaller",
-        Boxes::ByTypes => "--format svg has no such limit",
+        Boxes::ByTypesAndContext if picture.actions.len() > 1 => "--group-actions makes it smaller",
+        _ => "--format svg has no such limit",
     };
     if format == PictureFormat::Mermaid && text.chars().count() > MAX_MERMAID_CHARACTERS {
         warn(&format_args!(
@@ -140,7 +138,7 @@ fn advise(format: PictureFormat, text: &str, picture: &Picture, boxes: Boxes) {
         && boxes == Boxes::ByTypesAndContext
         && picture.actions.len() > MANY_BOXES
     {
-        let boxes = plural(picture.actions.len(), "box").replace("boxs", "boxes");
+        let boxes = many(picture.actions.len(), "box", "boxes");
         warn(&format_args!("{note} the actions take {boxes}; --group-actions makes it smaller"));
     }
 }

@@ -8,7 +8,8 @@ use cedar_authorizer::store::directory::{self, UnreadableDirectory};
 use cedar_authorizer::store::finding::{Finding, Severity};
 use clap::Args;
 
-use crate::output::{self, Failure, plural};
+use crate::findings::{Home, Sources, Width, human};
+use crate::output::{Failure, plural, warn};
 use crate::progress;
 
 /// The policy store that a verb works on.
@@ -34,9 +35,7 @@ impl StoreArgs {
     pub fn open(&self) -> Result<(Store, StoreFiles), Failure> {
         let files = self.read()?;
         let (store, findings) = progress::during(checking(&files), || Store::check(&files));
-        for finding in &findings {
-            output::warn(&output::finding(finding, &self.name()));
-        }
+        self.warn_of(&files, &findings);
         let message = format!("the policy store `{}` is invalid", self.store.display());
         store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
     }
@@ -45,11 +44,17 @@ impl StoreArgs {
     pub fn open_to_ask(&self) -> Result<(Store, StoreFiles), Failure> {
         let files = self.read()?;
         let (store, findings) = progress::during(checking(&files), || Store::check(&files));
-        for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
-            output::warn(&output::finding(finding, &self.name()));
-        }
+        self.warn_of(&files, findings.iter().filter(|finding| finding.severity == Severity::Error));
         let message = format!("the policy store `{}` is invalid", self.store.display());
         store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
+    }
+
+    /// Prints findings to stderr. `files` are those of the store.
+    pub fn warn_of<'a>(&self, files: &StoreFiles, findings: impl IntoIterator<Item = &'a Finding>) {
+        let (sources, width) = (Sources::new(&self.store, files), Width::of_stderr());
+        for finding in findings {
+            warn(&format_args!("{}\n", human(finding, Home::Store, &sources, width)));
+        }
     }
 
     /// The directory, as it was given.

@@ -24,6 +24,7 @@ use crate::output::{ERROR, Exit, Failure, paint, plural, print, warn};
 use crate::progress;
 use crate::store::StoreArgs;
 use crate::test_bench::TestBench;
+use crate::watch::watch;
 use case::Case;
 use coverage::Seen;
 use report::{Report, Style, coverage_page, human, json, junit};
@@ -40,6 +41,7 @@ Examples:
   cedar-authorizer test
   cedar-authorizer test policies/tests/pets.yaml --filter 'customers see'
   cedar-authorizer test --coverage --coverage-min 90
+  cedar-authorizer test --watch
   cedar-authorizer test --format junit --output junit.xml
 
 A test:
@@ -89,6 +91,10 @@ pub struct Test {
     /// Write the coverage as a page for a browser
     #[arg(long, value_name = "FILE")]
     coverage_html: Option<PathBuf>,
+
+    /// Test again whenever a file changes, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["output", "coverage_html"])]
+    watch: bool,
 }
 
 /// The form of a report.
@@ -105,6 +111,14 @@ enum Format {
 
 impl Test {
     pub fn run(self) -> Result<Exit, Failure> {
+        if self.watch {
+            let paths: Vec<PathBuf> = [&self.store.store].into_iter().chain(&self.files).cloned().collect();
+            return watch(&paths, || self.run_once());
+        }
+        self.run_once()
+    }
+
+    fn run_once(&self) -> Result<Exit, Failure> {
         let bench = TestBench::open(&self.store)?;
         let all = read_cases(&bench, &self.find_files()?)?;
         let count = all.len();

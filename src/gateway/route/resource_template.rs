@@ -52,6 +52,33 @@ impl TextTemplate {
         !all_apart || self.parameters().filter(|name| is_greedy(name)).count() > 1
     }
 
+    /// Whether some parameters may make this text. Says so rather too often than too seldom.
+    pub(crate) fn may_make(&self, text: &str) -> bool {
+        let mut rest = text;
+        let mut follows_parameter = false;
+        for piece in &self.0 {
+            match piece {
+                Piece::Parameter(_) => follows_parameter = true,
+                Piece::Literal(literal) => {
+                    let found = if follows_parameter {
+                        rest.find(literal.as_str())
+                    } else {
+                        rest.starts_with(literal.as_str()).then_some(0)
+                    };
+                    let Some(behind) = found.and_then(|at| rest.get(at + literal.len()..)) else {
+                        return false;
+                    };
+                    rest = behind;
+                }
+            }
+        }
+        match self.0.last() {
+            Some(Piece::Literal(literal)) if follows_parameter => text.ends_with(literal.as_str()),
+            Some(Piece::Parameter(_)) => true,
+            _ => rest.is_empty(),
+        }
+    }
+
     /// The text for these parameters. `None`: the template names a parameter that is not among them.
     pub fn fill(&self, parameters: &BTreeMap<String, String>) -> Option<String> {
         self.0
@@ -104,6 +131,28 @@ pub struct InvalidTextTemplate;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_no_parameters_make_is_told_from_one_that_some_make() {
+        for (template, text, expected) in [
+            ("{a}", "x", true),
+            ("x", "x", true),
+            ("x", "xy", false),
+            ("pet-{a}", "pet-7", true),
+            ("pet-{a}", "cat-7", false),
+            ("{a}/{b}", "1/2", true),
+            ("{a}/{b}", "12", false),
+            ("{a}-end", "1-end", true),
+            ("{a}-end", "1-end-2", false),
+            ("{a}-end", "1-end-end", true),
+        ] {
+            assert_eq!(
+                template.parse::<TextTemplate>().unwrap().may_make(text),
+                expected,
+                "{template} {text}"
+            );
+        }
+    }
 
     #[test]
     fn a_text_of_several_parameters_is_theirs_alone_if_a_slash_parts_them() {

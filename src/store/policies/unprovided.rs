@@ -29,7 +29,7 @@ impl StorePolicies<'_> {
                     };
                     let message = format!("policy `{id}` reads `{what}`, but {cause}");
                     let position = self.position(id, claim);
-                    findings.push(Finding::new(Code::ClaimUnprovided, position, message));
+                    findings.push(Finding::new(Code::ClaimUnprovided, position, message).about(id));
                 }
             }
         }
@@ -62,7 +62,7 @@ impl StorePolicies<'_> {
                 let message = format!("policy `{}` names `{group}`, which no token leads to", policy.id());
                 let position = self.position(policy.id(), group.id().unescaped());
                 let name = example.entity(group.type_name(), "GROUP");
-                let finding = Finding::new(Code::GroupUnprovided, position, message);
+                let finding = Finding::new(Code::GroupUnprovided, position, message).about(policy.id());
                 findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));
             }
         }

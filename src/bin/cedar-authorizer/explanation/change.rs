@@ -49,12 +49,10 @@ pub fn smallest_change(
     let mut permits: Vec<PolicyTrace<'_>> =
         explainer.policies().iter().filter(is_near).map(|policy| policy.trace(request)).collect();
     permits.sort_by_key(PolicyTrace::distance);
-    let about = explainer.policies().iter().filter(|policy| policy.is_about(request));
+    let about = explainer.policies().iter().filter(|policy| policy.is_about(request)).take(MAX_KNOWN);
+    let clauses = about.flat_map(ExplainedPolicy::clauses);
     let mut known: Vec<Wish> = Vec::new();
-    for wish in about
-        .flat_map(ExplainedPolicy::clauses)
-        .flat_map(|clause| clause.wishes(true).iter().chain(clause.wishes(false)))
-    {
+    for wish in clauses.flat_map(|clause| clause.wishes(true).iter().chain(clause.wishes(false))) {
         if known.len() < MAX_KNOWN && !known.contains(wish) {
             known.push(wish.clone());
         }
@@ -170,7 +168,7 @@ impl Search<'_> {
 /// More edits than this are no hint any more.
 const MAX_EDITS: usize = 5;
 
-/// More values than this are not tried.
+/// Values of more policies than this, and more values, are not tried.
 const MAX_KNOWN: usize = 200;
 
 /// A second or so of decisions.

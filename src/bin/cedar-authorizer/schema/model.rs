@@ -1,10 +1,13 @@
 //! What a picture of a schema shows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod reading;
+
+use std::collections::{BTreeMap, HashMap};
 
 use cedar_authorizer::store::schema::ResolvedSchema;
 use serde::Serialize;
-use serde_json::{Map, Value};
+
+use reading::Reading;
 
 /// A schema in the words of its picture.
 #[derive(Debug, Serialize)]
@@ -98,192 +101,16 @@ pub enum Boxes {
 
 impl Picture {
     pub fn new(schema: &ResolvedSchema, boxes: Boxes) -> Self {
-        let reading = Reading::new(schema);
-        let mut types: Vec<CommonType> =
-            reading.definitions("commonTypes").map(|part| reading.common_type(&part)).collect();
-        types.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut entity_types: Vec<EntityType> =
-            reading.definitions("entityTypes").map(|part| reading.entity_type(&part)).collect();
+        let reading = Reading::new(schema.json());
+        let (mut entity_types, mut types) = (reading.entity_types(), reading.common_types());
         entity_types.sort_by(|one, other| one.name.cmp(&other.name));
-        let namespace = reading.namespace.filter(|namespace| !namespace.is_empty());
+        types.sort_by(|one, other| one.name.cmp(&other.name));
         Self {
-            namespace: namespace.map(str::to_owned),
+            namespace: reading.namespace().map(str::to_owned),
             entity_types,
             actions: shared(reading.actions(), boxes),
             types,
         }
-    }
-}
-
-/// A definition of the schema, and where it stands.
-struct Part<'a> {
-    namespace: &'a str,
-    name: &'a str,
-    body: &'a Value,
-}
-
-/// A schema while it is read.
-struct Reading<'a> {
-    schema: &'a Value,
-    /// The namespace that names leave out, because it is the only one.
-    namespace: Option<&'a str>,
-}
-
-impl<'a> Reading<'a> {
-    fn new(schema: &'a ResolvedSchema) -> Self {
-        let schema = schema.json();
-        let is_used = |body: &Value| {
-            let mut sections = body.as_object().into_iter().flat_map(Map::values);
-            sections.any(|section| section.as_object().is_some_and(|section| !section.is_empty()))
-        };
-        let namespaces = schema.as_object().into_iter().flatten();
-        let mut used = namespaces.filter(|(_, body)| is_used(body)).map(|(name, _)| name.as_str());
-        let namespace = used.next().filter(|_| used.next().is_none());
-        Self { schema, namespace }
-    }
-
-    fn definitions(&self, section: &'a str) -> impl Iterator<Item = Part<'a>> + use<'a> {
-        self.schema.as_object().into_iter().flatten().flat_map(move |(namespace, body)| {
-            let entries = body.get(section).and_then(Value::as_object).into_iter().flatten();
-            entries.map(move |(name, body)| Part { namespace, name, body })
-        })
-    }
-
-    /// A name as the picture shows it, from its namespace and name.
-    fn name(&self, namespace: &str, name: &str) -> String {
-        match namespace {
-            "" => name.to_owned(),
-            namespace if self.namespace == Some(namespace) => name.to_owned(),
-            namespace => format!("{namespace}::{name}"),
-        }
-    }
-
-    /// The same for a name with its namespace.
-    fn short(&self, name: &str) -> String {
-        match name.rsplit_once("::") {
-            Some((namespace, name)) => self.name(namespace, name),
-            None => name.to_owned(),
-        }
-    }
-
-    /// An action as the picture shows it: by its id alone, if that is enough.
-    fn action(&self, namespace: &str, id: &str) -> String {
-        match self.namespace {
-            Some(only) if only == namespace => id.to_owned(),
-            _ => {
-                let id = serde_json::to_string(id).unwrap_or_default();
-                format!("{}::{id}", self.name(namespace, "Action"))
-            }
-        }
-    }
-
-    fn names(&self, list: Option<&Value>) -> Vec<String> {
-        let names = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        names.map(|name| self.short(name)).collect()
-    }
-
-    fn entity_type(&self, part: &Part<'a>) -> EntityType {
-        let Part { namespace, name, body } = part;
-        let ids = body.get("enum").and_then(Value::as_array).into_iter().flatten();
-        EntityType {
-            name: self.name(namespace, name),
-            member_of: self.names(body.get("memberOfTypes")),
-            attributes: body.get("shape").map_or_else(Vec::new, |shape| self.record(shape)),
-            tags: body.get("tags").map(|tags| self.value_type(tags)),
-            ids: ids.filter_map(Value::as_str).map(str::to_owned).collect(),
-        }
-    }
-
-    fn common_type(&self, part: &Part<'a>) -> CommonType {
-        CommonType { name: self.name(part.namespace, part.name), definition: self.value_type(part.body) }
-    }
-
-    /// A box for each action, in the order of paths.
-    fn actions(&self) -> Vec<ActionBox> {
-        let parents = |part: &Part<'a>| {
-            let parents = part.body.get("memberOf").and_then(Value::as_array).into_iter().flatten();
-            let uid = |parent: &'a Value| {
-                let id = parent.get("id")?.as_str()?;
-                let namespace =
-                    parent.get("type").and_then(Value::as_str).map_or(part.namespace, |of_type| {
-                        of_type.rsplit_once("::").map_or("", |(namespace, _)| namespace)
-                    });
-                Some((namespace, id))
-            };
-            parents.filter_map(uid).collect::<Vec<(&'a str, &'a str)>>()
-        };
-        let groups: HashSet<(&str, &str)> =
-            self.definitions("actions").flat_map(|part| parents(&part)).collect();
-        let mut parts: Vec<Part<'a>> = self.definitions("actions").collect();
-        parts.sort_by_cached_key(|part| {
-            (part.namespace, !groups.contains(&(part.namespace, part.name)), by_path(part.name))
-        });
-        let action = |part: &Part<'a>| {
-            let types =
-                |name: &str| self.names(part.body.get("appliesTo").and_then(|applies| applies.get(name)));
-            let context = part.body.pointer("/appliesTo/context");
-            ActionBox {
-                actions: vec![self.action(part.namespace, part.name)],
-                is_group: groups.contains(&(part.namespace, part.name)),
-                member_of: parents(part)
-                    .into_iter()
-                    .map(|(namespace, id)| self.action(namespace, id))
-                    .collect(),
-                principals: types("principalTypes"),
-                resources: types("resourceTypes"),
-                context: context.map_or_else(Vec::new, |context| self.record(context)),
-            }
-        };
-        parts.iter().map(action).collect()
-    }
-
-    /// The attributes of a record, which may be given by the name of a common type.
-    fn record(&self, definition: &'a Value) -> Vec<Field> {
-        let name = definition.get("type").and_then(Value::as_str).unwrap_or_default();
-        let (namespace, short) = name.rsplit_once("::").unwrap_or(("", name));
-        let common = self.schema.get(namespace).and_then(|body| body.get("commonTypes")?.get(short));
-        // Cedar refuses common types that contain themselves, so this ends.
-        match common {
-            Some(common) => self.record(common),
-            None => self.value_type(definition).attributes,
-        }
-    }
-
-    fn value_type(&self, definition: &'a Value) -> Type {
-        let text = |key: &str| definition.get(key).and_then(Value::as_str).unwrap_or_default();
-        let name = text("type");
-        match name.strip_prefix("__cedar::").unwrap_or(name) {
-            "Set" => match definition.get("element") {
-                Some(element) => {
-                    let Type { name, attributes } = self.value_type(element);
-                    Type { name: format!("Set<{name}>"), attributes }
-                }
-                None => Type { name: "Set".to_owned(), attributes: Vec::new() },
-            },
-            "Record" => {
-                let attributes = definition.get("attributes").and_then(Value::as_object);
-                let field = |(name, attribute): (&String, &'a Value)| Field {
-                    name: name.clone(),
-                    value: self.value_type(attribute),
-                    required: attribute.get("required").and_then(Value::as_bool).unwrap_or(true),
-                    in_actions: None,
-                };
-                let attributes = attributes.into_iter().flatten().map(field).collect();
-                Type { name: "Record".to_owned(), attributes }
-            }
-            "Entity" | "Extension" => Type { name: self.short(text("name")), attributes: Vec::new() },
-            "Boolean" => Type { name: "Bool".to_owned(), attributes: Vec::new() },
-            name => Type { name: self.short(name), attributes: Vec::new() },
-        }
-    }
-}
-
-/// Sorts routes by path, then by method, so that what is done to one thing stands together. Actions that are no routes
-/// come first.
-fn by_path(id: &str) -> (&str, &str) {
-    match id.split_once(' ') {
-        Some((method, path)) if path.starts_with('/') => (path, method),
-        _ => ("", id),
     }
 }
 

@@ -1,14 +1,16 @@
 //! A picture as SVG, which contains all that it needs: no font, style or script is loaded.
 
 mod layout;
+mod tracks;
 
 use std::collections::BTreeSet;
 
 use super::card::{Card, CardKind, LinkKind, Row, cards};
-use super::model::{EntityType, Picture};
-use super::text::{Lists, escaped, shown};
+use super::model::{ActionBox, EntityType, Picture};
+use super::text::{Lists, escaped, more, shown};
 use crate::output::plural;
-use layout::{CELL_TENTHS, FOOT, HEAD, INDENT_CELLS, Layout, Line, MARGIN, PAD_X, Place, row_y};
+use layout::{CELL_TENTHS, Column, FOOT, HEAD, INDENT_CELLS, Layout, MARGIN, PAD_X, Place, row_y};
+use tracks::Line;
 
 /// Draws the picture. The result is an `<svg>` element, alone in a file or within a page. It has no line break at its
 /// end.
@@ -27,13 +29,18 @@ pub fn draw(picture: &Picture, lists: Lists) -> String {
         ),
         format!("<title id=\"cedar-schema-title\">{}</title>", xml(&title)),
         format!("<desc id=\"cedar-schema-desc\">{}</desc>", xml(&description(picture))),
-        format!("<style>{STYLE}</style>"),
+        format!("<style>\n{STYLE}</style>"),
         format!("<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>"),
         format!("<text class=\"title\" x=\"{MARGIN}\" y=\"38\">{}</text>", xml(&title)),
         format!("<text class=\"note\" x=\"{MARGIN}\" y=\"58\">{}</text>", xml(&counts(picture))),
     ];
-    for (column, (x, name)) in columns.iter().zip(COLUMNS).enumerate() {
-        if boxes.iter().any(|place| place.column == column) {
+    for (column, x) in columns {
+        if boxes.iter().any(|place| place.column == *column) {
+            let name = match column {
+                Column::Principals => "Principals",
+                Column::Actions => "Actions",
+                Column::Others => "Resources and other types",
+            };
             parts.push(format!("<text class=\"column\" x=\"{x}\" y=\"86\">{name}</text>"));
         }
     }
@@ -57,25 +64,33 @@ fn counts(picture: &Picture) -> String {
 
 /// The picture in words, for those who cannot see it.
 fn description(picture: &Picture) -> String {
-    let list = |names: &[String]| {
-        let names: Vec<String> =
-            names.iter().take(MAX_DESCRIBED).map(|name| shown(name, MAX_TITLE_CELLS)).collect();
-        if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-    };
-    let types =
-        picture.entity_types.iter().take(MAX_DESCRIBED).map(|EntityType { name, member_of, .. }| {
-            let parents =
-                if member_of.is_empty() { String::new() } else { format!(" in {}", list(member_of)) };
-            format!("{}{parents}", shown(name, MAX_TITLE_CELLS))
-        });
-    let actions = picture.actions.iter().take(MAX_DESCRIBED).map(|part| {
-        let (actions, principals, resources) =
-            (list(&part.actions), list(&part.principals), list(&part.resources));
-        format!("{actions}: principal {principals}, resource {resources}.")
+    let types = picture.entity_types.iter().map(|EntityType { name, member_of, .. }| {
+        let name = shown(name, MAX_TITLE_CELLS);
+        if member_of.is_empty() { name } else { format!("{name} in {}", names(member_of)) }
     });
-    let types: Vec<String> = types.collect();
-    let actions: Vec<String> = actions.collect();
-    format!("{}. Entity types: {}. Actions: {}", counts(picture), types.join("; "), actions.join(" "))
+    let actions = picture.actions.iter().map(|part| {
+        let ActionBox { actions, principals, resources, .. } = part;
+        format!("{} for principal {} and resource {}", names(actions), names(principals), names(resources))
+    });
+    let (types, actions) = (beginning(types, "; "), beginning(actions, "; "));
+    format!("{}. Entity types: {types}. Actions: {actions}.", counts(picture))
+}
+
+fn names(names: &[String]) -> String {
+    beginning(names.iter().map(|name| shown(name, MAX_TITLE_CELLS)), ", ")
+}
+
+/// The first parts of a list, as many as one can listen to.
+fn beginning(parts: impl ExactSizeIterator<Item = String>, between: &str) -> String {
+    let (count, left_out) = Lists::Cut.cut(parts.len());
+    let mut parts: Vec<String> = parts.take(count).collect();
+    if parts.is_empty() {
+        parts.push("none".to_owned());
+    }
+    if left_out > 0 {
+        parts.push(more(left_out));
+    }
+    parts.join(between)
 }
 
 /// A box. It is an `<svg>` of its own, which shows nothing beyond its borders, whatever the fonts are.
@@ -115,8 +130,8 @@ fn card_parts(card: &Card, place: &Place) -> Vec<String> {
 fn row_parts(row: &Row, label_cells: usize, is_first: bool, y: usize) -> Vec<String> {
     let Row { section, depth, name, detail } = row;
     let label = section.label();
-    let shift = if label.is_empty() { 0 } else { label_cells } + depth * INDENT_CELLS;
-    let x = PAD_X + shift * CELL_TENTHS / 10;
+    let indent = if label.is_empty() { 0 } else { label_cells };
+    let x = PAD_X + (indent + depth * INDENT_CELLS) * CELL_TENTHS / 10;
     let mut parts = Vec::new();
     if is_first && !label.is_empty() {
         parts.push(format!("<text class=\"label\" x=\"{PAD_X}\" y=\"{y}\">{label}</text>"));
@@ -197,43 +212,10 @@ fn xml(text: &str) -> String {
     escaped(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-const COLUMNS: [&str; 3] = ["Principals", "Actions", "Resources and other types"];
-
 const ARROW: usize = 8;
 const RADIUS: usize = 6;
-const MAX_TITLE_CELLS: usize = 56;
-/// As many names as one can listen to.
-const MAX_DESCRIBED: usize = 24;
+const MAX_TITLE_CELLS: usize = 44;
 
-/// Every rule is for this picture alone, because a page may contain it. The colours have a contrast of at least 4.5 to
-/// 1 (WCAG 2.2, success criterion 1.4.3).
-const STYLE: &str = "
-.cedar-schema .page{fill:#fff}
-.cedar-schema .card{fill:#f6f8fa;stroke:#d0d7de}
-.cedar-schema .rule{stroke:#d0d7de;fill:none}
-.cedar-schema text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono','DejaVu Sans Mono',monospace;fill:#1f2328;unicode-bidi:isolate}
-.cedar-schema .name{font-weight:700}
-.cedar-schema .title{font:600 20px system-ui,'Segoe UI',sans-serif}
-.cedar-schema .note,.cedar-schema .kind,.cedar-schema .column{font:12px system-ui,'Segoe UI',sans-serif;fill:#57606a}
-.cedar-schema .kind{font-size:11px}
-.cedar-schema .column{font-weight:600}
-.cedar-schema .label,.cedar-schema .detail{fill:#57606a}
-.cedar-schema .action .kind{fill:#8a4600}
-.cedar-schema .entity .kind{fill:#0550ae}
-.cedar-schema .line{fill:none;stroke-width:1.5}
-.cedar-schema .line.principal{stroke:#0969da}.cedar-schema .head.principal{fill:#0969da}
-.cedar-schema .line.resource{stroke:#1a7f37}.cedar-schema .head.resource{fill:#1a7f37}
-.cedar-schema .line.member{stroke:#8250df}.cedar-schema .head.member{fill:#fff;stroke:#8250df;stroke-width:1.5}
-@media (prefers-color-scheme:dark){
-.cedar-schema .page{fill:#0d1117}
-.cedar-schema .card{fill:#161b22;stroke:#3d444d}
-.cedar-schema .rule{stroke:#3d444d}
-.cedar-schema text{fill:#e6edf3}
-.cedar-schema .note,.cedar-schema .kind,.cedar-schema .column,.cedar-schema .label,.cedar-schema .detail{fill:#9198a1}
-.cedar-schema .action .kind{fill:#f0a35e}
-.cedar-schema .entity .kind{fill:#79b8ff}
-.cedar-schema .line.principal{stroke:#4493f8}.cedar-schema .head.principal{fill:#4493f8}
-.cedar-schema .line.resource{stroke:#3fb950}.cedar-schema .head.resource{fill:#3fb950}
-.cedar-schema .line.member{stroke:#ab7df8}.cedar-schema .head.member{fill:#0d1117;stroke:#ab7df8}
-}
-";
+/// Every rule is for this picture alone, because a page may contain it. The colours of texts have a contrast of at least
+/// 4.5 to 1, those of lines 3 to 1 (WCAG 2.2, success criteria 1.4.3 and 1.4.11).
+const STYLE: &str = include_str!("svg/style.css");

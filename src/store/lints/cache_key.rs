@@ -1,0 +1,116 @@
+//! Policies that read more than the cache key has. The function then denies all routes that they may matter to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::PolicyId;
+use serde_json::Value;
+
+use super::{Scene, some_of};
+use crate::bundle::policies::with_ancestors;
+use crate::gateway::cache_key::CacheKey;
+use crate::gateway::input::Input;
+use crate::gateway::route::Route;
+use crate::store::Store;
+use crate::store::finding::{Code, Finding};
+use crate::store::inputs::PolicyInputs;
+
+pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Finding>) {
+    let store = scene.store;
+    let routes = || store.routes.routes().iter().zip(&store.reads);
+    let denied: BTreeMap<usize, (&Route, &BTreeSet<Input>)> = routes()
+        .enumerate()
+        .filter(|(_, (route, reads))| key.lacking(*reads, route).next().is_some())
+        .collect();
+    if denied.is_empty() {
+        return;
+    }
+    let hint = hint(store);
+    let mut explained: BTreeSet<usize> = BTreeSet::new();
+    // Many policies differ only in their principals.
+    let mut known: BTreeMap<String, Lack> = BTreeMap::new();
+    for (id, json) in policies(store) {
+        let Some(policy) = PolicyInputs::from_policy(&json).filter(|policy| !policy.inputs().is_empty())
+        else {
+            continue;
+        };
+        let Lack { inputs, routes } =
+            known.entry(format!("{policy:?}")).or_insert_with(|| Lack::of(&policy, &denied, key, store));
+        if routes.is_empty() {
+            continue;
+        }
+        explained.extend(routes.iter().copied());
+        let named: Vec<String> =
+            routes.iter().filter_map(|index| Some(format!("`{}`", denied.get(index)?.0))).collect();
+        let inputs = some_of(inputs.iter().map(ToString::to_string));
+        let verb = if named.len() == 1 { "is" } else { "are" };
+        let message = format!(
+            "policy `{id}` reads {}, which is not in the cache key `{key}`: {} {verb} always denied",
+            inputs,
+            some_of(named)
+        );
+        let position = scene.origins.effect_position(id);
+        findings.push(Finding::new(Code::CacheKeyNeeded, position, message).about(id).hint(hint.as_str()));
+    }
+    for (_, (route, reads)) in denied.into_iter().filter(|(index, _)| !explained.contains(index)) {
+        let inputs: Vec<String> = key.lacking(reads, route).map(ToString::to_string).collect();
+        let message = format!(
+            "`{route}` needs {} for its resource, which is not in the cache key `{key}`: it is always denied",
+            inputs.join(", ")
+        );
+        let position = store.settings.position_of(route, scene.schema);
+        findings.push(Finding::new(Code::CacheKeyNeeded, position, message).hint(hint.as_str()));
+    }
+}
+
+/// What a policy reads beyond the key, and the routes that are denied for it.
+struct Lack {
+    inputs: BTreeSet<Input>,
+    routes: Vec<usize>,
+}
+
+impl Lack {
+    fn of(
+        policy: &PolicyInputs,
+        denied: &BTreeMap<usize, (&Route, &BTreeSet<Input>)>,
+        key: &CacheKey,
+        store: &Store,
+    ) -> Self {
+        let mut lack = Self { inputs: BTreeSet::new(), routes: Vec::new() };
+        for (index, (route, _)) in denied {
+            let made = route.resource.as_ref();
+            let resource_type = made.map_or(store.settings.resource.type_name(), |made| &made.entity_type);
+            let action = with_ancestors(&store.entities, &route.action);
+            if !policy.may_match(&action, resource_type) {
+                continue;
+            }
+            let mut beyond = key.lacking(policy.inputs(), route).peekable();
+            if beyond.peek().is_some() {
+                lack.routes.push(*index);
+            }
+            lack.inputs.extend(beyond.cloned());
+        }
+        lack
+    }
+}
+
+/// Static policies and templates in Cedar's JSON form.
+fn policies(store: &Store) -> impl Iterator<Item = (&PolicyId, Value)> {
+    let policies = store.policies.policies().filter(|policy| policy.is_static());
+    let policies = policies.filter_map(|policy| Some((policy.id(), policy.to_json().ok()?)));
+    let templates = store.policies.templates();
+    let templates = templates.filter_map(|template| Some((template.id(), template.to_json().ok()?)));
+    policies.chain(templates)
+}
+
+/// The smallest key that is enough for all routes.
+fn hint(store: &Store) -> String {
+    let routes = store.routes.routes().iter().zip(&store.reads);
+    let all: BTreeSet<&Input> =
+        routes.flat_map(|(route, reads)| reads.iter().filter(|input| input.matters_to(route))).collect();
+    match CacheKey::least_for(all, &store.settings.token_location) {
+        CacheKey::None => {
+            "no key has all of it: set the TTL of the authorizer to 0, and CACHE_KEY=none".to_owned()
+        }
+        key => format!("set CACHE_KEY and the identity sources of the authorizer to `{key}`"),
+    }
+}
