@@ -5,11 +5,14 @@
 //! | [`RuntimeApi`] | the Lambda Runtime API | the freeze between invocations, enforcing the deadline, extensions, snapshots |
 //! | [`Function`] | the Lambda service running the executable | memory and CPU limits, restarts, IAM: its credentials are made up |
 //! | [`S3`] | S3's `GetObject`, `PutObject` and `ListObjectsV2` | every other operation, ranges, checksums other than SHA-256, and whether a signature is right (only that there is one) |
+//! | [`ApiGateway`] | the exports of API Gateway | whether a signature is right (only that there is one) |
 //! | [`KeyServer`] | an issuer's key set URL | TLS, and issuing tokens |
 //!
 //! Each server binds a free port, runs on its own thread and stops when dropped. So tests are plain blocking
 //! functions that run side by side. A test can set a fault at any moment. It lasts until the next one is set.
 
+/// The management API of API Gateway, as far as an export needs it.
+mod api_gateway;
 /// The executable as a child process, under a [`RuntimeApi`] of its own.
 mod function;
 /// Key sets over HTTP, and the ways in which serving them can fail.
@@ -19,6 +22,7 @@ mod runtime_api;
 /// Objects with versions and entity tags, and the ways in which reading and writing them can fail.
 mod s3;
 
+pub use api_gateway::ApiGateway;
 pub use function::Function;
 pub use key_server::{KeyServer, KeyServerFault};
 pub use runtime_api::{Answer, Init, RuntimeApi};

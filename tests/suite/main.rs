@@ -40,6 +40,9 @@ mod keys;
 #[cfg(test)]
 #[cfg(unix)]
 mod keygen;
+// `init`: the stores that it makes of descriptions, and what it refuses.
+#[cfg(test)]
+mod init;
 // What the command line says of itself: help, completions, manual pages, colours.
 #[cfg(test)]
 mod help;

@@ -6,11 +6,13 @@ mod changes;
 mod check;
 mod completions;
 mod deployment;
+mod description;
 mod edition;
 mod explanation;
 mod findings;
 mod gateway_cache;
 mod html;
+mod init;
 mod inspect;
 mod invoke;
 mod keygen;
@@ -48,6 +50,7 @@ struct Cli {
 /// The verbs, in the order in which they are used on a store.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Init),
     Check(check::Check),
     Test(test::Test),
     Authorize(authorize::Authorize),
@@ -65,6 +68,7 @@ enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  cedar-authorizer init --openapi petstore.yaml               make a policy store for an API
   cedar-authorizer check                                      find what is wrong with ./policies
   cedar-authorizer test                                       what the policies decide, and should decide
   cedar-authorizer authorize --as alice GET /pets/7           one decision, explained
@@ -79,7 +83,8 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different
+  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different; or `init` left
+     something out
   3  invalid policy store or bundle
 
 Environment:
@@ -107,6 +112,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Init(init) => init.run(),
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
         Command::Matrix(matrix) => matrix.run(),

@@ -1,7 +1,7 @@
 //! What every verb prints, and its exit code. Results go to stdout, everything else to stderr.
 
 use std::env;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -68,6 +68,12 @@ impl Failure {
             warn(&format_args!("  {} {hint}", paint(HINT, "help:")));
         }
         exit
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
