@@ -1,6 +1,7 @@
 //! `check`: finds everything that is wrong with a policy store.
 
 mod inputs;
+mod openapi;
 mod template;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
+use crate::description::Description;
 use crate::findings::strictness::Strictness;
 use crate::findings::{Home, Sources, Width, github, human, sarif};
 use crate::output::{ERROR, Exit, Failure, SUCCESS, many, paint, plural, print};
@@ -30,7 +32,9 @@ use crate::watch::watch;
 ///
 /// It also names the policies that read more than the cache key of API Gateway has: the function denies their routes.
 /// `--cache-key` says which key is in use. With a SAM or CloudFormation template, it says where its authorizers,
-/// CACHE_KEY and the store disagree: what API Gateway would cache, for how long, and what it would apply it to.
+/// CACHE_KEY and the store disagree: what API Gateway would cache, for how long, and what it would apply it to. With an
+/// OpenAPI description, it names the routes that the store lacks, those that nobody may take, and those that the API
+/// lacks.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,9 +44,10 @@ Examples:
   cedar-authorizer check --format sarif > check.sarif
   cedar-authorizer check --inputs
   cedar-authorizer check --template template.yaml --parameter StageName=prod
+  cedar-authorizer check --openapi petstore.yaml
   cedar-authorizer check --watch
 
-Exit codes: 0 no errors, 1 could not read the store or template, 3 errors or denied warnings")]
+Exit codes: 0 no errors, 1 could not read the store, template or description, 3 errors or denied warnings")]
 pub struct Check {
     #[command(flatten)]
     store: StoreArgs,
@@ -62,6 +67,10 @@ pub struct Check {
     /// A parameter of the template, which overrides its default; may be repeated
     #[arg(long = "parameter", value_name = "NAME=VALUE", requires = "template", value_parser = parameter)]
     parameters: Vec<(String, String)>,
+
+    /// An OpenAPI description of the API, whose routes are compared with the store
+    #[arg(long, value_name = "FILE")]
+    openapi: Option<PathBuf>,
 
     /// For how many seconds a token is valid; Cognito's default is an hour
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, requires = "template")]
@@ -105,7 +114,7 @@ impl Check {
         }
         if self.watch {
             let paths: Vec<PathBuf> =
-                [&self.store.store].into_iter().chain(&self.template).cloned().collect();
+                [&self.store.store].into_iter().chain(&self.template).chain(&self.openapi).cloned().collect();
             return watch(&paths, || self.run_once());
         }
         self.run_once()
@@ -120,7 +129,8 @@ impl Check {
         };
         let (store, findings) = progress::during(checking(&files), || build::check(&files, &checks));
         self.check_cache_key(store.as_ref())?;
-        let template = self.template.as_ref().map(read_template).transpose()?;
+        let template = self.template.as_ref().map(read_text).transpose()?;
+        let description = self.openapi.as_ref().map(read_text).transpose()?;
         let mut sources = Sources::new(&self.store.store, &files);
         let mut findings: Vec<(Finding, Home)> =
             findings.into_iter().map(|finding| (finding, Home::Store)).collect();
@@ -130,6 +140,14 @@ impl Check {
             let deployment = Deployment::read(text, &parameters);
             let of_template = template::audit(&deployment, store, name, self.token_life);
             findings.extend(of_template.into_iter().map(|finding| (finding, Home::Elsewhere)));
+        }
+        if let (Some((name, text)), Some(store)) = (&description, &store) {
+            sources.add(name, text);
+            let of_description = match Description::read(text.as_bytes()) {
+                Ok(description) => openapi::audit(&description, store, name),
+                Err(problem) => vec![openapi::unreadable(&problem, name)],
+            };
+            findings.extend(of_description.into_iter().map(|finding| (finding, Home::Elsewhere)));
         }
         let denied = self.strictness.apply(&mut findings);
         let report = Report { check: self, sources: &sources, store: store.as_ref(), findings, denied };
@@ -239,7 +257,7 @@ impl Report<'_> {
 }
 
 /// The name and the text of the template.
-fn read_template(path: &PathBuf) -> Result<(String, String), Failure> {
+fn read_text(path: &PathBuf) -> Result<(String, String), Failure> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::could_not_run(format_args!("cannot read `{name}`: {error}")))?;

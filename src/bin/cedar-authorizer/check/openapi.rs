@@ -9,7 +9,7 @@ use cedar_authorizer::store::unpermitted_routes;
 
 use crate::description::{Description, Operation, ProblemKind};
 use crate::nearest::did_you_mean;
-use crate::yaml::Place;
+use crate::yaml::{Place, Problem};
 
 /// Compares a description with a store. `file` is the name of the description in findings.
 pub fn audit(description: &Description, store: &Store, file: &str) -> Vec<Finding> {
@@ -54,6 +54,12 @@ pub fn audit(description: &Description, store: &Store, file: &str) -> Vec<Findin
     }
     findings.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
     findings
+}
+
+/// What is wrong with a description that cannot be read at all.
+pub fn unreadable(problem: &Problem, file: &str) -> Finding {
+    let at = Position::line(file, problem.place.line, problem.place.column);
+    Finding::new(Code::DescriptionInvalid, at, &problem.message)
 }
 
 /// The routes of the store that an operation leads to; an operation for any method may lead to several.
