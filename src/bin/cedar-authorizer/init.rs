@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::store::build;
 use cedar_authorizer::store::finding::Severity;
+use cedar_authorizer::store::lints::Checks;
 use clap::Args;
 
 use crate::output::{self, Exit, Failure, HINT, SUCCESS, WARNING, paint, plural, print, warn};
@@ -205,10 +206,8 @@ impl Init {
         for (path, content) in files.iter().filter(|(path, _)| StoreFiles::is_known(path)) {
             store.insert(path.clone(), content.clone());
         }
-        let (_, findings) = progress::during(checking(&store), || build::check(&store));
-        for finding in &findings {
-            warn(&output::finding(finding, &self.store.display().to_string()));
-        }
+        let (_, findings) = progress::during(checking(&store), || build::check(&store, &Checks::default()));
+        StoreArgs { store: self.store.clone() }.warn_of(&store, &findings);
         match count(&findings, Severity::Error) {
             0 => Ok(()),
             errors => {

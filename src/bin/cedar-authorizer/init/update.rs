@@ -12,6 +12,7 @@ use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::cedar::EntityTypeName;
 use cedar_authorizer::gateway::route::{Method, Route};
 use cedar_authorizer::store::finding::Severity;
+use cedar_authorizer::store::lints::Checks;
 use cedar_authorizer::store::{Store, build};
 
 use super::api::Api;
@@ -136,10 +137,9 @@ fn add(gained: &[Operation], store: &Store, files: &StoreFiles, args: &StoreArgs
 
     let mut changed = files.clone();
     changed.insert(file.to_owned(), updated.clone().into_bytes());
-    let (checked, findings) = progress::during(checking(&changed), || build::check(&changed));
-    for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
-        warn(&output::finding(finding, &args.name()));
-    }
+    let (checked, findings) =
+        progress::during(checking(&changed), || build::check(&changed, &Checks::default()));
+    args.warn_of(&changed, findings.iter().filter(|finding| finding.severity == Severity::Error));
     if checked.is_none() {
         let errors = plural(count(&findings, Severity::Error), "error");
         return Err(Failure::invalid(format_args!("the store would have {errors}, so nothing was changed")));
