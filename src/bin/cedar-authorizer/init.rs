@@ -15,9 +15,8 @@ mod update;
 use std::path::PathBuf;
 
 use cedar_authorizer::bundle::StoreFiles;
-use cedar_authorizer::store::build;
 use cedar_authorizer::store::finding::Severity;
-use cedar_authorizer::store::lints::Checks;
+use cedar_authorizer::store::{Checks, build};
 use clap::Args;
 
 use crate::output::{self, Exit, Failure, HINT, SUCCESS, WARNING, paint, plural, print, warn};

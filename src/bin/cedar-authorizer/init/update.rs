@@ -12,8 +12,7 @@ use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::cedar::EntityTypeName;
 use cedar_authorizer::gateway::route::{Method, Route};
 use cedar_authorizer::store::finding::Severity;
-use cedar_authorizer::store::lints::Checks;
-use cedar_authorizer::store::{Store, build};
+use cedar_authorizer::store::{Checks, Store, build};
 
 use super::api::Api;
 use super::files::avp_schema;
