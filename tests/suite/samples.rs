@@ -20,14 +20,23 @@ struct Sample {
     /// How many policies and template links it has.
     policies: usize,
     routes: usize,
+    /// The coverage of its tests, in percent.
+    coverage: &'static str,
 }
 
 const SAMPLES: [Sample; 5] = [
-    Sample { folder: "policies", cache_key: "token", policies: 6, routes: 4 },
-    Sample { folder: "samples/photoflash", cache_key: PATH, policies: 6, routes: 7 },
-    Sample { folder: "samples/tinytodo", cache_key: PATH_AND_ADDRESS, policies: 7, routes: 8 },
-    Sample { folder: "samples/digitalpetstore", cache_key: PATH, policies: 5, routes: 9 },
-    Sample { folder: "samples/multitenant", cache_key: PATH, policies: 6, routes: 10 },
+    // Its front page is for everybody, so no test can show that somebody is denied it.
+    Sample { folder: "policies", cache_key: "token", policies: 6, routes: 4, coverage: "95" },
+    Sample { folder: "samples/photoflash", cache_key: PATH, policies: 6, routes: 7, coverage: "100" },
+    Sample {
+        folder: "samples/tinytodo",
+        cache_key: PATH_AND_ADDRESS,
+        policies: 7,
+        routes: 8,
+        coverage: "100",
+    },
+    Sample { folder: "samples/digitalpetstore", cache_key: PATH, policies: 5, routes: 9, coverage: "100" },
+    Sample { folder: "samples/multitenant", cache_key: PATH, policies: 6, routes: 10, coverage: "100" },
 ];
 
 impl Sample {
@@ -53,7 +62,7 @@ fn every_sample_is_in_the_table() {
 
 #[test]
 fn check_has_nothing_to_say_of_a_sample_under_the_key_that_its_readme_names() {
-    for Sample { folder, cache_key, policies, routes } in SAMPLES {
+    for Sample { folder, cache_key, policies, routes, .. } in SAMPLES {
         // `check` warns of the development key, which this one has on purpose.
         if folder == "policies" {
             continue;
@@ -69,8 +78,8 @@ fn check_has_nothing_to_say_of_a_sample_under_the_key_that_its_readme_names() {
 
 #[test]
 fn the_tests_of_a_sample_pass_and_try_all_of_it() {
-    for Sample { folder, .. } in SAMPLES {
-        let output = run(&["test", "--store", folder, "--coverage-min", "100"]);
+    for Sample { folder, coverage, .. } in SAMPLES {
+        let output = run(&["test", "--store", folder, "--coverage-min", coverage]);
         assert!(output.status.success(), "{folder}\n{}{}", stdout(&output), stderr(&output));
     }
 }
