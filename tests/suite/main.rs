@@ -88,6 +88,9 @@ mod providers;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;
+// The sample stores: their tests, and what is left of them without each policy.
+#[cfg(test)]
+mod samples;
 // What the function must never write: tokens, and secrets from its settings.
 #[cfg(test)]
 mod secrets;

@@ -54,43 +54,6 @@ fn the_sample_store_passes_its_tests() {
 }
 
 #[test]
-fn each_policy_of_the_sample_store_is_needed_by_one_of_its_tests() {
-    let mut policies = 0;
-    let store = sample_store();
-    for entry in fs::read_dir(store.join("policies")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let name = format!("policies/{}", path.file_name().unwrap().to_str().unwrap());
-        for policy in text.split_inclusive(";\n") {
-            let copy = copy_with_tests();
-            copy.write(&name, text.replace(policy, "").as_bytes());
-            assert_fails(&copy, policy);
-            policies += 1;
-        }
-    }
-    let copy = copy_with_tests();
-    copy.write("template-links.json", b"[]");
-    assert_fails(&copy, "auditor-dave");
-    assert_eq!(policies, 5);
-}
-
-fn copy_with_tests() -> StoreCopy {
-    let copy = StoreCopy::new();
-    for entry in fs::read_dir(sample_store().join("tests")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        copy.write(&format!("tests/{name}"), &fs::read(&path).unwrap());
-    }
-    copy
-}
-
-#[track_caller]
-fn assert_fails(store: &StoreCopy, without: &str) {
-    let output = run(&["test", "--store", store.path().to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(2), "{without}\n{}{}", stdout(&output), stderr(&output));
-}
-
-#[test]
 fn every_form_of_test_passes_as_it_is_written() {
     let output = run(&["test", "tests/data/testing/passing.yaml", "--verbose"]);
     golden(&root().join(DATA).join("passing.txt"), &stdout(&output));
@@ -184,7 +147,7 @@ fn no_tests_and_no_match_are_not_a_success() {
 
 #[test]
 fn a_broken_store_is_said_to_be_one() {
-    let copy = copy_with_tests();
+    let copy = StoreCopy::of(&sample_store());
     copy.write("policies/broken.cedar", b"permit (principal");
     let output = run(&["test", "--store", copy.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -193,7 +156,7 @@ fn a_broken_store_is_said_to_be_one() {
 
 #[test]
 fn a_store_needs_no_development_key() {
-    let copy = copy_with_tests();
+    let copy = StoreCopy::of(&sample_store());
     copy.remove("jwks/cognito.json");
     let output = run(&["test", "--store", copy.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));

@@ -180,10 +180,11 @@ pub fn answer_under(
     Ok(session(call, bundle, now)?.authorize(call, key)?)
 }
 
-/// A copy of the sample store that can be changed.
+/// A copy of a policy store that can be changed.
 pub struct StoreCopy(tempfile::TempDir);
 
 impl StoreCopy {
+    /// A copy of the sample store, without its tests.
     pub fn new() -> Self {
         let copy = Self(tempfile::tempdir().unwrap());
         for (path, content) in directory::read(&sample_store()).unwrap().iter() {
@@ -191,6 +192,16 @@ impl StoreCopy {
         }
         let personas = fs::read(sample_store().join("personas.toml")).unwrap();
         copy.write("personas.toml", &personas);
+        copy
+    }
+
+    /// A copy of any store, with its personas and tests.
+    pub fn of(store: &Path) -> Self {
+        let copy = Self(tempfile::tempdir().unwrap());
+        for path in files_in(store) {
+            let name = path.strip_prefix(store).unwrap().to_str().unwrap();
+            copy.write(name, &fs::read(&path).unwrap());
+        }
         copy
     }
 
@@ -222,6 +233,20 @@ impl StoreCopy {
     pub fn remove(&self, path: &str) {
         fs::remove_file(self.path().join(path)).unwrap();
     }
+}
+
+/// All files in a folder and the folders in it.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_in(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }
 
 /// The public half of the development key, from the sample store.
