@@ -287,6 +287,9 @@ fn sequences_are_answered_as_the_model_of_the_tests_answers_them() {
         ("GET", "/pets/7", "/pets/{petId}"),
         ("POST", "/pets", "/pets"),
         ("GET", "/pets/8", "/pets/{petId}"),
+        // Patterns of a grant match these two. A denial in it goes before.
+        ("GET", "/pets/7/toys", "/pets/7/toys"),
+        ("GET", "/pets/..", "/pets/{petId}"),
     ];
     const AUTHORIZATION: &str = "method.request.header.Authorization";
     let keys = [
@@ -298,12 +301,12 @@ fn sequences_are_answered_as_the_model_of_the_tests_answers_them() {
         format!("{AUTHORIZATION},context.path"),
     ];
     // Every person makes every request twice, in an order that mixes them.
-    let order: Vec<usize> = (0..people.len() * requests.len() * 2).map(|step| step * 37 % 50).collect();
+    let order: Vec<usize> = (0..people.len() * requests.len() * 2).map(|step| step * 37 % 70).collect();
     let mut tests = "tests:\n".to_owned();
     for key in &keys {
         writeln!(tests, "  - name: {key}\n    cache_key: {key}\n    requests:").unwrap();
         for step in &order {
-            let (person, (verb, path, _)) = (people[step % 5], requests[step / 5 % 5]);
+            let (person, (verb, path, _)) = (people[step % 5], requests[step / 5 % 7]);
             writeln!(tests, "      - {{ as: {person}, request: {verb} {path}, expect: allow }}").unwrap();
         }
     }
@@ -312,7 +315,7 @@ fn sequences_are_answered_as_the_model_of_the_tests_answers_them() {
     for (key, test) in keys.iter().zip(report["tests"].as_array().unwrap()) {
         let mut cache = AuthorizerCache::default();
         for (step, answer) in order.iter().zip(test["requests"].as_array().unwrap()) {
-            let (person, (verb, path, template)) = (people[step % 5], requests[step / 5 % 5]);
+            let (person, (verb, path, template)) = (people[step % 5], requests[step / 5 % 7]);
             let parameters = if template.contains('{') {
                 json!({"petId": path.trim_start_matches("/pets/")})
             } else {
@@ -340,7 +343,7 @@ fn sequences_are_answered_as_the_model_of_the_tests_answers_them() {
             hits += usize::from(is_hit);
         }
     }
-    assert!((100..200).contains(&hits), "{hits}");
+    assert_eq!(hits, 250);
 }
 
 /// What API Gateway stores an answer under. None: it stores none.
