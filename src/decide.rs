@@ -22,7 +22,7 @@ mod session;
 pub mod subject;
 
 pub use answer::RESERVED_CONTEXT;
-pub use authorization_request::AuthorizationRequest;
+pub use authorization_request::{AuthorizationRequest, CedarRequest, PrincipalRequest};
 pub use decision::{Decision, list};
 pub use gate::Gate;
 pub use session::Session;

@@ -25,6 +25,7 @@ mod policies;
 pub mod publish;
 pub mod schema;
 pub mod settings;
+pub mod sources;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;

@@ -83,7 +83,7 @@ impl AuthorizationRequest {
     /// [`Reason::RequestInvalid`], if Cedar or the schema does not accept the request;
     /// [`Reason::BundleUnreadable`].
     pub(super) fn decide(&self, bundle: &Bundle, principal: &EntityUid) -> Result<Decision, Reason> {
-        let Self { action, resource, context, entities } = self;
+        let Self { action, resource, context: _, entities } = self;
         if !bundle.may_request(principal.type_name(), action, resource.type_name()) {
             return Err(Reason::RequestInvalid);
         }
@@ -97,13 +97,7 @@ impl AuthorizationRequest {
         if conditional.is_empty() {
             return Ok(applying.decide());
         }
-        let roots = [principal, action, resource].into_iter().chain(bundle.named_entities()).cloned();
-        let roots = roots.chain(references(context));
-        let all = reachable(bundle.entities(), closed, roots)?;
-        let all = Entities::from_entities(all, None).map_err(|_| Reason::RequestInvalid)?;
-        let request =
-            Request::new(principal.clone(), action.clone(), resource.clone(), context.clone(), None)
-                .map_err(|_| Reason::RequestInvalid)?;
+        let CedarRequest { request, entities: all } = self.with_reachable(bundle, principal, closed)?;
         let policies = bundle.policy_index().policies(conditional.clone())?;
         let response = ask_cedar(&request, &policies, &all);
         let failing: HashSet<_> = response
@@ -127,6 +121,59 @@ impl AuthorizationRequest {
             applying.add(id, effect, verdict);
         }
         Ok(applying.decide())
+    }
+}
+
+/// A request of somebody in Cedar's terms.
+#[derive(Clone, Debug)]
+pub struct PrincipalRequest {
+    /// Who asks.
+    pub principal: EntityUid,
+    /// What they ask for. The principal, with its groups and attributes, is among the entities.
+    pub request: AuthorizationRequest,
+}
+
+/// A request as Cedar evaluates it.
+#[derive(Clone, Debug)]
+pub struct CedarRequest {
+    /// Principal, action, resource and context.
+    pub request: Request,
+    /// The entities that a policy of the bundle can reach from the request or from its own text, each with all its
+    /// ancestors.
+    pub entities: Entities,
+}
+
+impl AuthorizationRequest {
+    /// The request as Cedar evaluates it, for whoever wants to know more than the decision: which condition holds,
+    /// and what it saw. The decision itself is [`Gate::is_authorized`](super::Gate::is_authorized).
+    ///
+    /// # Errors
+    /// [`Reason::RequestInvalid`], if Cedar or the schema does not accept the request;
+    /// [`Reason::BundleUnreadable`].
+    pub fn for_cedar(&self, bundle: &Bundle, principal: &EntityUid) -> Result<CedarRequest, Reason> {
+        if !bundle.may_request(principal.type_name(), &self.action, self.resource.type_name()) {
+            return Err(Reason::RequestInvalid);
+        }
+        let closed = Hierarchy::new(&self.entities, bundle.entities())?.closed()?;
+        self.with_reachable(bundle, principal, closed)
+    }
+
+    /// `closed` are the entities of the request, each with all its ancestors.
+    fn with_reachable(
+        &self,
+        bundle: &Bundle,
+        principal: &EntityUid,
+        closed: Vec<Entity>,
+    ) -> Result<CedarRequest, Reason> {
+        let Self { action, resource, context, entities: _ } = self;
+        let roots = [principal, action, resource].into_iter().chain(bundle.named_entities()).cloned();
+        let roots = roots.chain(references(context));
+        let reached = reachable(bundle.entities(), closed, roots)?;
+        let entities = Entities::from_entities(reached, None).map_err(|_| Reason::RequestInvalid)?;
+        let request =
+            Request::new(principal.clone(), action.clone(), resource.clone(), context.clone(), None)
+                .map_err(|_| Reason::RequestInvalid)?;
+        Ok(CedarRequest { request, entities })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::asked::RequestedResource;
+use super::authorization_request::{AuthorizationRequest, PrincipalRequest};
 use super::context::{self, Inputs};
 use super::decision::Decision;
 use super::principal;
@@ -101,6 +102,23 @@ impl<'a> Caller<'a> {
         let mut shared = self.shared.borrow_mut();
         let decision = subject.decide_among(bundle, action, resource, &mut shared, || Some(context))?;
         Ok(Decided { decision, dropped })
+    }
+
+    /// The request to take a route in Cedar's terms, as the policies see it, and the principal.
+    ///
+    /// # Errors
+    /// The reason why the policies cannot decide this.
+    pub(super) fn authorization_request(
+        &self,
+        route: BundledRoute<'_>,
+        RequestedResource { resource, path_parameters }: &RequestedResource,
+    ) -> Result<PrincipalRequest, Reason> {
+        let IdentifiedSubject { subject, .. } = self.subject?;
+        let context = self.context(route, path_parameters)?;
+        let (principal, entities) = subject.entities_of_request(resource)?;
+        let context = context.into_context().ok_or(Reason::RequestInvalid)?;
+        let request = AuthorizationRequest::new(route.route.action.clone(), resource.uid.clone());
+        Ok(PrincipalRequest { principal, request: request.with_context(context).with_entities(entities) })
     }
 
     /// Whether the caller may take a route, whatever its path says. If this cannot be decided, the answer is no.

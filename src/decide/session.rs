@@ -3,17 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cedar_policy::{Context, EntityUid};
+use cedar_policy::EntityUid;
 
-use super::AuthorizationRequest;
-use super::asked::RequestedResource;
+use super::asked::{Asked, RequestedResource};
+use super::authorization_request::{AuthorizationRequest, PrincipalRequest};
 use super::caller::{Caller, Decided};
 use super::context;
 use super::decision::Decision;
 use super::memo::Memo;
 use super::outcome::Outcome;
 use super::principal;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundledRoute};
+use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
 use crate::gateway::path_parameters;
 use crate::gateway::request::Request;
@@ -91,14 +92,43 @@ impl Session {
     /// denied with [`Reason::RouteUnmapped`].
     pub fn decide(&self, request: &Request) -> Result<Decision, Reason> {
         let decide = || {
-            let (verb, path) = request.target();
-            let id = self.bundle.routes().find(verb, path)?;
-            let route = self.bundle.route(id).ok_or(Reason::RouteUnmapped)?;
-            let parameters = path_parameters::of_path(path, route.route)?;
-            let resource = RequestedResource::of_path(parameters, route.route, &self.bundle)?;
+            let (route, resource) = self.requested(request)?;
             Caller::new(self, request.fields())?.decide(route, &resource)
         };
         Ok(Decided::or_deny(decide())?.decision)
+    }
+
+    /// An HTTP request in Cedar's terms, as the policies see it: the principal with its groups and attributes, the
+    /// action of the route, the resource, and of the context what the schema declares.
+    /// [`Gate::is_authorized`](super::Gate::is_authorized) decides on it as [`decide`](Self::decide) does on the
+    /// HTTP request.
+    ///
+    /// # Errors
+    /// The reason why the policies cannot decide, which is that of [`decide`](Self::decide).
+    pub fn authorization_request(&self, request: &Request) -> Result<PrincipalRequest, Reason> {
+        let (route, resource) = self.requested(request)?;
+        Caller::new(self, request.fields())?.authorization_request(route, &resource)
+    }
+
+    /// A call of API Gateway in Cedar's terms; see [`authorization_request`](Self::authorization_request).
+    ///
+    /// # Errors
+    /// The reason why the policies cannot decide.
+    pub fn authorization_request_of_call(&self, call: &Call) -> Result<PrincipalRequest, Reason> {
+        // Without a cache, the answer is about this call alone.
+        let asked = Asked::new(call, &self.bundle, &CacheKey::None);
+        let (route, resource) = (asked.route()?, asked.resource()?);
+        Caller::new(self, call.fields())?.authorization_request(route, &resource)
+    }
+
+    /// The route and the resource of an HTTP request.
+    fn requested(&self, request: &Request) -> Result<(BundledRoute<'_>, RequestedResource), Reason> {
+        let (verb, path) = request.target();
+        let id = self.bundle.routes().find(verb, path)?;
+        let route = self.bundle.route(id).ok_or(Reason::RouteUnmapped)?;
+        let parameters = path_parameters::of_path(path, route.route)?;
+        let resource = RequestedResource::of_path(parameters, route.route, &self.bundle)?;
+        Ok((route, resource))
     }
 
     /// Decides on a request in Cedar's terms, as AVP's `IsAuthorizedWithToken` does. The principal, with its
@@ -109,22 +139,37 @@ impl Session {
     /// Only faults ([`Reason::BundleUnreadable`]).
     pub fn is_authorized(&self, request: &AuthorizationRequest) -> Result<Decision, Reason> {
         let decide = || {
-            let source = self.source()?;
-            let (principal, dropped) = principal::from_token(&self.token, source, self.bundle.projection())?;
-            let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
-            let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
-            let with_token = |asked: &Context| {
-                context::with_token(asked, &request.action, &self.token, source, self.bundle.projection())
-            };
-            let request = AuthorizationRequest {
-                context: with_token(&request.context)?,
-                entities: request.entities_with(entity),
-                ..request.clone()
-            };
-            let decision = request.decide(&self.bundle, &principal.uid)?;
-            Ok(Decided { decision, dropped })
+            let (PrincipalRequest { principal, request }, dropped) = self.asked_by_caller(request)?;
+            Ok(Decided { decision: request.decide(&self.bundle, &principal)?, dropped })
         };
         Ok(Decided::or_deny(decide())?.decision)
+    }
+
+    /// What [`is_authorized`](Self::is_authorized) decides on: the request with the principal and `context.token` of
+    /// the caller.
+    ///
+    /// # Errors
+    /// The reason why the policies cannot decide.
+    pub fn request_of_caller(&self, request: &AuthorizationRequest) -> Result<PrincipalRequest, Reason> {
+        Ok(self.asked_by_caller(request)?.0)
+    }
+
+    /// The same, with how many claims were dropped because the schema declares another type.
+    fn asked_by_caller(&self, request: &AuthorizationRequest) -> Result<(PrincipalRequest, usize), Reason> {
+        let source = self.source()?;
+        let (principal, dropped) = principal::from_token(&self.token, source, self.bundle.projection())?;
+        let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
+        let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
+        let context = context::with_token(
+            &request.context,
+            &request.action,
+            &self.token,
+            source,
+            self.bundle.projection(),
+        )?;
+        let entities = request.entities_with(entity);
+        let request = AuthorizationRequest { context, entities, ..request.clone() };
+        Ok((PrincipalRequest { principal: principal.uid, request }, dropped))
     }
 
     /// The response that tells API Gateway an outcome of this session for this call. If it has no room for the

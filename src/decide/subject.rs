@@ -131,6 +131,22 @@ impl Subject {
         }
     }
 
+    /// The principal, and the entities that a request for this resource brings: the principal with its groups and
+    /// attributes, and the resource if the path gives it attributes.
+    ///
+    /// # Errors
+    /// [`Reason::ResourceConflict`], [`Reason::RequestInvalid`].
+    pub(crate) fn entities_of_request(
+        &self,
+        resource: &Resource,
+    ) -> Result<(EntityUid, Vec<Entity>), Reason> {
+        let GivenEntities { principal, resource } = self.given(resource)?;
+        let parents: Vec<EntityUid> = self.principal.parents.iter().cloned().collect();
+        let principal =
+            principal.or_else(|| self.principal.entity(&parents)).ok_or(Reason::RequestInvalid)?;
+        Ok((self.principal.uid.clone(), [Some(principal), resource].into_iter().flatten().collect()))
+    }
+
     /// The entities of a request: the principal, the given entities, and all entities of the store that can be
     /// reached from these and from `roots`. `None`: Cedar does not accept them.
     fn gather<'a>(

@@ -145,6 +145,11 @@ impl<'a> Text<'a> {
         self.text.find(needle).map_or_else(|| self.whole(), |offset| self.at(offset))
     }
 
+    /// A part of the text.
+    pub(super) fn part(&self, part: std::ops::Range<usize>) -> Option<&str> {
+        self.text.get(part)
+    }
+
     /// Where a text is first found in a part of the file, as a byte offset.
     pub(super) fn find_in(&self, part: std::ops::Range<usize>, needle: &str) -> Option<usize> {
         let start = part.start;

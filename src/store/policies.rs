@@ -2,6 +2,7 @@
 
 mod unprovided;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::ops::Range;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use super::finding::{Code, Finding, Position, Text, chain};
 use super::schema::{StoreSchema, offset_of, with_expectation};
 use super::settings::Settings;
-use super::{in_folder, read_text};
+use super::{in_folder, read_text, sources};
 use crate::bundle::files::{POLICY_FOLDER, StoreFiles, TEMPLATE_FOLDER, TEMPLATE_LINKS_FILE};
 use crate::bundle::nesting;
 use crate::bundle::policies::with_ancestors;
@@ -162,6 +163,31 @@ impl<'a> StorePolicies<'a> {
             Some(part) => text.at(text.find_in(part.clone(), needle).unwrap_or(part.start)),
             None => text.find(needle),
         }
+    }
+
+    /// The text of a policy or template.
+    pub(super) fn text_of(&self, policy: &PolicyId) -> Option<sources::PolicySource<'_>> {
+        let (PolicySource { file, part }, text) = self.source(policy)?;
+        match part {
+            Some(part) => {
+                let text = Cow::Borrowed(text.part(part.clone())?);
+                Some(sources::PolicySource { file, text, offset: Some(part.start) })
+            }
+            None => {
+                let Definition { r#static: StaticPolicy { statement, .. } } =
+                    serde_json::from_str(text.part(0..text.len())?).ok()?;
+                Some(sources::PolicySource { file, text: statement.into(), offset: None })
+            }
+        }
+    }
+
+    /// The position of a byte offset in the text of a policy or template.
+    pub(super) fn position_in(&self, policy: &PolicyId, offset: usize) -> Option<Position> {
+        let (PolicySource { part, .. }, text) = self.source(policy)?;
+        Some(match part {
+            Some(part) => text.at(part.start + offset),
+            None => text.find_string(STATEMENT),
+        })
     }
 
     fn source(&self, policy: &PolicyId) -> Option<(&PolicySource<'a>, &Text<'a>)> {

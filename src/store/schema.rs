@@ -39,33 +39,15 @@ impl StoreSchema {
         is_needed: bool,
         findings: &mut Vec<Finding>,
     ) -> Result<Option<Self>, SchemaUnusable> {
-        let file = match (files.get(CEDAR_SCHEMA_FILE), files.get(JSON_SCHEMA_FILE)) {
-            (Some(_), None) => CEDAR_SCHEMA_FILE,
-            (None, Some(_)) => JSON_SCHEMA_FILE,
-            (None, None) if !is_needed => return Ok(None),
-            (None, None) => {
-                let message = format!("there is neither `{CEDAR_SCHEMA_FILE}` nor `{JSON_SCHEMA_FILE}`");
-                findings.push(Finding::new(Code::SchemaMissing, Position::file(CEDAR_SCHEMA_FILE), message));
-                return Err(SchemaUnusable);
-            }
-            (Some(_), Some(_)) => {
-                let message = format!("there is both `{CEDAR_SCHEMA_FILE}` and `{JSON_SCHEMA_FILE}`");
-                findings.push(
-                    Finding::new(Code::SchemaMissing, Position::file(JSON_SCHEMA_FILE), message)
-                        .hint("keep one"),
-                );
-                return Err(SchemaUnusable);
-            }
-        };
-        Self::read_file(file, files, findings).map(Some).ok_or(SchemaUnusable)
+        match find_file(files, is_needed, findings)? {
+            Some(file) => Self::read_file(file, files, findings).map(Some).ok_or(SchemaUnusable),
+            None => Ok(None),
+        }
     }
 
     fn read_file(file: &'static str, files: &StoreFiles, findings: &mut Vec<Finding>) -> Option<Self> {
         let text = read_text(files, file, findings)?;
-        let (schema, resolved) = match file {
-            CEDAR_SCHEMA_FILE => from_cedar(text, findings)?,
-            _ => from_json(text, findings)?,
-        };
+        let (schema, resolved) = from_text(file, text, findings)?;
         match resolved.shapes() {
             Ok(shapes) => {
                 let annotated = resolved.annotated_routes();
@@ -81,6 +63,52 @@ impl StoreSchema {
     /// Where a name is first found in the schema.
     pub(super) fn find(&self, name: &str) -> Position {
         self.text.find_word(name)
+    }
+}
+
+impl ResolvedSchema {
+    /// Reads the schema of a policy store, whatever is wrong with its other files. Returns all problems of the
+    /// schema, and the schema unless one of them is an error.
+    pub fn of_store(files: &StoreFiles) -> (Option<Self>, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let file = find_file(files, true, &mut findings).ok().flatten();
+        let resolved = file.and_then(|file| {
+            let text = read_text(files, file, &mut findings)?;
+            from_text(file, text, &mut findings)
+        });
+        (resolved.map(|(_, resolved)| resolved), findings)
+    }
+}
+
+/// The file of the schema. A store without one can still be used, unless a schema is needed.
+fn find_file(
+    files: &StoreFiles,
+    is_needed: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<&'static str>, SchemaUnusable> {
+    match (files.get(CEDAR_SCHEMA_FILE), files.get(JSON_SCHEMA_FILE)) {
+        (Some(_), None) => Ok(Some(CEDAR_SCHEMA_FILE)),
+        (None, Some(_)) => Ok(Some(JSON_SCHEMA_FILE)),
+        (None, None) if !is_needed => Ok(None),
+        (None, None) => {
+            let message = format!("there is neither `{CEDAR_SCHEMA_FILE}` nor `{JSON_SCHEMA_FILE}`");
+            findings.push(Finding::new(Code::SchemaMissing, Position::file(CEDAR_SCHEMA_FILE), message));
+            Err(SchemaUnusable)
+        }
+        (Some(_), Some(_)) => {
+            let message = format!("there is both `{CEDAR_SCHEMA_FILE}` and `{JSON_SCHEMA_FILE}`");
+            findings.push(
+                Finding::new(Code::SchemaMissing, Position::file(JSON_SCHEMA_FILE), message).hint("keep one"),
+            );
+            Err(SchemaUnusable)
+        }
+    }
+}
+
+fn from_text(file: &str, text: &str, findings: &mut Vec<Finding>) -> Option<(Schema, ResolvedSchema)> {
+    match file {
+        CEDAR_SCHEMA_FILE => from_cedar(text, findings),
+        _ => from_json(text, findings),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
-use cedar_authorizer::decide::Session;
 use cedar_authorizer::decide::outcome::Breadth;
+use cedar_authorizer::decide::{Decision, Gate, PrincipalRequest, Session};
 use cedar_authorizer::gateway::cache_key::{CacheKey, CacheScope};
 use cedar_authorizer::gateway::call::{Call, RouteKey};
 use cedar_authorizer::gateway::response::SimpleResponses;
@@ -288,6 +288,7 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
     // If the store has `$default`, additional routes of the API go to it. `check --template` reports them.
     let api = if has_default { Routes::AsTheStore } else { api };
 
+    let gate = Gate::with_pinned_keys(bundle.clone());
     let mut cache: HashMap<String, (Value, bool)> = HashMap::new();
     let mut known: HashMap<(usize, bool), Session> = HashMap::new();
     for (verb, template, is_seven, query, header, is_office, caller) in requests.iter().copied() {
@@ -343,6 +344,14 @@ fn play(case: &Case, is_misread: bool) -> Result<(), TestCaseError> {
         for (under, is_alone) in [(&cache_key, false), (&CacheKey::None, true)] {
             let known = known.entry((caller, is_alone)).or_insert_with(|| fresh.afresh());
             prop_assert_eq!(outcome(under, known), outcome(under, &fresh.afresh()));
+        }
+        // The same call in Cedar's terms.
+        let alone = fresh.afresh().authorize(&call, &CacheKey::None).unwrap().decision.clone();
+        match fresh.authorization_request_of_call(&call) {
+            Ok(PrincipalRequest { principal, request }) => {
+                prop_assert_eq!(gate.is_authorized(&principal, &request).unwrap(), alone);
+            }
+            Err(reason) => prop_assert_eq!(Decision::deny(reason), alone),
         }
         let answer = |cache_key: &CacheKey| {
             let (response, _, _, _, is_whole) = outcome(cache_key, &fresh.afresh());

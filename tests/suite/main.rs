@@ -15,6 +15,9 @@ mod documentation;
 // The library in a program of somebody else.
 #[cfg(test)]
 mod embedding;
+// `authorize`: what it says of a decision.
+#[cfg(test)]
+mod explaining;
 // Every file in `events/`: what it is made of, and what it leads to.
 #[cfg(test)]
 mod events;
@@ -34,6 +37,9 @@ mod keys;
 #[cfg(test)]
 #[cfg(unix)]
 mod keygen;
+// What the command line says of itself: help, completions, manual pages, colours.
+#[cfg(test)]
+mod help;
 // `inspect`: what it shows of a bundle, of two bundles, and of broken ones.
 #[cfg(test)]
 mod inspecting;
@@ -55,12 +61,21 @@ mod loopback;
 // From claims to what policies see, as the User Guide describes it.
 #[cfg(test)]
 mod mapping;
+// `matrix`: who may call what.
+#[cfg(test)]
+mod matrices;
 // A simple model of API Gateway: routing, cache, IAM.
 #[cfg(test)]
 mod oracle;
 // Who may do what in the sample store.
 #[cfg(test)]
 mod personas;
+// Pictures of schemas.
+#[cfg(test)]
+mod pictures;
+// The workflows of the documentation.
+#[cfg(test)]
+mod pipelines;
 // Tokens of OpenID Connect providers: every algorithm, and one fault each.
 #[cfg(test)]
 mod providers;

@@ -1,19 +1,26 @@
 //! `cedar-authorizer`, the command line.
 
+mod authorize;
 mod build;
 mod changes;
 mod check;
+mod completions;
 mod deployment;
 mod edition;
+mod explanation;
 mod gateway_cache;
+mod html;
 mod inspect;
 mod invoke;
 mod keygen;
+mod man;
+mod matrix;
 mod nearest;
 mod output;
 mod progress;
 mod publish;
 mod runtime;
+mod schema;
 mod store;
 mod test;
 mod test_bench;
@@ -41,18 +48,26 @@ struct Cli {
 enum Command {
     Check(check::Check),
     Test(test::Test),
+    Authorize(authorize::Authorize),
+    Matrix(matrix::MatrixArgs),
+    Schema(schema::Schema),
     Token(token::Token),
     Invoke(invoke::Invoke),
     Build(build::Build),
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
     Inspect(inspect::Inspect),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 const EXAMPLES: &str = "\
 Examples:
   cedar-authorizer check                                      find what is wrong with ./policies
   cedar-authorizer test                                       what the policies decide, and should decide
+  cedar-authorizer authorize --as alice GET /pets/7           one decision, explained
+  cedar-authorizer matrix                                     who may call what
+  cedar-authorizer schema --output schema.svg                 draw entity types and actions
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
@@ -62,8 +77,12 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied, or a test failed; or, if `inspect --exit-code` asks, different
-  3  invalid policy store or bundle";
+  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different
+  3  invalid policy store or bundle
+
+Environment:
+  NO_COLOR        if set, nothing is coloured; otherwise terminals get colours
+  CLICOLOR_FORCE  if set, files and pipes get colours too";
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -87,12 +106,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Check(check) => check.run(),
+        Command::Authorize(authorize) => authorize.run(),
+        Command::Matrix(matrix) => matrix.run(),
         Command::Test(test) => test.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
         Command::Build(build) => build.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }

@@ -1,5 +1,6 @@
 //! Progress: shows slow work on a terminal. If stderr is not a terminal, nothing is drawn.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -10,8 +11,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Does some work. Shows what it is once the program has run for a second.
 pub fn during<T>(what: impl Into<String>, work: impl FnOnce() -> T) -> T {
-    let _shown = io::stderr().is_terminal().then(|| Shown::after(patience(), what.into())).flatten();
+    let _shown = can_draw().then(|| Shown::after(patience(), what.into())).flatten();
     work()
+}
+
+/// Whether stderr is a terminal that can draw a line again. One that calls itself dumb cannot.
+pub fn can_draw() -> bool {
+    io::stderr().is_terminal() && env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// A message that is shown until this is dropped.

@@ -46,7 +46,7 @@ Examples:
   cedar-authorizer publish --to s3://bucket/petstore.bundle
   cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem
   cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem --rollback 41
-  cedar-authorizer publish --to s3://bucket/tenants/acme.bundle --sign-key bundle-key.pem --tenant acme
+  cedar-authorizer publish --to s3://bucket/acme.bundle --sign-key bundle-key.pem --tenant acme
   cedar-authorizer publish --to s3://bucket/petstore.bundle --format json
 
 Exit codes: 0 published, or nothing to publish; 1 could not run, or somebody else published at the
@@ -356,6 +356,9 @@ fn attempt_id() -> Result<String, Failure> {
 
 /// Draws a bar on stderr, if that is a terminal.
 fn bar(bytes: usize) -> ProgressBar {
+    if !progress::can_draw() {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::new(bytes as u64);
     if let Ok(style) = ProgressStyle::with_template("{spinner} publishing {wide_bar} {bytes}/{total_bytes}") {
         bar.set_style(style);

@@ -41,6 +41,17 @@ impl StoreArgs {
         store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
     }
 
+    /// The same for a verb that only asks the store. Warnings are for whoever writes it: `check` prints them.
+    pub fn open_to_ask(&self) -> Result<(Store, StoreFiles), Failure> {
+        let files = self.read()?;
+        let (store, findings) = progress::during(checking(&files), || Store::check(&files));
+        for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+            output::warn(&output::finding(finding, &self.name()));
+        }
+        let message = format!("the policy store `{}` is invalid", self.store.display());
+        store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
+    }
+
     /// The directory, as it was given.
     pub fn name(&self) -> String {
         self.store.display().to_string()

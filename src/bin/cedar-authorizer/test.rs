@@ -115,19 +115,23 @@ impl Test {
             return Err(failure.hint(format!("there are {}, see them with --verbose", plural(count, "test"))));
         }
         let ran = progress::during(format!("running {}", plural(cases.len(), "test")), || {
-            if self.fail_fast { run_until_one_fails(&bench, &cases) } else { run_all(&bench, &cases) }
+            let mode = Mode { counts: self.wants_coverage(), fail_fast: self.fail_fast };
+            run_all(&bench, &cases, mode)
         })?;
-        let wants_coverage = self.coverage || self.coverage_min.is_some() || self.coverage_html.is_some();
         let report = Report {
             store: self.store.name(),
             not_run: cases.len() - ran.results.len(),
             cases: cases.iter().zip(&ran.results).collect(),
             left_out: count - cases.len(),
-            coverage: wants_coverage.then(|| ran.seen.coverage(bench.store())),
+            coverage: self.wants_coverage().then(|| ran.seen.coverage(&bench)),
         };
         self.write(&report)?;
         let is_enough = self.has_enough_coverage(&report);
         Ok(if report.failed() == 0 && is_enough { Exit::Fine } else { Exit::Denied })
+    }
+
+    fn wants_coverage(&self) -> bool {
+        self.coverage || self.coverage_min.is_some() || self.coverage_html.is_some()
     }
 
     fn is_wanted(&self, case: &Case) -> bool {
@@ -232,12 +236,24 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure>
     Ok(())
 }
 
-/// Runs cases on all cores. The order of the results is that of the cases.
-fn run_all(bench: &TestBench, cases: &[Case]) -> Result<Ran, Failure> {
+/// How cases are run.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    /// Whether coverage is counted, which takes longer than the tests themselves.
+    counts: bool,
+    /// Whether the first test that fails is the last.
+    fail_fast: bool,
+}
+
+/// Runs cases: on all cores, if all of them are run. The order of the results is that of the cases.
+fn run_all(bench: &TestBench, cases: &[Case], mode: Mode) -> Result<Ran, Failure> {
+    if mode.fail_fast {
+        return run_part(bench, cases, mode);
+    }
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let size = cases.len().div_ceil(cores).max(FEWEST);
     let parts = thread::scope(|scope| {
-        let run = |part| scope.spawn(move || with_room(|| run_part(bench, part, |_| true)));
+        let run = |part| scope.spawn(move || with_room(|| run_part(bench, part, mode)));
         let threads: Vec<_> = cases.chunks(size).map(run).collect();
         let join = |thread: thread::ScopedJoinHandle<'_, _>| {
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -253,23 +269,19 @@ fn run_all(bench: &TestBench, cases: &[Case]) -> Result<Ran, Failure> {
     Ok(all)
 }
 
-fn run_until_one_fails(bench: &TestBench, cases: &[Case]) -> Result<Ran, Failure> {
-    run_part(bench, cases, CaseResult::is_passed)
-}
-
-/// Runs cases one after another, as long as one is as it should be to go on.
-fn run_part(
-    bench: &TestBench,
-    cases: &[Case],
-    may_go_on: impl Fn(&CaseResult) -> bool,
-) -> Result<Ran, Failure> {
+/// Runs cases one after another.
+fn run_part(bench: &TestBench, cases: &[Case], mode: Mode) -> Result<Ran, Failure> {
     let (mut results, mut seen) = (Vec::new(), Seen::default());
-    let mut runner = Runner::new(bench, |decided: &Decided<'_>| seen.add(decided));
+    let mut runner = Runner::new(bench, |decided: &Decided<'_>| {
+        if mode.counts {
+            seen.add(decided, bench);
+        }
+    });
     for case in cases {
         let result = runner.run(case)?;
-        let goes_on = may_go_on(&result);
+        let is_last = mode.fail_fast && !result.is_passed();
         results.push(result);
-        if !goes_on {
+        if is_last {
             break;
         }
     }

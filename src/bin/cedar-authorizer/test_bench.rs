@@ -9,12 +9,13 @@ mod personas;
 mod request;
 mod routing;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::{Gate, Session};
 use cedar_authorizer::gateway::call::{Call, InvalidEvent};
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::store::sources::PolicySources;
 use cedar_authorizer::store::{Store, build};
 use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::TokenType;
@@ -27,12 +28,15 @@ pub use personas::{Claims, Personas};
 pub use request::{ApiKind, HttpRequest};
 pub use routing::CONNECT;
 
+use crate::explanation::Explainer;
 use crate::output::Failure;
 use crate::progress;
 use crate::store::StoreArgs;
 
 /// A policy store with everything that answers requests.
 pub struct TestBench {
+    /// The directory of the policy store, as it was given.
+    name: String,
     store: Store,
     files: StoreFiles,
     bundle: Arc<Bundle>,
@@ -43,6 +47,7 @@ pub struct TestBench {
     /// Verifies the tokens of others, with the keys that are kept with the store.
     pinned: Gate,
     known: Cache<TokenKey, Arc<SignedToken>>,
+    explainer: OnceLock<Explainer>,
 }
 
 /// A token of the test issuer, and what comes of it.
@@ -62,10 +67,11 @@ struct TokenKey {
 }
 
 impl TestBench {
-    /// Reads and checks a policy store, and makes it ready to answer. Prints its findings to stderr.
+    /// Reads and checks a policy store, and makes it ready to answer. Prints its errors to stderr.
     pub fn open(store: &StoreArgs) -> Result<Self, Failure> {
         let personas = Personas::read(&store.store)?;
-        let (store, files) = store.open()?;
+        let name = store.name();
+        let (store, files) = store.open_to_ask()?;
         let bundle = progress::during("building the bundle", || {
             let bytes = build::bundle(&store, &files, FIRST_REVISION).map_err(Failure::invalid)?;
             // Events that are kept as examples have tokens that are signed with the development key.
@@ -74,7 +80,23 @@ impl TestBench {
         let (bundle, issuer) = (Arc::new(bundle), TestIssuer::new()?);
         let gate = Gate::new(Arc::clone(&bundle), issuer.key_sets(bundle.identity_sources()));
         let pinned = Gate::with_pinned_keys(Arc::clone(&bundle));
-        Ok(Self { store, files, bundle, personas, issuer, gate, pinned, known: Cache::new(MAX_TOKENS) })
+        Ok(Self {
+            name,
+            store,
+            files,
+            bundle,
+            personas,
+            issuer,
+            gate,
+            pinned,
+            known: Cache::new(MAX_TOKENS),
+            explainer: OnceLock::new(),
+        })
+    }
+
+    /// The directory of the policy store, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The policy store.
@@ -96,6 +118,11 @@ impl TestBench {
     /// Decides on requests in Cedar's terms.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// Explains decisions of its policies.
+    pub fn explainer(&self) -> &Explainer {
+        self.explainer.get_or_init(|| Explainer::new(&self.store.policies, &PolicySources::read(&self.files)))
     }
 
     /// Its personas.

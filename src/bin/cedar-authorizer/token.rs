@@ -29,7 +29,9 @@ Examples:
   cedar-authorizer token --as alice
   cedar-authorizer token --as alice --claims '{\"scope\": \"openid\"}'
   cedar-authorizer token --claims '{\"sub\": \"u1\", \"cognito:groups\": [\"customer\"]}' --expires-in 60
-  cedar-authorizer token --source okta --claims '{\"groups\": \"staff admin\"}'")]
+  cedar-authorizer token --source okta --claims '{\"groups\": \"staff admin\"}'
+
+Exit codes: 0 signed, 1 could not run, 3 invalid store")]
 pub struct Token {
     #[command(flatten)]
     store: StoreArgs,
@@ -55,10 +57,20 @@ pub struct Token {
     expires_in: u64,
 }
 
+/// The type of a token, as an argument.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Type {
+pub enum Type {
     Access,
     Id,
+}
+
+impl From<Type> for TokenType {
+    fn from(token_type: Type) -> Self {
+        match token_type {
+            Type::Access => Self::Access,
+            Type::Id => Self::Id,
+        }
+    }
 }
 
 impl Token {

@@ -43,6 +43,11 @@ impl NumberedContext {
         Self { context: LazyContext::Prepared(prepared), token, whole }
     }
 
+    /// The context. `None`: Cedar does not accept it.
+    pub(crate) fn into_context(self) -> Option<Context> {
+        self.context.make()
+    }
+
     /// How many values were dropped because the schema declares another type.
     pub(crate) fn dropped(&self) -> usize {
         match &self.context {

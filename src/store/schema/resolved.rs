@@ -24,6 +24,11 @@ impl ResolvedSchema {
         Ok(Self(json))
     }
 
+    /// The JSON itself, with everything that the schema declares.
+    pub fn json(&self) -> &Value {
+        &self.0
+    }
+
     /// The routes in the annotations `httpVerb` and `httpPathTemplate` of actions, which Cedar's generators for
     /// OpenAPI write.
     pub fn annotated_routes(&self) -> Vec<Route> {

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cedar_authorizer::decide::CedarRequest;
 use cedar_authorizer::gateway::route::Route;
 use cedar_authorizer::store::Store;
 use cedar_policy::EntityUid;
 use serde_json::{Value, json};
 
 use super::run::Decided;
+use crate::explanation::{ExplainedPolicy, Explainer};
 use crate::output::{HINT, paint, printable};
+use crate::test_bench::TestBench;
 
 /// What the decisions of tests have met. Each thread makes its own, and then they are put together.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,17 @@ pub struct Seen {
     routes: BTreeMap<String, RouteSeen>,
     /// The groups that a principal was a direct member of.
     groups: BTreeSet<EntityUid>,
+    /// The conditions of policies, with what they were.
+    conditions: BTreeMap<ConditionId, ConditionSeen>,
+}
+
+/// A `when` or `unless`: the policy or template that it belongs to, and its number there.
+type ConditionId = (String, usize);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ConditionSeen {
+    was_met: bool,
+    was_not_met: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,11 +43,14 @@ struct RouteSeen {
 
 impl Seen {
     /// Adds a decision.
-    pub fn add(&mut self, decided: &Decided<'_>) {
+    pub fn add(&mut self, decided: &Decided<'_>, bench: &TestBench) {
         let (decision, session) = match decided {
             Decided::Call { session, outcome, .. } => (&outcome.decision, Some(*session)),
             Decided::Request { session, decision, .. } => (*decision, *session),
         };
+        if let Some(request) = decided.cedar_request(bench) {
+            self.add_conditions(&request, bench.explainer());
+        }
         self.policies.extend(decision.policies.iter().map(ToString::to_string));
         let is_allowed = decision.is_allowed();
         match decided {
@@ -63,9 +80,25 @@ impl Seen {
         }
     }
 
+    /// Evaluates the conditions of all policies whose scopes match.
+    fn add_conditions(&mut self, request: &CedarRequest, explainer: &Explainer) {
+        for policy in explainer.policies().iter().filter(|policy| policy.has_conditions()) {
+            for (number, is_met) in policy.trace(request).conditions() {
+                let seen = self.conditions.entry((policy.text_id(), number)).or_default();
+                seen.was_met |= is_met;
+                seen.was_not_met |= !is_met;
+            }
+        }
+    }
+
     /// Adds what another thread has seen.
     pub fn merge(&mut self, other: Self) {
-        let Self { policies, routes, groups } = other;
+        let Self { policies, routes, groups, conditions } = other;
+        for (condition, seen) in conditions {
+            let known = self.conditions.entry(condition).or_default();
+            known.was_met |= seen.was_met;
+            known.was_not_met |= seen.was_not_met;
+        }
         self.policies.extend(policies);
         self.groups.extend(groups);
         for (route, seen) in routes {
@@ -76,7 +109,8 @@ impl Seen {
     }
 
     /// What of a store this is.
-    pub fn coverage(self, store: &Store) -> Coverage {
+    pub fn coverage(self, bench: &TestBench) -> Coverage {
+        let store = bench.store();
         // A group has the members of the groups in it.
         let ancestors = self.groups.iter().filter_map(|group| store.entities.ancestors(group)).flatten();
         let groups: BTreeSet<&EntityUid> = self.groups.iter().chain(ancestors).collect();
@@ -90,14 +124,37 @@ impl Seen {
             };
             routes.iter().map(item).collect()
         };
+        let conditions = conditions(bench.explainer());
+        let of_conditions = |is_covered: fn(ConditionSeen) -> bool| {
+            let item = |(id, text): (&ConditionId, &String)| Item {
+                name: format!("{}: {text}", id.0),
+                is_covered: is_covered(self.conditions.get(id).copied().unwrap_or_default()),
+            };
+            conditions.iter().map(item).collect()
+        };
         let group = |group: EntityUid| Item { is_covered: groups.contains(&group), name: group.to_string() };
         Coverage {
             policies: policies.collect(),
+            met: of_conditions(|seen| seen.was_met),
+            not_met: of_conditions(|seen| seen.was_not_met),
             allowed: of_routes(|seen| seen.is_allowed),
             denied: of_routes(|seen| seen.is_denied),
             groups: named_groups(store).into_iter().map(group).collect(),
         }
     }
+}
+
+/// All conditions with their texts. Those of a template count once, however many links it has.
+fn conditions(explainer: &Explainer) -> BTreeMap<ConditionId, String> {
+    let of_policy = |policy: &ExplainedPolicy| {
+        let id = policy.text_id();
+        policy
+            .conditions()
+            .into_iter()
+            .map(move |(number, text)| ((id.clone(), number), text))
+            .collect::<Vec<_>>()
+    };
+    explainer.policies().iter().flat_map(of_policy).collect()
 }
 
 /// The groups that policies name.
@@ -115,6 +172,10 @@ fn named_groups(store: &Store) -> BTreeSet<EntityUid> {
 pub struct Coverage {
     /// The policies; tried, if one determined a decision.
     policies: Vec<Item>,
+    /// The conditions of policies; tried, if one was as its policy asks for it.
+    met: Vec<Item>,
+    /// The conditions of policies; tried, if one was not as its policy asks for it.
+    not_met: Vec<Item>,
     /// The routes; tried, if one was allowed to somebody.
     allowed: Vec<Item>,
     /// The routes; tried, if one was denied to somebody.
@@ -134,9 +195,11 @@ pub struct Item {
 
 impl Coverage {
     /// The parts of each kind, with the words for what was tried and for what was not.
-    pub fn kinds(&self) -> [(&'static str, &'static str, &[Item]); 4] {
+    pub fn kinds(&self) -> [(&'static str, &'static str, &[Item]); 6] {
         [
             ("policies", "determined no decision", &self.policies),
+            ("conditions met", "never met", &self.met),
+            ("conditions not met", "never not met", &self.not_met),
             ("routes allowed", "allowed to nobody", &self.allowed),
             ("routes denied", "denied to nobody", &self.denied),
             ("groups", "without a member", &self.groups),
@@ -162,7 +225,7 @@ impl Coverage {
         for (kind, missing, items) in self.kinds() {
             lines.push(format!(
                 "  {} {} of {}",
-                paint(HINT, &format!("{kind:<15}")),
+                paint(HINT, &format!("{kind:<18}")),
                 covered(items),
                 items.len()
             ));
@@ -185,6 +248,8 @@ impl Coverage {
             "covered": covered,
             "total": total,
             "policies": kind(&self.policies),
+            "conditionsMet": kind(&self.met),
+            "conditionsNotMet": kind(&self.not_met),
             "routesAllowed": kind(&self.allowed),
             "routesDenied": kind(&self.denied),
             "groups": kind(&self.groups),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cedar_authorizer::decide::outcome::{Breadth, Outcome};
-use cedar_authorizer::decide::{AuthorizationRequest, Decision, Session};
+use cedar_authorizer::decide::{AuthorizationRequest, CedarRequest, Decision, PrincipalRequest, Session};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::{Call, InvalidEvent};
 use cedar_authorizer::gateway::response::SimpleResponses;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::case::{Asked, Caller, Case, Step};
 use super::event;
 use super::expectation::{Difference, Got, Policies, Verdict};
+use crate::explanation::report::Report;
 use crate::gateway_cache::{Applied, GatewayCache, Lookup, apply};
 use crate::output::Failure;
 use crate::test_bench::{SignedToken, TestBench};
@@ -63,11 +64,7 @@ pub enum Decided<'a> {
         /// The caller.
         session: &'a Session,
         /// The call.
-        #[expect(dead_code, reason = "for whoever explains decisions")]
         call: &'a Call,
-        /// The key under which the answer is kept.
-        #[expect(dead_code, reason = "for whoever explains decisions")]
-        cache_key: &'a CacheKey,
         /// The decision and what comes with it.
         outcome: &'a Outcome,
     },
@@ -83,6 +80,28 @@ pub enum Decided<'a> {
         decision: &'a Decision,
     },
 }
+
+impl Decided<'_> {
+    /// What the policies were asked. `None`: they were not.
+    pub fn cedar_request(&self, bench: &TestBench) -> Option<CedarRequest> {
+        let own;
+        let (principal, request) = match self {
+            Self::Call { session, call, .. } => {
+                own = session.authorization_request_of_call(call).ok()?;
+                (&own.principal, &own.request)
+            }
+            Self::Request { session: Some(session), request, .. } => {
+                own = session.request_of_caller(request).ok()?;
+                (&own.principal, &own.request)
+            }
+            Self::Request { session: None, principal, request, .. } => (*principal, *request),
+        };
+        request.for_cedar(bench.bundle(), principal).ok()
+    }
+}
+
+/// How many policies of each effect are shown that did not decide.
+const NEAREST: usize = 1;
 
 /// Runs cases.
 pub struct Runner<'a, O> {
@@ -128,23 +147,70 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Caller::Holder { claims, .. } => Some(self.bench.sign(claims, step.now)?),
         };
         let signed = token.as_deref();
-        let text = signed.map(|token| token.text.as_str());
-        let Answered { got, subject, mut why } = match &step.asked {
-            Asked::Request(request) => self.ask(self.bench.call(request, text), signed, step, cache),
+        let Answered { got, subject, mut why } = match (&step.asked, self.call(&step.asked, signed)) {
+            (Asked::Cedar { principal, request }, _) => self.ask_cedar(principal.as_ref(), request, signed),
+            (_, Some(call)) => self.ask(call, signed, step, cache),
+            (_, None) => Answered::refused(Reason::EventMalformed),
+        };
+        let differences = step.expected.differences(&got);
+        if differences.is_empty() {
+            why.clear();
+        } else if !got.from_cache {
+            why.extend(self.explain(step, signed).unwrap_or_default());
+        }
+        Ok(StepResult { got, subject, differences, why })
+    }
+
+    /// What the policies say that decided a step, or that nearly did, a line each. `None`: they were not asked.
+    fn explain(&self, step: &Step, token: Option<&SignedToken>) -> Option<Vec<String>> {
+        let session = token.and_then(|token| token.session.as_ref().ok());
+        let (decision, asked) = match &step.asked {
+            Asked::Cedar { principal: Some(principal), request } => {
+                let decision = self.bench.gate().is_authorized(principal, request).ok()?;
+                (
+                    decision,
+                    PrincipalRequest {
+                        principal: principal.clone(),
+                        request: AuthorizationRequest::clone(request),
+                    },
+                )
+            }
+            Asked::Cedar { principal: None, request } => {
+                (session?.is_authorized(request).ok()?, session?.request_of_caller(request).ok()?)
+            }
+            Asked::Request(_) | Asked::Event { .. } => {
+                let call = self.call(&step.asked, token)?.ok()?;
+                let own;
+                let session = match session {
+                    Some(session) => session,
+                    None => {
+                        own = self.bench.authenticate(&call, step.now).ok()?;
+                        &own
+                    }
+                };
+                let outcome = session.authorize(&call, &CacheKey::None).ok()?;
+                (outcome.decision.clone(), session.authorization_request_of_call(&call).ok()?)
+            }
+        };
+        let request = asked.request.for_cedar(self.bench.bundle(), &asked.principal).ok()?;
+        let report = Report::new(&decision, Some(&request), self.bench.explainer(), NEAREST);
+        Some(report.brief(self.bench.name()))
+    }
+
+    /// The call of a request or event, with the token of its caller. `None`: it is neither.
+    fn call(&self, asked: &Asked, token: Option<&SignedToken>) -> Option<Result<Call, InvalidEvent>> {
+        let text = token.map(|token| token.text.as_str());
+        match asked {
+            Asked::Request(request) => Some(self.bench.call(request, text)),
             Asked::Event { event, .. } => {
                 let mut event = event.clone();
                 if let Some(text) = text {
                     event::set_token(&mut event, self.bench.bundle().token_location(), text);
                 }
-                self.ask(Call::from_event(event), signed, step, cache)
+                Some(Call::from_event(event))
             }
-            Asked::Cedar { principal, request } => self.ask_cedar(principal.as_ref(), request, signed),
-        };
-        let differences = step.expected.differences(&got);
-        if differences.is_empty() {
-            why.clear();
+            Asked::Cedar { .. } => None,
         }
-        Ok(StepResult { got, subject, differences, why })
     }
 
     /// Asks as API Gateway does.
@@ -187,7 +253,7 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Ok(outcome) => outcome,
             Err(reason) => return Answered::refused(reason),
         };
-        (self.observe)(&Decided::Call { session, call, cache_key, outcome: &outcome });
+        (self.observe)(&Decided::Call { session, call, outcome: &outcome });
         let response = session.respond(call, &outcome, SimpleResponses::Disabled);
         let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
         // Only a fault of this program could make it anything else than JSON. API Gateway would then answer 500.

@@ -76,7 +76,6 @@ impl Personas {
     }
 
     /// The personas, in the order of the file.
-    #[expect(dead_code, reason = "for verbs that ask for everybody")]
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Claims)> {
         self.personas.iter().map(|(name, claims)| (name.as_str(), claims))
     }

@@ -106,7 +106,8 @@ fn rows(step: &Step, StepResult { got, subject, differences, why }: &StepResult,
             rows.push(row("errors", &names(&policies.errors)));
         }
     }
-    rows.extend(why.iter().map(|text| row("why", text)));
+    let names = ["why"].into_iter().chain(std::iter::repeat(""));
+    rows.extend(why.iter().zip(names).map(|(text, name)| row(name, text)));
     rows
 }
 

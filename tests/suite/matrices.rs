@@ -1,0 +1,130 @@
+//! `matrix`: who may call what, in every form, and compared with one that is kept.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::world::{StoreCopy, golden, root, run, stderr, stdout};
+
+/// The sample store with a route whose policies read the query, a route for any method, and names that are markup.
+fn store() -> StoreCopy {
+    let store = StoreCopy::new();
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    let schema = schema.trim_end().strip_suffix('}').unwrap().to_owned()
+        + "  action \"any /files/{path+}\", \"get /search\" appliesTo { principal: User, resource: Application,
+             context: { token: Token, queryStringParameters?: { all?: String } } };\n}\n";
+    store.write("schema.cedarschema", schema.as_bytes());
+    let policies = "permit (principal, action == PetStore::Action::\"any /files/{path+}\", resource);
+        permit (principal, action == PetStore::Action::\"get /search\", resource)
+        unless { context has queryStringParameters && context.queryStringParameters has all };\n";
+    store.write("policies/more.cedar", policies.as_bytes());
+    let personas = "[\"<b>|*_x\"]\nsub = \"1\"\n[guest]\nsub = \"2\"\niss = \"https://elsewhere.example\"\n\
+                    [\"a, \\\"b\\\"\"]\nsub = \"3\"\n\"cognito:groups\" = [\"employee\"]\n";
+    store.write("personas.toml", personas.as_bytes());
+    store
+}
+
+fn matrix(store: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let output = run(&[&["matrix", "--store", store.to_str().unwrap()], arguments].concat());
+    (output.status.code().unwrap(), stdout(&output), stderr(&output))
+}
+
+#[test]
+fn every_form_shows_the_same() {
+    let store = store();
+    for (form, file) in
+        [("table", "txt"), ("csv", "csv"), ("json", "json"), ("markdown", "md"), ("html", "html")]
+    {
+        let (code, text, said) = matrix(store.path(), &["--format", form]);
+        assert_eq!((code, said.as_str()), (0, ""), "{form}");
+        golden(&root().join(format!("tests/data/matrices/personas.{file}")), &text);
+    }
+    let (_, text, _) = matrix(store.path(), &["--by", "group"]);
+    golden(&root().join("tests/data/matrices/groups.txt"), &text);
+}
+
+#[test]
+fn a_page_has_no_markup_of_names() {
+    let (_, page, _) = matrix(store().path(), &["--format", "html"]);
+    assert!(page.contains("&lt;b&gt;|*_x") && !page.contains("<b>"), "{page}");
+    assert!(!page.contains("<script") && !page.contains("http"), "{page}");
+}
+
+#[test]
+fn a_kept_matrix_is_compared_cell_by_cell() {
+    let store = store();
+    let folder = tempfile::tempdir().unwrap();
+    let kept = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["kept.csv", "kept.json", "kept.md"] {
+        assert_eq!(matrix(store.path(), &["--output", &kept(name)]).0, 0);
+        let (code, text, said) = matrix(store.path(), &["--check", &kept(name)]);
+        assert_eq!((code, text.as_str()), (0, ""), "{said}");
+        assert!(said.starts_with("ok: "), "{said}");
+    }
+
+    // Employees lose a route, everybody gains one, a route goes, and a persona comes.
+    let groups = fs::read_to_string(store.path().join("policies/groups.cedar")).unwrap();
+    store.write(
+        "policies/groups.cedar",
+        groups.replace("employees-see-pets", "staff-see-pets").replace("|employee\"", "|staff\"").as_bytes(),
+    );
+    store.write(
+        "policies/new.cedar",
+        b"@id(\"open\") permit (principal, action == PetStore::Action::\"post /pets\", resource);",
+    );
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    store.write("schema.cedarschema", schema.replace(", \"get /search\"", "").as_bytes());
+    let more = fs::read_to_string(store.path().join("policies/more.cedar")).unwrap();
+    store.write("policies/more.cedar", more.split_inclusive(';').next().unwrap().as_bytes());
+    let personas = fs::read_to_string(store.path().join("personas.toml")).unwrap();
+    store.write("personas.toml", (personas + "[newcomer]\nsub = \"9\"\n").as_bytes());
+    for name in ["kept.csv", "kept.json", "kept.md"] {
+        let (code, text, said) = matrix(store.path(), &["--check", &kept(name)]);
+        assert_eq!(code, 2, "{said}");
+        golden(&root().join(format!("tests/data/matrices/changed-from-{name}.txt")), &text);
+    }
+    let (code, text, _) = matrix(store.path(), &["--check", &kept("kept.json"), "--format", "json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(code, 2);
+    let of_page =
+        report["changes"].as_array().unwrap().iter().find(|change| change["route"] == "get /pets").unwrap();
+    assert_eq!((&of_page["before"], &of_page["after"]), (&"allow".into(), &"deny".into()), "{of_page:#}");
+    assert_eq!(of_page["because"][0], "`employees-see-pets` is gone", "{of_page:#}");
+}
+
+#[test]
+fn a_matrix_that_cannot_be_compared_is_no_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = root().join("policies");
+    for (name, content, expected) in [
+        ("none.csv", None, "make it with"),
+        ("empty.csv", Some(""), "the first line is not"),
+        ("header.csv", Some("a,b\n"), ":1: the first line is not"),
+        (
+            "short.csv",
+            Some("route,caller,decision,reason,policies,depends on\nget /,alice\n"),
+            ":2: not 6 fields",
+        ),
+        (
+            "open.csv",
+            Some("route,caller,decision,reason,policies,depends on\n\"get /,alice\n"),
+            ":2: a quote",
+        ),
+        ("text.json", Some("x"), "is not a matrix in JSON"),
+        ("other.json", Some("{\"a\": 1}"), "is not a matrix in JSON"),
+        ("empty.md", Some("# Title\n"), "there is no table"),
+        ("short.md", Some("| route | alice |\n| --- | --- |\n| `get /` |\n"), ":3: not 2 cells"),
+        ("page.html", Some("<html>"), "cannot be compared"),
+    ] {
+        let path = folder.path().join(name);
+        content.iter().for_each(|content| fs::write(&path, content).unwrap());
+        let (code, text, said) = matrix(&sample, &["--check", path.to_str().unwrap()]);
+        assert_eq!((code, text.as_str()), (1, ""), "{name}: {said}");
+        assert!(said.contains(expected), "{name}: {said}");
+    }
+    let nobody = StoreCopy::new();
+    nobody.remove("personas.toml");
+    assert_eq!(matrix(nobody.path(), &["--by", "persona"]).0, 1);
+    assert!(matrix(nobody.path(), &[]).1.contains("(no group)"));
+}
