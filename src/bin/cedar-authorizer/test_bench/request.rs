@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cedar_authorizer::gateway::call::{Api, TokenLocation};
 use cedar_authorizer::gateway::route::{Method, Route, RouteTable};
 use clap::ValueEnum;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -119,8 +119,10 @@ impl HttpRequest {
         if !target.starts_with('/') {
             return Err("the path does not begin with `/`".to_owned());
         }
-        if let Some(bad) = target.chars().find(|char| char.is_control() || *char == ' ') {
-            return Err(format!("{bad:?} is not part of a path; encode it, as in `%20`"));
+        // RFC 3986, 3.3 and 3.5: clients encode these, and send no fragment.
+        if let Some(bad) = target.chars().find(|char| !char.is_ascii_graphic() || *char == '#') {
+            let encoded = percent_encode(bad.to_string().as_bytes(), NON_ALPHANUMERIC).to_string();
+            return Err(format!("{bad:?} is not part of a path; encode it, as in `{encoded}`"));
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
