@@ -400,6 +400,14 @@ fn what_policies_read_in_a_request_comes_from_the_test() {
 }
 
 #[test]
+fn a_denial_for_the_sake_of_the_cache_names_the_key_that_is_enough() {
+    let file = "tests/data/testing/uncacheable.yaml";
+    let output = run(&["test", "--store", "tests/data/stores/kennel", file]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    golden(&root().join(DATA).join("uncacheable.txt"), &stdout(&output));
+}
+
+#[test]
 fn the_order_of_results_does_not_depend_on_the_threads() {
     let tests: String = (0..2000)
         .map(|number| {
