@@ -1,5 +1,6 @@
 //! Reading test files: from YAML to cases. Nothing in a file is ignored.
 
+mod keys;
 mod step;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use super::problem::{Problem, Problems};
 use crate::gateway_cache::GatewayCache;
 use crate::test_bench::TestBench;
 use crate::yaml::{self, Node, Place};
-use step::{ALL, DEFAULTS, SEQUENCE_EVENT, SEQUENCE_STEP, StepReader, Variant};
+use keys::{ALL, DEFAULTS, SEQUENCE_EVENT, SEQUENCE_STEP};
+use step::{StepReader, Variant};
 
 /// Reads a test file.
 ///

@@ -254,6 +254,7 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Err(reason) => return Answered::refused(reason),
         };
         (self.observe)(&Decided::Call { session, call, outcome: &outcome });
+        let uncovered = self.uncovered(call, &outcome, cache_key);
         let response = session.respond(call, &outcome, SimpleResponses::Disabled);
         let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
         // Only a fault of this program could make it anything else than JSON. API Gateway would then answer 500.
@@ -262,7 +263,25 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
         if let (Some(cache), Some(key)) = (cache.as_mut(), slot) {
             cache.keep(key, kept.clone(), step.now);
         }
-        Answered::by(&kept, call, false)
+        let answered = Answered::by(&kept, call, false);
+        uncovered.into_iter().fold(answered, Answered::because)
+    }
+
+    /// What the policies of a route read that the cache key lacks, if that is why the call is denied.
+    fn uncovered(&self, call: &Call, outcome: &Outcome, cache_key: &CacheKey) -> Option<String> {
+        let store = self.bench.store();
+        let asked = outcome.route.as_ref().filter(|_| outcome.decision.reason == Reason::NotCacheable)?;
+        let (route, reads) =
+            store.routes.routes().iter().zip(&store.reads).find(|(route, _)| *route == asked)?;
+        let key = cache_key.for_api(call.api());
+        let lacking: Vec<String> =
+            key.through(call.route_key()).lacking(reads, route).map(ToString::to_string).collect();
+        let matters = reads.iter().filter(|input| input.matters_to(route));
+        let least = CacheKey::least_for(matters, self.bench.bundle().token_location());
+        Some(format!(
+            "the cache key `{key}` lacks what its policies read: {}; enough is `{least}`",
+            lacking.join(", ")
+        ))
     }
 
     fn ask_cedar(

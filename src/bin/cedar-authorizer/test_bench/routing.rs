@@ -15,19 +15,23 @@ use cedar_authorizer::gateway::route::{Method, Route, RouteTable, Segment};
 /// which goes before `{proxy+}`. HTTP APIs (Developer Guide, "Create routes for HTTP APIs"): a template that matches
 /// all of the path goes before one with a greedy parameter. On one resource a verb goes before `ANY`.
 pub fn chosen<'a>(routes: &'a RouteTable, api: Api, verb: &str, path: &str) -> Option<&'a Route> {
+    if api == Api::WebSocket {
+        return named(routes, CONNECT);
+    }
     let segments = segments(path)?;
     let method = Method::from_verb(verb);
     let takes = |route: &Route| route.method == Method::Any || Some(route.method) == method;
     let candidates = routes.routes().iter().filter(|route| takes(route) && covers(route, &segments));
     match api {
-        Api::RestRequest | Api::RestToken => candidates.min_by_key(|route| (kinds(route), is_any(route))),
+        Api::RestRequest | Api::RestToken | Api::WebSocket => {
+            candidates.min_by_key(|route| (kinds(route), is_any(route)))
+        }
         Api::HttpV1 | Api::HttpV2 => candidates
             .min_by_key(|route| {
                 let length = if is_greedy(route) { route.template.segments().len() } else { 0 };
                 (is_greedy(route), Reverse(length), kinds(route), is_any(route))
             })
             .or_else(|| named(routes, DEFAULT)),
-        Api::WebSocket => named(routes, CONNECT),
     }
 }
 
