@@ -38,23 +38,99 @@ macro_rules! folder {
 }
 
 /// All samples. A test compares each list with the files of its folder.
-const SAMPLES: &[Sample] = &[Sample {
-    name: "petstore",
-    teaches: "groups, scopes, a template link and a forbid policy",
-    files: folder!("policies":
-        "README.md"
-        "entities.json"
-        "identity-sources/cognito.json"
-        "jwks/cognito.json"
-        "personas.toml"
-        "policies/attributes.cedar"
-        "policies/everyone.cedar"
-        "policies/groups.cedar"
-        "schema.cedarschema"
-        "store.toml"
-        "template-links.json"
-        "templates/auditor.cedar"
-        "tests/pets.yaml"
-        "tests/tokens.yaml"
-    ),
-}];
+const SAMPLES: &[Sample] = &[
+    Sample {
+        name: "petstore",
+        teaches: "groups, scopes, a template link and a forbid policy",
+        files: folder!("policies":
+            "README.md"
+            "entities.json"
+            "identity-sources/cognito.json"
+            "jwks/cognito.json"
+            "personas.toml"
+            "policies/attributes.cedar"
+            "policies/everyone.cedar"
+            "policies/groups.cedar"
+            "schema.cedarschema"
+            "store.toml"
+            "template-links.json"
+            "templates/auditor.cedar"
+            "tests/pets.yaml"
+            "tests/tokens.yaml"
+        ),
+    },
+    Sample {
+        name: "photoflash",
+        teaches: "ownership, albums in albums, and sharing by template links",
+        files: folder!("samples/photoflash":
+            "README.md"
+            "entities.json"
+            "identity-sources/cognito.json"
+            "personas.toml"
+            "policies/members.cedar"
+            "policies/owners.cedar"
+            "policies/private.cedar"
+            "schema.cedarschema"
+            "store.toml"
+            "template-links.json"
+            "templates/sharing.cedar"
+            "tests/albums.yaml"
+            "tests/cache.yaml"
+            "tests/sharing.yaml"
+        ),
+    },
+    Sample {
+        name: "tinytodo",
+        teaches: "readers and editors by template links, teams in teams, and an address",
+        files: folder!("samples/tinytodo":
+            "README.md"
+            "entities.json"
+            "identity-sources/cognito.json"
+            "personas.toml"
+            "policies/owners.cedar"
+            "policies/teams.cedar"
+            "schema.cedarschema"
+            "store.toml"
+            "template-links.json"
+            "templates/sharing.cedar"
+            "tests/cache.yaml"
+            "tests/lists.yaml"
+            "tests/teams.yaml"
+        ),
+    },
+    Sample {
+        name: "digitalpetstore",
+        teaches: "roles and claims of ID tokens, compared with the path",
+        files: folder!("samples/digitalpetstore":
+            "README.md"
+            "entities.json"
+            "identity-sources/cognito.json"
+            "personas.toml"
+            "policies/customers.cedar"
+            "policies/employees.cedar"
+            "schema.cedarschema"
+            "store.toml"
+            "tests/orders.yaml"
+            "tests/stores.yaml"
+            "tests/tokens.yaml"
+        ),
+    },
+    Sample {
+        name: "multitenant",
+        teaches: "tenants kept apart by a claim, a support role, and suspended tenants",
+        files: folder!("samples/multitenant":
+            "README.md"
+            "entities.json"
+            "identity-sources/provider.json"
+            "personas.toml"
+            "policies/roles.cedar"
+            "policies/support.cedar"
+            "policies/tenants.cedar"
+            "schema.cedarschema"
+            "store.toml"
+            "tests/roles.yaml"
+            "tests/tenants.yaml"
+            "tests/tokens.yaml"
+        ),
+    },
+];
