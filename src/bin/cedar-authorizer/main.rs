@@ -53,7 +53,7 @@ enum Command {
     Init(init::Init),
     Check(check::Check),
     Test(test::Test),
-    Authorize(authorize::Authorize),
+    Authorize(Box<authorize::Authorize>),
     Matrix(matrix::MatrixArgs),
     Schema(schema::Schema),
     Token(token::Token),

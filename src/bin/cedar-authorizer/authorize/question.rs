@@ -14,8 +14,11 @@ use cedar_authorizer::decide::{
 use cedar_authorizer::function::jwks::KeyClient;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
+use cedar_authorizer::gateway::route::{Route, Segment};
+use cedar_authorizer::projection::Projection;
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::TokenType;
 use cedar_authorizer::token::key_set::KeySets;
 use chrono::DateTime;
 use clap::Args;
@@ -151,11 +154,7 @@ impl Question<'_> {
         let call = self.bench.call(&http, None).map_err(Failure::could_not_run)?;
         let mut report = self.of_call(&call, self.session(at.into())?, at.into());
         if report.reason == Reason::RouteUnmapped.code() {
-            let asked = format!("{} {}", http.verb.to_ascii_lowercase(), http.path);
-            let routes: Vec<String> =
-                self.bench.store().routes.routes().iter().map(ToString::to_string).collect();
-            let near = nearest(&asked, routes.iter().map(String::as_str));
-            report.notes.extend(near.map(|route| format!("the nearest route is `{route}`")));
+            report.notes.extend(self.near_route(&http));
         }
         Ok(report)
     }
@@ -235,8 +234,57 @@ impl Question<'_> {
         };
         let mut report = self.explained(&session, now, &ask);
         let outcome = session.authorize(call, &CacheKey::None).ok();
-        report.route = outcome.and_then(|outcome| outcome.route.as_ref().map(ToString::to_string));
+        let route = outcome.and_then(|outcome| outcome.route.clone());
+        if report.reason == Reason::RequiredClaimMissing.code() {
+            report.notes.extend(route.as_ref().and_then(|route| self.missing_claims(&session, route)));
+        }
+        report.route = route.as_ref().map(ToString::to_string);
         report
+    }
+
+    /// The route that was probably meant by a request that no route takes.
+    fn near_route(&self, http: &HttpRequest) -> Option<String> {
+        let routes = self.bench.store().routes.routes();
+        // Parameters stand for whatever the path has in their place.
+        let with_path = |route: &Route| {
+            let mut asked = http.path.trim_start_matches('/').split('/');
+            let segments = route.template.segments().iter().map(|segment| {
+                let asked = asked.next().filter(|asked| !asked.is_empty());
+                match segment {
+                    Segment::Static(text) | Segment::Key(text) => text.clone(),
+                    Segment::Parameter(name) | Segment::Greedy(name) => asked.unwrap_or(name).to_owned(),
+                }
+            });
+            let path = segments.collect::<Vec<_>>().join("/");
+            format!("{} /{path}", route.method)
+        };
+        let filled: Vec<String> = routes.iter().map(with_path).collect();
+        let asked = format!("{} {}", http.verb.to_ascii_lowercase(), http.path);
+        let near = nearest(&asked, filled.iter().map(String::as_str))?;
+        let (_, route) = filled.iter().zip(routes).find(|(filled, _)| *filled == near)?;
+        Some(format!("the nearest route is `{route}`"))
+    }
+
+    /// The claims that the schema requires and the token does not have.
+    fn missing_claims(&self, session: &Session, route: &Route) -> Option<String> {
+        let (store, source) = (self.bench.store(), session.source().ok()?);
+        let context = store.projection.context(&route.action);
+        let shape = match source.token_type() {
+            Some(TokenType::Access) => context.as_ref()?.record("token")?,
+            _ => match &store.projection {
+                Projection::Schema(shapes) => shapes.entity(source.principal_type())?,
+                Projection::Schemaless => return None,
+            },
+        };
+        let claims = session.token().claims();
+        let required = shape.attributes().filter(|(_, is_required)| *is_required).map(|(name, _)| name);
+        let (there, missing): (Vec<&str>, Vec<&str>) = required.partition(|name| claims.contains_key(*name));
+        let list =
+            |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        Some(match missing.as_slice() {
+            [] => format!("one of the required claims has another type than in the schema: {}", list(&there)),
+            missing => format!("the schema requires claims that the token does not have: {}", list(missing)),
+        })
     }
 
     /// The caller as a session, or why the token is refused.

@@ -124,15 +124,20 @@ impl Search<'_> {
     ) -> Vec<Edit> {
         let trace = permit.trace(request);
         if !trace.applies() {
-            return self.edits_for(&trace, claims);
+            return self.edits_for(&trace, request, claims);
         }
         let forbids = self.explainer.policies().iter().filter(|policy| policy.effect == Effect::Forbid);
         let mut traces = forbids.map(|policy| policy.trace(request));
         let forbidding = traces.find(|trace| trace.applies() || trace.fails());
-        forbidding.map(|trace| self.edits_against(&trace, claims)).unwrap_or_default()
+        forbidding.map(|trace| self.edits_against(&trace, request, claims)).unwrap_or_default()
     }
 
-    fn edits_for(&self, trace: &PolicyTrace<'_>, claims: &Map<String, Value>) -> Vec<Edit> {
+    fn edits_for(
+        &self,
+        trace: &PolicyTrace<'_>,
+        request: &CedarRequest,
+        claims: &Map<String, Value>,
+    ) -> Vec<Edit> {
         let is_unmet = |result: &ClauseResult| *result == ClauseResult::NotMet || result.is_error();
         let Some(unmet) = trace.clauses.iter().find(|clause| is_unmet(&clause.result)) else {
             return Vec::new();
@@ -154,14 +159,25 @@ impl Search<'_> {
                 wish => [vec![wish], others].concat(),
             }
         });
-        wishes.flat_map(|wish| Edit::from_wish(&wish, self.source, claims)).collect()
+        wishes
+            .filter_map(|wish| wish.resolved(request))
+            .flat_map(|wish| Edit::from_wish(&wish, self.source, claims))
+            .collect()
     }
 
-    fn edits_against(&self, trace: &PolicyTrace<'_>, claims: &Map<String, Value>) -> Vec<Edit> {
+    fn edits_against(
+        &self,
+        trace: &PolicyTrace<'_>,
+        request: &CedarRequest,
+        claims: &Map<String, Value>,
+    ) -> Vec<Edit> {
         let of_scope = trace.policy.scope_principal().cloned().map(Wish::NotInGroup);
         let of_clauses = trace.policy.clauses().iter().flat_map(|clause| clause.wishes(false)).cloned();
         let wishes = of_scope.into_iter().chain(of_clauses);
-        wishes.flat_map(|wish| Edit::from_wish(&wish, self.source, claims)).collect()
+        wishes
+            .filter_map(|wish| wish.resolved(request))
+            .flat_map(|wish| Edit::from_wish(&wish, self.source, claims))
+            .collect()
     }
 }
 

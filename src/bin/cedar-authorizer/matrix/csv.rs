@@ -48,8 +48,11 @@ pub fn read(text: &str) -> Result<Matrix, (usize, String)> {
     Ok(matrix)
 }
 
-/// The records with the lines on which they begin.
-fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, String)> {
+/// The line on which a record begins, and its fields.
+type Record = (usize, Vec<String>);
+
+/// The records of a text.
+fn records(text: &str) -> Result<Vec<Record>, (usize, String)> {
     let (mut records, mut fields, mut field) = (Vec::new(), Vec::new(), String::new());
     let (mut line, mut start) = (1, 1);
     let mut is_quoted = false;

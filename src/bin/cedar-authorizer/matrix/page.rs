@@ -30,7 +30,7 @@ fn row(row: &Row, callers: &[String]) -> String {
         let Some(Cell { decision, reason, policies }) = cells.get(caller) else {
             return "<td></td>".to_owned();
         };
-        let why = [&[reason.clone()], policies.as_slice()].concat().join("\n");
+        let why = [reason].into_iter().chain(policies).map(String::as_str).collect::<Vec<_>>().join("\n");
         format!(
             "<td class=\"{}\" title=\"{}\">{}{mark}</td>",
             escape(decision),

@@ -47,6 +47,8 @@ impl Edit {
                 samples().into_iter().map(|value| Self::Set(path.clone(), value)).collect()
             }),
             Wish::Absent(path) => of_claim(path, &|path| vec![Self::Remove(path)]),
+            // Their values are known only in a request; see `Wish::resolved`.
+            Wish::IsAs(..) | Wish::HasAs(..) => Vec::new(),
             Wish::Is(path, value) => of_claim(path, &|path| vec![Self::Set(path, value.clone())]),
             Wish::Has(path, value) => of_claim(path, &|path| vec![Self::AddTo(path, value.clone())]),
             Wish::HasNot(path, value) => of_claim(path, &|path| vec![Self::RemoveFrom(path, value.clone())]),

@@ -1,6 +1,9 @@
 //! Wishes: what would make an expression true, or false.
 
-use cedar_authorizer::cedar::{EntityId, EntityUid};
+use std::str::FromStr;
+
+use cedar_authorizer::cedar::{EntityId, EntityUid, EvalResult, Expression, eval_expression};
+use cedar_authorizer::decide::CedarRequest;
 use serde_json::Value;
 
 use crate::explanation::values::json_of;
@@ -20,8 +23,12 @@ pub enum Wish {
     Absent(Vec<String>),
     /// This is its value.
     Is(Vec<String>, Value),
+    /// Its value is what this expression is.
+    IsAs(Vec<String>, String),
     /// This is one of its elements.
     Has(Vec<String>, Value),
+    /// What this expression is, is one of its elements.
+    HasAs(Vec<String>, String),
     /// This is none of its elements.
     HasNot(Vec<String>, Value),
 }
@@ -30,13 +37,42 @@ impl Wish {
     /// Whether it gives a value to what another wish is about.
     pub fn fills(&self, other: &Self) -> bool {
         let wanted = match other {
-            Self::Present(path) | Self::Is(path, _) => path,
+            Self::Present(path) | Self::Is(path, _) | Self::IsAs(path, _) => path,
             _ => return false,
         };
         match self {
-            Self::Is(path, _) | Self::Has(path, _) => path.starts_with(wanted),
+            Self::Is(path, _) | Self::IsAs(path, _) | Self::Has(path, _) | Self::HasAs(path, _) => {
+                path.starts_with(wanted)
+            }
             _ => false,
         }
+    }
+}
+
+impl Wish {
+    /// The same with the value of the expression that it names, if it names one. `None`: that has no value that a claim
+    /// can have.
+    pub fn resolved(self, CedarRequest { request, entities }: &CedarRequest) -> Option<Self> {
+        let value = |expression: &str| {
+            let expression = Expression::from_str(expression).ok()?;
+            as_claim(&eval_expression(request, entities, &expression).ok()?)
+        };
+        Some(match self {
+            Self::IsAs(path, expression) => Self::Is(path, value(&expression)?),
+            Self::HasAs(path, expression) => Self::Has(path, value(&expression)?),
+            wish => wish,
+        })
+    }
+}
+
+/// A value as a claim has it.
+fn as_claim(value: &EvalResult) -> Option<Value> {
+    match value {
+        EvalResult::Bool(value) => Some((*value).into()),
+        EvalResult::Long(value) => Some((*value).into()),
+        EvalResult::String(value) => Some(value.clone().into()),
+        EvalResult::Set(set) => set.iter().map(as_claim).collect::<Option<Vec<_>>>().map(Value::from),
+        EvalResult::EntityUid(_) | EvalResult::Record(_) | EvalResult::ExtensionValue(_) => None,
     }
 }
 
@@ -104,6 +140,8 @@ fn collect(expression: &Value, wanted: bool, found: &mut Vec<Wish>) {
         "contains" => {
             if let (Some(path), Some(element)) = (path(left), literal(right)) {
                 found.push(if wanted { Wish::Has(path, element) } else { Wish::HasNot(path, element) });
+            } else if let (Some(path), Some(other)) = (path(left), written(right).filter(|_| wanted)) {
+                found.push(Wish::HasAs(path, other));
             }
         }
         "containsAll" | "containsAny" => {
@@ -138,6 +176,9 @@ fn collect(expression: &Value, wanted: bool, found: &mut Vec<Wish>) {
 
 fn compare(left: &Value, right: &Value, wanted: bool, found: &mut Vec<Wish>) {
     for (access, value) in [(left, right), (right, left)] {
+        if let (Some(path), Some(other)) = (path(access), written(value)) {
+            found.push(if wanted { Wish::IsAs(path, other) } else { Wish::Absent(path) });
+        }
         let (Some(path), Some(value)) = (path(access), literal(value)) else {
             continue;
         };
@@ -179,6 +220,15 @@ fn path(expression: &Value) -> Option<Vec<String>> {
     let mut path = path(access.get("left")?)?;
     path.push(access.get("attr")?.as_str()?.to_owned());
     Some(path)
+}
+
+/// An access to any variable in Cedar's syntax: `resource["store"]`.
+fn written(expression: &Value) -> Option<String> {
+    if let Some(variable) = expression.get("Var").and_then(Value::as_str) {
+        return Some(variable.to_owned());
+    }
+    let access = expression.get(".")?;
+    Some(format!("{}[{:?}]", written(access.get("left")?)?, access.get("attr")?.as_str()?))
 }
 
 /// A literal as the JSON that a claim would be: text, a number, a boolean, or the text of an extension value.
