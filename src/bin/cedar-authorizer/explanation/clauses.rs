@@ -235,7 +235,7 @@ mod tests {
 
     /// The clauses of a policy, each as its kind and text.
     fn shown(policy: &str) -> Vec<String> {
-        let show = |Clause { kind, range, .. }: Clause| format!("{kind:?} {}", &policy[range]);
+        let show = |Clause { kind, range, .. }: Clause| format!("{kind:?} {}", policy.get(range).unwrap());
         clauses(policy).into_iter().map(show).collect()
     }
 

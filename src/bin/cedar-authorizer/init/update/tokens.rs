@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(closing(&tokens, 2), Some(tokens.len() - 1));
         let string = tokens.iter().find(|token| token.is_string).unwrap();
         assert_eq!(string.text, "get /{x}\\\"}");
-        assert_eq!(&text[string.place.clone()], "\"get /{x}\\\"}\"");
+        assert_eq!(text.get(string.place.clone()), Some("\"get /{x}\\\"}\""));
     }
 
     #[test]
