@@ -1,11 +1,13 @@
 //! Compares the tables of the documentation with the code.
 
 use std::fmt::Write;
+use std::fs;
+use std::process::Command;
 
 use cedar_authorizer::reason::{Reason, Status};
 use cedar_authorizer::store::finding::Code;
 
-use crate::world::{golden, root};
+use crate::world::{CLI, golden, root, stderr, stdout};
 
 #[test]
 fn every_reason_is_in_the_documented_table() {
@@ -39,4 +41,33 @@ fn every_finding_is_in_the_documented_table() {
         writeln!(page, "| `{code}` | {} | {} |", code.severity(), code.meaning()).unwrap();
     }
     golden(&root().join("docs/findings.md"), &page);
+}
+
+/// From the description of an API to a bundle, as README.md has it, in a folder with nothing but the description.
+#[test]
+fn the_five_minutes_of_the_readme_work_as_printed() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, from) = readme.split_once("```sh\ncargo run -- init").unwrap();
+    let (block, _) = from.split_once("```").unwrap();
+    let commands = format!("cargo run -- init{block}").replace("\\\n", " ");
+
+    let folder = tempfile::tempdir().unwrap();
+    let description = "examples/petstore.yaml";
+    fs::create_dir(folder.path().join("examples")).unwrap();
+    fs::copy(root().join(description), folder.path().join(description)).unwrap();
+    let mut verbs = Vec::new();
+    for line in commands.lines() {
+        let command = line.split(" # ").next().unwrap();
+        let arguments: Vec<&str> =
+            command.strip_prefix("cargo run -- ").unwrap().split_whitespace().collect();
+        let output = Command::new(CLI).args(&arguments).current_dir(folder.path()).output().unwrap();
+        let expected = if arguments[0] == "authorize" { 2 } else { 0 };
+        assert_eq!(output.status.code(), Some(expected), "{line}\n{}{}", stdout(&output), stderr(&output));
+        if arguments[0] == "check" {
+            assert_eq!(stdout(&output), "ok: 2 policies, 5 routes\n");
+        }
+        verbs.push(arguments[0]);
+    }
+    assert_eq!(verbs, ["init", "check", "test", "matrix", "authorize", "build"]);
+    assert!(folder.path().join("shop.bundle").is_file());
 }
