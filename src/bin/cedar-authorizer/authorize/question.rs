@@ -53,7 +53,7 @@ pub struct RequestArgs {
     #[arg(long = "query", value_name = "NAME=VALUE", value_parser = query, requires = "method")]
     query: Vec<(String, String)>,
 
-    /// The address of the client [default: 203.0.113.7]
+    /// The address of the client [default: 203.0.113.1]
     #[arg(long, value_name = "ADDRESS", requires = "method")]
     source_ip: Option<String>,
 

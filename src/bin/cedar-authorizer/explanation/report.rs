@@ -189,7 +189,13 @@ impl Report {
     pub fn brief(&self, store: &str) -> Vec<String> {
         let decided = self.candidates.iter().filter(|policy| self.policies.contains(&policy.id));
         let failed = self.candidates.iter().filter(|policy| policy.verdict == "error");
-        let mut lines: Vec<String> = decided.map(|policy| policy.headline(store, "applies")).collect();
+        let mut lines = Vec::new();
+        for policy in decided {
+            lines.push(policy.headline(store, "applies"));
+            // A permit that applies is what was meant. A forbid is asked why.
+            let asked = policy.clauses.iter().filter(|clause| policy.effect == "forbid" && clause.is_asked());
+            lines.extend(asked.map(|clause| clause.on_one_line("met")));
+        }
         for policy in failed {
             lines.push(policy.headline(store, "cannot be evaluated"));
             lines.extend(
@@ -205,7 +211,7 @@ impl Report {
             Some(nearest) => {
                 lines.push(nearest.headline(store, "does not apply"));
                 let unmet = nearest.clauses.iter().filter(|clause| clause.result == "not-met");
-                lines.extend(unmet.map(ClauseReport::on_one_line));
+                lines.extend(unmet.map(|clause| clause.on_one_line("not met")));
             }
             None => lines.push("no policy permits this action on this resource, to anybody".to_owned()),
         }
@@ -367,8 +373,13 @@ impl ClauseReport {
         }
     }
 
+    /// Whether it leaves anything out: `action` alone does not.
+    fn is_asked(&self) -> bool {
+        self.text != self.kind
+    }
+
     /// `not met: principal.a == 1, where principal.a is 2`
-    fn on_one_line(&self) -> String {
+    fn on_one_line(&self, result: &str) -> String {
         let unless = if self.kind == "unless" { "unless " } else { "" };
         let seen = self.values.iter().map(|SeenValue { path, value }| match value {
             Some(value) => format!("{path} is {value}"),
@@ -376,7 +387,7 @@ impl ClauseReport {
         });
         let seen = seen.collect::<Vec<_>>().join(" and ");
         let seen = if seen.is_empty() { seen } else { format!(", where {seen}") };
-        format!("  not met: {unless}{}{seen}", self.text)
+        format!("  {result}: {unless}{}{seen}", self.text)
     }
 
     fn lines(&self) -> Vec<String> {
@@ -386,9 +397,14 @@ impl ClauseReport {
             "error" => (WARNING, "error"),
             _ => (HINT, "-"),
         };
-        let unless = if self.kind == "unless" { "unless " } else { "" };
-        let mut lines =
-            vec![format!("    {} {unless}{}", paint(style, &format!("{mark:<5}")), printable(&self.text))];
+        let text = printable(&self.text);
+        let text = match (self.kind, self.result) {
+            ("unless", "met") => format!("unless {text} (which is false)"),
+            ("unless", "not-met") => format!("unless {text} (which is true)"),
+            ("unless", _) => format!("unless {text}"),
+            _ => text,
+        };
+        let mut lines = vec![format!("    {} {text}", paint(style, &format!("{mark:<5}")))];
         lines.extend(self.error.iter().map(|error| format!("            {}", printable(error))));
         let seen = |SeenValue { path, value }: &SeenValue| match value {
             Some(value) => format!("            {path} = {}", printable(value)),
@@ -399,7 +415,7 @@ impl ClauseReport {
     }
 }
 
-/// The members of a JSON object, one a line: `token.scope = ["openid"]`.
+/// The members of a record, one a line: `token.scope = ["openid"]`.
 fn members(value: &Value, prefix: &str) -> Vec<String> {
     let Some(object) = value.as_object() else {
         return Vec::new();
@@ -409,7 +425,28 @@ fn members(value: &Value, prefix: &str) -> Vec<String> {
         let is_record = value.as_object().is_some_and(|object| {
             !object.is_empty() && !object.contains_key("__extn") && !object.contains_key("__entity")
         });
-        if is_record { members(value, &path) } else { vec![format!("{path} = {value}")] }
+        if is_record { members(value, &path) } else { vec![format!("{path} = {}", as_cedar(value))] }
     };
     object.iter().flat_map(member).collect()
+}
+
+/// A value of Cedar's JSON form in Cedar's own syntax.
+fn as_cedar(value: &Value) -> String {
+    let text = |of: &Value, name: &str| of.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(entity) = value.get("__entity") {
+        return format!("{}::{:?}", text(entity, "type"), text(entity, "id"));
+    }
+    if let Some(extension) = value.get("__extn") {
+        return format!("{}({:?})", text(extension, "fn"), text(extension, "arg"));
+    }
+    match value {
+        Value::Array(elements) => {
+            format!("[{}]", elements.iter().map(as_cedar).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(members) => {
+            let members = members.iter().map(|(name, value)| format!("{name:?}: {}", as_cedar(value)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
 }

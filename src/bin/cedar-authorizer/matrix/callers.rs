@@ -42,7 +42,10 @@ fn personas(bench: &TestBench) -> Vec<Caller> {
 /// Of each identity source, a caller in no group, and one in each group that policies or entities name.
 fn groups(bench: &TestBench) -> Vec<Caller> {
     let store = bench.store();
-    let named = store.policies.policies().flat_map(|policy| policy.entity_literals());
+    let named = store.policies.policies().flat_map(|policy| {
+        let linked = policy.template_links().into_iter().flat_map(|links| links.into_values());
+        policy.entity_literals().into_iter().chain(linked).collect::<Vec<_>>()
+    });
     let known = store.entities.iter().map(|entity| entity.uid());
     let all: BTreeSet<EntityUid> = named.chain(known).collect();
     let mut callers = Vec::new();
