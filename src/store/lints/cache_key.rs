@@ -41,11 +41,11 @@ pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Findin
         explained.extend(routes.iter().copied());
         let named: Vec<String> =
             routes.iter().filter_map(|index| Some(format!("`{}`", denied.get(index)?.0))).collect();
-        let inputs = some_of(inputs.iter().map(ToString::to_string));
+        let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
         let verb = if named.len() == 1 { "is" } else { "are" };
         let message = format!(
             "policy `{id}` reads {}, which is not in the cache key `{key}`: {} {verb} always denied",
-            inputs,
+            inputs.join(", "),
             some_of(named)
         );
         let position = scene.origins.effect_position(id);
