@@ -303,7 +303,9 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
             let message = format!("the schema has no action `{action}`");
             let finding = Finding::new(Code::RouteInvalid, position.clone(), message);
             let of_type = known_actions.iter().flatten().filter(|known| *known.type_name() == type_name);
-            let near = nearest(action.id().unescaped(), of_type.map(|known| known.id().unescaped()));
+            let mut ids: Vec<&str> = of_type.map(|known| known.id().unescaped()).collect();
+            ids.sort_unstable();
+            let near = nearest(action.id().unescaped(), ids);
             findings.push(match near {
                 Some(near) => finding.hint(format!("did you mean `{near}`?")),
                 None => finding,

@@ -16,8 +16,8 @@ use crate::store::inputs::PolicyInputs;
 
 pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Finding>) {
     let store = scene.store;
-    let routes = || store.routes.routes().iter().zip(&store.reads);
-    let denied: BTreeMap<usize, (&Route, &BTreeSet<Input>)> = routes()
+    let routes = store.routes.routes().iter().zip(&store.reads);
+    let denied: DeniedRoutes<'_> = routes
         .enumerate()
         .filter(|(_, (route, reads))| key.lacking(*reads, route).next().is_some())
         .collect();
@@ -27,27 +27,21 @@ pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Findin
     let hint = hint(store);
     let mut explained: BTreeSet<usize> = BTreeSet::new();
     // Many policies differ only in their principals.
-    let mut known: BTreeMap<String, Lack> = BTreeMap::new();
+    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
     for (id, json) in policies(store) {
         let Some(policy) = PolicyInputs::from_policy(&json).filter(|policy| !policy.inputs().is_empty())
         else {
             continue;
         };
-        let Lack { inputs, routes } =
-            known.entry(format!("{policy:?}")).or_insert_with(|| Lack::of(&policy, &denied, key, store));
-        if routes.is_empty() {
+        let lack = known.entry(format!("{policy:?}")).or_insert_with(|| {
+            let lack = Lack::of(&policy, &denied, key, store);
+            explained.extend(lack.routes.iter().copied());
+            lack.message(&denied, key)
+        });
+        let Some(message) = lack else {
             continue;
-        }
-        explained.extend(routes.iter().copied());
-        let named: Vec<String> =
-            routes.iter().filter_map(|index| Some(format!("`{}`", denied.get(index)?.0))).collect();
-        let inputs = some_of(inputs.iter().map(ToString::to_string));
-        let verb = if named.len() == 1 { "is" } else { "are" };
-        let message = format!(
-            "policy `{id}` reads {}, which is not in the cache key `{key}`: {} {verb} always denied",
-            inputs,
-            some_of(named)
-        );
+        };
+        let message = format!("policy `{id}` {message}");
         let position = scene.origins.effect_position(id);
         findings.push(Finding::new(Code::CacheKeyNeeded, position, message).about(id).hint(hint.as_str()));
     }
@@ -62,6 +56,9 @@ pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Findin
     }
 }
 
+/// The routes that are denied, by their numbers, and what their policies read.
+type DeniedRoutes<'a> = BTreeMap<usize, (&'a Route, &'a BTreeSet<Input>)>;
+
 /// What a policy reads beyond the key, and the routes that are denied for it.
 struct Lack {
     inputs: BTreeSet<Input>,
@@ -69,12 +66,7 @@ struct Lack {
 }
 
 impl Lack {
-    fn of(
-        policy: &PolicyInputs,
-        denied: &BTreeMap<usize, (&Route, &BTreeSet<Input>)>,
-        key: &CacheKey,
-        store: &Store,
-    ) -> Self {
+    fn of(policy: &PolicyInputs, denied: &DeniedRoutes<'_>, key: &CacheKey, store: &Store) -> Self {
         let mut lack = Self { inputs: BTreeSet::new(), routes: Vec::new() };
         for (index, (route, _)) in denied {
             let made = route.resource.as_ref();
@@ -90,6 +82,23 @@ impl Lack {
             lack.inputs.extend(beyond.cloned());
         }
         lack
+    }
+
+    /// What to say of such a policy. `None`: it is no reason to deny anything.
+    fn message(&self, denied: &DeniedRoutes<'_>, key: &CacheKey) -> Option<String> {
+        let Self { inputs, routes } = self;
+        let verb = match routes.len() {
+            0 => return None,
+            1 => "is",
+            _ => "are",
+        };
+        let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+        let routes = routes.iter().filter_map(|index| Some(format!("`{}`", denied.get(index)?.0)));
+        Some(format!(
+            "reads {}, which is not in the cache key `{key}`: {} {verb} always denied",
+            inputs.join(", "),
+            some_of(routes)
+        ))
     }
 }
 

@@ -64,7 +64,8 @@ fn of_action(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
         None => scene.origins.effect_position(id),
     };
     let first = named.first().map(|action| action.id().unescaped());
-    let routed = scene.requests.actions().map(|action| action.id().unescaped());
+    let mut routed: Vec<&str> = scene.requests.actions().map(|action| action.id().unescaped()).collect();
+    routed.sort_unstable();
     let near = first.and_then(|first| nearest(first, routed));
     Some(Cause {
         message,

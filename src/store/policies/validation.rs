@@ -120,7 +120,8 @@ impl Names {
     fn of(schema: &StoreSchema) -> Self {
         let mut actions: Vec<EntityUid> = schema.schema.actions().cloned().collect();
         actions.sort();
-        let entity_types = schema.schema.entity_types().map(ToString::to_string).collect();
+        let mut entity_types: Vec<String> = schema.schema.entity_types().map(ToString::to_string).collect();
+        entity_types.sort_unstable();
         Self { actions, entity_types }
     }
 

@@ -3,11 +3,12 @@
 use cedar_authorizer::store::finding::Finding;
 
 use super::{Home, Sources};
+use crate::output::printable;
 
 /// A workflow command (GitHub documentation, "Workflow commands for GitHub Actions", "Setting an error message").
 pub fn command(finding: &Finding, home: Home, sources: &Sources<'_>) -> String {
     let Finding { severity, code, position, message, policy: _, hint } = finding;
-    let mut properties = vec![("file", sources.repository_path(finding, home))];
+    let mut properties = vec![("file", printable(&sources.repository_path(finding, home)))];
     let mut add = |name, number: Option<usize>| {
         properties.extend(number.map(|number| (name, number.to_string())));
     };
@@ -20,8 +21,8 @@ pub fn command(finding: &Finding, home: Home, sources: &Sources<'_>) -> String {
     let properties: Vec<String> =
         properties.into_iter().map(|(name, value)| format!("{name}={}", escaped_property(&value))).collect();
     let text = match hint {
-        Some(hint) => format!("{message}\nhelp: {hint}"),
-        None => message.clone(),
+        Some(hint) => format!("{}\nhelp: {}", printable(message), printable(hint)),
+        None => printable(message),
     };
     format!("::{severity} {}::{}", properties.join(","), escaped(&text))
 }
@@ -55,7 +56,7 @@ mod tests {
         assert_eq!(
             command(&finding, Home::Store, &sources),
             "::error file=a%2Cb/x%3Ay%25.cedar,line=3,endLine=3,col=4,endColumn=9,title=policy-invalid::50%25: a, \
-             b%0Ahelp: one%0D%0A::error::two"
+             b%0Ahelp: one\\r\\n::error::two"
         );
         let finding = Finding::new(Code::FileUnknown, Position::file("x"), "m");
         assert_eq!(command(&finding, Home::Store, &sources), "::warning file=a%2Cb/x,title=file-unknown::m");
