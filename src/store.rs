@@ -36,6 +36,7 @@ use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicyId, Poli
 
 use crate::bundle::files::{POLICY_FOLDER, SETTINGS_FILE, is_in};
 use crate::bundle::{StoreFiles, with_room};
+use crate::gateway::cache_key::CacheScope;
 use crate::gateway::input::Input;
 use crate::gateway::route::{Route, RouteTable};
 use crate::projection::Projection;
@@ -106,7 +107,10 @@ impl Store {
         let is_usable = findings.iter().all(|finding| finding.severity != Severity::Error);
         let schema = parts.schema.as_ref().ok().and_then(Option::as_ref).cloned();
         let store = parts.into_store().filter(|_| is_usable).map(|(store, origins)| {
-            grants::check(&store, schema.as_ref(), &mut findings);
+            // An answer for one method and path needs no grant for others.
+            if checks.cache_key.as_ref().is_none_or(|key| key.scope() != CacheScope::Method) {
+                grants::check(&store, schema.as_ref(), &mut findings);
+            }
             lints::check(files, &store, schema.as_ref(), &origins, &impossible, checks, &mut findings);
             lints::accept(&store, &origins, checks, &mut findings);
             store

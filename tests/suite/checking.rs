@@ -436,3 +436,56 @@ fn a_warning_for_each_of_many_policies_costs_little() {
     let (many, none) = (time("", 1_001), time("us-east-1_EXAMPLE|", 1));
     assert!(many < 3 * none + Duration::from_secs(1), "with warnings: {many:?}, without: {none:?}");
 }
+
+const DESCRIPTION: &str = "openapi: 3.0.3
+info: { title: Pet Store, version: '1' }
+paths:
+  /: { get: {} }
+  /pets: { get: {}, post: {}, put: {} }
+  /pets/{id}: { get: {} }
+  /pets/{petId}/{a}-{b}: { get: {} }
+";
+
+#[test]
+fn a_description_is_compared_route_by_route() {
+    let store = StoreCopy::new();
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    store.write("schema.cedarschema", schema.replace("\"get /\",", "\"get /\", \"put /pets\",").as_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pets.yaml");
+    fs::write(&path, DESCRIPTION).unwrap();
+    let arguments = ["check", "--store", store.path().to_str().unwrap(), "--openapi", path.to_str().unwrap()];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let text = stdout(&output).replace(folder.path().to_str().unwrap(), "FOLDER");
+    let text = text.replace(store.path().to_str().unwrap(), "STORE");
+    golden(&root().join("tests/data/findings/openapi.human.txt"), &text);
+
+    for (content, code, expected) in [
+        ("openapi: [", 3, "description-invalid"),
+        ("a: 1\n", 3, "description-invalid"),
+        ("\u{0}", 3, "description-invalid"),
+    ] {
+        fs::write(&path, content).unwrap();
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(code), "{content:?}: {}", stdout(&output));
+        assert!(stdout(&output).contains(expected), "{content:?}: {}", stdout(&output));
+    }
+    fs::remove_file(&path).unwrap();
+    let output = run(&arguments);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+}
+
+#[test]
+fn patterns_do_not_matter_under_a_key_with_the_path() {
+    let store = StoreCopy::new();
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    store
+        .write("schema.cedarschema", schema.replace("\"get /\",", "\"get /\", \"get /{a}/{b}\",").as_bytes());
+    let key = "method.request.header.Authorization,context.httpMethod,context.path";
+    let inexact = |more: &[&str]| {
+        findings(store.path(), more).iter().filter(|finding| finding.starts_with("grant-inexact")).count()
+    };
+    assert_ne!(inexact(&[]), 0);
+    assert_eq!(inexact(&["--cache-key", key]), 0);
+}
