@@ -26,6 +26,9 @@ impl Outcome {
     /// Otherwise a backend could mistake one user for another, or overlook a limit. If they are too large, the
     /// response [denies](Response::is_shortened).
     pub fn respond(&self, simple_responses: SimpleResponses) -> Response {
+        if let Some(simple) = self.as_simple().filter(|_| simple_responses.are_for(self.api)) {
+            return simple.respond(simple_responses);
+        }
         let mut context = self.context();
         let mut for_information = [POLICIES, ACTION].into_iter();
         loop {

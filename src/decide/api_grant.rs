@@ -16,6 +16,8 @@ use crate::reason::Reason;
 /// What API Gateway is told. If the policies allow the call but this cannot be granted, `decision` is a denial.
 pub(super) struct GrantedDecision {
     pub(super) decision: Decision,
+    /// What the policies decide, if only the grant denies.
+    pub(super) without_grant: Option<Decision>,
     pub(super) grant: Arc<Grant>,
     pub(super) breadth: Breadth,
 }
@@ -41,10 +43,14 @@ impl Answering<'_> {
         let ApiGrant { grant, allowed, left_out, harmed } = &*api_grant;
         let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
         if decision.is_allowed() && grant.allows(arn) {
-            return GrantedDecision { decision, grant: Arc::clone(grant), breadth };
+            return GrantedDecision { decision, without_grant: None, grant: Arc::clone(grant), breadth };
         }
-        let decision = if decision.is_allowed() { Decision::deny(Reason::NotCacheable) } else { decision };
-        GrantedDecision { decision, grant: Arc::new(Grant::clone(grant).except(arn)), breadth }
+        let grant = Arc::new(Grant::clone(grant).except(arn));
+        if decision.is_allowed() {
+            let denied = Decision::deny(Reason::NotCacheable);
+            return GrantedDecision { decision: denied, without_grant: Some(decision), grant, breadth };
+        }
+        GrantedDecision { decision, without_grant: None, grant, breadth }
     }
 
     /// The same, but what API Gateway is told covers only the method and path of the call.
@@ -55,7 +61,7 @@ impl Answering<'_> {
             Some(Err(reason)) => (Decision::deny(reason.into()), Grant::deny(arn)),
             None => (decision, Grant::deny(arn)),
         };
-        GrantedDecision { decision, grant: Arc::new(grant), breadth }
+        GrantedDecision { decision, without_grant: None, grant: Arc::new(grant), breadth }
     }
 
     /// The grant for everything that the caller may do.

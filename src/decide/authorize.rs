@@ -46,7 +46,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let usage_identifier =
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
     let room = || room_for_grant(&principal, &backend_claims, usage_identifier);
-    let GrantedDecision { decision, grant, breadth } =
+    let GrantedDecision { decision, without_grant, grant, breadth } =
         caller.tell(decision, route.ok().map(|route| route.id), room);
 
     let route = route.ok().map(|route| route.route);
@@ -54,6 +54,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     Ok(Outcome {
         texts: OnceLock::new(),
         decision,
+        without_grant,
         principal,
         route: route.cloned(),
         resource,

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub backend_claims: BTreeMap<String, Value>,
     /// The API key of the caller, for usage plans of REST APIs.
     pub usage_identifier_key: Option<String>,
+    /// What the policies decide, if they allow the call and no IAM statement can say so. A simple response needs none.
+    pub(super) without_grant: Option<Decision>,
     /// How many values of the token and the call were dropped because the schema declares another type.
     pub dropped: usize,
     /// The revision of the bundle that decided.
@@ -99,6 +101,14 @@ impl Outcome {
         })
     }
 
+    /// The outcome as a simple response tells it: its boolean is right for every request with the same cache key,
+    /// whether or not an IAM statement could say so. `None`: it is the same.
+    #[must_use]
+    pub fn as_simple(&self) -> Option<Self> {
+        let decision = self.without_grant.clone()?;
+        Some(Self { decision, without_grant: None, texts: OnceLock::new(), ..self.clone() })
+    }
+
     /// The outcome if the [response](crate::gateway::response::Response::is_shortened) has no room for the
     /// principal and the claims: everything is denied.
     #[must_use]
@@ -108,6 +118,7 @@ impl Outcome {
             shortened.decision = Decision::deny(Reason::ResponseTooLarge);
             shortened.texts = OnceLock::new();
         }
+        shortened.without_grant = None;
         shortened.grant = Arc::new(Grant::deny_all());
         shortened.breadth = Breadth::Fallback(Narrow::TooLarge);
         shortened

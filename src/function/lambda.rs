@@ -101,6 +101,8 @@ impl Function {
         }
         match decided {
             Ok(DecidedCall { session, outcome }) => {
+                let simple = outcome.as_simple().filter(|_| self.simple_responses.are_for(call.api()));
+                let outcome = simple.map_or(outcome, Arc::new);
                 let response = session.respond(&call, &outcome, self.simple_responses);
                 // The log must say what API Gateway is told.
                 let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };

@@ -478,10 +478,10 @@ fn a_description_is_compared_route_by_route() {
 
 #[test]
 fn patterns_do_not_matter_under_a_key_with_the_path() {
-    let store = StoreCopy::new();
-    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
-    store
-        .write("schema.cedarschema", schema.replace("\"get /\",", "\"get /\", \"get /{a}/{b}\",").as_bytes());
+    let store = StoreCopy::of(&root().join("samples/digitalpetstore"));
+    let settings = fs::read_to_string(store.path().join("store.toml")).unwrap();
+    assert!(settings.contains("\ncomplete = true "));
+    store.write("store.toml", settings.replace("\ncomplete = true ", "\ncomplete = false ").as_bytes());
     let key = "method.request.header.Authorization,context.httpMethod,context.path";
     let inexact = |more: &[&str]| {
         findings(store.path(), more).iter().filter(|finding| finding.starts_with("grant-inexact")).count()

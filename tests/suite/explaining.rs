@@ -284,6 +284,27 @@ proptest! {
     }
 }
 
+/// A value that no policy names: what a claim is compared with is only in the request.
+#[test]
+fn a_claim_is_given_the_value_that_it_is_compared_with() {
+    for (store, arguments, expected) in [
+        (
+            "samples/multitenant",
+            vec!["--as", "alice", "GET", "/tenants/globex/invoices"],
+            "set the claim `tenant` to `\"globex\"`",
+        ),
+        (
+            "samples/digitalpetstore",
+            vec!["--as", "carol", "PUT", "/stores/austin/pets/7"],
+            "set the claim `custom:employmentStoreCode` to `\"austin\"`",
+        ),
+    ] {
+        let output = run(&[&["authorize", "--store", store, "--format", "json"][..], &arguments].concat());
+        let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(report["change"]["edits"], json!([expected]), "{report:#}");
+    }
+}
+
 /// What `authorize` prints for people about the sample store.
 #[test]
 fn people_read_why() {

@@ -413,3 +413,17 @@ fn to_take_the_route_key_of_any_method_for_a_method_is_found_wrong() {
     let failure = runner.run(&wider_cases(), |case| play(&case, true)).unwrap_err().to_string();
     assert!(failure.contains("false Allow"), "{failure}");
 }
+
+/// No IAM statement for the whole API names a method like this one, but a boolean names none.
+#[test]
+fn a_simple_response_needs_no_pattern() {
+    let case = Case {
+        policies: "permit (principal, action, resource);".to_owned(),
+        key: "$request.header.Authorization,$context.routeKey",
+        kind: Kind::Simple,
+        api: Routes::Wider,
+        has_default: false,
+        requests: vec![("PURGE", 1, false, 0, 0, false, 0), ("GET", 1, false, 0, 0, false, 0)],
+    };
+    play(&case, false).unwrap();
+}

@@ -62,7 +62,8 @@ pub fn smallest_change(
         for permit in &permits {
             search.tried.clear();
             let mut edits = Vec::new();
-            if let Some(claims) = search.within(depth, permit.policy, claims, &mut edits) {
+            if search.within(depth, permit.policy, claims, &mut edits).is_some() {
+                let (edits, claims) = search.minimized(edits, claims)?;
                 return Some(Change { edits, claims });
             }
         }
@@ -149,20 +150,7 @@ impl Search<'_> {
             ClauseKind::Action | ClauseKind::Resource => Vec::new(),
             ClauseKind::When | ClauseKind::Unless => unmet.clause.wishes(true).to_vec(),
         };
-        // What must only be there gets a value that something else asks for. A value that one clause asks for may not
-        // be enough for another, so all values that are asked for are tried.
-        let wishes = wishes.into_iter().flat_map(|wish| {
-            let others: Vec<Wish> =
-                self.known.iter().filter(|other| **other != wish && other.fills(&wish)).cloned().collect();
-            match wish {
-                Wish::Present(_) if !others.is_empty() => others,
-                wish => [vec![wish], others].concat(),
-            }
-        });
-        wishes
-            .filter_map(|wish| wish.resolved(request))
-            .flat_map(|wish| Edit::from_wish(&wish, self.source, claims))
-            .collect()
+        self.edits(wishes, request, claims)
     }
 
     fn edits_against(
@@ -173,11 +161,51 @@ impl Search<'_> {
     ) -> Vec<Edit> {
         let of_scope = trace.policy.scope_principal().cloned().map(Wish::NotInGroup);
         let of_clauses = trace.policy.clauses().iter().flat_map(|clause| clause.wishes(false)).cloned();
-        let wishes = of_scope.into_iter().chain(of_clauses);
-        wishes
-            .filter_map(|wish| wish.resolved(request))
-            .flat_map(|wish| Edit::from_wish(&wish, self.source, claims))
-            .collect()
+        self.edits(of_scope.into_iter().chain(of_clauses), request, claims)
+    }
+
+    /// Edits that may fulfil wishes. What must only be there gets a value that something else asks for. A value that
+    /// one clause asks for may not be enough for another, so all values that are asked for are tried.
+    fn edits(
+        &self,
+        wishes: impl IntoIterator<Item = Wish>,
+        request: &CedarRequest,
+        claims: &Map<String, Value>,
+    ) -> Vec<Edit> {
+        let all = wishes.into_iter().flat_map(|wish| {
+            let others = self.known.iter().filter(|other| **other != wish && other.fills(&wish));
+            [vec![wish.clone()], others.cloned().collect()].concat()
+        });
+        let resolved = all.filter_map(|wish| wish.resolved(request));
+        resolved.flat_map(|wish| Edit::from_wish(&wish, self.source, claims)).collect()
+    }
+
+    /// The edits without those that do not matter: one of the same claim may come later.
+    fn minimized(
+        &mut self,
+        edits: Vec<Edit>,
+        claims: &Map<String, Value>,
+    ) -> Option<(Vec<Edit>, Map<String, Value>)> {
+        let mut edits = edits;
+        let mut index = 0;
+        while index < edits.len() {
+            let mut fewer = edits.clone();
+            fewer.remove(index);
+            if self.allowed_after(&fewer, claims).is_some() {
+                edits = fewer;
+            } else {
+                index += 1;
+            }
+        }
+        let claims = self.allowed_after(&edits, claims)?;
+        Some((edits, claims))
+    }
+
+    /// The claims after these edits, if they allow the request.
+    fn allowed_after(&mut self, edits: &[Edit], claims: &Map<String, Value>) -> Option<Map<String, Value>> {
+        let apply = |claims: Map<String, Value>, edit: &Edit| edit.apply(&claims, self.source);
+        let edited = edits.iter().try_fold(claims.clone(), apply)?;
+        (self.ask)(&edited)?.decision.is_allowed().then_some(edited)
     }
 }
 

@@ -171,7 +171,7 @@ fn is_scope(path: &[String]) -> bool {
     matches!(path, [name] if name == "scope")
 }
 
-/// One value of each type that a claim may have to be of.
-fn samples() -> [Value; 4] {
-    [json!("x"), json!(true), json!(1), json!(["x"])]
+/// Values of each type that a claim may have to be of.
+fn samples() -> [Value; 5] {
+    [json!("x"), json!(true), json!(false), json!(1), json!(["x"])]
 }
