@@ -53,7 +53,7 @@ impl TextTemplate {
     }
 
     /// Whether some parameters may make this text. Says so rather too often than too seldom.
-    pub(crate) fn may_make(&self, text: &str) -> bool {
+    pub fn may_make(&self, text: &str) -> bool {
         let mut rest = text;
         let mut follows_parameter = false;
         for piece in &self.0 {
