@@ -33,18 +33,18 @@ impl StoreArgs {
 
     /// Reads and checks the store. Prints its findings to stderr.
     pub fn open(&self) -> Result<(Store, StoreFiles), Failure> {
-        let files = self.read()?;
-        let (store, findings) = progress::during(checking(&files), || Store::check(&files));
-        self.warn_of(&files, &findings);
-        let message = format!("the policy store `{}` is invalid", self.store.display());
-        store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
+        self.open_and_warn(|_| true)
     }
 
     /// The same for a verb that only asks the store. Warnings are for whoever writes it: `check` prints them.
     pub fn open_to_ask(&self) -> Result<(Store, StoreFiles), Failure> {
+        self.open_and_warn(|finding| finding.severity == Severity::Error)
+    }
+
+    fn open_and_warn(&self, is_shown: impl Fn(&Finding) -> bool) -> Result<(Store, StoreFiles), Failure> {
         let files = self.read()?;
         let (store, findings) = progress::during(checking(&files), || Store::check(&files));
-        self.warn_of(&files, findings.iter().filter(|finding| finding.severity == Severity::Error));
+        self.warn_of(&files, findings.iter().filter(|finding| is_shown(finding)));
         let message = format!("the policy store `{}` is invalid", self.store.display());
         store.map(|store| (store, files)).ok_or_else(|| Failure::invalid(message))
     }
