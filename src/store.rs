@@ -43,7 +43,7 @@ use crate::projection::Projection;
 use crate::token::identity_source::IdentitySource;
 use finding::{Code, Finding, Position, Severity};
 use guess::nearest;
-pub use lints::{Checks, unpermitted_routes};
+pub use lints::{Checks, open_routes, unpermitted_routes};
 use policies::StorePolicies;
 use schema::{SchemaUnusable, StoreSchema};
 use settings::{RouteSetting, Settings, Validation};

@@ -8,10 +8,10 @@ mod avp_limits;
 mod cache_key;
 mod never_applies;
 mod permits;
+mod permitted;
 mod requests;
 mod shadowed;
 mod unnamed;
-mod unpermitted;
 mod unrouted;
 mod unused;
 
@@ -94,7 +94,7 @@ pub(super) fn check(
 }
 
 pub(super) use acceptance::accept;
-pub use unpermitted::unpermitted_routes;
+pub use permitted::{open_routes, unpermitted_routes};
 
 /// The first few of several names for a message, and how many more there are.
 fn some_of(names: impl IntoIterator<Item = String>) -> String {

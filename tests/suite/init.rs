@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cedar_authorizer::store::directory;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::loopback::ApiGateway;
@@ -234,6 +235,33 @@ fn the_user_pool_of_a_template_is_taken_where_its_arn_is_known() {
     let parameter = format!("Pool={arn}");
     assert_fine(&workplace.init(&["--template", "template.yaml", "--parameter", &parameter]));
     assert!(workplace.read("policies/identity-sources/cognito.json").contains(arn));
+}
+
+#[test]
+fn the_issuer_of_a_template_is_taken_where_it_and_its_audiences_are_known() {
+    let sam = "Resources:\n  Shop:\n    Type: AWS::Serverless::HttpApi\n    Properties:\n      Auth:\n        Authorizers:\n          \
+               Users: { JwtConfiguration: { issuer: 'https://login.example.com/', audience: AUDIENCES } }\n      \
+               DefinitionBody:\n        openapi: 3.0.1\n        paths: { /a: { get: {} } }\n";
+    let cloudformation = "Resources:\n  Users:\n    Type: AWS::ApiGatewayV2::Authorizer\n    Properties:\n      ApiId: !Ref \
+                          Shop\n      JwtConfiguration: { Issuer: !Sub 'https://login.${Domain}/', Audience: AUDIENCES }\n  \
+                          Shop:\n    Type: AWS::ApiGatewayV2::Api\n    Properties:\n      Body:\n        openapi: 3.0.1\n        \
+                          paths: { /a: { get: {} } }\nParameters:\n  Domain: { Type: String, Default: example.com }\n";
+    for template in [sam, cloudformation] {
+        let audiences = "[shop, 'app', !Ref Client]";
+        let workplace = Workplace::with("template.yaml", template.replace("AUDIENCES", audiences));
+        assert_fine(&workplace.init(&["--template", "template.yaml"]));
+        let source: Value =
+            serde_json::from_str(&workplace.read("policies/identity-sources/oidc.json")).unwrap();
+        let provider = &source["configuration"]["openIdConnectConfiguration"];
+        assert_eq!(provider["issuer"], "https://login.example.com/");
+        assert_eq!(provider["tokenSelection"]["accessTokenOnly"]["audiences"], json!(["shop", "app"]));
+
+        // A client that only a deployment makes: to leave it out would be to accept those of every other.
+        let workplace = Workplace::with("template.yaml", template.replace("AUDIENCES", "[!Ref Client]"));
+        let unknown = workplace.init(&["--template", "template.yaml"]);
+        assert_eq!(unknown.status.code(), Some(1));
+        assert!(stderr(&unknown).contains("whose tokens shall the store accept?"), "{}", stderr(&unknown));
+    }
 }
 
 #[test]

@@ -52,6 +52,39 @@ fn a_page_has_no_markup_of_names() {
 }
 
 #[test]
+fn requests_stand_beside_the_routes() {
+    let store = root().join("samples/photoflash");
+    let requests =
+        ["GET /photos/colosseum", "GET /albums/italy", "GET /nothing?a=|`b,\"c", "GET /photos/colosseum"];
+    let arguments: Vec<&str> = requests.iter().flat_map(|request| ["--request", request]).collect();
+    let (code, text, said) = matrix(&store, &arguments);
+    assert_eq!((code, said.as_str()), (0, ""));
+    golden(&root().join("tests/data/matrices/requests.txt"), &text);
+
+    // What is kept says what to ask.
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["kept.csv", "kept.json", "kept.md"] {
+        let path = folder.path().join(name).display().to_string();
+        assert_eq!(matrix(&store, &[arguments.as_slice(), &["--output", &path]].concat()).0, 0);
+        let (code, text, said) = matrix(&store, &["--check", &path]);
+        assert_eq!((code, text.as_str()), (0, ""), "{said}");
+        let turned = fs::read_to_string(&path).unwrap();
+        let photo = turned.find("GET /photos/colosseum").unwrap();
+        let (before, after) = turned.split_at(photo);
+        fs::write(&path, before.to_owned() + &after.replacen("allow", "deny", 1)).unwrap();
+        let (code, text, _) = matrix(&store, &["--check", &path]);
+        assert_eq!(code, 2);
+        assert!(text.starts_with("GET /photos/colosseum, "), "{text}");
+    }
+    for (request, problem) in [("get /a", "upper case"), ("/a", "not a method and a path"), ("GET a", "`/`")]
+    {
+        let (code, _, said) = matrix(&store, &["--request", request]);
+        assert_eq!(code, 1, "{request}");
+        assert!(said.contains(problem), "{said}");
+    }
+}
+
+#[test]
 fn a_kept_matrix_is_compared_cell_by_cell() {
     let store = store();
     let folder = tempfile::tempdir().unwrap();

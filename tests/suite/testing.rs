@@ -190,15 +190,15 @@ fn a_report_goes_to_a_file_and_the_one_for_people_to_stdout() {
 #[test]
 fn coverage_says_what_no_test_has_tried() {
     let tests = "tests:\n  - { name: a, as: bob, request: GET /pets, expect: allow }\n";
-    let output = run_on(&sample_store(), tests, &["--coverage-min", "14"]);
+    let output = run_on(&sample_store(), tests, &["--coverage-min", "15"]);
     golden(
         &root().join(DATA).join("coverage.txt"),
         &stdout(&output).replacen(first_word(&output), "FILE", 1),
     );
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let more = run_on(&sample_store(), tests, &["--coverage-min", "15"]);
+    let more = run_on(&sample_store(), tests, &["--coverage-min", "16"]);
     assert_eq!(more.status.code(), Some(2));
-    assert!(stderr(&more).contains("the coverage is 14%, less than 15%"), "{}", stderr(&more));
+    assert!(stderr(&more).contains("the coverage is 15%, less than 16%"), "{}", stderr(&more));
 
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("coverage.html");

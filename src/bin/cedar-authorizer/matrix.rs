@@ -24,7 +24,7 @@ use comparison::Change;
 ///
 /// Decides every route of the API for every persona of `personas.toml`, or for a caller in each group, as the function
 /// would. A route whose policies read more than the token is marked with `*`: there the answer may be another one for
-/// other requests.
+/// other requests. --request shows such requests beside the routes.
 ///
 /// A matrix that is kept in git shows in each review who gains and who loses access. --check compares it with the
 /// policies, and names the cells that changed and the policies behind them.
@@ -33,6 +33,7 @@ use comparison::Change;
 Examples:
   cedar-authorizer matrix
   cedar-authorizer matrix --by group --format markdown
+  cedar-authorizer matrix --request 'GET /pets/7' --request 'GET /pets/8'
   cedar-authorizer matrix --format csv --output policies/matrix.csv
   cedar-authorizer matrix --check policies/matrix.csv
 
@@ -44,6 +45,10 @@ pub struct MatrixArgs {
     /// Whose access is shown [default: personas, or groups if there are no personas]
     #[arg(long, value_enum, value_name = "WHOM")]
     by: Option<By>,
+
+    /// A request to show beside the routes, e.g. "GET /pets/7"; may be repeated
+    #[arg(long = "request", value_name = "REQUEST")]
+    requests: Vec<String>,
 
     /// The form of the matrix [default: table, or as the name of --output or --check ends]
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -101,7 +106,9 @@ impl MatrixArgs {
         let kept = self.check.as_deref().map(kept::read).transpose()?;
         let bench = TestBench::open(&self.store)?;
         let callers = callers::callers(&bench, self.by)?;
-        let matrix = Matrix::decide(&bench, &callers)?;
+        let asked = kept.iter().flat_map(Matrix::requests).map(str::to_owned);
+        let requests: Vec<String> = self.requests.iter().cloned().chain(asked).collect();
+        let matrix = Matrix::decide(&bench, &callers, &requests)?;
         if let Some((path, kept)) = self.check.as_ref().zip(kept) {
             let changes = comparison::changes(&kept, &matrix, &bench);
             return self.report(&path.display().to_string(), &changes);

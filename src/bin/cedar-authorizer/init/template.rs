@@ -5,16 +5,16 @@ use std::path::Path;
 use std::rc::Rc;
 
 use cedar_authorizer::gateway::route::Method;
-use cedar_authorizer::token::identity_source::UserPoolArn;
+use cedar_authorizer::token::identity_source::{KeyUri, UserPoolArn};
 
 use super::api::{self, Api, Extent};
 use super::text;
-use crate::deployment::{self, ApiKind, DeployedApi, DeployedRoute, Deployment, Protection};
+use crate::deployment::{self, ApiKind, DeployedApi, DeployedRoute, Deployment, IntrinsicScope, Protection};
 use crate::description::{
     IdentityProvider, Operation, Problem, ProblemKind, ProviderKind, Routes, WrittenPath,
 };
 use crate::output::{self, Failure};
-use crate::yaml::{self, Content, Node};
+use crate::yaml::{self, Content, Entry, Node};
 
 /// Reads the API of a template.
 pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Api, Failure> {
@@ -68,7 +68,7 @@ pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Api, F
             WrittenPath { path, keys: vec![key.to_owned()] }
         })
         .collect();
-    let (title, providers) = (api.name, user_pools(&content, parameters));
+    let (title, providers) = (api.name, providers(&content, parameters));
     Ok(Api { title, origin, operations, written, providers, extent, problems: own })
 }
 
@@ -97,15 +97,12 @@ fn routes(api: &DeployedApi) -> Routes {
     routes
 }
 
-/// The user pools of the authorizers, where the template has their ARN. A pool that the template makes has one only
-/// when deployed.
-fn user_pools(content: &str, parameters: &BTreeMap<String, String>) -> Vec<IdentityProvider> {
+/// The issuers of the authorizers, where the template has their names. What the template itself makes has one only when
+/// deployed.
+fn providers(content: &str, parameters: &BTreeMap<String, String>) -> Vec<IdentityProvider> {
     let root = yaml::parse(content, MAX_NODES, &mut Vec::new());
     let Ok(Some(root)) = root else { return Vec::new() };
-    let parameter = |name: &str| {
-        let default = || root.get("Parameters")?.get(name)?.get("Default")?.text().map(str::to_owned);
-        parameters.get(name).cloned().or_else(default)
-    };
+    let scope = IntrinsicScope::new(&root, parameters);
     let mut providers = Vec::new();
     let mut open = vec![&root];
     while let Some(node) = open.pop() {
@@ -113,15 +110,13 @@ fn user_pools(content: &str, parameters: &BTreeMap<String, String>) -> Vec<Ident
             Content::List(items) => open.extend(items),
             Content::Text { .. } => {}
             Content::Map(entries) => {
-                for entry in entries {
-                    open.push(&entry.value);
-                    if !matches!(entry.key.as_str(), "UserPoolArn" | "ProviderARNs" | "providerARNs") {
-                        continue;
-                    }
-                    let arns = arns(&entry.value, &parameter).into_iter();
-                    providers.extend(arns.filter(|arn| arn.parse::<UserPoolArn>().is_ok()).map(|arn| {
-                        let (name, place) = (entry.key.clone(), entry.place);
-                        IdentityProvider { name, place, kind: ProviderKind::UserPool(arn) }
+                for Entry { key, place, value } in entries {
+                    open.push(value);
+                    let kinds = kinds(key, value, &scope).into_iter();
+                    providers.extend(kinds.map(|kind| IdentityProvider {
+                        name: key.clone(),
+                        place: *place,
+                        kind,
                     }));
                 }
             }
@@ -130,16 +125,40 @@ fn user_pools(content: &str, parameters: &BTreeMap<String, String>) -> Vec<Ident
     providers
 }
 
-/// The texts of a property, which may be a list and may refer to parameters.
-fn arns(node: &Node, parameter: &impl Fn(&str) -> Option<String>) -> Vec<String> {
-    let items = node.list().map_or_else(|| vec![node], |items| items.iter().map(Rc::as_ref).collect());
-    let text = |item: &Node| match (item.text(), item.tag.as_deref()) {
-        (Some(text), None) => Some(text.to_owned()),
-        (Some(name), Some("Ref")) => parameter(name),
-        (Some(_), Some(_)) => None,
-        (None, _) => parameter(item.get("Ref")?.text()?),
-    };
-    items.into_iter().filter_map(text).collect()
+/// The issuers that a property of an authorizer names.
+fn kinds(key: &str, value: &Rc<Node>, scope: &IntrinsicScope<'_>) -> Vec<ProviderKind> {
+    match key {
+        "UserPoolArn" | "ProviderARNs" | "providerARNs" => {
+            let arns = texts(value, scope).into_iter();
+            arns.filter(|arn| arn.parse::<UserPoolArn>().is_ok()).map(ProviderKind::UserPool).collect()
+        }
+        // As SAM spells them, and as CloudFormation does.
+        "JwtConfiguration" => {
+            let property = |names: [&str; 2]| {
+                let value = names.iter().find_map(|name| value.get(name));
+                value.map(|value| texts(value, scope))
+            };
+            let url = property(["issuer", "Issuer"]).and_then(|urls| urls.into_iter().next());
+            let audiences = property(["audience", "Audience"]);
+            let Some(url) = url.filter(|url| url.parse::<KeyUri>().is_ok()) else { return Vec::new() };
+            match audiences {
+                // To leave the audiences out would be to accept the tokens of every one.
+                Some(audiences) if audiences.is_empty() => Vec::new(),
+                audiences => {
+                    vec![ProviderKind::Issuer { url, audiences: audiences.unwrap_or_default() }]
+                }
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The known texts of a property, which may be one or a list.
+fn texts(node: &Rc<Node>, scope: &IntrinsicScope<'_>) -> Vec<String> {
+    let Ok(Some(node)) = scope.resolve(node) else { return Vec::new() };
+    let items = node.list().map_or_else(|| vec![Rc::clone(&node)], <[_]>::to_vec);
+    let texts = items.iter().filter_map(|item| scope.text(item).ok());
+    texts.filter(|text| !text.contains("${")).collect()
 }
 
 const ANY: &str = "x-amazon-apigateway-any-method";

@@ -1,14 +1,15 @@
 //! The cells of a matrix.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_authorizer::gateway::cache_key::CacheKey;
+use cedar_authorizer::gateway::input::Input;
 use cedar_authorizer::gateway::route::{Method, Route, Segment};
 use cedar_authorizer::reason::{Reason, Status};
 use serde::{Deserialize, Serialize};
 
 use super::callers::Caller;
-use crate::output::Failure;
+use crate::output::{Failure, printable};
 use crate::progress;
 use crate::test_bench::{ApiKind, DEFAULT_TIME, HttpRequest, NoSource, TestBench};
 
@@ -22,10 +23,11 @@ pub struct Matrix {
     pub rows: Vec<Row>,
 }
 
-/// A route, and who may take it.
+/// A route or a request, and who may make it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
+    /// `get /pets/{petId}`; or a request, `GET /pets/7`.
     pub route: String,
     /// What its policies read of a request besides the token, so that other requests may be decided otherwise.
     #[serde(default)]
@@ -49,47 +51,36 @@ pub struct Cell {
 }
 
 impl Matrix {
-    /// Decides every route for every caller.
-    pub fn decide(bench: &TestBench, callers: &[Caller]) -> Result<Self, Failure> {
-        let routes = bench.store().routes.routes();
-        let decide = || {
-            let mut rows: Vec<Row> = routes
-                .iter()
-                .zip(&bench.store().reads)
-                .map(|(route, reads)| {
-                    let reads = reads.iter().filter(|input| input.matters_to(route));
-                    Row {
-                        route: route.to_string(),
-                        reads: reads.map(ToString::to_string).collect(),
-                        cells: BTreeMap::new(),
-                    }
-                })
-                .collect();
-            for caller in callers {
-                let source =
-                    bench.source(caller.source.as_deref(), &caller.claims).map_err(NoSource::into_failure)?;
-                let claims = bench.claims(&caller.claims, source, None, DEFAULT_TIME);
-                let signed = bench.sign(&claims, DEFAULT_TIME)?;
-                for (route, row) in routes.iter().zip(&mut rows) {
-                    let cell = match (&signed.session, request(bench, route)) {
-                        (Err(reason), _) => Cell::refused(*reason),
-                        (Ok(_), None) => Cell::refused(Reason::RouteUnmapped),
-                        (Ok(session), Some(request)) => {
-                            let call = bench.call(&request, None).map_err(Failure::could_not_run)?;
-                            let outcome = session.authorize(&call, &CacheKey::None);
-                            outcome.map_or_else(Cell::refused, |outcome| Cell {
-                                policies: outcome.decision.policies.iter().map(ToString::to_string).collect(),
-                                ..Cell::refused(outcome.decision.reason)
-                            })
-                        }
-                    };
-                    row.cells.insert(caller.name.clone(), cell);
-                }
+    /// Decides every route and these requests for every caller. A request is written `GET /pets/7`.
+    ///
+    /// # Errors
+    /// A request is malformed, or the test bench cannot make a token for a caller.
+    pub fn decide(bench: &TestBench, callers: &[Caller], requests: &[String]) -> Result<Self, Failure> {
+        let routes = bench.store().routes.routes().iter().zip(&bench.store().reads);
+        let mut asked: Vec<Asked> = routes.map(|(route, reads)| Asked::route(route, reads, bench)).collect();
+        for request in requests {
+            asked.push(Asked::request(request, bench)?);
+        }
+        asked.sort_by(|a, b| by_path(&a.name).cmp(&by_path(&b.name)));
+        asked.dedup_by(|a, b| a.name == b.name);
+        let names = callers.iter().map(|caller| caller.name.clone()).collect();
+        let message = format!("deciding {} requests for {} callers", asked.len(), callers.len());
+        let cells = progress::during(message, || {
+            callers.iter().map(|caller| cells_of(caller, &asked, bench)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut rows: Vec<Row> = asked.into_iter().map(Asked::into_row).collect();
+        for (caller, cells) in callers.iter().zip(cells) {
+            for (row, cell) in rows.iter_mut().zip(cells) {
+                row.cells.insert(caller.name.clone(), cell);
             }
-            rows.sort_by(|a, b| by_path(&a.route).cmp(&by_path(&b.route)));
-            Ok(Self { callers: callers.iter().map(|caller| caller.name.clone()).collect(), rows })
-        };
-        progress::during(format!("deciding {} routes for {} callers", routes.len(), callers.len()), decide)
+        }
+        Ok(Self { callers: names, rows })
+    }
+
+    /// The rows that are requests, not routes, as [`Matrix::decide`] takes them.
+    pub fn requests(&self) -> impl Iterator<Item = &str> {
+        let names = self.rows.iter().map(|row| row.route.as_str());
+        names.filter(|name| name.starts_with(|first: char| first.is_ascii_uppercase()))
     }
 
     /// The decision of a cell.
@@ -110,9 +101,74 @@ impl Cell {
     }
 }
 
+/// What is asked for a row.
+struct Asked {
+    name: String,
+    reads: Vec<String>,
+    /// `None`: every request is taken by another route.
+    request: Option<HttpRequest>,
+}
+
+impl Asked {
+    fn route(route: &Route, reads: &BTreeSet<Input>, bench: &TestBench) -> Self {
+        let reads = reads.iter().filter(|input| input.matters_to(route)).map(ToString::to_string).collect();
+        Self { name: route.to_string(), reads, request: request(bench, route) }
+    }
+
+    fn request(text: &str, bench: &TestBench) -> Result<Self, Failure> {
+        let request = HttpRequest::parse(text, milliseconds()).map_err(|error| {
+            Failure::could_not_run(format_args!("request `{}`: {error}", printable(text)))
+                .hint("a request reads `GET /pets/7?all=true`")
+        })?;
+        let store = bench.store();
+        let found = request.route(&store.routes);
+        let read = store.routes.routes().iter().zip(&store.reads).find(|(route, _)| found == Some(*route));
+        let reads = read.into_iter().flat_map(|(route, reads)| {
+            reads
+                .iter()
+                .filter(|input| input.matters_to(route) && !is_written(input))
+                .map(ToString::to_string)
+        });
+        Ok(Self { name: text.to_owned(), reads: reads.collect(), request: Some(request) })
+    }
+
+    fn into_row(self) -> Row {
+        Row { route: self.name, reads: self.reads, cells: BTreeMap::new() }
+    }
+}
+
+/// Whether the line of a request says it: `GET /pets/7?all=true`.
+fn is_written(input: &Input) -> bool {
+    let is_of_path = matches!(input, Input::Method | Input::Path | Input::PathParameters | Input::Resource);
+    is_of_path || input.is_of_query()
+}
+
+fn cells_of(caller: &Caller, asked: &[Asked], bench: &TestBench) -> Result<Vec<Cell>, Failure> {
+    let source = bench.source(caller.source.as_deref(), &caller.claims).map_err(NoSource::into_failure)?;
+    let claims = bench.claims(&caller.claims, source, None, DEFAULT_TIME);
+    let signed = bench.sign(&claims, DEFAULT_TIME)?;
+    let cell = |asked: &Asked| match (&signed.session, &asked.request) {
+        (Err(reason), _) => Ok(Cell::refused(*reason)),
+        (Ok(_), None) => Ok(Cell::refused(Reason::RouteUnmapped)),
+        (Ok(session), Some(request)) => {
+            let call = bench.call(request, None).map_err(Failure::could_not_run)?;
+            let outcome = session.authorize(&call, &CacheKey::None);
+            Ok(outcome.map_or_else(Cell::refused, |outcome| Cell {
+                policies: outcome.decision.policies.iter().map(ToString::to_string).collect(),
+                ..Cell::refused(outcome.decision.reason)
+            }))
+        }
+    };
+    asked.iter().map(cell).collect()
+}
+
+fn milliseconds() -> u64 {
+    DEFAULT_TIME.as_seconds().saturating_mul(1000)
+}
+
 /// A request that takes a route. `None`: every request is taken by another one.
 fn request(bench: &TestBench, route: &Route) -> Option<HttpRequest> {
-    let milliseconds = DEFAULT_TIME.as_seconds().saturating_mul(1000);
+    let milliseconds = milliseconds();
     let verbs = match route.method {
         // A method that has no route of its own on this resource.
         Method::Any => &["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "PURGE"][..],

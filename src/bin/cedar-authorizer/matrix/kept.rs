@@ -39,7 +39,9 @@ fn markdown(text: &str) -> Result<Matrix, (usize, String)> {
     let mut rows = Vec::new();
     for (index, line) in lines.skip(1).take_while(|(_, line)| line.starts_with('|')) {
         let mut fields = cells(line).into_iter();
-        let route = fields.next().unwrap_or_default().trim_matches('`').to_owned();
+        let route = fields.next().unwrap_or_default();
+        let code = route.strip_prefix('`').and_then(|route| route.strip_suffix('`'));
+        let route = code.unwrap_or(&route).to_owned();
         let decisions: Vec<String> = fields.collect();
         if decisions.len() != callers.len() {
             return Err((index + 1, format!("not {} cells", callers.len() + 1)));

@@ -44,10 +44,15 @@ pub fn markdown(matrix: &Matrix) -> String {
     text += &line(vec!["---".to_owned(); matrix.callers.len() + 1]);
     for row in &matrix.rows {
         let cells = matrix.callers.iter().map(|caller| shown(row, caller).replace('*', "\\*"));
-        text += &line([format!("`{}`", row.route)].into_iter().chain(cells).collect());
+        text += &line([code(&row.route)].into_iter().chain(cells).collect());
     }
     let notes: Vec<String> = notes(matrix).map(|note| note.replace('*', "\\*")).collect();
     if notes.is_empty() { text } else { format!("{text}\n{}\n", notes.join("  \n")) }
+}
+
+/// A name as code, or as text where it has characters that code in a table cannot have.
+fn code(name: &str) -> String {
+    if name.contains(['|', '`', '\\', '\n', '\r']) { escaped(name) } else { format!("`{name}`") }
 }
 
 /// A cell in a word.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_authorizer::decide::CedarRequest;
 use cedar_authorizer::gateway::route::Route;
-use cedar_authorizer::store::Store;
+use cedar_authorizer::store::{Store, open_routes};
 use cedar_policy::EntityUid;
 use serde_json::{Value, json};
 
@@ -117,7 +117,13 @@ impl Seen {
         let ids: BTreeSet<String> = store.policies.policies().map(|policy| policy.id().to_string()).collect();
         let policies = ids.into_iter().map(|id| Item { is_covered: self.policies.contains(&id), name: id });
         let routes: BTreeSet<String> = store.routes.routes().iter().map(ToString::to_string).collect();
-        let of_routes = |is_covered: fn(RouteSeen) -> bool| {
+        let open: BTreeSet<String> = open_routes(store)
+            .into_iter()
+            .filter_map(|id| store.routes.route(id))
+            .map(ToString::to_string)
+            .collect();
+        let deniable: BTreeSet<String> = routes.difference(&open).cloned().collect();
+        let of_routes = |routes: &BTreeSet<String>, is_covered: fn(RouteSeen) -> bool| {
             let item = |name: &String| {
                 let seen = self.routes.get(name).copied().unwrap_or_default();
                 Item { name: name.clone(), is_covered: is_covered(seen) }
@@ -137,8 +143,8 @@ impl Seen {
             policies: policies.collect(),
             met: of_conditions(|seen| seen.was_met),
             not_met: of_conditions(|seen| seen.was_not_met),
-            allowed: of_routes(|seen| seen.is_allowed),
-            denied: of_routes(|seen| seen.is_denied),
+            allowed: of_routes(&routes, |seen| seen.is_allowed),
+            denied: of_routes(&deniable, |seen| seen.is_denied),
             groups: named_groups(store).into_iter().map(group).collect(),
         }
     }
@@ -178,7 +184,8 @@ pub struct Coverage {
     not_met: Vec<Item>,
     /// The routes; tried, if one was allowed to somebody.
     allowed: Vec<Item>,
-    /// The routes; tried, if one was denied to somebody.
+    /// The routes that are not open to everybody; tried, if one was denied to somebody. Whoever a forbid denies an open
+    /// route to counts for the policies.
     denied: Vec<Item>,
     /// The groups that policies name; tried, if somebody is a member.
     groups: Vec<Item>,
