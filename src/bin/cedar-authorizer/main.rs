@@ -1,6 +1,7 @@
 //! `cedar-authorizer`, the command line.
 
 mod authorize;
+mod avp;
 mod build;
 mod changes;
 mod check;
@@ -62,6 +63,7 @@ enum Command {
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
     Inspect(inspect::Inspect),
+    Avp(avp::Avp),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(init) => init.run(),
+        Command::Avp(avp) => avp.run(),
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
         Command::Matrix(matrix) => matrix.run(),
