@@ -33,7 +33,9 @@ pub struct Explainer {
 
 /// A policy with its clauses.
 pub struct ExplainedPolicy {
+    /// The id by which decisions name it.
     pub id: PolicyId,
+    /// What it does if it applies.
     pub effect: Effect,
     /// The template that it was made from.
     pub template: Option<PolicyId>,
@@ -47,11 +49,13 @@ pub struct ExplainedPolicy {
 
 /// A clause of a policy.
 pub struct ExplainedClause {
+    /// Which part of the policy it is.
     pub kind: ClauseKind,
     /// Which `when` or `unless` of the policy it belongs to, counted from 1; 0 for the scope.
     pub number: usize,
     /// As it is written, on one line.
     pub text: String,
+    /// Where it begins in the store.
     pub position: Option<Position>,
     /// What it evaluates. `None`: it is a part of the scope.
     condition: Option<Condition>,
@@ -246,19 +250,35 @@ impl Condition {
 
 /// What a policy says about a request.
 pub struct PolicyTrace<'a> {
+    /// The policy that was asked.
     pub policy: &'a ExplainedPolicy,
+    /// What its clauses say, in the order in which Cedar evaluates them.
     pub clauses: Vec<ClauseTrace<'a>>,
+}
+
+/// Whether a policy applies to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyVerdict {
+    /// All of its clauses are met.
+    Applies,
+    /// A clause is not met.
+    DoesNotApply,
+    /// Its scope matches, but a condition cannot be evaluated.
+    Error,
 }
 
 /// What a clause says about a request.
 pub struct ClauseTrace<'a> {
+    /// The clause that was evaluated.
     pub clause: &'a ExplainedClause,
+    /// Whether it is as the policy asks for it.
     pub result: ClauseResult,
 }
 
 /// The result of a clause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", tag = "result", content = "error")]
 pub enum ClauseResult {
     /// As the policy asks for it.
     Met,
@@ -271,8 +291,12 @@ pub enum ClauseResult {
 }
 
 impl ClauseResult {
-    pub fn is_error(&self) -> bool {
-        matches!(self, Self::Error(_))
+    /// Why it cannot be evaluated, if it cannot.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Error(error) => Some(error),
+            Self::Met | Self::NotMet | Self::NotEvaluated => None,
+        }
     }
 }
 
@@ -290,7 +314,18 @@ impl PolicyTrace<'_> {
 
     /// Whether the policy cannot be evaluated.
     pub fn fails(&self) -> bool {
-        self.is_in_scope() && self.clauses.iter().any(|clause| clause.result.is_error())
+        self.is_in_scope() && self.clauses.iter().any(|clause| clause.result.error().is_some())
+    }
+
+    /// The same in one word.
+    pub fn verdict(&self) -> PolicyVerdict {
+        if self.applies() {
+            PolicyVerdict::Applies
+        } else if self.fails() {
+            PolicyVerdict::Error
+        } else {
+            PolicyVerdict::DoesNotApply
+        }
     }
 
     /// Of each `when` and `unless` that Cedar evaluates, its number, and whether it is as the policy asks for it. None
