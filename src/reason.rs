@@ -5,8 +5,11 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// What API Gateway does with an outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// An IAM policy that allows; the backend is called.
     Allow,
@@ -131,3 +134,10 @@ impl fmt::Display for Reason {
 }
 
 impl std::error::Error for Reason {}
+
+/// As its code.
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}

@@ -1,7 +1,6 @@
 //! The command line on the sample store and on invalid input.
 
 use std::fs;
-use std::process::Command;
 
 use base64::Engine;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
@@ -10,7 +9,8 @@ use serde_json::{Value, json};
 use crate::loopback::{KeyServer, KeyServerFault};
 use crate::oracle::{NotResource, passes};
 use crate::signing::SigningKey;
-use crate::world::{CLI, StoreCopy, development_key_set, root, run, stderr, stdout, token};
+use crate::terminal::{Terminal, on_a_terminal};
+use crate::world::{StoreCopy, development_key_set, root, run, stderr, stdout, token};
 
 #[test]
 fn check_finds_nothing_but_the_development_key_in_the_sample_store() {
@@ -325,28 +325,8 @@ fn what_takes_longer_than_a_second_is_shown_on_a_terminal_and_nowhere_else() {
     let policy = "permit (principal, action, resource) when { context.token has email };\n";
     store.write("policies/many.cedar", policy.repeat(1000).as_bytes());
     let arguments = ["check", "--store", store.path().to_str().unwrap()];
-    // Runs a program with a terminal as its stderr, and prints what was drawn there.
-    let terminal = "
-import os, pty, subprocess, sys
-reader, writer = pty.openpty()
-environment = {**os.environ, 'TERM': sys.argv[1]}
-child = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=writer, env=environment)
-os.close(writer)
-drawn = b''
-while True:
-    try:
-        part = os.read(reader, 4096)
-    except OSError:
-        break
-    if not part:
-        break
-    drawn += part
-sys.stdout.buffer.write(drawn)
-sys.exit(child.wait())";
     let on_terminal = |name: &str| {
-        let mut python = Command::new("python3");
-        python.args(["-c", terminal, name, CLI]).args(arguments).current_dir(root());
-        let output = python.output().unwrap();
+        let output = on_a_terminal(Terminal::Stderr, &arguments).env("TERM", name).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
         output
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};
 
+use crate::terminal::{Terminal, on_a_terminal};
 use crate::world::{CLI, golden, root, run, stderr, stdout};
 
 #[test]
@@ -62,7 +63,9 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
         [&["--help"], &["check", "--help"], &["check"], &["check", "--store", "no/such/store"]];
     for arguments in calls {
         for (variables, on_terminal, in_pipe) in cases {
-            let (terminal, pipe) = (on_a_terminal(arguments, variables), in_a_pipe(arguments, variables));
+            let mut call = on_a_terminal(Terminal::StdoutAndStderr, arguments);
+            let terminal = stdout(&set(&mut call, variables));
+            let pipe = in_a_pipe(arguments, variables);
             assert!(terminal.len() > 5 && pipe.len() > 5, "{arguments:?} {terminal:?} {pipe:?}");
             assert_eq!(
                 terminal.contains("\u{1b}["),
@@ -72,28 +75,6 @@ fn colours_are_for_terminals_and_for_those_who_ask() {
             assert_eq!(pipe.contains("\u{1b}["), in_pipe, "{arguments:?} {variables:?}: {pipe:?}");
         }
     }
-}
-
-/// All that a call writes with a terminal as stdout and stderr.
-fn on_a_terminal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    let program = "
-import os, pty, subprocess, sys
-reader, writer = pty.openpty()
-child = subprocess.Popen(sys.argv[1:], stdout=writer, stderr=writer)
-os.close(writer)
-written = b''
-while True:
-    try:
-        part = os.read(reader, 4096)
-    except OSError:
-        break
-    if not part:
-        break
-    written += part
-child.wait()
-sys.stdout.buffer.write(written)";
-    let mut python = Command::new("python3");
-    stdout(&set(python.args(["-c", program, CLI]).args(arguments), variables))
 }
 
 /// All that a call writes into pipes.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::loopback::ApiGateway;
-use crate::world::{CLI, golden, root, sample_store, stderr, stdout};
+use crate::world::{CLI, files_in, golden, root, sample_store, stderr, stdout};
 
 /// A folder in which `init` runs, with descriptions.
 struct Workplace(TempDir);
@@ -63,22 +63,9 @@ impl Workplace {
         fs::read_to_string(self.path().join(path)).unwrap()
     }
 
-    /// The files below a folder, with their content.
+    /// The files below a folder of the workplace, with their content.
     fn files(&self, folder: &str) -> Vec<(String, Vec<u8>)> {
-        let (mut files, mut open) = (Vec::new(), vec![self.path().join(folder)]);
-        while let Some(folder) = open.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    open.push(path);
-                } else {
-                    let name = path.strip_prefix(self.path()).unwrap().to_str().unwrap().to_owned();
-                    files.push((name, fs::read(&path).unwrap()));
-                }
-            }
-        }
-        files.sort();
-        files
+        files(self.path(), &self.path().join(folder))
     }
 
     /// Names that are left beside what was there before.
@@ -101,6 +88,19 @@ impl Workplace {
         assert_eq!(build.status.code(), Some(0), "{}", stderr(&build));
         stdout(&check)
     }
+}
+
+/// The files below a folder, with their paths below `base` and their content.
+fn files(base: &Path, folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = files_in(folder)
+        .iter()
+        .map(|path| {
+            let name = path.strip_prefix(base).unwrap().to_str().unwrap();
+            (name.to_owned(), fs::read(path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
 }
 
 const POOL: [&str; 4] = ["--user-pool", "eu-west-1_AbCdEfGhI", "--client-id", "1example23456789"];
@@ -211,9 +211,16 @@ fn the_exact_schema_is_that_of_avps_generator() {
 
 #[test]
 fn templates_are_read_too() {
-    let template = "Transform: AWS::Serverless-2016-10-31\nResources:\n  Shop:\n    Type: AWS::Serverless::Function\n    \
-                    Properties:\n      Events:\n        One: { Type: HttpApi, Properties: { Path: '/a/{id}', Method: get } }\n        \
-                    All: { Type: HttpApi }\n";
+    let template = "\
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Shop:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        One: { Type: HttpApi, Properties: { Path: '/a/{id}', Method: get } }
+        All: { Type: HttpApi }
+";
     let workplace = Workplace::with("template.yaml", template);
     assert_fine(&workplace.made(&["--template", "template.yaml", "--namespace", "Shop"]));
     let schema = workplace.read("policies/schema.cedarschema");
@@ -224,9 +231,20 @@ fn templates_are_read_too() {
 
 #[test]
 fn the_user_pool_of_a_template_is_taken_where_its_arn_is_known() {
-    let template = "Parameters:\n  Pool: { Type: String, Default: nothing }\nResources:\n  Shop:\n    Type: \
-                    AWS::Serverless::Api\n    Properties:\n      Auth:\n        Authorizers:\n          Pool: { UserPoolArn: \
-                    !Ref Pool }\n      DefinitionBody:\n        openapi: 3.0.1\n        paths: { /a: { get: {} } }\n";
+    let template = "\
+Parameters:
+  Pool: { Type: String, Default: nothing }
+Resources:
+  Shop:
+    Type: AWS::Serverless::Api
+    Properties:
+      Auth:
+        Authorizers:
+          Pool: { UserPoolArn: !Ref Pool }
+      DefinitionBody:
+        openapi: 3.0.1
+        paths: { /a: { get: {} } }
+";
     let workplace = Workplace::with("template.yaml", template);
     let unknown = workplace.init(&["--template", "template.yaml"]);
     assert_eq!(unknown.status.code(), Some(1));
@@ -239,13 +257,34 @@ fn the_user_pool_of_a_template_is_taken_where_its_arn_is_known() {
 
 #[test]
 fn the_issuer_of_a_template_is_taken_where_it_and_its_audiences_are_known() {
-    let sam = "Resources:\n  Shop:\n    Type: AWS::Serverless::HttpApi\n    Properties:\n      Auth:\n        Authorizers:\n          \
-               Users: { JwtConfiguration: { issuer: 'https://login.example.com/', audience: AUDIENCES } }\n      \
-               DefinitionBody:\n        openapi: 3.0.1\n        paths: { /a: { get: {} } }\n";
-    let cloudformation = "Resources:\n  Users:\n    Type: AWS::ApiGatewayV2::Authorizer\n    Properties:\n      ApiId: !Ref \
-                          Shop\n      JwtConfiguration: { Issuer: !Sub 'https://login.${Domain}/', Audience: AUDIENCES }\n  \
-                          Shop:\n    Type: AWS::ApiGatewayV2::Api\n    Properties:\n      Body:\n        openapi: 3.0.1\n        \
-                          paths: { /a: { get: {} } }\nParameters:\n  Domain: { Type: String, Default: example.com }\n";
+    let sam = "\
+Resources:
+  Shop:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        Authorizers:
+          Users: { JwtConfiguration: { issuer: 'https://login.example.com/', audience: AUDIENCES } }
+      DefinitionBody:
+        openapi: 3.0.1
+        paths: { /a: { get: {} } }
+";
+    let cloudformation = "\
+Resources:
+  Users:
+    Type: AWS::ApiGatewayV2::Authorizer
+    Properties:
+      ApiId: !Ref Shop
+      JwtConfiguration: { Issuer: !Sub 'https://login.${Domain}/', Audience: AUDIENCES }
+  Shop:
+    Type: AWS::ApiGatewayV2::Api
+    Properties:
+      Body:
+        openapi: 3.0.1
+        paths: { /a: { get: {} } }
+Parameters:
+  Domain: { Type: String, Default: example.com }
+";
     for template in [sam, cloudformation] {
         let audiences = "[shop, 'app', !Ref Client]";
         let workplace = Workplace::with("template.yaml", template.replace("AUDIENCES", audiences));
@@ -536,20 +575,7 @@ fn an_update_of_what_cannot_be_updated_changes_nothing() {
 fn a_sample_is_a_folder_of_the_repository() {
     let workplace = Workplace::new();
     assert_fine(&workplace.init(&["--sample", "petstore"]));
-    let mut expected = Vec::new();
-    let mut open = vec![sample_store()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else {
-                let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-                expected.push((name, fs::read(&path).unwrap()));
-            }
-        }
-    }
-    expected.sort();
+    let expected = files(root(), &sample_store());
     let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let written = workplace.files("policies");
     assert_eq!(names(&written), names(&expected));
@@ -690,8 +716,8 @@ sys.exit(os.waitstatus_to_exitcode(status))
     {
         assert!(said.contains(flag), "{said}");
     }
-    let line = "cedar-authorizer init --openapi api.yaml --user-pool eu-west-1_Ab --client-id c1 --client-id c2 --groups \
-                'admin,the rest' --namespace Shop --store 'my policies'";
+    let line = "cedar-authorizer init --openapi api.yaml --user-pool eu-west-1_Ab --client-id c1 --client-id c2 \
+                --groups 'admin,the rest' --namespace Shop --store 'my policies'";
     assert!(said.replace("\r\n", "").contains(line), "{said}");
     assert!(workplace.path().join("my policies/policies/the-rest.cedar").exists());
 }

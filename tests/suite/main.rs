@@ -124,6 +124,9 @@ mod templates;
 // Cognito's tokens with one fault each.
 #[cfg(test)]
 mod tokens;
+// A terminal, for tests of what a program writes to one.
+#[cfg(test)]
+mod terminal;
 // Answers for the whole API: exact, and within their limits.
 #[cfg(test)]
 mod whole_api;

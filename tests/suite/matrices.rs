@@ -10,11 +10,7 @@ use crate::world::{StoreCopy, golden, root, run, stderr, stdout};
 /// The sample store with a route whose policies read the query, a route for any method, and names that are markup.
 fn store() -> StoreCopy {
     let store = StoreCopy::new();
-    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
-    let schema = schema.trim_end().strip_suffix('}').unwrap().to_owned()
-        + "  action \"any /files/{path+}\", \"get /search\" appliesTo { principal: User, resource: Application,
-             context: { token: Token, queryStringParameters?: { all?: String } } };\n}\n";
-    store.write("schema.cedarschema", schema.as_bytes());
+    add_actions(&store, "\"any /files/{path+}\", \"get /search\"", "all");
     let policies = "permit (principal, action == PetStore::Action::\"any /files/{path+}\", resource);
         permit (principal, action == PetStore::Action::\"get /search\", resource)
         unless { context has queryStringParameters && context.queryStringParameters has all };\n";
@@ -23,6 +19,31 @@ fn store() -> StoreCopy {
                     [\"a, \\\"b\\\"\"]\nsub = \"3\"\n\"cognito:groups\" = [\"employee\"]\n";
     store.write("personas.toml", personas.as_bytes());
     store
+}
+
+/// A store in which every name that may be anything is markup or has a control character.
+fn hostile_store() -> StoreCopy {
+    let store = StoreCopy::new();
+    add_actions(&store, "\"get /search\"", "\"<parameter>\\u{1b}\"");
+    let policy =
+        "@id(\"<policy>\") permit (principal, action == PetStore::Action::\"get /search\", resource) unless
+        { context has queryStringParameters && context.queryStringParameters has \"<parameter>\\u{1b}\" };\n";
+    store.write("policies/more.cedar", policy.as_bytes());
+    store.write("personas.toml", b"[\"<persona>\\u001b[31m\"]\nsub = \"1\"\n");
+    let settings = fs::read_to_string(store.path().join("store.toml")).unwrap();
+    store.write("store.toml", settings.replace("\"petstore\"", "\"<store>\"").as_bytes());
+    store
+}
+
+/// Adds actions whose policies may read a query parameter.
+fn add_actions(store: &StoreCopy, actions: &str, parameter: &str) {
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    let schema = schema.trim_end().strip_suffix('}').unwrap();
+    let action = format!(
+        "action {actions} appliesTo {{ principal: User, resource: Application,
+             context: {{ token: Token, queryStringParameters?: {{ {parameter}?: String }} }} }};"
+    );
+    store.write("schema.cedarschema", format!("{schema}  {action}\n}}\n").as_bytes());
 }
 
 fn matrix(store: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -46,9 +67,56 @@ fn every_form_shows_the_same() {
 
 #[test]
 fn a_page_has_no_markup_of_names() {
-    let (_, page, _) = matrix(store().path(), &["--format", "html"]);
-    assert!(page.contains("&lt;b&gt;|*_x") && !page.contains("<b>"), "{page}");
+    let store = hostile_store();
+    let request = "GET /search?<request>=1";
+    let (code, page, said) = matrix(store.path(), &["--format", "html", "--request", request]);
+    assert_eq!(code, 0, "{said}");
+    for name in ["store", "persona", "policy", "parameter", "request"] {
+        assert!(page.contains(&format!("&lt;{name}&gt;")), "{name}: {page}");
+        assert!(!page.contains(&format!("<{name}>")), "{name}: {page}");
+    }
     assert!(!page.contains("<script") && !page.contains("http"), "{page}");
+}
+
+#[test]
+fn a_terminal_obeys_no_name() {
+    let store = hostile_store();
+    let (code, table, said) = matrix(store.path(), &[]);
+    assert_eq!(code, 0, "{said}");
+    assert!(table.contains("<persona>\\u{1b}[31m"), "{table}");
+    assert!(table.contains("depends on query parameter `<parameter>\\u{1b}`"), "{table}");
+    assert!(!table.contains('\u{1b}'), "{table:?}");
+
+    let kept =
+        r#"{"callers": ["\u001b[1m"], "rows": [{"route": "get /\u001b[2m", "cells": {"\u001b[1m": CELL}}]}"#;
+    store.write("kept.json", kept.replace("CELL", r#"{"decision": "allow"}"#).as_bytes());
+    let path = store.path().join("kept.json").display().to_string();
+    let (code, text, said) = matrix(store.path(), &["--check", &path]);
+    assert_eq!(code, 2, "{said}");
+    assert!(text.contains("get /\\u{1b}[2m, \\u{1b}[1m: allow -> gone\n"), "{text}");
+    assert!(!text.contains('\u{1b}') && !said.contains('\u{1b}'), "{text:?} {said:?}");
+}
+
+#[test]
+fn a_group_is_one_of_its_identity_source() {
+    let store = StoreCopy::new();
+    let read = |path: &str| fs::read_to_string(store.path().join(path)).unwrap();
+    let partner = read("identity-sources/cognito.json").replace("EXAMPLE", "PARTNER");
+    store.write("identity-sources/partner.json", partner.as_bytes());
+    store.write("jwks/partner.json", read("jwks/cognito.json").as_bytes());
+    let policy = "permit (principal in PetStore::UserGroup::\"us-east-1_PARTNER|staff\",
+        action == PetStore::Action::\"post /pets\", resource);";
+    store.write("policies/partner.cedar", policy.as_bytes());
+    let (code, text, said) = matrix(store.path(), &["--by", "group", "--format", "csv"]);
+    assert_eq!(code, 0, "{said}");
+    let allowed = text.lines().filter(|line| line.starts_with("post /pets,") && line.contains(",allow,"));
+    assert_eq!(
+        allowed.collect::<Vec<_>>(),
+        ["post /pets,partner: staff,allow,allowed-by-policy,partner#1,"],
+        "{text}"
+    );
+    assert!(text.contains("post /pets,cognito: (no group),deny,"), "{text}");
+    assert!(text.contains("post /pets,partner: (no group),deny,"), "{text}");
 }
 
 #[test]
@@ -94,6 +162,11 @@ fn a_kept_matrix_is_compared_cell_by_cell() {
         let (code, text, said) = matrix(store.path(), &["--check", &kept(name)]);
         assert_eq!((code, text.as_str()), (0, ""), "{said}");
         assert!(said.starts_with("ok: "), "{said}");
+
+        let windows = fs::read_to_string(kept(name)).unwrap().replace('\n', "\r\n");
+        fs::write(kept(name), windows).unwrap();
+        let (code, text, said) = matrix(store.path(), &["--check", &kept(name)]);
+        assert_eq!((code, text.as_str()), (0, ""), "{name} with Windows line ends: {said}");
     }
 
     // Employees lose a route, everybody gains one, a route goes, and a persona comes.
@@ -124,6 +197,43 @@ fn a_kept_matrix_is_compared_cell_by_cell() {
         report["changes"].as_array().unwrap().iter().find(|change| change["route"] == "get /pets").unwrap();
     assert_eq!((&of_page["before"], &of_page["after"]), (&"allow".into(), &"deny".into()), "{of_page:#}");
     assert_eq!(of_page["because"][0], "`employees-see-pets` is gone", "{of_page:#}");
+}
+
+#[test]
+fn rows_and_callers_that_come_or_go_are_changes() {
+    let (small, large) = (StoreCopy::new(), StoreCopy::new());
+    small.write("personas.toml", b"[one]\nsub = \"1\"\n");
+    large.write("personas.toml", b"[one]\nsub = \"1\"\n[two]\nsub = \"2\"\n");
+    add_actions(&large, "\"get /search\"", "all");
+    let policy = "@id(\"search\") permit (principal, action == PetStore::Action::\"get /search\", resource);";
+    large.write("policies/more.cedar", policy.as_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["kept.csv", "kept.json", "kept.md"] {
+        let kept = folder.path().join(name).display().to_string();
+        let changes = |from: &StoreCopy, to: &StoreCopy| {
+            assert_eq!(matrix(from.path(), &["--output", &kept]).0, 0);
+            let (code, text, said) = matrix(to.path(), &["--check", &kept]);
+            assert_eq!(code, 2, "{name}: {said}");
+            text
+        };
+        let (come, gone) = (changes(&small, &large), changes(&large, &small));
+        for (route, decision) in [
+            ("get /", "allow, because `everyone-sees-the-front-page` permits it"),
+            ("get /pets", "deny, because no-matching-permit"),
+            ("post /pets", "deny, because no-matching-permit"),
+            ("get /pets/{petId}", "deny, because no-matching-permit"),
+        ] {
+            assert!(come.contains(&format!("{route}, two: new -> {decision}\n")), "{name}: {come}");
+            let (before, _) = decision.split_once(',').unwrap();
+            assert!(gone.contains(&format!("{route}, two: {before} -> gone\n")), "{name}: {gone}");
+        }
+        for caller in ["one", "two"] {
+            let new = format!("get /search, {caller}: new -> allow, because `search` permits it\n");
+            assert!(come.contains(&new), "{name}: {come}");
+            assert!(gone.contains(&format!("get /search, {caller}: allow -> gone\n")), "{name}: {gone}");
+        }
+        assert_eq!((come.lines().count(), gone.lines().count()), (6, 6), "{name}: {come}{gone}");
+    }
 }
 
 #[test]

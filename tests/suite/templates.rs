@@ -79,8 +79,8 @@ fn http_api_of(store: &str, authorizer: &str, environment: &str, routes: &[(&str
         .map(|(number, (method, path, is_protected))| {
             let auth = if *is_protected { "" } else { "\n            Auth: {Authorizer: NONE}" };
             format!(
-                "        E{number}:\n          Type: HttpApi\n          Properties:\n            ApiId: !Ref Api\n            \
-                 Method: {method}\n            Path: '{path}'{auth}\n"
+                "        E{number}:\n          Type: HttpApi\n          Properties:\n            \
+                 ApiId: !Ref Api\n            Method: {method}\n            Path: '{path}'{auth}\n"
             )
         })
         .collect();
@@ -128,7 +128,8 @@ fn a_function_without_the_name_of_its_store_is_told() {
     // One finding for a function, however many authorizers use it.
     let two = http_api("AuthorizerPayloadFormatVersion: '2.0'", "", &[("GET", "/", true)]).replace(
         "          Cedar: ",
-        "          Other: {FunctionArn: !GetAtt Authorizer.Arn, AuthorizerPayloadFormatVersion: '2.0'}\n          Cedar: ",
+        "          Other: {FunctionArn: !GetAtt Authorizer.Arn, AuthorizerPayloadFormatVersion: '2.0'}\n          \
+         Cedar: ",
     );
     let two = two.replace("BUNDLE_NAME: petstore", "");
     let found = codes("policies", &two);
@@ -174,7 +175,8 @@ fn a_route_that_reads_more_than_the_key_is_named() {
     let routes = [("GET", "/pets/{petId}", true), ("GET", "/report", true)];
     let codes = |sources: &str, key: &str| {
         let authorizer = format!(
-            "AuthorizerPayloadFormatVersion: '2.0', Identity: {{Headers: [Authorization], {sources} ReauthorizeEvery: 60}}"
+            "AuthorizerPayloadFormatVersion: '2.0', \
+             Identity: {{Headers: [Authorization], {sources} ReauthorizeEvery: 60}}"
         );
         let found = codes(
             "tests/data/stores/kennel",

@@ -6,6 +6,7 @@ mod refusal;
 
 use std::path::PathBuf;
 
+use cedar_authorizer::reason::Status;
 use clap::Args;
 
 use crate::output::{Exit, Failure, OutputFormat, print};
@@ -85,9 +86,9 @@ impl Authorize {
             }
         }
         Ok(match report.decision {
-            "allow" => Exit::Fine,
-            "fault" => Exit::CouldNotRun,
-            _ => Exit::Denied,
+            Status::Allow => Exit::Fine,
+            Status::Deny | Status::Unauthorized => Exit::Denied,
+            Status::Fault => Exit::CouldNotRun,
         })
     }
 }

@@ -6,9 +6,10 @@
 mod change;
 mod clauses;
 pub mod report;
+mod trace;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
@@ -19,11 +20,11 @@ use cedar_authorizer::cedar::{
 use cedar_authorizer::decide::CedarRequest;
 use cedar_authorizer::store::finding::Position;
 use cedar_authorizer::store::sources::PolicySources;
-use serde::Serialize;
 
 use change::Wish;
 pub use change::{Asked, Change, smallest_change};
 pub use clauses::ClauseKind;
+pub use trace::{ClauseResult, ClauseTrace, PolicyTrace, PolicyVerdict};
 pub use values::SeenValue;
 
 /// The policies of a store, made ready to be explained.
@@ -33,7 +34,9 @@ pub struct Explainer {
 
 /// A policy with its clauses.
 pub struct ExplainedPolicy {
+    /// The id by which decisions name it.
     pub id: PolicyId,
+    /// What it does if it applies.
     pub effect: Effect,
     /// The template that it was made from.
     pub template: Option<PolicyId>,
@@ -47,11 +50,13 @@ pub struct ExplainedPolicy {
 
 /// A clause of a policy.
 pub struct ExplainedClause {
+    /// Which part of the policy it is.
     pub kind: ClauseKind,
     /// Which `when` or `unless` of the policy it belongs to, counted from 1; 0 for the scope.
     pub number: usize,
     /// As it is written, on one line.
     pub text: String,
+    /// Where it begins in the store.
     pub position: Option<Position>,
     /// What it evaluates. `None`: it is a part of the scope.
     condition: Option<Condition>,
@@ -244,82 +249,6 @@ impl Condition {
     }
 }
 
-/// What a policy says about a request.
-pub struct PolicyTrace<'a> {
-    pub policy: &'a ExplainedPolicy,
-    pub clauses: Vec<ClauseTrace<'a>>,
-}
-
-/// What a clause says about a request.
-pub struct ClauseTrace<'a> {
-    pub clause: &'a ExplainedClause,
-    pub result: ClauseResult,
-}
-
-/// The result of a clause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClauseResult {
-    /// As the policy asks for it.
-    Met,
-    /// The other way round, so the policy does not apply.
-    NotMet,
-    /// It cannot be evaluated, for this reason.
-    Error(String),
-    /// A clause before it was not met, so Cedar does not evaluate it.
-    NotEvaluated,
-}
-
-impl ClauseResult {
-    pub fn is_error(&self) -> bool {
-        matches!(self, Self::Error(_))
-    }
-}
-
-impl PolicyTrace<'_> {
-    /// Whether the policy applies.
-    pub fn applies(&self) -> bool {
-        self.clauses.iter().all(|clause| clause.result == ClauseResult::Met)
-    }
-
-    /// Whether the scope matches.
-    pub fn is_in_scope(&self) -> bool {
-        let mut scope = self.clauses.iter().filter(|clause| clause.clause.condition.is_none());
-        scope.all(|clause| clause.result == ClauseResult::Met)
-    }
-
-    /// Whether the policy cannot be evaluated.
-    pub fn fails(&self) -> bool {
-        self.is_in_scope() && self.clauses.iter().any(|clause| clause.result.is_error())
-    }
-
-    /// Of each `when` and `unless` that Cedar evaluates, its number, and whether it is as the policy asks for it. None
-    /// if the scope does not match.
-    pub fn conditions(&self) -> BTreeMap<usize, bool> {
-        let mut conditions = BTreeMap::new();
-        let evaluated = self.clauses.iter().filter(|_| self.is_in_scope());
-        for ClauseTrace { clause, result } in evaluated.filter(|clause| clause.clause.number > 0) {
-            match result {
-                ClauseResult::Met => *conditions.entry(clause.number).or_insert(true) &= true,
-                ClauseResult::NotMet => *conditions.entry(clause.number).or_insert(true) &= false,
-                ClauseResult::Error(_) | ClauseResult::NotEvaluated => {}
-            }
-        }
-        conditions
-    }
-
-    /// How far the policy is from applying: the clauses that are not met, then whether it is for somebody else, then
-    /// the clauses that were not evaluated.
-    pub fn distance(&self) -> (usize, bool, usize) {
-        let count =
-            |is: fn(&ClauseResult) -> bool| self.clauses.iter().filter(|clause| is(&clause.result)).count();
-        let unmet = count(|result| matches!(result, ClauseResult::NotMet | ClauseResult::Error(_)));
-        // Nobody can become somebody else, but anybody can join a group.
-        let is_of_one = matches!(self.policy.principal, PrincipalConstraint::Eq(_)) && !self.is_in_scope();
-        (unmet, is_of_one, count(|result| *result == ClauseResult::NotEvaluated))
-    }
-}
-
 impl ExplainedClause {
     /// What may make the policy apply, or not apply, as far as this clause goes.
     fn wishes(&self, applies: bool) -> &[Wish] {
@@ -330,20 +259,6 @@ impl ExplainedClause {
             wishes.get_or_init(|| [true, false].map(|wanted| change::wishes(text, wanted)));
         // An `unless` is met if it is false.
         if applies == (self.kind == ClauseKind::When) { to_be_true } else { to_be_false }
-    }
-}
-
-impl ClauseTrace<'_> {
-    /// What the clause read, and the values that it saw. Of the scope, these are the values of its slots.
-    pub fn seen(&self, policy: &ExplainedPolicy, request: &CedarRequest) -> Vec<SeenValue> {
-        if let Some(slot) = policy.slot(self.clause) {
-            return vec![slot];
-        }
-        let conditions = self.clause.condition.iter();
-        let reads =
-            conditions.flat_map(|condition| condition.reads.get_or_init(|| values::reads(&condition.text)));
-        let mut shown = BTreeSet::new();
-        reads.map(|read| read.value(request)).filter(|seen| shown.insert(seen.path.clone())).collect()
     }
 }
 

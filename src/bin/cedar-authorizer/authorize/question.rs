@@ -153,7 +153,7 @@ impl Question<'_> {
         }
         let call = self.bench.call(&http, None).map_err(Failure::could_not_run)?;
         let mut report = self.of_call(&call, self.session(at.into())?, at.into());
-        if report.reason == Reason::RouteUnmapped.code() {
+        if report.reason == Reason::RouteUnmapped {
             report.notes.extend(self.near_route(&http));
         }
         Ok(report)
@@ -235,7 +235,7 @@ impl Question<'_> {
         let mut report = self.explained(&session, now, &ask);
         let outcome = session.authorize(call, &CacheKey::None).ok();
         let route = outcome.and_then(|outcome| outcome.route.clone());
-        if report.reason == Reason::RequiredClaimMissing.code() {
+        if report.reason == Reason::RequiredClaimMissing {
             report.notes.extend(route.as_ref().and_then(|route| self.missing_claims(&session, route)));
         }
         report.route = route.as_ref().map(ToString::to_string);

@@ -75,12 +75,15 @@ Parameters:
   Stored: {{Type: AWS::SSM::Parameter::Value<String>, Default: /ttl}}
   List: {{Type: CommaDelimitedList, Default: '1, 2'}}
 Mappings: {{Stages: {{prod: {{Ttl: 300}}}}}}
-Conditions: {{Yes: !Equals [a, a], No: !Not [!Condition Yes], Unknown: !Equals [!Ref Open, 1], Mixed: !And [!Condition Unknown, Condition: No], Region: !Equals [!Ref AWS::Region, x], Round: !Not [Condition: Round]}}
+Conditions: {{Yes: !Equals [a, a], No: !Not [!Condition Yes], Unknown: !Equals [!Ref Open, 1], \
+    Mixed: !And [!Condition Unknown, Condition: No], Region: !Equals [!Ref AWS::Region, x], \
+    Round: !Not [Condition: Round]}}
 Resources:
   Api: {{Type: AWS::ApiGateway::RestApi}}
   Auth:
     Type: AWS::ApiGateway::Authorizer
-    Properties: {{RestApiId: !Ref Api, Type: REQUEST, IdentitySource: 'method.request.header.Authorization, context.path',
+    Properties: {{RestApiId: !Ref Api, Type: REQUEST, \
+      IdentitySource: 'method.request.header.Authorization, context.path',
       AuthorizerResultTtlInSeconds: {ttl}}}
 "
     )
@@ -334,9 +337,11 @@ Resources:
   Api: {Type: AWS::ApiGateway::RestApi}
   Auth:
     Type: AWS::ApiGateway::Authorizer
-    Properties: {RestApiId: !Ref Api, Type: TOKEN, IdentitySource: method.request.header.Authorization, AuthorizerUri: !Sub 'x/${F.Arn}/y'}
+    Properties: {RestApiId: !Ref Api, Type: TOKEN, IdentitySource: method.request.header.Authorization, \
+        AuthorizerUri: !Sub 'x/${F.Arn}/y'}
   F: {Type: AWS::Lambda::Function, Properties: {Environment: {Variables: {CACHE_KEY: none}}}}
-  Pets: {Type: AWS::ApiGateway::Resource, Properties: {RestApiId: !Ref Api, ParentId: !GetAtt Api.RootResourceId, PathPart: pets}}
+  Pets: {Type: AWS::ApiGateway::Resource, Properties: {RestApiId: !Ref Api, \
+      ParentId: !GetAtt Api.RootResourceId, PathPart: pets}}
   Pet: {Type: AWS::ApiGateway::Resource, Properties: {RestApiId: !Ref Api, ParentId: !Ref Pets, PathPart: '{id}'}}
   Circle: {Type: AWS::ApiGateway::Resource, Properties: {RestApiId: !Ref Api, ParentId: !Ref Circle, PathPart: x}}
   Root:
@@ -344,13 +349,15 @@ Resources:
     Properties: {RestApiId: !Ref Api, ResourceId: !GetAtt Api.RootResourceId, HttpMethod: GET, AuthorizationType: NONE}
   GetPet:
     Type: AWS::ApiGateway::Method
-    Properties: {RestApiId: !Ref Api, ResourceId: !Ref Pet, HttpMethod: any, AuthorizationType: CUSTOM, AuthorizerId: !Ref Auth}
+    Properties: {RestApiId: !Ref Api, ResourceId: !Ref Pet, HttpMethod: any, AuthorizationType: CUSTOM, \
+        AuthorizerId: !Ref Auth}
   Lost:
     Type: AWS::ApiGateway::Method
     Properties: {RestApiId: !Ref Api, ResourceId: !Ref Circle, HttpMethod: GET}
   Other:
     Type: AWS::ApiGateway::Method
-    Properties: {RestApiId: abc123, ResourceId: !GetAtt X.RootResourceId, HttpMethod: GET, AuthorizationType: CUSTOM, AuthorizerId: def456}
+    Properties: {RestApiId: abc123, ResourceId: !GetAtt X.RootResourceId, HttpMethod: GET, \
+        AuthorizationType: CUSTOM, AuthorizerId: def456}
 ",
         &[
             "Api Rest",
@@ -372,14 +379,19 @@ fn cloudformation_http_and_web_socket_apis() {
 Resources:
   Http: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: HTTP, Target: x}}
   Socket: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: WEBSOCKET}}
-  A: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !Ref Http, AuthorizerType: REQUEST, IdentitySource: [$request.header.Authorization, $context.routeKey], AuthorizerResultTtlInSeconds: 5}}
+  A: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !Ref Http, AuthorizerType: REQUEST, \
+      IdentitySource: [$request.header.Authorization, $context.routeKey], AuthorizerResultTtlInSeconds: 5}}
   J: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !Ref Http, AuthorizerType: JWT}}
-  B: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !Ref Socket, AuthorizerType: REQUEST, IdentitySource: [route.request.header.Auth]}}
+  B: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !Ref Socket, AuthorizerType: REQUEST, \
+      IdentitySource: [route.request.header.Auth]}}
   C: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: !ImportValue Api, AuthorizerType: REQUEST}}
   D: {Type: AWS::ApiGatewayV2::Authorizer, Properties: {ApiId: abc, AuthorizerType: REQUEST}}
-  R1: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Http, RouteKey: GET /pets, AuthorizationType: CUSTOM, AuthorizerId: !Ref A}}
-  R2: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Http, RouteKey: ANY /jwt, AuthorizationType: JWT, AuthorizerId: !Ref J}}
-  R3: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Socket, RouteKey: $connect, AuthorizationType: CUSTOM, AuthorizerId: !Ref B}}
+  R1: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Http, RouteKey: GET /pets, \
+      AuthorizationType: CUSTOM, AuthorizerId: !Ref A}}
+  R2: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Http, RouteKey: ANY /jwt, \
+      AuthorizationType: JWT, AuthorizerId: !Ref J}}
+  R3: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Socket, RouteKey: $connect, \
+      AuthorizationType: CUSTOM, AuthorizerId: !Ref B}}
 ",
         &[
             "Http Http",
@@ -552,7 +564,8 @@ Parameters: {{P: {{Type: String}}}}
 Conditions: {{Perhaps: !Equals [!Ref P, a]}}
 Resources:
   Api: {{Type: AWS::Serverless::Api, Properties: {{{properties}}}}}
-  F: {{Type: AWS::Serverless::Function, Properties: {{Events: {{E: {{Type: Api, Properties: {{Path: /, Method: get, RestApiId: !Ref Api}}}}}}}}}}
+  F: {{Type: AWS::Serverless::Function, Properties: {{Events: {{E: {{Type: Api, \
+      Properties: {{Path: /, Method: get, RestApiId: !Ref Api}}}}}}}}}}
 "
         )
     };
@@ -586,8 +599,8 @@ Resources:
             "Api Rest",
             "GET /: Other(\"AWS_IAM\")",
             "OPTIONS /: Unresolved",
-            "6:79 template-unresolved: `AddDefaultAuthorizerToCorsPreflight` of `Auth` of `Api` is not known: parameter \
-             `P` has no default and was not given",
+            "6:79 template-unresolved: `AddDefaultAuthorizerToCorsPreflight` of `Auth` of `Api` is not known: \
+             parameter `P` has no default and was not given",
         ],
     );
 }
@@ -720,7 +733,8 @@ fn malformed_pieces_never_panic_and_are_reported() {
         "Resources: {A: {Type: AWS::Serverless::Api, Properties: {DefinitionBody: {paths: {/a: {get: 5}}}}}}",
         "Resources: {A: {Type: AWS::Serverless::Function, Properties: {Events: [1]}}}",
         "Resources: {A: {Type: AWS::ApiGateway::Authorizer}}",
-        "Resources: {A: {Type: AWS::ApiGateway::Method, Properties: {RestApiId: !Ref X, HttpMethod: GET, ResourceId: x}}}",
+        "Resources: {A: {Type: AWS::ApiGateway::Method, \
+         Properties: {RestApiId: !Ref X, HttpMethod: GET, ResourceId: x}}}",
         "Resources: {A: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: [x]}}}",
         "Resources: {'Fn::ForEach::X': [Y, [a], {}]}",
         "Resources: {[a]: {Type: x}}",

@@ -28,8 +28,9 @@ pub struct Change {
 
 /// What was asked with some claims.
 pub struct Asked {
+    /// What the function would decide.
     pub decision: Decision,
-    /// `None`: the policies were not asked.
+    /// What the policies were asked. `None`: they were not.
     pub request: Option<CedarRequest>,
 }
 
@@ -139,7 +140,8 @@ impl Search<'_> {
         request: &CedarRequest,
         claims: &Map<String, Value>,
     ) -> Vec<Edit> {
-        let is_unmet = |result: &ClauseResult| *result == ClauseResult::NotMet || result.is_error();
+        let is_unmet =
+            |result: &ClauseResult| matches!(result, ClauseResult::NotMet | ClauseResult::Error(_));
         let Some(unmet) = trace.clauses.iter().find(|clause| is_unmet(&clause.result)) else {
             return Vec::new();
         };

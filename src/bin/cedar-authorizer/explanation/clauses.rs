@@ -11,8 +11,11 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 /// What a clause must be for its policy to apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ClauseKind {
     /// The part of the scope about the principal.
     Principal,
@@ -27,7 +30,7 @@ pub enum ClauseKind {
 }
 
 impl ClauseKind {
-    /// As in the JSON form of explanations.
+    /// As Cedar writes it: the variable that the part of the scope is about, or the word before the condition.
     pub fn name(self) -> &'static str {
         match self {
             Self::Principal => "principal",
@@ -42,9 +45,11 @@ impl ClauseKind {
 /// A clause, as a range of bytes in the text of its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clause {
+    /// Which part of the policy it is.
     pub kind: ClauseKind,
     /// Which `when` or `unless` of the policy it belongs to, counted from 1; 0 for the scope.
     pub condition: usize,
+    /// Where its text is, without the bracket or the `when` before it.
     pub range: Range<usize>,
 }
 

@@ -9,16 +9,19 @@ use cedar_authorizer::store::finding::Position;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Change, ClauseResult, ClauseTrace, ExplainedPolicy, Explainer, PolicyTrace, SeenValue};
+use super::{
+    Change, ClauseKind, ClauseResult, ClauseTrace, ExplainedPolicy, Explainer, PolicyTrace, PolicyVerdict,
+    SeenValue,
+};
 
 /// Why a request is allowed or denied.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// `allow`, `deny`, `unauthorized` or `fault`.
-    pub decision: &'static str,
-    /// The reason code.
-    pub reason: &'static str,
+    /// What becomes of the request.
+    pub decision: Status,
+    /// Why.
+    pub reason: Reason,
     /// What the reason means, in one sentence.
     pub meaning: &'static str,
     /// The determining policies.
@@ -44,10 +47,13 @@ pub struct Report {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestReport {
+    /// Who asks.
     pub principal: EntityReport,
+    /// The uid of what the caller wants to do.
     pub action: String,
+    /// What it would be done to.
     pub resource: EntityReport,
-    /// In Cedar's JSON form.
+    /// What else the policies may read of the request, in Cedar's JSON form.
     pub context: Value,
 }
 
@@ -55,8 +61,9 @@ pub struct RequestReport {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntityReport {
+    /// As Cedar writes it: `User::"alice"`.
     pub uid: String,
-    /// All that it is in.
+    /// The uids of all that it is in.
     pub ancestors: Vec<String>,
     /// In Cedar's JSON form.
     pub attributes: Value,
@@ -66,14 +73,19 @@ pub struct EntityReport {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyReport {
+    /// The id by which decisions name it.
     pub id: String,
-    pub effect: &'static str,
+    /// What it does if it applies.
+    pub effect: Effect,
+    /// The id of the template that it was made from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// Where it, or its template, begins in the store. `None`: it has no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// `applies`, `does-not-apply` or `error`.
-    pub verdict: &'static str,
+    /// Whether it applies.
+    pub verdict: PolicyVerdict,
+    /// What its clauses say, in the order in which Cedar evaluates them.
     pub clauses: Vec<ClauseReport>,
 }
 
@@ -81,15 +93,17 @@ pub struct PolicyReport {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClauseReport {
-    /// `principal`, `action`, `resource`, `when` or `unless`.
-    pub kind: &'static str,
+    /// Which part of the policy it is.
+    pub kind: ClauseKind,
+    /// As it is written, on one line.
     pub text: String,
+    /// Where it begins in the store. `None`: its policy has no text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<Position>,
-    /// `met`, `not-met`, `error` or `not-evaluated`.
-    pub result: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    /// `result`, and `error` if there is one.
+    #[serde(flatten)]
+    pub result: ClauseResult,
+    /// What it read. Empty if it was not evaluated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<SeenValue>,
 }
@@ -116,13 +130,8 @@ impl Report {
         let candidates = request.map(|request| Candidates::new(decision, request, explainer, most));
         let Candidates { policies: candidates, left_out } = candidates.unwrap_or_default();
         Self {
-            decision: match reason.status() {
-                Status::Allow => "allow",
-                Status::Deny => "deny",
-                Status::Unauthorized => "unauthorized",
-                Status::Fault => "fault",
-            },
-            reason: reason.code(),
+            decision: reason.status(),
+            reason,
             meaning: reason.meaning(),
             policies: decision.policies.iter().map(ToString::to_string).collect(),
             errors: decision.errors.iter().map(ToString::to_string).collect(),
@@ -210,17 +219,10 @@ impl PolicyReport {
         let PolicyTrace { policy, clauses } = trace;
         Self {
             id: policy.id.to_string(),
-            effect: match policy.effect {
-                Effect::Permit => "permit",
-                Effect::Forbid => "forbid",
-            },
+            effect: policy.effect,
             template: policy.template.as_ref().map(ToString::to_string),
             position: policy.position.clone(),
-            verdict: match (trace.applies(), trace.fails()) {
-                (true, _) => "applies",
-                (false, true) => "error",
-                (false, false) => "does-not-apply",
-            },
+            verdict: trace.verdict(),
             clauses: clauses.iter().map(|clause| ClauseReport::new(policy, clause, request)).collect(),
         }
     }
@@ -229,19 +231,15 @@ impl PolicyReport {
 impl ClauseReport {
     fn new(policy: &ExplainedPolicy, trace: &ClauseTrace<'_>, request: &CedarRequest) -> Self {
         let ClauseTrace { clause, result } = trace;
-        let (result, error) = match result {
-            ClauseResult::Met => ("met", None),
-            ClauseResult::NotMet => ("not-met", None),
-            ClauseResult::Error(error) => ("error", Some(error.clone())),
-            ClauseResult::NotEvaluated => ("not-evaluated", None),
+        let values = match result {
+            ClauseResult::Met | ClauseResult::NotMet | ClauseResult::Error(_) => trace.seen(policy, request),
+            ClauseResult::NotEvaluated => Vec::new(),
         };
-        let values = if result == "not-evaluated" { Vec::new() } else { trace.seen(policy, request) };
         Self {
-            kind: clause.kind.name(),
+            kind: clause.kind,
             text: clause.text.clone(),
             position: clause.position.clone(),
-            result,
-            error,
+            result: result.clone(),
             values,
         }
     }

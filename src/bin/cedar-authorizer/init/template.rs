@@ -29,10 +29,10 @@ pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Api, F
     }
     let problems: Vec<Problem> = problems
         .into_iter()
-        .map(|problem| Problem {
-            place: problem.place,
+        .map(|deployment::Problem { place, message, .. }| Problem {
+            place,
             kind: ProblemKind::Suspicious,
-            message: problem.message,
+            message,
         })
         .collect();
     let mut apis: Vec<DeployedApi> = apis.into_iter().filter(|api| !api.routes.is_empty()).collect();

@@ -1,21 +1,25 @@
 //! Running a case: every step is answered as in production, and compared with what is expected.
 
+mod answer;
+
 use std::sync::Arc;
 
-use cedar_authorizer::decide::outcome::{Breadth, Outcome};
+use cedar_authorizer::decide::outcome::Outcome;
 use cedar_authorizer::decide::{AuthorizationRequest, CedarRequest, Decision, PrincipalRequest, Session};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::{Call, InvalidEvent};
 use cedar_authorizer::gateway::response::SimpleResponses;
-use cedar_authorizer::reason::{Reason, Status};
-use cedar_policy::{EntityUid, PolicyId};
-use serde_json::{Map, Value};
+use cedar_authorizer::reason::Reason;
+use cedar_policy::EntityUid;
+use serde_json::Value;
+
+use answer::{Answered, KeptAnswer};
 
 use super::case::{Asked, Caller, Case, Step};
 use super::event;
-use super::expectation::{Difference, Got, Policies, Verdict};
+use super::expectation::{Difference, Got};
 use crate::explanation::report::Report;
-use crate::gateway_cache::{Applied, GatewayCache, Lookup, apply};
+use crate::gateway_cache::{GatewayCache, Lookup};
 use crate::output::Failure;
 use crate::test_bench::{SignedToken, TestBench};
 
@@ -107,13 +111,6 @@ const NEAREST: usize = 1;
 pub struct Runner<'a, O> {
     bench: &'a TestBench,
     observe: O,
-}
-
-/// An answer as API Gateway keeps it.
-#[derive(Clone, Debug)]
-struct KeptAnswer {
-    outcome: Arc<Outcome>,
-    response: Arc<Value>,
 }
 
 impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
@@ -310,100 +307,6 @@ impl<'a, O: FnMut(&Decided<'_>)> Runner<'a, O> {
             Err(reason) => return Answered::refused(reason),
         };
         (self.observe)(&Decided::Request { session, principal: &principal, request, decision: &decision });
-        Answered {
-            got: Got {
-                verdict: decision.reason.status().into(),
-                reason: Some(decision.reason),
-                policies: Some(policies(&decision)),
-                backend: Map::new(),
-                from_cache: false,
-            },
-            subject: Some(Subject {
-                principal: principal.to_string(),
-                action: Some(request.action.to_string()),
-                resource: request.resource.to_string(),
-            }),
-            why: Vec::new(),
-        }
+        Answered::to_request(&principal, request, &decision)
     }
-}
-
-/// An answer, before it is compared.
-struct Answered {
-    got: Got,
-    subject: Option<Subject>,
-    why: Vec<String>,
-}
-
-impl Answered {
-    /// No decision, because of the token, the event or the bundle.
-    fn refused(reason: Reason) -> Self {
-        let got = Got {
-            verdict: reason.status().into(),
-            reason: Some(reason),
-            policies: Some(Policies::default()),
-            backend: Map::new(),
-            from_cache: false,
-        };
-        Self { got, subject: None, why: Vec::new() }
-    }
-
-    /// What API Gateway makes of an answer for this call.
-    fn by(KeptAnswer { outcome, response }: &KeptAnswer, call: &Call, from_cache: bool) -> Self {
-        let (verdict, backend) = match apply(response, call.method_arn().as_str()) {
-            Applied::Allow { context } => (Verdict::Allow, context),
-            Applied::ExplicitDeny | Applied::ImplicitDeny => (Verdict::Deny, Map::new()),
-        };
-        // An answer for one method and path says why. One for several requests says why of the first of them.
-        let is_of_call = !from_cache || outcome.breadth == Breadth::Method;
-        let decision = Some(&outcome.decision).filter(|_| is_of_call);
-        let got = Got {
-            verdict,
-            reason: decision.map(|decision| decision.reason),
-            policies: decision.map(policies),
-            backend,
-            from_cache,
-        };
-        let subject = Subject {
-            principal: outcome.texts().principal.clone(),
-            action: outcome.texts().action.clone().filter(|_| is_of_call),
-            resource: outcome.texts().resource.clone(),
-        };
-        let answered = Self { got, subject: Some(subject), why: Vec::new() };
-        let is_allowed = decision.is_some_and(|decision| decision.reason.status() == Status::Allow);
-        match (from_cache, verdict) {
-            (true, _) => {
-                answered.because("API Gateway's cache answered, with an earlier answer of the function")
-            }
-            (false, Verdict::Deny) if is_allowed => {
-                answered.because("the policies allow it, but the answer has no room for it, or no pattern")
-            }
-            _ => answered,
-        }
-    }
-
-    fn because(mut self, text: impl ToString) -> Self {
-        self.why.push(text.to_string());
-        self
-    }
-
-    /// What to do about a token that is refused.
-    fn with_advice(self, reason: Reason, is_of_bench: bool) -> Self {
-        match (reason, is_of_bench) {
-            (Reason::TokenMissing, false) => self.because("add `as` or `claims` to give the request a token"),
-            (Reason::KeyUnknown, false) => self.because(
-                "the token is not one of `as` or `claims`, and the store has no key for it in `jwks/`",
-            ),
-            _ => self,
-        }
-    }
-}
-
-fn policies(decision: &Decision) -> Policies {
-    let names = |ids: &[PolicyId]| {
-        let mut names: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        names.sort();
-        names
-    };
-    Policies { determining: names(&decision.policies), errors: names(&decision.errors) }
 }

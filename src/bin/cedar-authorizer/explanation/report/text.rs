@@ -2,20 +2,22 @@
 
 use std::iter;
 
+use cedar_authorizer::cedar::Effect;
+use cedar_authorizer::reason::Status;
 use serde_json::Value;
 
 use super::{ChangeReport, ClauseReport, EntityReport, PolicyReport, Report, RequestReport};
-use crate::explanation::SeenValue;
+use crate::explanation::{ClauseKind, ClauseResult, PolicyVerdict, SeenValue};
 use crate::output::{ERROR, HINT, SUCCESS, WARNING, many, paint, printable};
 
 impl Report {
     /// The report for people. `store` is the directory of the policy store.
     pub fn lines(&self, store: &str) -> Vec<String> {
         let (style, verdict) = match self.decision {
-            "allow" => (SUCCESS, "allowed"),
-            "deny" => (ERROR, "denied"),
-            "unauthorized" => (ERROR, "unauthorized"),
-            _ => (ERROR, "fault"),
+            Status::Allow => (SUCCESS, "allowed"),
+            Status::Deny => (ERROR, "denied"),
+            Status::Unauthorized => (ERROR, "unauthorized"),
+            Status::Fault => (ERROR, "fault"),
         };
         let mut lines = vec![format!("{}: {}: {}", paint(style, verdict), self.reason, self.meaning)];
         let mut row = |name: &str, value: &str| {
@@ -47,29 +49,30 @@ impl Report {
     /// In a few lines without colours: which policies decided, or by which clauses the nearest permit does not apply.
     pub fn brief(&self, store: &str) -> Vec<String> {
         let decided = self.candidates.iter().filter(|policy| self.policies.contains(&policy.id));
-        let failed = self.candidates.iter().filter(|policy| policy.verdict == "error");
+        let failed = self.candidates.iter().filter(|policy| policy.verdict == PolicyVerdict::Error);
         let mut lines = Vec::new();
         for policy in decided {
             lines.push(policy.headline(store, "applies"));
             // A permit that applies is what was meant. A forbid is asked why.
-            let asked = policy.clauses.iter().filter(|clause| policy.effect == "forbid" && clause.is_asked());
+            let is_forbid = policy.effect == Effect::Forbid;
+            let asked = policy.clauses.iter().filter(|clause| is_forbid && clause.is_asked());
             lines.extend(asked.map(|clause| clause.on_one_line("met")));
         }
         for policy in failed {
             lines.push(policy.headline(store, "cannot be evaluated"));
-            lines.extend(
-                policy.clauses.iter().filter_map(|clause| Some(format!("  {}", clause.error.as_ref()?))),
-            );
+            let errors = policy.clauses.iter().filter_map(|clause| clause.result.error());
+            lines.extend(errors.map(|error| format!("  {error}")));
         }
-        if self.decision != "deny" || self.request.is_none() || !self.policies.is_empty() {
+        if self.decision != Status::Deny || self.request.is_none() || !self.policies.is_empty() {
             return lines;
         }
-        let is_near =
-            |policy: &&PolicyReport| policy.effect == "permit" && policy.verdict == "does-not-apply";
+        let is_near = |policy: &&PolicyReport| {
+            policy.effect == Effect::Permit && policy.verdict == PolicyVerdict::DoesNotApply
+        };
         match self.candidates.iter().find(is_near) {
             Some(nearest) => {
                 lines.push(nearest.headline(store, "does not apply"));
-                let unmet = nearest.clauses.iter().filter(|clause| clause.result == "not-met");
+                let unmet = nearest.clauses.iter().filter(|clause| clause.result == ClauseResult::NotMet);
                 lines.extend(unmet.map(|clause| clause.on_one_line("not met")));
             }
             None => lines.push("no policy permits this action on this resource, to anybody".to_owned()),
@@ -88,16 +91,16 @@ impl Report {
         let (decided, others): (Vec<_>, Vec<_>) =
             self.candidates.iter().partition(|policy| self.policies.contains(&policy.id));
         let (failed, others): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|policy| policy.verdict == "error");
+            others.into_iter().partition(|policy| policy.verdict == PolicyVerdict::Error);
         let (permits, forbids): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|policy| policy.effect == "permit");
-        let is_allowed = self.decision == "allow";
+            others.into_iter().partition(|policy| policy.effect == Effect::Permit);
+        let is_allowed = self.decision == Status::Allow;
         section(if is_allowed { "allowed by:" } else { "denied by:" }, &decided);
         section("cannot be evaluated:", &failed);
         if !is_allowed && self.request.is_some() {
             section("permits for this action and resource, the nearest first:", &permits);
             section("forbids that do not apply:", &forbids);
-            let no_permit = !self.candidates.iter().any(|policy| policy.effect == "permit");
+            let no_permit = !self.candidates.iter().any(|policy| policy.effect == Effect::Permit);
             if no_permit {
                 lines.push("no policy permits this action on this resource, to anybody".to_owned());
             }
@@ -143,12 +146,12 @@ impl PolicyReport {
 impl ClauseReport {
     /// Whether it leaves anything out: `action` alone does not.
     fn is_asked(&self) -> bool {
-        self.text != self.kind
+        self.text != self.kind.name()
     }
 
     /// `not met: principal.a == 1, where principal.a is 2`
     fn on_one_line(&self, result: &str) -> String {
-        let unless = if self.kind == "unless" { "unless " } else { "" };
+        let unless = if self.kind == ClauseKind::Unless { "unless " } else { "" };
         let seen = self.values.iter().map(|SeenValue { path, value }| match value {
             Some(value) => format!("{path} is {value}"),
             None => format!("{path} is missing"),
@@ -159,21 +162,21 @@ impl ClauseReport {
     }
 
     fn lines(&self) -> Vec<String> {
-        let (style, mark) = match self.result {
-            "met" => (SUCCESS, "yes"),
-            "not-met" => (ERROR, "no"),
-            "error" => (WARNING, "error"),
-            _ => (HINT, "-"),
+        let (style, mark) = match &self.result {
+            ClauseResult::Met => (SUCCESS, "yes"),
+            ClauseResult::NotMet => (ERROR, "no"),
+            ClauseResult::Error(_) => (WARNING, "error"),
+            ClauseResult::NotEvaluated => (HINT, "-"),
         };
         let text = printable(&self.text);
-        let text = match (self.kind, self.result) {
-            ("unless", "met") => format!("unless {text} (which is false)"),
-            ("unless", "not-met") => format!("unless {text} (which is true)"),
-            ("unless", _) => format!("unless {text}"),
+        let text = match (self.kind, &self.result) {
+            (ClauseKind::Unless, ClauseResult::Met) => format!("unless {text} (which is false)"),
+            (ClauseKind::Unless, ClauseResult::NotMet) => format!("unless {text} (which is true)"),
+            (ClauseKind::Unless, _) => format!("unless {text}"),
             _ => text,
         };
         let mut lines = vec![format!("    {} {text}", paint(style, &format!("{mark:<5}")))];
-        lines.extend(self.error.iter().map(|error| format!("            {}", printable(error))));
+        lines.extend(self.result.error().iter().map(|error| format!("            {}", printable(error))));
         let seen = |SeenValue { path, value }: &SeenValue| match value {
             Some(value) => format!("            {path} = {}", printable(value)),
             None => format!("            {path} is missing"),

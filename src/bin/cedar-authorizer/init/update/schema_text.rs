@@ -210,19 +210,22 @@ mod tests {
 
     #[test]
     fn actions_are_added_at_the_end_of_the_namespace() {
-        let before = "// mine }\r\nnamespace B {}\r\nnamespace A {\r\n\tentity User, App;\r\n\taction \"get /\" appliesTo \
-                      { principal: User, resource: App, context: { token?: { a: Set<String> }, x: Long } };\r\n\t// end\r\n}\r\n";
+        let before = "// mine }\r\nnamespace B {}\r\nnamespace A {\r\n\tentity User, App;\r\n\t\
+                      action \"get /\" appliesTo { principal: User, resource: App, \
+                      context: { token?: { a: Set<String> }, x: Long } };\r\n\t// end\r\n}\r\n";
         let after = updated(before, "/b/{c}: { get: { summary: One } }");
-        let added = "\r\n\taction\r\n\t  // One\r\n\t  \"get /b/{c}\"\r\n\t  appliesTo {\r\n\t    principal: User,\r\n\t    \
-                     resource: App,\r\n\t    context: {\r\n\t      token: { a: Set<String> },\r\n\t      pathParameters: \
-                     { c: String },\r\n\t    },\r\n\t  };\r\n";
+        let added = "\r\n\taction\r\n\t  // One\r\n\t  \"get /b/{c}\"\r\n\t  appliesTo {\r\n\t    \
+                     principal: User,\r\n\t    resource: App,\r\n\t    context: {\r\n\t      \
+                     token: { a: Set<String> },\r\n\t      pathParameters: { c: String },\r\n\t    \
+                     },\r\n\t  };\r\n";
         let expected = before.replace("\t// end\r\n", &format!("\t// end\r\n{added}"));
         assert_eq!(after, expected);
     }
 
     #[test]
     fn a_context_with_a_name_is_used_again() {
-        let before = "namespace A { type C = { token: T }; action \"get /\" appliesTo { context: C, principal: User }; }";
+        let before = "namespace A { type C = { token: T }; \
+                      action \"get /\" appliesTo { context: C, principal: User }; }";
         let after = updated(before, "/b/{c}: { get: {} }");
         assert!(after.contains("    context: C,\n"), "{after}");
         assert!(after.starts_with(before.trim_end_matches('}')), "{after}");
@@ -231,8 +234,8 @@ mod tests {
 
     #[test]
     fn actions_of_json_are_like_those_of_avp() {
-        let before = "{\n  \"A\": {\n    \"entityTypes\": {\"x\": [\"}\"]},\n    \"actions\": {\n      \"get /\": {\n        \
-                      \"appliesTo\": {}\n      }\n    }\n  }\n}\n";
+        let before = "{\n  \"A\": {\n    \"entityTypes\": {\"x\": [\"}\"]},\n    \"actions\": {\n      \
+                      \"get /\": {\n        \"appliesTo\": {}\n      }\n    }\n  }\n}\n";
         let after = updated(before, "/b/{c}: { get: {} }");
         let expected = before.replace(
             "{}\n      }\n",
