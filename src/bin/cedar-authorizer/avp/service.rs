@@ -241,6 +241,8 @@ impl Service {
         let gone: Vec<&String> =
             known.iter().filter(|(_, folder)| !found.contains(*folder)).map(|(id, _)| id).collect();
         let taken: BTreeSet<&PathBuf> = known.values().collect();
+        // First, so that a folder with another name keeps its id.
+        self.stores.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| !gone.contains(&id));
         for folder in found.iter().filter(|folder| !taken.contains(folder)) {
             let name = folder.to_string_lossy().into_owned();
             let stamps = files::stamps(folder);
@@ -260,8 +262,6 @@ impl Service {
                 }
             }
         }
-        let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
-        stores.retain(|id, _| !gone.contains(&id));
     }
 
     /// The id of a store: that of its note, otherwise the name of its folder.

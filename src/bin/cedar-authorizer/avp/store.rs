@@ -183,6 +183,16 @@ impl Store {
         };
         drop(state);
         if let (Some(folder), Writes::ToDisk) = (&self.folder, self.writes) {
+            if !folder.is_dir() {
+                return Err(ServiceError::NotFound(ResourceKind::PolicyStore.named(&self.id)));
+            }
+            if !desk.is_current(folder, &steps) {
+                // Somebody has changed one of these files since the last look. It must not be overwritten.
+                desk.rests_until = None;
+                let message = "somebody has just changed the files of the policy store: try again".to_owned();
+                let resources = vec![ResourceKind::PolicyStore.named(&self.id)];
+                return Err(ServiceError::Conflict { message, resources });
+            }
             storage::commit(folder, &steps).map_err(|error| {
                 ServiceError::internal(format_args!("the change could not be written: {error}"))
             })?;
@@ -264,6 +274,12 @@ impl Store {
 }
 
 impl Desk {
+    /// Whether files are as they were when the folder was last looked at.
+    fn is_current(&self, folder: &Path, steps: &[Step]) -> bool {
+        let now = |path: &String| Stamp::of_file(&folder.join(path)).ok();
+        steps.iter().all(|(path, _)| now(path) == self.stamps.get(path).copied())
+    }
+
     /// Takes note of what this process wrote, so that it is not taken for a change by somebody else.
     fn has_written(&mut self, folder: Option<&Path>, files: Vec<(String, Option<files::StoredFile>)>) {
         for (path, file) in files {

@@ -1,6 +1,7 @@
 //! Policy stores themselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use super::tags::MAX_TAGS;
 use crate::avp::contents::ValidationMode;
 use crate::avp::error::{ResourceKind, ServiceError};
 use crate::avp::moment::Moment;
-use crate::avp::service::{ALIAS_PREFIX, Service, new_id};
+use crate::avp::service::{Service, new_id};
 use crate::avp::store::index::Index;
 use crate::avp::store::notes::{STORE_NOTE, StoreNote, written};
 use crate::avp::store::{Change, Store, Update, settings};
@@ -98,8 +99,8 @@ pub fn create(service: &Service, input: CreatePolicyStore) -> Result<MadeStore, 
         (STORE_NOTE.to_owned(), Some(written(&note))),
         ("store.toml".to_owned(), Some(settings.into_bytes())),
     ];
-    let known = |stores: &[std::sync::Arc<Store>]| {
-        let of_token = |store: &&std::sync::Arc<Store>| {
+    let known = |stores: &[Arc<Store>]| {
+        let of_token = |store: &&Arc<Store>| {
             token.is_some() && store.read_known(|index| index.note.client_token == token)
         };
         if let Some(known) = stores.iter().find(of_token) {
@@ -252,7 +253,7 @@ pub fn update(service: &Service, input: UpdatePolicyStore) -> Result<MadeStore, 
             }
         }
         let known = text_of(files, "store.toml").unwrap_or_default();
-        let followed = followed(&store.id, index, files, mode, None);
+        let followed = followed(index, files, mode, None);
         let settings = followed.or_else(|| settings::with_validation(known, mode)).ok_or_else(|| {
             let message = "`store.toml` has a form in which the validation cannot be changed".to_owned();
             ServiceError::Conflict { message, resources: vec![ResourceKind::PolicyStore.named(&store.id)] }
@@ -272,9 +273,7 @@ pub struct DeletePolicyStore {
 pub fn delete(service: &Service, input: DeletePolicyStore) -> Result<Empty, ServiceError> {
     let store = match service.store(&input.policy_store_id) {
         Ok(store) => store,
-        Err(ServiceError::NotFound(_)) if !input.policy_store_id.starts_with(ALIAS_PREFIX) => {
-            return Ok(Empty {});
-        }
+        Err(ServiceError::NotFound(_)) => return Ok(Empty {}),
         Err(error) => return Err(error),
     };
     if store.read(|index| index.note.deletion_protection) {

@@ -1,7 +1,6 @@
 //! What requests have in common: tokens of clients, names in place of ids, quotas.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::avp::Limits;
 use crate::avp::error::{ResourceKind, ResourceName, ServiceError};
@@ -105,11 +104,6 @@ pub fn check_quota(
     }
     let message = format!("{what}: {count}, and the quota is {quota}");
     Err(ServiceError::QuotaExceeded { message, resource })
-}
-
-/// A member that may be absent.
-pub fn is_absent(value: &Value) -> bool {
-    value.is_null()
 }
 
 /// What the names of policies and templates begin with.

@@ -86,7 +86,7 @@ pub fn put(service: &Service, input: PutSchema) -> Result<PutSchemaAnswer, Servi
         let created = index.schema.as_ref().map_or(now, |schema| schema.created);
         let note = Note { created_date: Some(created), last_updated_date: Some(now), ..Note::default() };
         let mut steps: Vec<Step> = vec![(SCHEMA_NOTE.to_owned(), Some(written(&note)))];
-        if let Some(settings) = followed(&store.id, index, files, index.validation, Some(&schema)) {
+        if let Some(settings) = followed(index, files, index.validation, Some(&schema)) {
             steps.push(("store.toml".to_owned(), Some(settings.into_bytes())));
         }
         steps.push((JSON_FILE.to_owned(), Some(text.into_bytes())));
@@ -105,13 +105,13 @@ pub fn put(service: &Service, input: PutSchema) -> Result<PutSchemaAnswer, Servi
 
 /// What `store.toml` says with another validation or schema, if it is as this program made it.
 pub fn followed(
-    name: &str,
     index: &Index,
     files: &Files,
     validation: ValidationMode,
     new: Option<&CheckedSchema>,
 ) -> Option<String> {
     let known = super::policies::text_of(files, "store.toml")?;
+    let name = &settings::name(known)?;
     let old = index.schema.as_ref();
     let namespaces = old.map(|schema| schema.namespaces.as_slice()).unwrap_or_default();
     let old_schema = old.map(|schema| &schema.schema);

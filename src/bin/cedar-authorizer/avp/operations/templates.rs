@@ -10,8 +10,8 @@ use super::statements;
 use crate::avp::error::{ResourceKind, ServiceError};
 use crate::avp::moment::Moment;
 use crate::avp::service::{Service, new_id};
-use crate::avp::store::files::Files;
-use crate::avp::store::index::{Dates, Index, Place, StoredTemplate};
+use crate::avp::store::files::Step;
+use crate::avp::store::index::{Dates, Definition, Index, Place, StoredPolicy, StoredTemplate};
 use crate::avp::store::links;
 use crate::avp::store::notes::{Kind, Note, written};
 use crate::avp::store::{Change, Update, layout};
@@ -198,7 +198,12 @@ pub fn update(service: &Service, input: UpdatePolicyTemplate) -> Result<MadeTemp
     store.change(|index, files| {
         let known = find(index, &input.policy_template_id)?;
         check_free_name(index, Kind::Template, name, Some(&known.id))?;
-        statements::check_size(service, &input.statement, ResourceKind::PolicyTemplate.named(&known.id))?;
+        let resource = ResourceKind::PolicyTemplate.named(&known.id);
+        // The operation has no error for quotas (API reference).
+        statements::check_size(service, &input.statement, resource).map_err(|error| match error {
+            ServiceError::QuotaExceeded { message, .. } => ServiceError::invalid(STATEMENT, message),
+            error => error,
+        })?;
         let template = statements::template(STATEMENT, &input.statement)?;
         let refused = |what: &str| {
             Err(ServiceError::invalid(STATEMENT, format_args!("the {what} of a template cannot be changed")))
@@ -229,7 +234,7 @@ pub fn update(service: &Service, input: UpdatePolicyTemplate) -> Result<MadeTemp
         // Links name the template by its `@id` or its place.
         let written_id = match template.annotation("id") {
             Some(id) => id.to_owned(),
-            None => placed_id(index, known),
+            None => placed_id(&known.place.file, number_in_file(index, known)),
         };
         if written_id != known.written_id
             && let Some(text) = text_of(files, links::FILE)
@@ -248,10 +253,10 @@ pub fn update(service: &Service, input: UpdatePolicyTemplate) -> Result<MadeTemp
 }
 
 /// The id that a link has in its file.
-fn written_link(link: &crate::avp::store::index::StoredPolicy) -> &str {
+fn written_link(link: &StoredPolicy) -> &str {
     match &link.definition {
-        crate::avp::store::index::Definition::Linked { written_id, .. } => written_id,
-        crate::avp::store::index::Definition::Static { .. } => &link.id,
+        Definition::Linked { written_id, .. } => written_id,
+        Definition::Static { .. } => &link.id,
     }
 }
 
@@ -263,9 +268,9 @@ fn number_in_file(index: &Index, template: &StoredTemplate) -> usize {
 }
 
 /// The id by which links name a template without `@id`.
-fn placed_id(index: &Index, template: &StoredTemplate) -> String {
-    let name = template.place.file.rsplit('/').next().unwrap_or_default();
-    format!("{}#{}", name.strip_suffix(".cedar").unwrap_or(name), number_in_file(index, template))
+fn placed_id(file: &str, number: usize) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    format!("{}#{number}", name.strip_suffix(".cedar").unwrap_or(name))
 }
 
 /// `DeletePolicyTemplate`. The policies that are linked to it go with it.
@@ -284,7 +289,7 @@ pub fn delete(service: &Service, input: NamedTemplate) -> Result<Empty, ServiceE
         }
         if template.place.part.is_some() {
             let others = others_in(index, template);
-            steps.extend(pinned(&others, files, &template.place));
+            steps.extend(pinned(&others, &template.place));
             links_text = links_text.map(|text| renumbered(index, &others, text)).transpose()?;
         }
         if let Some(text) = links_text.filter(|text| text_of(files, links::FILE) != Some(text)) {
@@ -309,7 +314,7 @@ fn others_in<'a>(index: &'a Index, template: &StoredTemplate) -> Vec<&'a StoredT
 }
 
 /// Notes that keep the ids of templates when one before them goes.
-fn pinned(others: &[&StoredTemplate], _files: &Files, place: &Place) -> Vec<crate::avp::store::files::Step> {
+fn pinned(others: &[&StoredTemplate], place: &Place) -> Vec<Step> {
     let note = |(number, template): (usize, &&StoredTemplate)| {
         let base = Note::new(&template.id, &place.file, template.dates.created);
         let note = Note {
@@ -332,8 +337,7 @@ fn renumbered(index: &Index, others: &[&StoredTemplate], text: String) -> Result
         if template.template.annotation("id").is_some() {
             continue;
         }
-        let name = template.place.file.rsplit('/').next().unwrap_or_default();
-        let written_id = format!("{}#{}", name.strip_suffix(".cedar").unwrap_or(name), number + 1);
+        let written_id = placed_id(&template.place.file, number + 1);
         let ids: Vec<&str> = index.links_of(&template.id).map(|link| written_link(link)).collect();
         let changed = links::with_template(&text, |link| ids.contains(&link.id.as_str()), &written_id);
         text = changed.ok_or_else(unreadable)?;

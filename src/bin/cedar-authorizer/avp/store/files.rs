@@ -80,9 +80,15 @@ pub fn journal(steps: &[Step]) -> Vec<u8> {
     serde_json::to_vec(&steps).unwrap_or_default()
 }
 
-/// The change in a journal. A journal is renamed to its place, so it is whole; anything else is no journal.
+/// The change in a journal. A journal is renamed to its place, so it is whole. Anything else is no journal, and one
+/// with a path out of the store was not written by this program.
 pub fn journal_steps(journal: &[u8]) -> Option<Vec<Step>> {
     let steps: Vec<(String, Option<String>)> = serde_json::from_slice(journal).ok()?;
+    let is_plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['\\', ':', '\0']);
+    let is_inside = |path: &str| path.split('/').all(is_plain);
+    if !steps.iter().all(|(path, _)| is_inside(path)) {
+        return None;
+    }
     Some(steps.into_iter().map(|(path, content)| (path, content.map(String::into_bytes))).collect())
 }
 

@@ -4,6 +4,8 @@ mod ids;
 mod parsed;
 
 use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::iter;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -21,8 +23,8 @@ use super::schema::StoredSchema;
 use super::scope::Scope;
 use crate::avp::contents::{EntityIdentifier, ValidationMode};
 use crate::avp::moment::Moment;
+pub use ids::fit;
 use ids::{Claim, Ids};
-pub use ids::{fit, fits};
 use parsed::{ParsedFile, Part};
 pub use parsed::{StaticDefinition, WrittenDefinition};
 
@@ -239,8 +241,12 @@ impl Index {
         for (path, parsed, number, _) in &parts {
             ids.claim_by_note(path, *number, parsed.parts.len());
         }
-        for link in written.iter().filter(|link| notes_of_links.contains_key(&link.id)) {
-            ids.claim(&link.id);
+        let mut noted_links: HashMap<&str, &str> = HashMap::new();
+        for (id, note) in &notes_of_links {
+            noted_links.insert(note.link.as_deref().unwrap_or(id), id);
+        }
+        for id in written.iter().filter_map(|link| noted_links.get(link.id.as_str())) {
+            ids.claim(id);
         }
         let mut read = Vec::new();
         for (path, parsed, number, part) in parts {
@@ -263,17 +269,14 @@ impl Index {
                 id,
             });
         }
-        let mut seen = std::collections::HashSet::new();
-        let several = written.len();
+        let several = written.len().max(2);
         for (number, link) in written.into_iter().enumerate() {
-            let noted = notes_of_links.get(&link.id).filter(|_| seen.insert(link.id.clone()));
-            let id = match noted {
-                Some(_) => link.id.clone(),
-                None => {
-                    let named = Some(link.id.as_str());
-                    ids.id(&Claim { path: links::FILE, number: number + 1, of: several.max(2), named })
-                }
-            };
+            // A second link with the same id is another policy.
+            let noted = noted_links.remove(link.id.as_str());
+            let named = Some(link.id.as_str());
+            let claim = Claim { path: links::FILE, number: number + 1, of: several, named };
+            let id = noted.map_or_else(|| ids.id(&claim), str::to_owned);
+            let noted = noted.and_then(|id| notes_of_links.get(id));
             let note = noted.cloned().unwrap_or_default();
             let dates = Dates::of(&note, links_modified);
             match self.link(&link, &note) {
@@ -451,8 +454,14 @@ pub fn linked_scope(
     let (template_id, id) = (PolicyId::new("template"), PolicyId::new("link"));
     let values = values(principal, resource)?;
     set.add_template(template.template.new_id(template_id.clone())).map_err(|error| error.to_string())?;
-    set.link(template_id, id.clone(), values).map_err(|error| error.to_string())?;
+    set.link(template_id, id.clone(), values).map_err(|error| with_causes(&error))?;
     set.policy(&id).map(Scope::of).ok_or_else(|| "it cannot be linked".to_owned())
+}
+
+/// An error with its causes, separated by colons.
+fn with_causes(error: &dyn Error) -> String {
+    let causes = iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
+    causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"))
 }
 
 /// The values of a link's slots.

@@ -79,6 +79,9 @@ pub struct Note {
     pub name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// The id of a link in `template-links.json`, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// The id of the template that a policy is linked to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<String>,

@@ -67,6 +67,12 @@ pub fn with_validation(text: &str, validation: ValidationMode) -> Option<String>
     (store.validation?.get_ref() == validation.setting()).then_some(changed)
 }
 
+/// The name of the store.
+pub fn name(text: &str) -> Option<String> {
+    let Settings { store } = toml::from_str(text).ok()?;
+    Some(store.name.into_inner())
+}
+
 /// The names of what the settings say beside `[store]`.
 pub fn other_tables(text: &str) -> Vec<String> {
     let tables: toml::Table = toml::from_str(text).unwrap_or_default();

@@ -88,7 +88,7 @@ impl<'a> Ids<'a> {
 }
 
 /// Whether AVP can have a text as the id of a policy.
-pub fn fits(id: &str) -> bool {
+fn fits(id: &str) -> bool {
     (1..=200).contains(&id.len()) && id.bytes().all(is_of_ids) && !id.starts_with("name/")
 }
 
