@@ -7,7 +7,8 @@ use cedar_authorizer::store::statement::{self, InvalidStatement, Statement};
 use cedar_policy::{Policy, Template};
 use serde::{Deserialize, Serialize};
 
-use super::{Place, json_mistake};
+use super::Place;
+use super::reading::json_mistake;
 
 /// A file with policies.
 #[derive(Debug)]
