@@ -520,7 +520,8 @@ fn random_changes_are_the_same_after_a_restart() {
                         policies.clone().into_iter().chain(links.clone()).collect();
                     if let Some(id) = pick(&all, &mut dice) {
                         server.answer("DeletePolicy", &json!({"policyStoreId": store, "policyId": id}));
-                        (policies.remove(&id), links.remove(&id));
+                        policies.remove(&id);
+                        links.remove(&id);
                     }
                 }
                 _ => {
@@ -648,10 +649,7 @@ fn check_large(server: &AvpServer, policies: usize) -> Vec<Duration> {
 fn a_store_of_ten_thousand_policies_is_listed_within_50_ms() {
     let data = folder();
     large_store(&data.path().join("large"), 10_000);
-    let started = Instant::now();
     let server = AvpServer::start(&["--data", data.path().to_str().unwrap()]);
-    let start = started.elapsed();
     let times = check_large(&server, 10_000);
-    eprintln!("start {start:?}, lists {times:?}");
     assert!(times.iter().all(|time| *time < Duration::from_millis(50)), "{times:?}");
 }

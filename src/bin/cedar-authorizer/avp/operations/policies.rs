@@ -98,7 +98,7 @@ fn create_static(
     let note = Note { file: Some(file.clone()), description: description.clone(), ..note };
     let steps = layout::with_note(Kind::Policy, &id, &note, file.clone(), statement.clone().into_bytes());
     let place = Place { file, part: None };
-    let definition = Definition::Static { statement: statement.clone(), policy, place };
+    let definition = Definition::Static { statement: statement.clone(), policy: Box::new(policy), place };
     Ok((steps, stored(id, note, scope, definition)))
 }
 

@@ -68,7 +68,7 @@ pub enum Definition {
     },
     Static {
         statement: String,
-        policy: Policy,
+        policy: Box<Policy>,
         place: Place,
     },
 }

@@ -89,7 +89,7 @@ pub fn update(service: &Service, input: UpdatePolicy) -> Result<MadePolicy, Serv
                     known.id.clone(),
                     note,
                     scope,
-                    Definition::Static { statement, policy: new_policy, place },
+                    Definition::Static { statement, policy: Box::new(new_policy), place },
                 )
             }
         };

@@ -142,7 +142,7 @@ impl Index {
                 scope: Scope::of(policy),
                 definition: Definition::Static {
                     statement: parsed.statement(part),
-                    policy: policy.clone(),
+                    policy: Box::new(policy.clone()),
                     place: parsed.place(path, part),
                 },
                 note,
@@ -203,18 +203,21 @@ impl Index {
                 mistakes.push(json_mistake(path, &error));
                 continue;
             }
-            let Some(mut value) = json::<Value>(path, file, mistakes) else { continue };
+            let Some(value) = json::<Value>(path, file, mistakes) else { continue };
             let mut id = ids.id(&Claim { path, number: 1, of: 1, named: None });
             if id.contains(['/', '_']) {
                 id = ids.unique(&id.replace(['/', '_'], "-"));
             }
             let note = notes.get(&id).cloned().unwrap_or_default();
-            let principal = value["principalEntityType"].as_str().filter(|name| *name != NO_PRINCIPAL_TYPE);
+            let principal = value
+                .get("principalEntityType")
+                .and_then(Value::as_str)
+                .filter(|name| *name != NO_PRINCIPAL_TYPE);
             self.put_identity_source(StoredIdentitySource {
                 file: path.clone(),
                 dates: Dates::of(&note, file.modified),
                 principal_entity_type: principal.map(str::to_owned),
-                configuration: value["configuration"].take(),
+                configuration: value.get("configuration").cloned().unwrap_or_default(),
                 note,
                 id,
             });
