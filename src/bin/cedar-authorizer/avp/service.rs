@@ -1,5 +1,55 @@
 //! The service: what all its operations share.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cedar_authorizer::cedar::{Policy, PolicyId, PolicySet};
+use cedar_authorizer::store::directory;
+
+use super::Limits;
+use super::error::{ResourceKind, ServiceError};
+use super::keys::Keys;
+use super::snapshot::Snapshot;
+
 /// The policy stores of one account, and how they are kept.
 #[derive(Debug)]
-pub struct Service {}
+pub struct Service {
+    pub data: PathBuf,
+    pub limits: Limits,
+    pub keys: Keys,
+    pub known: std::sync::Mutex<std::collections::HashMap<String, Arc<Snapshot>>>,
+}
+
+impl Service {
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub fn snapshot(&self, id: &str) -> Result<Arc<Snapshot>, ServiceError> {
+        if let Ok(known) = self.known.lock()
+            && let Some(snapshot) = known.get(id)
+        {
+            return Ok(Arc::clone(snapshot));
+        }
+        let files = directory::read(&self.data.join(id))
+            .map_err(|_| ServiceError::NotFound(ResourceKind::PolicyStore.named(id)))?;
+        let mut policies = PolicySet::new();
+        for (path, text) in files.iter().filter(|(path, _)| path.starts_with("policies/")) {
+            let set: PolicySet = String::from_utf8_lossy(text).parse().map_err(ServiceError::internal)?;
+            let stem = path.trim_start_matches("policies/").trim_end_matches(".cedar");
+            for (number, policy) in set.policies().enumerate() {
+                let policy: Policy = policy.new_id(PolicyId::new(format!("{stem}-{number}")));
+                policies.add(policy).map_err(ServiceError::internal)?;
+            }
+        }
+        let snapshot = Arc::new(Snapshot::new(files, policies));
+        if let Ok(mut known) = self.known.lock() {
+            known.insert(id.to_owned(), Arc::clone(&snapshot));
+        }
+        Ok(snapshot)
+    }
+}
