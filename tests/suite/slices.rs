@@ -78,15 +78,15 @@ const CONDITIONS: [&str; 14] = [
 ];
 
 #[derive(Clone, Debug)]
-struct World {
-    policies: Vec<String>,
-    templates: Vec<String>,
-    links: Vec<Value>,
-    entities: Vec<Value>,
+pub struct World {
+    pub policies: Vec<String>,
+    pub templates: Vec<String>,
+    pub links: Vec<Value>,
+    pub entities: Vec<Value>,
 }
 
 impl World {
-    fn files(&self) -> StoreFiles {
+    pub fn files(&self) -> StoreFiles {
         let mut files = StoreFiles::default();
         let mut insert = |path: &str, text: String| files.insert(path.to_owned(), text.into_bytes());
         insert("store.toml", SETTINGS.to_owned());
@@ -180,7 +180,7 @@ fn entities() -> impl Strategy<Value = Vec<Value>> {
         .prop_flat_map(|all| proptest::sample::subsequence(all, 8..=12))
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub fn world() -> impl Strategy<Value = World> {
     let users = select(vec!["User u0", "User u1", "Group g0", "Group g1", "Group g2"]);
     let things = select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f0", "Folder f2"]);
     let link = (any::<prop::sample::Index>(), users, things);
@@ -228,7 +228,7 @@ fn principal() -> impl Strategy<Value = Entity> {
 }
 
 /// What Cedar answers with all policies, and with these entities over those of the store. `None`: it refuses them.
-fn ask_all(
+pub fn ask_all(
     store: &Store,
     given: &[Entity],
     principal: &EntityUid,
@@ -389,9 +389,9 @@ proptest! {
 }
 
 /// Whether the request is allowed, the policies that determined it, and those that failed, each with its error.
-type CedarAnswer = (bool, BTreeSet<String>, BTreeMap<String, String>);
+pub type CedarAnswer = (bool, BTreeSet<String>, BTreeMap<String, String>);
 
-fn answer_of(response: &Response) -> CedarAnswer {
+pub fn answer_of(response: &Response) -> CedarAnswer {
     let errors = response.diagnostics().errors().map(|error| match error {
         AuthorizationError::PolicyEvaluationError(inner) => {
             (inner.policy_id().to_string(), error.to_string())
@@ -403,15 +403,15 @@ fn answer_of(response: &Response) -> CedarAnswer {
 
 /// A request with entities of its own, the principal among them.
 #[derive(Clone, Debug)]
-struct CedarRequest {
-    principal: EntityUid,
-    given: Vec<Entity>,
-    action: EntityUid,
-    resource: EntityUid,
-    context: Context,
+pub struct CedarRequest {
+    pub principal: EntityUid,
+    pub given: Vec<Entity>,
+    pub action: EntityUid,
+    pub resource: EntityUid,
+    pub context: Context,
 }
 
-fn cedar_request() -> impl Strategy<Value = CedarRequest> {
+pub fn cedar_request() -> impl Strategy<Value = CedarRequest> {
     let parts = (
         principal(),
         entities(),

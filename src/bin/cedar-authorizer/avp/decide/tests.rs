@@ -167,3 +167,31 @@ fn a_batch_is_about_one_principal_or_one_resource_and_echoes_each_request() {
         format!("{:?}", batch(&[of_principal[0].clone(), of_principal[2].clone(), third]).unwrap_err());
     assert!(error.contains("requests.2.context.contextMap.k.ipaddr"), "{error}");
 }
+
+#[test]
+fn values_of_every_kind_reach_the_policies_as_attributes_and_as_tags() {
+    let conditions = [
+        ("ipaddr", "10.0.0.0/8", "== ip(\"10.0.0.0/8\")"),
+        ("decimal", "1.2300", "== decimal(\"1.23\")"),
+        ("datetime", "2026-02-01T01:02:03.004+0130", "== datetime(\"2026-01-31T23:32:03.004Z\")"),
+        ("duration", "-1d2h", "== duration(\"-26h\")"),
+    ];
+    let of = |read: &str| {
+        let parts = conditions.iter().map(|(kind, _, is)| format!("{} {is}", read.replace("KIND", kind)));
+        let escaped = read.replace("KIND", "__entity") + ".__extn == \"x\"";
+        let all: Vec<String> = parts.chain([escaped]).collect();
+        format!("permit (principal, action, resource) when {{ {} }};", all.join(" && "))
+    };
+    let policies = [of("principal[\"KIND\"]"), of("principal.getTag(\"KIND\")"), of("context[\"KIND\"]")];
+    let store = snapshot(&[], &policies.each_ref().map(String::as_str));
+    let mut values: Value =
+        conditions.iter().map(|(kind, text, _)| ((*kind).to_owned(), json!({*kind: text}))).collect();
+    values["__entity"] = json!({"record": {"__extn": {"string": "x"}}});
+    let mut input = asked("A a", "x", "R r");
+    input["entities"] =
+        json!({"entityList": [{"identifier": uid("A a"), "attributes": values, "tags": values}]});
+    input["context"] = json!({"contextMap": values});
+    let answer = answer(&store, &input).unwrap();
+    let expected = json!([{"policyId": "0"}, {"policyId": "1"}, {"policyId": "2"}]);
+    assert_eq!(answer["determiningPolicies"], expected, "{answer}");
+}

@@ -7,7 +7,8 @@ use super::*;
 
 /// Names that mean something to Cedar's JSON, and others.
 fn name() -> impl Strategy<Value = String> {
-    static KNOWN: [&str; 12] = ["__entity", "__extn", "__expr", "type", "id", "fn", "arg", "", "a b", "\"", "\u{0}", "ä.b"];
+    static KNOWN: [&str; 12] =
+        ["__entity", "__extn", "__expr", "type", "id", "fn", "arg", "", "a b", "\"", "\u{0}", "ä.b"];
     prop_oneof![select(&KNOWN[..]).prop_map(str::to_owned), "[a-c]"]
 }
 
