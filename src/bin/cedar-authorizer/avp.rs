@@ -4,11 +4,14 @@ mod contents;
 mod decide;
 mod error;
 mod keys;
+mod moment;
 mod operations;
 mod protocol;
 mod server;
 mod service;
 mod snapshot;
+mod storage;
+mod store;
 mod value;
 
 use std::fmt::Display;
@@ -70,8 +73,7 @@ pub enum Limits {
 impl Avp {
     pub fn run(self) -> Result<Exit, Failure> {
         let keys = Keys::new(self.jwks.as_deref().map(read_keys).transpose()?);
-        let data = self.data.unwrap_or_default();
-        let service = Service { data, limits: self.limits, keys, known: Default::default() };
+        let service = Service::open(self.data, self.write, self.limits)?.with_keys(keys);
         runtime::of_server()?.block_on(server::serve(service, self.port))?;
         Ok(Exit::Fine)
     }

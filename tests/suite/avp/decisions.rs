@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cedar_authorizer::cedar::{Context, Entity, EntityUid, EvalResult};
 use cedar_authorizer::store::Store;
@@ -446,8 +447,24 @@ fn keys_come_from_the_issuer_are_kept_and_are_fetched_again_if_one_is_missing() 
     // A change of the policies fetches no keys.
     store.write("s/policies/none.cedar", "forbid (principal, action, resource);");
     let input = with_tokens(json!({"accessToken": store.token("access")}));
-    assert_eq!(avp.answer("IsAuthorizedWithToken", &input)["decision"], "DENY");
+    // The folder is not looked at all the time.
+    let is_denied = |_| {
+        thread::sleep(Duration::from_millis(20));
+        avp.answer("IsAuthorizedWithToken", &input)["decision"] == "DENY"
+    };
+    assert!((0..500).any(is_denied));
     assert_eq!(keys.requests(), 1);
+
+    // A key that nobody has heard of may be a new one of the issuer.
+    let new = SigningKey::p256();
+    keys.set(json!({"keys": [store.key.jwk("k"), new.jwk("new")]}));
+    let token = new.token(&json!({"alg": "ES256", "kid": "new"}), &TokenStore::claims("access"));
+    let is_known = |_| {
+        thread::sleep(Duration::from_millis(200));
+        avp.ask("IsAuthorizedWithToken", &with_tokens(json!({"accessToken": token}))).0 == 200
+    };
+    assert!((0..200).any(is_known));
+    assert_eq!(keys.requests(), 2);
 }
 
 #[test]

@@ -67,7 +67,7 @@ struct Answered {
 /// What the client is told.
 pub fn answer(snapshot: &Snapshot, limits: Limits, input: &Value) -> Result<Output, ServiceError> {
     check_size(input, limits)?;
-    let Input { entities, requests } = super::read(input)?;
+    let Input { entities, requests } = super::authorization::shaped(input)?;
     check_count(requests.len(), limits)?;
     let share_principal = all_equal(requests.iter().map(|item| &item.principal));
     if !share_principal && !all_equal(requests.iter().map(|item| &item.resource)) {
@@ -99,7 +99,7 @@ pub async fn answer_with_token(
     input: &Value,
 ) -> Result<Output, ServiceError> {
     check_size(input, limits)?;
-    let InputWithToken { policy_store_id, tokens, entities, requests } = super::read(input)?;
+    let InputWithToken { policy_store_id, tokens, entities, requests } = super::authorization::shaped(input)?;
     check_count(requests.len(), limits)?;
     let entities = value::entities(entities.as_ref(), Path::of("entities"))?;
     check_entity_count(&entities, MAX_RESOURCES, limits)?;

@@ -28,7 +28,7 @@ pub struct Input {
 /// What the client is told.
 pub fn answer(snapshot: &Snapshot, limits: Limits, input: &Value) -> Result<Verdict, ServiceError> {
     check_size(input, limits)?;
-    let Input { principal, action, resource, context, entities } = super::read(input)?;
+    let Input { principal, action, resource, context, entities } = super::authorization::shaped(input)?;
     let principal = entity(principal.as_ref(), Path::of("principal"))?;
     let action = self::action(action.as_ref(), Path::of("action"))?;
     let resource = entity(resource.as_ref(), Path::of("resource"))?;

@@ -47,7 +47,8 @@ pub async fn answer(
     input: &Value,
 ) -> Result<Output, ServiceError> {
     check_size(input, limits)?;
-    let Input { policy_store_id, tokens, action, resource, context, entities } = super::read(input)?;
+    let Input { policy_store_id, tokens, action, resource, context, entities } =
+        super::authorization::shaped(input)?;
     let action = self::action(action.as_ref(), Path::of("action"))?;
     let resource = entity(resource.as_ref(), Path::of("resource"))?;
     let context = value::context(context.as_ref(), Path::of("context"))?;
