@@ -103,6 +103,9 @@ impl<'a> StorePolicies<'a> {
         sources: &[IdentitySource],
         named_entities: &[EntityUid],
     ) -> Vec<BTreeSet<Input>> {
+        if routes.is_empty() {
+            return Vec::new();
+        }
         let mut inputs = InputsByAction::default();
         self.as_json()
             .filter_map(|(_, json)| PolicyInputs::from_policy(&json))

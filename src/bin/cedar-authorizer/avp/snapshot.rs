@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::cedar::PolicySet;
+use tokio::task::block_in_place;
 
 use super::decide::Decider;
 use super::error::ServiceError;
@@ -32,7 +33,9 @@ impl Snapshot {
     /// An `InternalServerException`: the files are not those of a usable store. Only people who edit them can cause
     /// that.
     pub fn decider(&self) -> Result<&Decider, ServiceError> {
-        let decider = self.decider.get_or_init(|| Decider::new(&self.files, &self.policies));
+        let make = || self.decider.get_or_init(|| Decider::new(&self.files, &self.policies));
+        // With thousands of policies this takes a while, in which other requests go on.
+        let decider = self.decider.get().unwrap_or_else(|| block_in_place(make));
         decider.as_ref().map_err(Clone::clone)
     }
 }
