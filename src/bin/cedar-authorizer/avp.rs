@@ -1,7 +1,9 @@
 //! `avp`: Verified Permissions, on this machine.
 
 mod contents;
+mod decide;
 mod error;
+mod keys;
 mod moment;
 mod operations;
 mod protocol;
@@ -10,13 +12,18 @@ mod service;
 mod snapshot;
 mod storage;
 mod store;
+mod value;
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use cedar_authorizer::token::key_set::KeySet;
 use clap::{Args, ValueEnum};
 
 use crate::output::{Exit, Failure};
 use crate::runtime;
+use keys::Keys;
 use service::Service;
 
 /// Serve the API of Amazon Verified Permissions on this machine
@@ -43,6 +50,11 @@ pub struct Avp {
     #[arg(long, requires = "data")]
     write: bool,
 
+    /// A key set that verifies the tokens of every identity source, for work without a network; it may have the
+    /// development key, with which `cedar-authorizer token` signs [default: fetched from the issuers]
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+
     /// Whether the quotas of Verified Permissions apply
     #[arg(long, value_enum, value_name = "WHETHER", default_value_t)]
     limits: Limits,
@@ -60,8 +72,19 @@ pub enum Limits {
 
 impl Avp {
     pub fn run(self) -> Result<Exit, Failure> {
-        let service = Service::open(self.data, self.write, self.limits)?;
+        let keys = Keys::new(self.jwks.as_deref().map(read_keys).transpose()?);
+        let service = Service::open(self.data, self.write, self.limits)?.with_keys(keys);
         runtime::of_server()?.block_on(server::serve(service, self.port))?;
         Ok(Exit::Fine)
     }
+}
+
+/// Reads `--jwks`.
+fn read_keys(path: &Path) -> Result<KeySet, Failure> {
+    let problem = |error: &dyn Display| {
+        Failure::could_not_run(format_args!("cannot use the key set `{}`: {error}", path.display()))
+    };
+    let keys = KeySet::parse(&fs::read(path).map_err(|error| problem(&error))?);
+    let keys = keys.map_err(|error| problem(&error))?;
+    if keys.is_empty() { Err(problem(&"no key of the set can be used")) } else { Ok(keys) }
 }
