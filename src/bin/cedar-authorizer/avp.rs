@@ -2,6 +2,7 @@
 
 mod contents;
 mod error;
+mod model;
 mod operations;
 mod protocol;
 mod server;
