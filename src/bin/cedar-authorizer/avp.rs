@@ -7,10 +7,14 @@ mod credentials;
 mod error;
 mod json;
 mod model;
+mod moment;
 mod operations;
 mod protocol;
 mod server;
 mod service;
+mod snapshot;
+mod storage;
+mod store;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
@@ -85,9 +89,8 @@ pub enum Limits {
 
 impl Avp {
     pub fn run(self) -> Result<Exit, Failure> {
-        let _ = (self.data, self.write, self.limits);
         let server = Server {
-            service: Service {},
+            service: Service::open(self.data, self.write, self.limits)?,
             admission: Admission::new(self.allow_host),
             credentials: self.credentials.map(|path| Credentials::read(&path)).transpose()?,
             throttle: self.throttle,
