@@ -35,7 +35,7 @@ use std::{io, mem};
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema};
 
-use crate::bundle::files::{POLICY_FOLDER, SETTINGS_FILE, is_in};
+use crate::bundle::files::{IDENTITY_SOURCE_FOLDER, POLICY_FOLDER, SETTINGS_FILE, is_in};
 use crate::bundle::{StoreFiles, with_room};
 use crate::gateway::cache_key::CacheScope;
 use crate::gateway::input::Input;
@@ -87,6 +87,22 @@ impl Store {
         let store = Parts::read(files, &mut findings).into_store();
         findings.retain(|finding| finding.severity == Severity::Error);
         store.filter(|_| findings.is_empty()).map(|(store, _)| store).ok_or(findings)
+    }
+
+    /// Reads a policy store for requests in Cedar's terms ([`build::cedar_gate`]). It has these policies instead of
+    /// those of its files, and no routes. It needs neither a schema nor an identity source, and an identity source of
+    /// a user pool has the token type `None`.
+    ///
+    /// # Errors
+    /// All the problems that make it unusable.
+    pub fn open_with_policies(files: &StoreFiles, policies: PolicySet) -> Result<Self, Vec<Finding>> {
+        let read = || {
+            let mut findings = Vec::new();
+            let store = Parts::with_policies(files, policies, &mut findings).into_store();
+            findings.retain(|finding| finding.severity == Severity::Error);
+            store.filter(|_| findings.is_empty()).map(|(store, _)| store).ok_or(findings)
+        };
+        with_room(read).unwrap_or_else(|error| Err(vec![no_room(&error)]))
     }
 
     /// Reads and checks a policy store. Returns all its problems, in the order of the files. Also returns the
@@ -158,17 +174,7 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
-        let settings = match read_text(files, SETTINGS_FILE, findings) {
-            Some(text) => Settings::parse(text, findings),
-            None => {
-                let at = Position::file(SETTINGS_FILE);
-                let finding = Finding::new(Code::SettingsInvalid, at, "there is no `store.toml`");
-                findings.push(
-                    finding.hint("a policy store is a directory with a `store.toml`; name it by --store"),
-                );
-                None
-            }
-        };
+        let settings = read_settings(files, findings);
         let needs_schema = settings.as_ref().is_none_or(|settings| settings.validation == Validation::Strict);
         let schema = StoreSchema::read(files, needs_schema, findings);
         let routes = match (&settings, &schema) {
@@ -192,6 +198,22 @@ impl<'a> Parts<'a> {
             schema,
             routes,
         }
+    }
+
+    /// The parts that matter to requests in Cedar's terms, with these policies.
+    fn with_policies(files: &'a StoreFiles, policies: PolicySet, findings: &mut Vec<Finding>) -> Self {
+        let settings = read_settings(files, findings);
+        let schema = StoreSchema::read(files, false, findings);
+        let entities = match &schema {
+            Ok(schema) => entities::read(files, schema.as_ref(), findings),
+            Err(SchemaUnusable) => None,
+        };
+        let has_sources = in_folder(files, IDENTITY_SOURCE_FOLDER, ".json").next().is_some();
+        // Neither the settings nor the schema have a say in which tokens there are.
+        let identity_sources =
+            if has_sources { identity_sources::read(files, None, None, findings) } else { Vec::new() };
+        let (policies, routes) = (StorePolicies::from(policies), RouteTable::default());
+        Self { settings, schema, routes, policies, entities, identity_sources }
     }
 
     /// Runs the checks that need several files at once, or time. Returns the policies that can never apply.
@@ -291,6 +313,17 @@ impl<'a> Parts<'a> {
         };
         Some((store, policies))
     }
+}
+
+/// Reads `store.toml`.
+fn read_settings(files: &StoreFiles, findings: &mut Vec<Finding>) -> Option<Settings> {
+    if let Some(text) = read_text(files, SETTINGS_FILE, findings) {
+        return Settings::parse(text, findings);
+    }
+    let finding =
+        Finding::new(Code::SettingsInvalid, Position::file(SETTINGS_FILE), "there is no `store.toml`");
+    findings.push(finding.hint("a policy store is a directory with a `store.toml`; name it by --store"));
+    None
 }
 
 /// Reads the routes: those of `store.toml`, and the actions of the namespace whose ids are routes. If both have

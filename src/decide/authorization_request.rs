@@ -2,14 +2,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{AuthorizationError, Context, Effect, Entities, Entity, EntityUid, EvalResult, Request};
+use cedar_policy::{
+    AuthorizationError, Context, Effect, Entities, Entity, EntityUid, EvalResult, Request, Response,
+};
 
 use super::decision::{Applying, Decision, Verdict};
 use super::subject::ask_cedar;
+use super::{context, principal};
 use crate::bundle::entities::{StoredEntities, find_references, reachable};
-use crate::bundle::policies::Slice;
+use crate::bundle::policies::{PolicyIndex, Slice};
 use crate::bundle::{Bundle, Unreadable};
+use crate::projection::Projection;
 use crate::reason::Reason;
+use crate::token::VerifiedToken;
+use crate::token::identity_source::IdentitySource;
 
 /// What somebody wants to do, in Cedar's terms. The action need not belong to a route.
 ///
@@ -83,22 +89,29 @@ impl AuthorizationRequest {
     /// [`Reason::RequestInvalid`], if Cedar or the schema does not accept the request;
     /// [`Reason::BundleUnreadable`].
     pub(super) fn decide(&self, bundle: &Bundle, principal: &EntityUid) -> Result<Decision, Reason> {
+        self.check_types(bundle, principal)?;
+        Ok(self.evaluate(Known::of(bundle), principal)?.applying.decide())
+    }
+
+    /// Finds the policies that apply.
+    ///
+    /// # Errors
+    /// [`Reason::RequestInvalid`], if Cedar does not accept the request; [`Reason::BundleUnreadable`].
+    pub(super) fn evaluate(&self, known: Known<'_>, principal: &EntityUid) -> Result<Evaluation, Reason> {
         let Self { action, resource, context: _, entities } = self;
-        if !bundle.may_request(principal.type_name(), action, resource.type_name()) {
-            return Err(Reason::RequestInvalid);
-        }
-        let hierarchy = Hierarchy::new(entities, bundle.entities())?;
+        let hierarchy = Hierarchy::new(entities, known.entities)?;
         let closed = hierarchy.closed()?;
-        let lines = [principal, action, resource].map(|uid| hierarchy.with_ancestors(uid));
-        let [principals, actions, resources] = lines;
+        let line = |uid| hierarchy.with_ancestors(uid);
+        let (principals, actions, resources) = (line(principal)?, line(action)?, line(resource)?);
         let Slice { permits, forbids, conditional } =
-            bundle.policy_index().slice_of(&principals?, &actions?, &resources?)?;
+            known.policies.slice_of(&principals, &actions, &resources)?;
+        let lines = [principals, actions, resources];
         let mut applying = Applying::new(permits, forbids);
         if conditional.is_empty() {
-            return Ok(applying.decide());
+            return Ok(Evaluation { applying, response: None, lines });
         }
-        let CedarRequest { request, entities: all } = self.with_reachable(bundle, principal, closed)?;
-        let policies = bundle.policy_index().policies(conditional.clone())?;
+        let CedarRequest { request, entities: all } = self.with_reachable(known, principal, closed)?;
+        let policies = known.policies.policies(conditional.clone())?;
         let response = ask_cedar(&request, &policies, &all);
         let failing: HashSet<_> = response
             .diagnostics()
@@ -109,7 +122,7 @@ impl AuthorizationRequest {
             .collect();
         let holding: HashSet<_> = response.diagnostics().reason().collect();
         for number in conditional {
-            let (id, effect): (_, Effect) = bundle.policy_index().policy(number)?;
+            let (id, effect): (_, Effect) = known.policies.policy(number)?;
             // If a forbid holds, Cedar does not say which permits hold. They would not change the decision.
             let verdict = if failing.contains(&id) {
                 Verdict::Fails
@@ -120,8 +133,79 @@ impl AuthorizationRequest {
             };
             applying.add(id, effect, verdict);
         }
-        Ok(applying.decide())
+        Ok(Evaluation { applying, response: Some(response), lines })
     }
+
+    /// # Errors
+    /// [`Reason::RequestInvalid`], if the schema does not let the action apply to this principal and resource.
+    fn check_types(&self, bundle: &Bundle, principal: &EntityUid) -> Result<(), Reason> {
+        let is_possible = bundle.may_request(principal.type_name(), &self.action, self.resource.type_name());
+        if is_possible { Ok(()) } else { Err(Reason::RequestInvalid) }
+    }
+
+    /// The request with `context.token` of an access token. If the request has a member of that name, it is left
+    /// out, whatever the type of the token. `source` must be the one that vouches for the token.
+    ///
+    /// # Errors
+    /// [`Reason::RequiredClaimMissing`], [`Reason::RequestInvalid`].
+    pub fn with_token(
+        self,
+        token: &VerifiedToken,
+        source: &IdentitySource,
+        projection: &Projection,
+    ) -> Result<Self, Reason> {
+        let context = context::with_token(&self.context, &self.action, token, source, projection)?;
+        Ok(self.with_context(context))
+    }
+
+    /// The request with the user of a token as principal, who has the groups of the token, and the claims of an ID
+    /// token as attributes. If the request has an entity of that id, it is left out. `source` must be the one that
+    /// vouches for the token. Also returns how many claims were dropped because the schema declares another type.
+    ///
+    /// # Errors
+    /// [`Reason::RequiredClaimMissing`], [`Reason::RequestInvalid`].
+    pub fn with_principal(
+        self,
+        token: &VerifiedToken,
+        source: &IdentitySource,
+        projection: &Projection,
+    ) -> Result<(PrincipalRequest, usize), Reason> {
+        let (principal, dropped) = principal::from_token(token, source, projection)?;
+        let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
+        let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
+        let entities = self.entities_with(entity);
+        Ok((PrincipalRequest { principal: principal.uid, request: self.with_entities(entities) }, dropped))
+    }
+}
+
+/// What decides on requests in Cedar's terms.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The policies, by their scopes.
+    pub(super) policies: &'a PolicyIndex,
+    /// The entities of the store, with the actions of the schema.
+    pub(super) entities: &'a StoredEntities,
+    /// Of these, those that policies name in their conditions.
+    pub(super) named_entities: &'a [EntityUid],
+}
+
+impl<'a> Known<'a> {
+    fn of(bundle: &'a Bundle) -> Self {
+        Self {
+            policies: bundle.policy_index(),
+            entities: bundle.entities(),
+            named_entities: bundle.named_entities(),
+        }
+    }
+}
+
+/// The policies that apply to a request, and how that was found.
+pub(super) struct Evaluation {
+    pub(super) applying: Applying,
+    /// What Cedar said of the conditions. `None`: no policy of the slice has any.
+    pub(super) response: Option<Response>,
+    /// Principal, action and resource, each with its ancestors behind it.
+    pub(super) lines: [Vec<EntityUid>; 3],
 }
 
 /// A request of somebody in Cedar's terms.
@@ -151,24 +235,22 @@ impl AuthorizationRequest {
     /// [`Reason::RequestInvalid`], if Cedar or the schema does not accept the request;
     /// [`Reason::BundleUnreadable`].
     pub fn for_cedar(&self, bundle: &Bundle, principal: &EntityUid) -> Result<CedarRequest, Reason> {
-        if !bundle.may_request(principal.type_name(), &self.action, self.resource.type_name()) {
-            return Err(Reason::RequestInvalid);
-        }
+        self.check_types(bundle, principal)?;
         let closed = Hierarchy::new(&self.entities, bundle.entities())?.closed()?;
-        self.with_reachable(bundle, principal, closed)
+        self.with_reachable(Known::of(bundle), principal, closed)
     }
 
     /// `closed` are the entities of the request, each with all its ancestors.
     fn with_reachable(
         &self,
-        bundle: &Bundle,
+        known: Known<'_>,
         principal: &EntityUid,
         closed: Vec<Entity>,
     ) -> Result<CedarRequest, Reason> {
         let Self { action, resource, context, entities: _ } = self;
-        let roots = [principal, action, resource].into_iter().chain(bundle.named_entities()).cloned();
+        let roots = [principal, action, resource].into_iter().chain(known.named_entities).cloned();
         let roots = roots.chain(references(context));
-        let reached = reachable(bundle.entities(), closed, roots)?;
+        let reached = reachable(known.entities, closed, roots)?;
         let entities = Entities::from_entities(reached, None).map_err(|_| Reason::RequestInvalid)?;
         let request =
             Request::new(principal.clone(), action.clone(), resource.clone(), context.clone(), None)

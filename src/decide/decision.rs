@@ -87,6 +87,11 @@ impl Applying {
         errors.sort();
         Decision { reason, policies, errors }
     }
+
+    /// Decides exactly as Cedar does: a policy that could not be evaluated does not apply.
+    pub(super) fn decide_by_cedar(self) -> Decision {
+        Self { failed_forbids: Vec::new(), ..self }.decide()
+    }
 }
 
 /// The ids of policies as one text, separated by commas.

@@ -8,7 +8,6 @@ use cedar_policy::EntityUid;
 use super::asked::{Asked, RequestedResource};
 use super::authorization_request::{AuthorizationRequest, PrincipalRequest};
 use super::caller::{Caller, Decided};
-use super::context;
 use super::decision::Decision;
 use super::memo::Memo;
 use super::outcome::Outcome;
@@ -156,20 +155,9 @@ impl Session {
 
     /// The same, with how many claims were dropped because the schema declares another type.
     fn asked_by_caller(&self, request: &AuthorizationRequest) -> Result<(PrincipalRequest, usize), Reason> {
-        let source = self.source()?;
-        let (principal, dropped) = principal::from_token(&self.token, source, self.bundle.projection())?;
-        let parents: Vec<EntityUid> = principal.parents.iter().cloned().collect();
-        let entity = principal.entity(&parents).ok_or(Reason::RequestInvalid)?;
-        let context = context::with_token(
-            &request.context,
-            &request.action,
-            &self.token,
-            source,
-            self.bundle.projection(),
-        )?;
-        let entities = request.entities_with(entity);
-        let request = AuthorizationRequest { context, entities, ..request.clone() };
-        Ok((PrincipalRequest { principal: principal.uid, request }, dropped))
+        let (source, projection) = (self.source()?, self.bundle.projection());
+        let request = request.clone().with_token(&self.token, source, projection)?;
+        request.with_principal(&self.token, source, projection)
     }
 
     /// The response that tells API Gateway an outcome of this session for this call. If it has no room for the

@@ -18,7 +18,7 @@ use crate::bundle::{Bundle, DevelopmentKeys};
 use crate::cache::lock;
 use crate::function::under_way::{UnderWay, WorkState};
 use crate::time::UnixTime;
-use crate::token::identity_source::KeyLocation;
+use crate::token::identity_source::{IdentitySource, KeyLocation};
 use crate::token::key_set::{KeyPlace, KeySet, KeySets};
 use fetch::Fetched;
 pub use fetch::{FetchFailure, KeyClient};
@@ -64,6 +64,17 @@ impl KeyCache {
         before: Option<&Self>,
         now: UnixTime,
     ) -> Self {
+        Self::load_for(bundle.identity_sources(), development_keys, client, before, now).await
+    }
+
+    /// The same for identity sources without a bundle.
+    pub async fn load_for(
+        sources: &[IdentitySource],
+        development_keys: DevelopmentKeys,
+        client: KeyClient,
+        before: Option<&Self>,
+        now: UnixTime,
+    ) -> Self {
         let known = |source: &str, location: &Option<KeyLocation>| {
             let mut all = before?.sources.iter().flatten();
             all.find(|keys| location.is_some() && keys.source == source && keys.location == *location)
@@ -84,7 +95,7 @@ impl KeyCache {
                 under_way: Mutex::default(),
             })
         };
-        let sources = bundle.identity_sources().iter().map(|source| match source.pinned_keys() {
+        let sources = sources.iter().map(|source| match source.pinned_keys() {
             Some(keys) => {
                 report_weak(source.name(), keys);
                 vec![cached(source.name(), None, false, keys.clone())]

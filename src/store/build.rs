@@ -16,12 +16,15 @@ use cedar_policy::{EntityUid, PolicyId};
 use super::directory::{self, UnreadableDirectory};
 use super::finding::{self, Code, Finding, Position, Severity};
 use super::{Checks, Store};
+use crate::bundle::entities::StoredEntities;
 use crate::bundle::files::{ENTITIES_FILE, SETTINGS_FILE};
 use crate::bundle::outline::{ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS};
+use crate::bundle::policies::PolicyIndex;
 use crate::bundle::{
     Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION,
-    MAX_TENANT_BYTES, StoreFiles, Tenant, with_room,
+    MAX_TENANT_BYTES, StoreFiles, Tenant, Unreadable, with_room,
 };
+use crate::decide::CedarGate;
 use crate::time::UnixTime;
 use policies::PolicyMembers;
 pub use separation::{TooEntangled, separate};
@@ -119,6 +122,22 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
     }
 }
 
+/// Makes a gate of the policies and entities of a store, all in memory. Unlike a bundle, it needs neither routes nor
+/// identity sources.
+///
+/// # Errors
+/// [`CannotBuild`].
+pub fn cedar_gate(store: &Store) -> Result<CedarGate, CannotBuild> {
+    let written = || -> Result<_, CannotBuild> {
+        Ok((policies::file(&store.policies)?, entities::write(&store.entities)?))
+    };
+    let (PolicyMembers { policies, parts, index }, entities) =
+        with_room(written).map_err(CannotBuild::Room)??;
+    let policies = PolicyIndex::open(policies.into(), parts.into(), index.into())?;
+    let entities = StoredEntities::open(entities.into())?;
+    Ok(CedarGate::new(policies, entities, &store.named_entities))
+}
+
 /// Computes the compiled part, as members with their paths.
 fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
     let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
@@ -165,6 +184,9 @@ pub enum CannotBuild {
     /// A policy has neither an exact JSON form nor a text.
     #[error("the policy `{0}` cannot be written into a bundle")]
     Policy(PolicyId),
+    /// What was written cannot be read again. This does not happen.
+    #[error("what was built cannot be read")]
+    Compiled,
     /// The system gives no stack that is large enough.
     #[error("there is no room to build a bundle: {0}")]
     Room(io::Error),
@@ -200,6 +222,12 @@ pub enum UnusableStore {
 
 fn lines(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
+}
+
+impl From<Unreadable> for CannotBuild {
+    fn from(Unreadable: Unreadable) -> Self {
+        Self::Compiled
+    }
 }
 
 impl From<TooLarge> for CannotBuild {

@@ -39,6 +39,13 @@ pub(super) struct StorePolicies<'a> {
     texts: BTreeMap<&'a str, Text<'a>>,
 }
 
+/// Policies without files. Nothing is known of where they came from.
+impl From<PolicySet> for StorePolicies<'_> {
+    fn from(set: PolicySet) -> Self {
+        Self { set, ..Self::default() }
+    }
+}
+
 /// Where a policy came from.
 struct PolicySource<'a> {
     file: &'a str,

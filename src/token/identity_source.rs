@@ -153,6 +153,14 @@ impl IdentitySource {
         self.token_type.get_or_insert(token_type);
     }
 
+    /// The same source, for this type of token if it is a user pool without one. An OIDC source says in its own file
+    /// which tokens it is for.
+    #[must_use]
+    pub fn for_token_type(mut self, token_type: TokenType) -> Self {
+        self.set_token_type(token_type);
+        self
+    }
+
     /// The name: the stem of the file.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,18 +1,18 @@
 //! The slice of a bundle: Cedar decides the same as on all policies and entities.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, StoreFiles};
 use cedar_authorizer::decide::principal::Principal;
 use cedar_authorizer::decide::resource::Resource;
 use cedar_authorizer::decide::subject::Subject;
-use cedar_authorizer::decide::{AuthorizationRequest, Decision, Gate};
+use cedar_authorizer::decide::{AuthorizationRequest, CedarGate, Decision, Gate};
 use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::{Store, build};
 use cedar_authorizer::token::key_set::KeySets;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Effect, Entities, Entity, EntityUid, PolicyId, Request,
-    RestrictedExpression,
+    Response, RestrictedExpression,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -78,15 +78,15 @@ const CONDITIONS: [&str; 14] = [
 ];
 
 #[derive(Clone, Debug)]
-struct World {
-    policies: Vec<String>,
-    templates: Vec<String>,
-    links: Vec<Value>,
-    entities: Vec<Value>,
+pub struct World {
+    pub policies: Vec<String>,
+    pub templates: Vec<String>,
+    pub links: Vec<Value>,
+    pub entities: Vec<Value>,
 }
 
 impl World {
-    fn files(&self) -> StoreFiles {
+    pub fn files(&self) -> StoreFiles {
         let mut files = StoreFiles::default();
         let mut insert = |path: &str, text: String| files.insert(path.to_owned(), text.into_bytes());
         insert("store.toml", SETTINGS.to_owned());
@@ -180,7 +180,7 @@ fn entities() -> impl Strategy<Value = Vec<Value>> {
         .prop_flat_map(|all| proptest::sample::subsequence(all, 8..=12))
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub fn world() -> impl Strategy<Value = World> {
     let users = select(vec!["User u0", "User u1", "Group g0", "Group g1", "Group g2"]);
     let things = select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f0", "Folder f2"]);
     let link = (any::<prop::sample::Index>(), users, things);
@@ -227,6 +227,30 @@ fn principal() -> impl Strategy<Value = Entity> {
     )
 }
 
+/// What Cedar answers with all policies, and with these entities over those of the store. `None`: it refuses them.
+pub fn ask_all(
+    store: &Store,
+    given: &[Entity],
+    principal: &EntityUid,
+    action: &EntityUid,
+    resource: &EntityUid,
+    context: Context,
+) -> Option<Response> {
+    let request = Request::new(principal.clone(), action.clone(), resource.clone(), context, None).unwrap();
+    // What the store says of its own entities stays, whatever a request says of those between them.
+    let stored = store.entities.iter().filter(|entity| given.iter().all(|given| given.uid() != entity.uid()));
+    let flat = stored.map(|entity| {
+        let mut json = entity.to_json_value().unwrap();
+        let ancestors = store.entities.ancestors(&entity.uid()).unwrap();
+        let uid = |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
+        json["parents"] = ancestors.map(uid).collect();
+        Entity::from_json_value(json, None).unwrap()
+    });
+    let all: Vec<Entity> = flat.chain(given.iter().cloned()).collect();
+    let entities = Entities::from_entities(all, None).ok()?;
+    Some(Authorizer::new().is_authorized(&request, &store.policies, &entities))
+}
+
 /// What Cedar decides with all policies and all entities.
 fn naive(
     store: &Store,
@@ -248,21 +272,9 @@ fn naive_of(
     resource: &EntityUid,
     context: Context,
 ) -> Decision {
-    let request = Request::new(principal.clone(), action.clone(), resource.clone(), context, None).unwrap();
-    // What the store says of its own entities stays, whatever a request says of those between them.
-    let stored = store.entities.iter().filter(|entity| given.iter().all(|given| given.uid() != entity.uid()));
-    let flat = stored.map(|entity| {
-        let mut json = entity.to_json_value().unwrap();
-        let ancestors = store.entities.ancestors(&entity.uid()).unwrap();
-        let uid = |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
-        json["parents"] = ancestors.map(uid).collect();
-        Entity::from_json_value(json, None).unwrap()
-    });
-    let all: Vec<Entity> = flat.chain(given.iter().cloned()).collect();
-    let Ok(entities) = Entities::from_entities(all, None) else {
+    let Some(response) = ask_all(store, &given, principal, action, resource, context) else {
         return Decision::deny(Reason::RequestInvalid);
     };
-    let response = Authorizer::new().is_authorized(&request, &store.policies, &entities);
     let mut policies: Vec<PolicyId> = response.diagnostics().reason().cloned().collect();
     let mut errors: Vec<PolicyId> = response
         .diagnostics()
@@ -327,42 +339,105 @@ proptest! {
     #[test]
     fn a_request_in_cedars_terms_is_decided_as_cedar_does_on_everything(
         world in world(),
-        requests in proptest::collection::vec(
-            (
-                principal(),
-                entities(),
-                proptest::sample::subsequence((0..12_usize).collect::<Vec<_>>(), 0..=6),
-                select(vec!["read", "write", "any", "unheard-of"]),
-                select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f1", "User u0"]),
-                proptest::option::of(0..2_i64),
-            ),
-            1..6,
-        ),
+        requests in proptest::collection::vec(cedar_request(), 1..6),
     ) {
         let files = world.files();
         let store = Store::open(&files).unwrap();
         let bundle = Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Refuse).unwrap();
         let gate = Gate::new(bundle, KeySets::default());
-        for (principal, others, chosen, action, resource, x) in requests {
-            let uid = |text: &str| {
-                let (entity_type, id) = text.split_once(' ').unwrap();
-                format!("{entity_type}::{id:?}").parse::<EntityUid>().unwrap()
-            };
-            let (action, resource) = (uid(&format!("Action {action}")), uid(resource));
-            let x = x.map(|x| ("x".to_owned(), RestrictedExpression::new_long(x)));
-            let context = Context::from_pairs(x).unwrap();
-            let others = chosen.iter().filter_map(|index| others.get(*index));
-            let mut given: Vec<Entity> =
-                others.map(|entity| Entity::from_json_value(entity.clone(), None).unwrap()).collect();
-            given.push(principal.clone());
-
+        for CedarRequest { principal, given, action, resource, context } in requests {
             let request = AuthorizationRequest::new(action.clone(), resource.clone())
                 .with_context(context.clone())
                 .with_entities(given.clone());
-            let decision = gate.is_authorized(&principal.uid(), &request).unwrap();
-            prop_assert_eq!(decision, naive_of(&store, given, &principal.uid(), &action, &resource, context));
+            let decision = gate.is_authorized(&principal, &request).unwrap();
+            prop_assert_eq!(decision, naive_of(&store, given, &principal, &action, &resource, context));
         }
     }
+
+    /// By Cedar's own rules: the answer is Cedar's answer, with its errors. The policies may come from elsewhere than
+    /// the files, and the store needs no more than a name.
+    #[test]
+    fn a_cedar_gate_answers_as_cedar_does_on_everything(
+        world in world(),
+        requests in proptest::collection::vec(cedar_request(), 1..6),
+    ) {
+        let files = world.files();
+        let store = Store::open(&files).unwrap();
+        let bundle = Bundle::open(build::bundle(&store, &files, 1).unwrap(), DevelopmentKeys::Refuse).unwrap();
+        let mut bare = StoreFiles::default();
+        bare.insert("store.toml".to_owned(), b"[store]\nname = 'x'\nnamespace = ''\n".to_vec());
+        bare.insert("entities.json".to_owned(), files.get("entities.json").unwrap().to_vec());
+        let bare = Store::open_with_policies(&bare, store.policies.clone()).unwrap();
+        let gates = [CedarGate::of_bundle(&bundle), build::cedar_gate(&bare).unwrap()];
+        for CedarRequest { principal, given, action, resource, context } in requests {
+            let request = AuthorizationRequest::new(action.clone(), resource.clone())
+                .with_context(context.clone())
+                .with_entities(given.clone());
+            let expected = ask_all(&store, &given, &principal, &action, &resource, context);
+            let expected = expected.as_ref().map(answer_of).ok_or(Reason::RequestInvalid);
+            for gate in &gates {
+                let answer = gate.is_authorized(&principal, &request).map(|decided| {
+                    let failed = decided.decision.errors.iter().map(ToString::to_string);
+                    let errors = failed.zip(decided.messages.clone()).collect();
+                    let policies = decided.decision.policies.iter().map(ToString::to_string).collect();
+                    (decided.decision.is_allowed(), policies, errors)
+                });
+                prop_assert_eq!(&answer, &expected);
+            }
+        }
+    }
+}
+
+/// Whether the request is allowed, the policies that determined it, and those that failed, each with its error.
+pub type CedarAnswer = (bool, BTreeSet<String>, BTreeMap<String, String>);
+
+pub fn answer_of(response: &Response) -> CedarAnswer {
+    let errors = response.diagnostics().errors().map(|error| match error {
+        AuthorizationError::PolicyEvaluationError(inner) => {
+            (inner.policy_id().to_string(), error.to_string())
+        }
+    });
+    let policies = response.diagnostics().reason().map(ToString::to_string).collect();
+    (response.decision() == cedar_policy::Decision::Allow, policies, errors.collect())
+}
+
+/// A request with entities of its own, the principal among them.
+#[derive(Clone, Debug)]
+pub struct CedarRequest {
+    pub principal: EntityUid,
+    pub given: Vec<Entity>,
+    pub action: EntityUid,
+    pub resource: EntityUid,
+    pub context: Context,
+}
+
+pub fn cedar_request() -> impl Strategy<Value = CedarRequest> {
+    let parts = (
+        principal(),
+        entities(),
+        proptest::sample::subsequence((0..12_usize).collect::<Vec<_>>(), 0..=6),
+        select(vec!["read", "write", "any", "unheard-of"]),
+        select(vec!["Doc d0", "Doc d1", "Doc d2", "Folder f1", "User u0"]),
+        proptest::option::of(0..2_i64),
+    );
+    parts.prop_map(|(principal, others, chosen, action, resource, x)| {
+        let uid = |text: &str| {
+            let (entity_type, id) = text.split_once(' ').unwrap();
+            format!("{entity_type}::{id:?}").parse::<EntityUid>().unwrap()
+        };
+        let x = x.map(|x| ("x".to_owned(), RestrictedExpression::new_long(x)));
+        let others = chosen.iter().filter_map(|index| others.get(*index));
+        let mut given: Vec<Entity> =
+            others.map(|entity| Entity::from_json_value(entity.clone(), None).unwrap()).collect();
+        given.push(principal.clone());
+        CedarRequest {
+            principal: principal.uid(),
+            given,
+            action: uid(&format!("Action {action}")),
+            resource: uid(resource),
+            context: Context::from_pairs(x).unwrap(),
+        }
+    })
 }
 
 #[test]

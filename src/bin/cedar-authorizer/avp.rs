@@ -4,8 +4,10 @@ mod admission;
 mod connections;
 mod contents;
 mod credentials;
+mod decide;
 mod error;
 mod json;
+mod keys;
 mod model;
 mod moment;
 mod operations;
@@ -15,18 +17,23 @@ mod service;
 mod snapshot;
 mod storage;
 mod store;
+mod value;
 
+use std::fmt::Display;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
+use cedar_authorizer::token::key_set::KeySet;
 use clap::{Args, ValueEnum};
 
 use crate::output::{Exit, Failure};
 use crate::runtime;
 use admission::Admission;
 use credentials::Credentials;
+use keys::Keys;
 use server::Server;
 use service::Service;
 
@@ -72,6 +79,11 @@ pub struct Avp {
     #[arg(long, requires = "data")]
     write: bool,
 
+    /// A key set that verifies the tokens of every identity source, for work without a network; it may have the
+    /// development key, with which `cedar-authorizer token` signs [default: fetched from the issuers]
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+
     /// Whether the quotas of Verified Permissions apply
     #[arg(long, value_enum, value_name = "WHETHER", default_value_t)]
     limits: Limits,
@@ -89,8 +101,9 @@ pub enum Limits {
 
 impl Avp {
     pub fn run(self) -> Result<Exit, Failure> {
+        let keys = Keys::new(self.jwks.as_deref().map(read_keys).transpose()?);
         let server = Server {
-            service: Service::open(self.data, self.write, self.limits)?,
+            service: Service::open(self.data, self.write, self.limits)?.with_keys(keys),
             admission: Admission::new(self.allow_host),
             credentials: self.credentials.map(|path| Credentials::read(&path)).transpose()?,
             throttle: self.throttle,
@@ -99,4 +112,14 @@ impl Avp {
         runtime::of_server()?.block_on(server.serve(self.host, self.port))?;
         Ok(Exit::Fine)
     }
+}
+
+/// Reads `--jwks`.
+fn read_keys(path: &Path) -> Result<KeySet, Failure> {
+    let problem = |error: &dyn Display| {
+        Failure::could_not_run(format_args!("cannot use the key set `{}`: {error}", path.display()))
+    };
+    let keys = KeySet::parse(&fs::read(path).map_err(|error| problem(&error))?);
+    let keys = keys.map_err(|error| problem(&error))?;
+    if keys.is_empty() { Err(problem(&"no key of the set can be used")) } else { Ok(keys) }
 }

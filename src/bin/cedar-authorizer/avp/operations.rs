@@ -1,7 +1,10 @@
 //! The operations of Verified Permissions.
 
 mod aliases;
+mod authorization;
+pub mod batch;
 mod identity_sources;
+pub mod is_authorized;
 pub mod pages;
 mod policies;
 mod policy_stores;
@@ -10,6 +13,7 @@ mod schema;
 mod statements;
 mod tags;
 mod templates;
+pub mod with_token;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -61,7 +65,7 @@ pub async fn answer(service: &Service, name: &str, mut input: Value) -> Result<V
         "UpdatePolicy" => change(service, input, policies::update).await,
         "UpdatePolicyStore" => change(service, input, policy_stores::update).await,
         "UpdatePolicyTemplate" => change(service, input, templates::update).await,
-        _ => Err(ServiceError::UnknownOperation),
+        _ => authorization::answer(service, name, &input).await,
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Limits;
 use super::error::{ResourceKind, ServiceError};
+use super::keys::Keys;
 use super::moment::Moment;
 use super::operations::pages::Pages;
 use super::snapshot::Snapshot;
@@ -34,6 +35,7 @@ pub struct Service {
     /// Changes wait for the disk, and so may not take all threads.
     turns: Semaphore,
     pages: Pages,
+    keys: Keys,
 }
 
 /// The folder with the stores.
@@ -69,9 +71,21 @@ impl Service {
             naming: Mutex::default(),
             turns: Semaphore::new(MOST_CHANGES),
             pages: Pages::new().map_err(Failure::could_not_run)?,
+            keys: Keys::new(None),
         };
         service.look_at(&mut service.scan());
         Ok(service)
+    }
+
+    /// The same service with other keys for tokens than those that issuers publish.
+    #[must_use]
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The keys of issuers.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Whether the quotas of AVP apply.
