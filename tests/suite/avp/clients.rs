@@ -3,6 +3,7 @@
 //! No client can provoke an `InternalServerException` while the program and the disk work.
 
 mod rust;
+mod walkthroughs;
 
 use std::collections::BTreeSet;
 use std::fs;
