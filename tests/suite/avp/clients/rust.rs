@@ -21,7 +21,7 @@ use super::with_tokens;
 use crate::avp::server::AvpServer;
 
 const POOL: &str = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE";
-const SCHEMA: &str = r#"{"": {"entityTypes": {"User": {}, "Album": {}}, "actions": {"view": {
+const SCHEMA: &str = r#"{"Photo": {"entityTypes": {"User": {}, "Album": {}}, "actions": {"view": {
     "appliesTo": {"principalTypes": ["User"], "resourceTypes": ["Album"]}}}}}"#;
 const TEMPLATE: &str = "permit(principal == ?principal, action, resource);";
 
@@ -50,7 +50,7 @@ fn entity(entity_type: &str, id: &str) -> EntityIdentifier {
 }
 
 fn view() -> ActionIdentifier {
-    ActionIdentifier::builder().action_type("Action").action_id("view").build().unwrap()
+    ActionIdentifier::builder().action_type("Photo::Action").action_id("view").build().unwrap()
 }
 
 fn validation(mode: ValidationMode) -> ValidationSettings {
@@ -110,9 +110,9 @@ async fn stores(client: &Client) -> (String, String) {
 async fn policies(client: &Client, store: &str) {
     let create =
         |statement: &str| client.create_policy().policy_store_id(store).definition(written(statement));
-    let first = create(r#"permit(principal == User::"alice", action, resource);"#).client_token("once");
+    let first = create(r#"permit(principal == Photo::User::"alice", action, resource);"#).client_token("once");
     let policy = first.clone().send().await.unwrap();
-    let (id, alice) = (policy.policy_id, entity("User", "alice"));
+    let (id, alice) = (policy.policy_id, entity("Photo::User", "alice"));
     assert_eq!(policy.principal, Some(alice.clone()));
     assert_eq!(first.send().await.unwrap().policy_id, id);
     let other = create("forbid(principal, action, resource);").client_token("once").send().await;
@@ -125,7 +125,7 @@ async fn policies(client: &Client, store: &str) {
     };
     assert_eq!(invalid.field_list()[0].path, "definition.static.statement", "{invalid:?}");
     let update = UpdateStaticPolicyDefinition::builder()
-        .statement(r#"permit(principal == User::"alice", action, resource) when { true };"#)
+        .statement(r#"permit(principal == Photo::User::"alice", action, resource) when { true };"#)
         .build();
     let update = UpdatePolicyDefinition::Static(update.unwrap());
     client.update_policy().policy_store_id(store).policy_id(&id).definition(update).send().await.unwrap();
@@ -142,7 +142,7 @@ async fn policies(client: &Client, store: &str) {
     update.statement(TEMPLATE).description("any album").send().await.unwrap();
     let listed = client.list_policy_templates().policy_store_id(store).send().await.unwrap();
     assert_eq!(listed.policy_templates[0].description.as_deref(), Some("any album"));
-    let bob = entity("User", "bob");
+    let bob = entity("Photo::User", "bob");
     let link = TemplateLinkedPolicyDefinition::builder()
         .policy_template_id(&template)
         .principal(bob.clone())
@@ -169,7 +169,7 @@ async fn policies(client: &Client, store: &str) {
 }
 
 async fn decisions(client: &Client, store: &str, token: &str) {
-    let (alice, trip) = (entity("User", "alice"), entity("Album", "trip"));
+    let (alice, trip) = (entity("Photo::User", "alice"), entity("Photo::Album", "trip"));
     let asked = client.is_authorized().policy_store_id(store).principal(alice.clone()).action(view());
     let decision = asked.resource(trip.clone()).send().await.unwrap();
     assert_eq!((decision.decision, decision.determining_policies.len()), (Decision::Allow, 1));
@@ -177,18 +177,18 @@ async fn decisions(client: &Client, store: &str, token: &str) {
         BatchIsAuthorizedInputItem::builder().principal(who).action(view()).resource(trip.clone()).build()
     };
     let batch = client.batch_is_authorized().policy_store_id(store);
-    let batch = batch.requests(request(alice)).requests(request(entity("User", "eve"))).send().await.unwrap();
+    let batch = batch.requests(request(alice)).requests(request(entity("Photo::User", "eve"))).send().await.unwrap();
     let decisions: Vec<_> = batch.results.iter().map(|result| &result.decision).collect();
     assert_eq!(decisions, [&Decision::Allow, &Decision::Deny]);
 
     let pool =
         CognitoUserPoolConfiguration::builder().user_pool_arn(POOL).client_ids("1example23456789").build();
     let pool = Configuration::CognitoUserPoolConfiguration(pool.unwrap());
-    let create = client.create_identity_source().policy_store_id(store).principal_entity_type("User");
+    let create = client.create_identity_source().policy_store_id(store).principal_entity_type("Photo::User");
     let source = create.clone().configuration(pool.clone()).send().await.unwrap().identity_source_id;
     assert_eq!(error(create.configuration(pool).send().await), "ServiceQuotaExceededException");
     let known = client.get_identity_source().policy_store_id(store).identity_source_id(&source).send().await;
-    assert_eq!(known.unwrap().principal_entity_type, "User");
+    assert_eq!(known.unwrap().principal_entity_type, "Photo::User");
     let listed = client.list_identity_sources().policy_store_id(store).send().await.unwrap();
     assert_eq!(listed.identity_sources[0].identity_source_id, source);
     let update = UpdateCognitoUserPoolConfiguration::builder().user_pool_arn(POOL).build().unwrap();
@@ -198,7 +198,7 @@ async fn decisions(client: &Client, store: &str, token: &str) {
 
     let asked = client.is_authorized_with_token().policy_store_id(store).identity_token(token).action(view());
     let answer = asked.resource(trip.clone()).send().await.unwrap();
-    let user = Some(entity("User", "us-east-1_EXAMPLE|3ab9e816"));
+    let user = Some(entity("Photo::User", "us-east-1_EXAMPLE|3ab9e816"));
     assert_eq!((answer.decision, answer.principal), (Decision::Deny, user.clone()));
     let item = BatchIsAuthorizedWithTokenInputItem::builder().action(view()).resource(trip).build();
     let batch = client.batch_is_authorized_with_token().policy_store_id(store).identity_token(token);
