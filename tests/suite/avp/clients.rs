@@ -30,10 +30,11 @@ fn tools() -> PathBuf {
 }
 
 /// The client, if all of it is installed. Without it a test is skipped, but not in CI.
+#[expect(clippy::print_stderr, reason = "a test has no other way to say that it was skipped")]
 fn client(script: &'static str, needs: &str) -> Option<Client> {
     if !tools().join(needs).exists() {
         assert!(std::env::var_os("AVP_CLIENTS").is_none_or(|when| when != "required"), "{needs} is missing");
-        println!("skipped: {needs} is not installed (see .ci/run)");
+        eprintln!("skipped: {needs} is not installed (see .ci/run)");
         return None;
     }
     let is_python = script.ends_with(".py");

@@ -23,7 +23,7 @@ use crate::avp::server::AvpServer;
 const POOL: &str = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE";
 const SCHEMA: &str = r#"{"Photo": {"entityTypes": {"User": {}, "Album": {}}, "actions": {"view": {
     "appliesTo": {"principalTypes": ["User"], "resourceTypes": ["Album"]}}}}}"#;
-const TEMPLATE: &str = "permit(principal == ?principal, action, resource);";
+const TEMPLATE: &str = r#"permit(principal == ?principal, action, resource == Photo::Album::"trip");"#;
 
 fn client(endpoint: &str) -> Client {
     let config = aws_sdk_verifiedpermissions::Config::builder()
@@ -110,7 +110,8 @@ async fn stores(client: &Client) -> (String, String) {
 async fn policies(client: &Client, store: &str) {
     let create =
         |statement: &str| client.create_policy().policy_store_id(store).definition(written(statement));
-    let first = create(r#"permit(principal == Photo::User::"alice", action, resource);"#).client_token("once");
+    let first =
+        create(r#"permit(principal == Photo::User::"alice", action, resource);"#).client_token("once");
     let policy = first.clone().send().await.unwrap();
     let (id, alice) = (policy.policy_id, entity("Photo::User", "alice"));
     assert_eq!(policy.principal, Some(alice.clone()));
@@ -177,7 +178,8 @@ async fn decisions(client: &Client, store: &str, token: &str) {
         BatchIsAuthorizedInputItem::builder().principal(who).action(view()).resource(trip.clone()).build()
     };
     let batch = client.batch_is_authorized().policy_store_id(store);
-    let batch = batch.requests(request(alice)).requests(request(entity("Photo::User", "eve"))).send().await.unwrap();
+    let batch =
+        batch.requests(request(alice)).requests(request(entity("Photo::User", "eve"))).send().await.unwrap();
     let decisions: Vec<_> = batch.results.iter().map(|result| &result.decision).collect();
     assert_eq!(decisions, [&Decision::Allow, &Decision::Deny]);
 
@@ -191,9 +193,12 @@ async fn decisions(client: &Client, store: &str, token: &str) {
     assert_eq!(known.unwrap().principal_entity_type, "Photo::User");
     let listed = client.list_identity_sources().policy_store_id(store).send().await.unwrap();
     assert_eq!(listed.identity_sources[0].identity_source_id, source);
-    let update = UpdateCognitoUserPoolConfiguration::builder().user_pool_arn(POOL).build().unwrap();
+    let update =
+        UpdateCognitoUserPoolConfiguration::builder().user_pool_arn(POOL).client_ids("1example23456789");
+    let update = update.build().unwrap();
     let update = UpdateConfiguration::CognitoUserPoolConfiguration(update);
     let updated = client.update_identity_source().policy_store_id(store).identity_source_id(&source);
+    let updated = updated.principal_entity_type("Photo::User");
     updated.update_configuration(update).send().await.unwrap();
 
     let asked = client.is_authorized_with_token().policy_store_id(store).identity_token(token).action(view());

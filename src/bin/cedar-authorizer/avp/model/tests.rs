@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::operations::all;
 use super::*;
 use crate::avp::error::ServiceError;
+use crate::output::warn;
 
 /// The model as the SDK ships it. The tests are skipped where the SDK is not installed, but not in CI.
 fn botocore() -> Option<Value> {
@@ -16,7 +17,7 @@ fn botocore() -> Option<Value> {
     let found = find(&Path::new(env!("CARGO_MANIFEST_DIR")).join(tools).join("aws-clients/lib"));
     let Some(path) = found else {
         assert!(std::env::var_os("AVP_CLIENTS").is_none_or(|when| when != "required"), "no botocore");
-        println!("skipped: botocore is not installed (see .ci/run)");
+        warn(&"skipped: botocore is not installed (see .ci/run)");
         return None;
     };
     let output = Command::new("gzip").arg("-dc").arg(&path).output().unwrap();
