@@ -1,6 +1,7 @@
 //! The errors of Verified Permissions, as clients get them.
 //!
-//! Source: the API reference, "Common Errors" and the exceptions of each operation.
+//! Source: the API reference, "Common Errors" and the exceptions of each operation. What a client reads is the name
+//! behind `#` in `__type`; the namespace before it says whose error it is.
 
 use std::fmt::Display;
 
@@ -12,6 +13,13 @@ pub enum ServiceError {
     /// `AccessDeniedException`.
     AccessDenied {
         /// What is wrong with the signature.
+        message: String,
+    },
+    /// An error of every AWS service.
+    Common {
+        /// Which one.
+        error: CommonError,
+        /// What is wrong.
         message: String,
     },
     /// `ConflictException`: something else uses the resource, or has its place.
@@ -45,6 +53,8 @@ pub enum ServiceError {
         /// Where the JSON ends to be JSON.
         message: String,
     },
+    /// `ThrottlingException`: this program has no rates; `--throttle` asks for the error.
+    Throttling,
     /// `TooManyTagsException`.
     TooManyTags {
         /// The ARN of the resource.
@@ -59,6 +69,56 @@ pub enum ServiceError {
         /// What is wrong with which member.
         fields: Vec<Field>,
     },
+}
+
+/// The errors of every AWS service that have nothing but a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommonError {
+    /// The `Authorization` header, or a header that it needs, is not what a signature is made of.
+    IncompleteSignature,
+    /// The signature is not that of this request, or too old.
+    InvalidSignature,
+    /// The request is not signed.
+    MissingAuthenticationToken,
+    /// The body did not come in time.
+    RequestTimeout,
+    /// The body is larger than any request may be.
+    RequestTooLarge,
+    /// The access key or the session token is unknown.
+    UnrecognizedClient,
+    /// The content type is not that of the protocol.
+    UnsupportedMediaType,
+}
+
+impl CommonError {
+    /// This error, with a message.
+    pub fn because(self, message: impl Display) -> ServiceError {
+        ServiceError::Common { error: self, message: message.to_string() }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::IncompleteSignature => "IncompleteSignatureException",
+            Self::InvalidSignature => "InvalidSignatureException",
+            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
+            Self::RequestTimeout => "RequestTimeoutException",
+            Self::RequestTooLarge => "RequestEntityTooLargeException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::UnsupportedMediaType => "UnsupportedMediaTypeException",
+        }
+    }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::IncompleteSignature
+            | Self::InvalidSignature
+            | Self::MissingAuthenticationToken
+            | Self::UnrecognizedClient => 400,
+            Self::RequestTimeout => 408,
+            Self::RequestTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+        }
+    }
 }
 
 /// What is wrong with a member of a request.
@@ -125,12 +185,14 @@ impl ServiceError {
     pub fn name(&self) -> &'static str {
         match self {
             Self::AccessDenied { .. } => "AccessDeniedException",
+            Self::Common { error, .. } => error.name(),
             Self::Conflict { .. } => "ConflictException",
             Self::Internal { .. } => "InternalServerException",
             Self::InvalidState { .. } => "InvalidStateException",
             Self::NotFound(_) => "ResourceNotFoundException",
             Self::QuotaExceeded { .. } => "ServiceQuotaExceededException",
             Self::Serialization { .. } => "SerializationException",
+            Self::Throttling => "ThrottlingException",
             Self::TooManyTags { .. } => "TooManyTagsException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Validation { .. } => "ValidationException",
@@ -140,22 +202,30 @@ impl ServiceError {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
+            Self::Common { error, .. } => error.status(),
             Self::Internal { .. } => 500,
             Self::UnknownOperation => 404,
             _ => 400,
         }
     }
 
+    /// Whether every AWS service has this error, so that no operation lists it.
+    pub fn is_of_every_service(&self) -> bool {
+        matches!(self, Self::Common { .. } | Self::Serialization { .. } | Self::UnknownOperation)
+    }
+
     /// The body of the answer.
     pub fn body(&self) -> Value {
         let mut body = Map::new();
-        let namespace = match self {
-            Self::Serialization { .. } | Self::UnknownOperation => "com.amazon.coral.service",
-            _ => "com.amazonaws.verifiedpermissions",
+        let namespace = if self.is_of_every_service() {
+            "com.amazon.coral.service"
+        } else {
+            "com.amazonaws.verifiedpermissions"
         };
         body.insert("__type".to_owned(), json!(format!("{namespace}#{}", self.name())));
         let message = match self {
             Self::AccessDenied { message }
+            | Self::Common { message, .. }
             | Self::Conflict { message, .. }
             | Self::Internal { message }
             | Self::InvalidState { message }
@@ -163,6 +233,7 @@ impl ServiceError {
             | Self::Serialization { message }
             | Self::Validation { message, .. } => message.clone(),
             Self::NotFound(ResourceName { kind, id }) => format!("there is no {} `{id}`", kind.name()),
+            Self::Throttling => "this request is refused because `--throttle` says so: try again".to_owned(),
             Self::TooManyTags { resource } => format!("`{resource}` has too many tags"),
             Self::UnknownOperation => "there is no such operation".to_owned(),
         };
@@ -186,6 +257,29 @@ impl ServiceError {
             _ => {}
         }
         Value::Object(body)
+    }
+}
+
+#[cfg(test)]
+impl ServiceError {
+    /// Each error once.
+    pub fn one_of_each() -> Vec<Self> {
+        let message = || "why".to_owned();
+        let resource = || ResourceKind::Policy.named("p");
+        vec![
+            Self::AccessDenied { message: message() },
+            CommonError::InvalidSignature.because("why"),
+            Self::Conflict { message: message(), resources: vec![resource()] },
+            Self::Internal { message: message() },
+            Self::InvalidState { message: message() },
+            Self::NotFound(resource()),
+            Self::QuotaExceeded { message: message(), resource: resource() },
+            Self::Serialization { message: message() },
+            Self::Throttling,
+            Self::TooManyTags { resource: "arn".to_owned() },
+            Self::UnknownOperation,
+            Self::invalid("definition", "why"),
+        ]
     }
 }
 

@@ -25,13 +25,15 @@ use serde_json::Value;
 use tokio::task::block_in_place;
 
 use super::error::ServiceError;
+use super::model;
 use super::service::Service;
 
 /// Answers one request: `name` is the operation, `input` the members of its input.
 ///
 /// # Errors
 /// What the client is told.
-pub async fn answer(service: &Service, name: &str, input: Value) -> Result<Value, ServiceError> {
+pub async fn answer(service: &Service, name: &str, mut input: Value) -> Result<Value, ServiceError> {
+    model::check(name, &mut input)?;
     match name {
         "BatchGetPolicy" => read(service, input, policies::batch_get),
         "CreateIdentitySource" => change(service, input, identity_sources::create).await,
