@@ -1,6 +1,6 @@
 //! `avp`: Verified Permissions, on this machine.
 
-mod contents;
+pub mod contents;
 mod error;
 mod operations;
 mod protocol;

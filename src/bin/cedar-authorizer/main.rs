@@ -10,9 +10,11 @@ mod deployment;
 mod description;
 mod edition;
 mod explanation;
+mod export;
 mod findings;
 mod gateway_cache;
 mod html;
+mod import;
 mod init;
 mod inspect;
 mod invoke;
@@ -63,6 +65,8 @@ enum Command {
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
     Inspect(inspect::Inspect),
+    Import(Box<import::Import>),
+    Export(Box<export::Export>),
     Avp(avp::Avp),
     Completions(completions::Completions),
     Man(man::Man),
@@ -115,6 +119,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(init) => init.run(),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
         Command::Avp(avp) => avp.run(),
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
