@@ -28,6 +28,7 @@ pub mod publish;
 pub mod schema;
 pub mod settings;
 pub mod sources;
+pub mod statement;
 
 use std::collections::{BTreeSet, HashSet};
 use std::{io, mem};

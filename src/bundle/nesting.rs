@@ -5,6 +5,8 @@
 //! that is deeper than [`MAX_DEPTH`] is refused before Cedar sees it. All other texts are processed [with
 //! room](super::with_room).
 
+use std::ops::Range;
+
 use super::stack::MAX_DEPTH;
 
 /// How many brackets may be open at once in a schema. Types within types become JSON within JSON: four levels for
@@ -26,7 +28,16 @@ pub struct TooDeep {
 /// # Errors
 /// [`TooDeep`].
 pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
-    let mut starts = Vec::new();
+    Ok(statements(text)?.into_iter().map(|statement| statement.start).collect())
+}
+
+/// Where each policy of a text begins and ends, in order. It ends behind its semicolon. The text need not be valid
+/// Cedar; a policy without a semicolon ends with the text.
+///
+/// # Errors
+/// [`TooDeep`].
+pub fn statements(text: &str) -> Result<Vec<Range<usize>>, TooDeep> {
+    let mut statements: Vec<Range<usize>> = Vec::new();
     let mut is_between = true;
     let mut policy = Group::default();
     let mut open: Vec<Group> = Vec::new();
@@ -35,7 +46,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
         if is_between {
             is_between = false;
             policy.offset = offset;
-            starts.push(offset);
+            statements.push(offset..text.len());
         }
         let is_outermost = open.is_empty();
         let group = open.last_mut().unwrap_or(&mut policy);
@@ -63,6 +74,9 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
                 }
                 policy = Group::default();
                 is_between = true;
+                if let Some(statement) = statements.last_mut() {
+                    statement.end = offset + 1;
+                }
             }
             Lexeme::Comma | Lexeme::Semicolon => group.end_element(),
             Lexeme::Or => {
@@ -84,7 +98,7 @@ pub fn policies(text: &str) -> Result<Vec<usize>, TooDeep> {
     let mut all = unclosed.chain([(policy.offset, policy.depth())]);
     match all.find(|(_, depth)| *depth > MAX_DEPTH) {
         Some((offset, _)) => Err(too_deep(offset)),
-        None => Ok(starts),
+        None => Ok(statements),
     }
 }
 
@@ -324,6 +338,9 @@ mod tests {
         let words: Vec<&str> = starts.iter().map(|start| text.get(*start..*start + 3).unwrap()).collect();
         assert_eq!(words, ["per", "@id", "per"]);
         assert_eq!(text.parse::<PolicySet>().unwrap().policies().count(), starts.len());
+        let ends = statements(text).unwrap();
+        assert!(ends.iter().all(|part| text.get(part.clone()).unwrap().ends_with(';')), "{ends:?}");
+        assert_eq!(statements("permit (a) // ;").unwrap(), [0..15]);
     }
 
     #[test]

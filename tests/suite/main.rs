@@ -3,6 +3,9 @@
 // Calls through `authorize`, on stores other than the sample.
 #[cfg(test)]
 mod authorization;
+// `avp`: the API of Verified Permissions.
+#[cfg(test)]
+mod avp;
 // The life of a bundle in the function: refreshed, refused, too stale.
 #[cfg(test)]
 mod bundle_life;

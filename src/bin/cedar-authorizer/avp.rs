@@ -2,10 +2,14 @@
 
 pub mod contents;
 mod error;
+mod moment;
 mod operations;
 mod protocol;
 mod server;
 mod service;
+mod snapshot;
+mod storage;
+mod store;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,4 @@
+//! `avp`: the API of Verified Permissions, asked over HTTP.
+
+/// The service as a process.
+mod server;
