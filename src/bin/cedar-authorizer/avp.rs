@@ -2,7 +2,7 @@
 
 pub mod contents;
 mod error;
-mod moment;
+pub mod moment;
 mod operations;
 mod protocol;
 mod server;

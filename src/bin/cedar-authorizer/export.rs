@@ -8,6 +8,8 @@ mod losses;
 mod names;
 mod plan;
 mod terraform;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod yaml;
 

@@ -4,7 +4,7 @@ mod archive;
 mod assembly;
 mod cedarling;
 mod cloudformation;
-mod identity;
+pub mod identity;
 mod imported;
 pub mod live;
 pub mod resource;
@@ -222,3 +222,30 @@ const OCCUPIED: &str = "name another directory by --store DIR; --force keeps the
 
 /// More than any plan has whose policies fit into a bundle.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// For the tests of exports.
+#[cfg(test)]
+pub mod testing {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::avp::contents::StoreContents;
+    use imported::Note;
+
+    /// What is in a template.
+    pub fn import_template(text: &str) -> (StoreContents, Vec<Note>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("template");
+        std::fs::write(&path, text).unwrap();
+        let resources = cloudformation::read(&path, &BTreeMap::new()).unwrap();
+        let imported = assemble(&resources, Wishes { policy_store: None, user_pool: None }).unwrap();
+        (imported.contents, imported.notes)
+    }
+
+    /// What is in a plan.
+    pub fn import_plan(plan: &Value) -> (StoreContents, Vec<Note>) {
+        let resources = terraform::read(&plan.to_string(), "plan.json").unwrap();
+        let imported = assemble(&resources, Wishes { policy_store: None, user_pool: None }).unwrap();
+        (imported.contents, imported.notes)
+    }
+}

@@ -53,7 +53,7 @@ impl Tree {
             text.extend(std::iter::repeat_n("  ", indent));
         };
         match self {
-            Self::Text(own) => text.push_str(&Value::from(own.as_str()).to_string()),
+            Self::Text(own) => text.push_str(&quoted(own)),
             Self::GetAtt(resource, attribute) => {
                 text.push_str(&format!("{{ \"Fn::GetAtt\": [{}, \"{attribute}\"] }}", Value::from(resource.as_str())));
             }
@@ -72,7 +72,8 @@ impl Tree {
                 for (index, (key, value)) in entries.iter().enumerate() {
                     text.push(if index == 0 { '{' } else { ',' });
                     new_line(indent + 1, text);
-                    text.push_str(&format!("{}: ", Value::from(key.as_str())));
+                    text.push_str(&quoted(key));
+                    text.push_str(": ");
                     value.write_json(indent + 1, text);
                 }
                 new_line(indent, text);
@@ -80,6 +81,19 @@ impl Tree {
             }
         }
     }
+}
+
+/// A text of JSON that YAML's readers take too.
+fn quoted(text: &str) -> String {
+    let is_refused = |char: char| matches!(char, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    Value::from(text).to_string().chars().fold(String::new(), |mut quoted, char| {
+        if is_refused(char) {
+            quoted.push_str(&format!("\\u{:04x}", u32::from(char)));
+        } else {
+            quoted.push(char);
+        }
+        quoted
+    })
 }
 
 /// CloudFormation begins the members of AVP's API with a capital letter.

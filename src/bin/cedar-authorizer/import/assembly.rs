@@ -166,7 +166,8 @@ fn set_schema(resource: &Resource, path: &str, imported: &mut Imported) {
 fn read_templates(own: &[&Resource], imported: &mut Imported) -> BTreeMap<String, String> {
     let (mut ids, mut taken) = (BTreeMap::new(), BTreeSet::new());
     for template in own.iter().filter(|resource| resource.kind == Kind::PolicyTemplate) {
-        let Some(statement) = template.text("statement") else {
+        let known = template.text("statement").filter(|_| template.unknown_at("statement").is_none());
+        let Some(statement) = known else {
             imported.left_out(&template.place, not_known(template, "statement", "the text of the template"));
             continue;
         };
@@ -209,7 +210,8 @@ fn read_policies(own: &[&Resource], templates: &BTreeMap<String, String>, import
                 );
                 continue;
             };
-            if let Some(why) = policy.unknown_at("definition") {
+            let parts = ["principal", "resource"].map(|part| format!("definition.templateLinked.{part}"));
+            if let Some(why) = parts.iter().find_map(|part| policy.unknown_at(part)) {
                 imported.left_out(&policy.place, format!("a template-linked policy is left out: {why}"));
                 continue;
             }
@@ -221,7 +223,8 @@ fn read_policies(own: &[&Resource], templates: &BTreeMap<String, String>, import
             imported.contents.links.push(TemplateLinkedPolicy { id, name, template_id, principal, resource });
             continue;
         }
-        let Some(statement) = policy.text("definition.static.statement") else {
+        let known = policy.text("definition.static.statement");
+        let Some(statement) = known.filter(|_| policy.unknown_at("definition.static.statement").is_none()) else {
             imported.left_out(&policy.place, not_known(policy, "definition", "the text of the policy"));
             continue;
         };

@@ -129,6 +129,8 @@ impl Reader<'_> {
             return Value::String(self.value(&argument, path, false).to_string());
         }
         let is_function = deployment::is_function(node);
+        let source = substituted(node);
+        let source = source.as_deref();
         let node = match self.scope.resolve(node) {
             Ok(Some(node)) => node,
             Ok(None) => return Value::Null,
@@ -139,7 +141,7 @@ impl Reader<'_> {
         };
         match &node.content {
             Content::Text { text, quoted } => {
-                if is_function && let Some(name) = self.unknown_reference(text, path) {
+                if is_function && let Some(name) = self.unknown_reference(text, path, source) {
                     let why = format!("it depends on `{}`, which only a deployment knows", comment(&name));
                     self.unknown.push((path.to_owned(), why));
                 }
@@ -161,11 +163,27 @@ impl Reader<'_> {
 
     /// The name in a resolved text whose value is not known. References to other resources of a policy store are what
     /// the properties that hold ids are for.
-    fn unknown_reference(&self, text: &str, path: &str) -> Option<String> {
+    /// `source`: the text of `Fn::Sub`, in which `${!Name}` stands for a text that reads `${Name}`.
+    fn unknown_reference(&self, text: &str, path: &str, source: Option<&str>) -> Option<String> {
+        let is_literal = |name: &str| {
+            let has = |start: &str| source.is_some_and(|source| source.contains(&format!("{start}{name}")));
+            has("${!") && !has("${")
+        };
         let holds_id = path == "policyStoreId" || path.ends_with(".policyTemplateId");
         let is_known = |name: &str| self.names.iter().any(|entry| entry.key == name) || name.starts_with("AWS::");
-        deployment::references(text).find(|name| !holds_id && is_known(name)).map(str::to_owned)
+        deployment::references(text).find(|name| !holds_id && is_known(name) && !is_literal(name)).map(str::to_owned)
     }
+}
+
+/// The text of `Fn::Sub`.
+fn substituted(node: &Rc<Node>) -> Option<String> {
+    let argument = match node.tag.as_deref() {
+        Some("Sub") => node.untagged(),
+        Some(_) => return None,
+        None => Rc::clone(node.get("Fn::Sub")?),
+    };
+    let first = argument.list().and_then(|items| items.first()).cloned();
+    first.unwrap_or(argument).text().map(str::to_owned)
 }
 
 /// The argument of `Fn::ToJsonString`, of the transform `AWS::LanguageExtensions`.

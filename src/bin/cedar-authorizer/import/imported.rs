@@ -8,6 +8,8 @@ use crate::init::files::Files;
 pub struct Imported {
     /// A name for it, if its source has one.
     pub name: Option<String>,
+    /// Its id in AVP, if it is there.
+    pub policy_store_id: Option<String>,
     /// What Verified Permissions knows of it.
     pub contents: StoreContents,
     /// Files that are taken as they are.

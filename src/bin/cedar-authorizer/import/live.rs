@@ -88,7 +88,8 @@ pub struct Live {
 pub fn import(connection: &Connection, id: &str) -> Result<Imported, Failure> {
     let Live { id, mut imported } = runtime()?.block_on(async { read(&connection.open().await?, id).await })?;
     use_names(&mut imported);
-    imported.name = Some(id);
+    imported.name = Some(id.clone());
+    imported.policy_store_id = Some(id);
     Ok(imported)
 }
 
@@ -223,6 +224,8 @@ async fn read_identity_sources(client: &Client, id: &str, imported: &mut Importe
             Some(known) => shapes::known_configuration(known),
             None => None,
         };
+        // Older services answer with these only.
+        #[expect(deprecated, reason = "the fallback")]
         let details = || {
             let details = item.details.as_ref()?;
             let members: Map<String, Value> = [

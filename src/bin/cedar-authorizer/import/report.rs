@@ -11,6 +11,7 @@ use super::resource::annotation;
 use super::settings::Settings;
 use super::{OCCUPIED, Target, Tokens};
 use crate::avp::contents::{self, StoreContents, WriteOptions};
+use crate::avp::moment::Moment;
 use crate::init::directory::Place;
 use crate::init::files::Files;
 use crate::init::questions::quoted;
@@ -26,7 +27,7 @@ pub fn write(imported: Imported, target: &Target, what: &str) -> Result<Exit, Fa
     if let Some(name) = &target.name {
         settings.name.clone_from(name);
     }
-    let files = files(&imported, &settings)?;
+    let files = files(&imported, &settings);
     let place = Place::check(&target.store, target.force, OCCUPIED)?;
     let kept = progress::during("writing the store", || place.fill(&files))?;
     let name = output::printable(&target.store.display().to_string());
@@ -58,11 +59,17 @@ fn stem(what: &str) -> &str {
 }
 
 /// All files of the store.
-fn files(imported: &Imported, settings: &Settings) -> Result<Files, Failure> {
-    let mut files: Files = contents::write(&imported.contents, &WriteOptions::default())?;
+fn files(imported: &Imported, settings: &Settings) -> Files {
+    let options = WriteOptions {
+        name: settings.name.clone(),
+        policy_store_id: imported.policy_store_id.clone(),
+        now: Moment::now(),
+    };
+    let written = contents::write(&imported.contents, &options);
+    let mut files: Files = written.iter().map(|(path, content)| (path.to_owned(), content.to_vec())).collect();
     files.insert("store.toml".to_owned(), settings.file().into_bytes());
     files.extend(imported.files.iter().map(|(path, content)| (path.clone(), content.clone())));
-    Ok(files)
+    files
 }
 
 fn counts(imported: &Imported) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `store.toml` of an imported store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_authorizer::bundle::nesting;
 use cedar_policy::{EntityTypeName, Schema, SchemaFragment};
@@ -116,25 +116,20 @@ fn of_provider(contents: &StoreContents) -> Option<Tokens> {
     })
 }
 
-/// The resource that routes act on, if the schema does not have the default's type: a type that has `Application` or
-/// `Api` in its name, otherwise the only type that all actions apply to.
+/// The resource that routes act on, if the schema does not have the default's type: of the type to which most actions
+/// apply. Routes that act on others say so in `store.toml`.
 fn resource_of(namespace: &str, schema: &Schema) -> Option<String> {
     let qualified = |name: &str| if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") };
     let is_there = |name: &str| schema.entity_types().any(|known| known.to_string() == name);
     if is_there(&qualified("Application")) {
         return None;
     }
-    let mut types: Option<BTreeSet<String>> = None;
-    for action in schema.actions() {
-        let of_action: BTreeSet<String> =
-            schema.resources_for_action(action).into_iter().flatten().map(ToString::to_string).collect();
-        types = Some(match types {
-            Some(types) => types.intersection(&of_action).cloned().collect(),
-            None => of_action,
-        });
+    let mut uses: BTreeMap<String, usize> = BTreeMap::new();
+    for resource in schema.actions().flat_map(|action| schema.resources_for_action(action).into_iter().flatten()) {
+        *uses.entry(resource.to_string()).or_default() += 1;
     }
-    let types = types.unwrap_or_default();
-    let name = types.iter().next().filter(|_| types.len() == 1)?;
+    // Of those that are used as often, the first.
+    let name = uses.iter().rev().max_by_key(|(_, uses)| **uses).map(|(name, _)| name)?;
     let id = namespace.rsplit("::").next().filter(|id| !id.is_empty()).unwrap_or("api");
     Some(format!("{name}::{}", json(id)))
 }

@@ -5,8 +5,6 @@
 //!
 //! Source: Terraform, "JSON Output Format".
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::resource::{Kind, Resource};
@@ -254,6 +252,3 @@ pub const IDS_OUTPUT: &str = "cedar_authorizer_ids";
 
 /// More than anybody nests.
 const MAX_MODULES: usize = 32;
-
-/// The ids that an export notes, by address.
-pub type Ids = BTreeMap<String, String>;
