@@ -60,8 +60,8 @@ pub enum Limits {
 
 impl Avp {
     pub fn run(self) -> Result<Exit, Failure> {
-        let _ = (self.data, self.write, self.limits);
-        runtime::of_server()?.block_on(server::serve(Service {}, self.port))?;
+        let service = Service::open(self.data, self.write, self.limits)?;
+        runtime::of_server()?.block_on(server::serve(service, self.port))?;
         Ok(Exit::Fine)
     }
 }

@@ -21,6 +21,7 @@ use super::storage;
 use crate::output::{WARNING, paint, printable, warn};
 use files::{Files, Stamp, Stamps, Step};
 use index::{Index, StoredIdentitySource, StoredPolicy, StoredTemplate};
+use notes::StoreNote;
 
 /// A policy store that is served.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ pub enum Update {
     IdentitySource(StoredIdentitySource),
     NoIdentitySource(String),
     NoPolicy(String),
+    Note(StoreNote),
     Policy(StoredPolicy),
     /// All files have to be read again.
     #[default]
@@ -283,6 +285,7 @@ impl Index {
             Update::IdentitySource(source) => self.put_identity_source(source),
             Update::NoIdentitySource(id) => self.remove_identity_source(&id),
             Update::NoPolicy(id) => self.remove_policy(&id),
+            Update::Note(note) => self.note = note,
             Update::Policy(policy) => self.put_policy(policy),
             Update::Reread => {}
             Update::Template(template) => self.put_template(template),

@@ -16,13 +16,15 @@ use serde_json::Value;
 
 use super::files::{Files, StoredFile};
 use super::links::{self, WrittenLink, uid};
-use super::notes::{Kind, Note, SCHEMA_NOTE, STORE_NOTE, StoreNote, id_of};
+use super::notes::{Kind, Note, STORE_NOTE, StoreNote, id_of};
 use super::schema::StoredSchema;
 use super::scope::Scope;
 use crate::avp::contents::{EntityIdentifier, ValidationMode};
 use crate::avp::moment::Moment;
 use ids::{Claim, Ids};
+pub use ids::{fit, fits};
 use parsed::{ParsedFile, Part};
+pub use parsed::{StaticDefinition, WrittenDefinition};
 
 /// What the files of a store mean.
 #[derive(Debug, Default)]
