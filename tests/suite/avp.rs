@@ -1,4 +1,4 @@
 //! `avp`: the API of Verified Permissions, asked over HTTP.
 
 /// The service as a process.
-mod server;
+pub mod server;

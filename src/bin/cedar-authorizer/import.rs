@@ -7,8 +7,8 @@ mod cloudformation;
 pub mod identity;
 mod imported;
 pub mod live;
-pub mod resource;
 mod report;
+pub mod resource;
 mod settings;
 pub mod terraform;
 
@@ -205,12 +205,16 @@ impl Target {
 /// Reads a text file of a sensible size.
 fn read_text(path: &Path) -> Result<String, Failure> {
     let name = path.display();
-    let failed = |error: std::io::Error| Failure::could_not_run(format_args!("cannot read `{name}`: {error}"));
+    let failed =
+        |error: std::io::Error| Failure::could_not_run(format_args!("cannot read `{name}`: {error}"));
     let file = File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Failure::could_not_run(format_args!("`{name}` has more than {} MiB", MAX_FILE_BYTES >> 20)));
+        return Err(Failure::could_not_run(format_args!(
+            "`{name}` has more than {} MiB",
+            MAX_FILE_BYTES >> 20
+        )));
     }
     let text = String::from_utf8(bytes);
     let text = text.map_err(|_| Failure::could_not_run(format_args!("`{name}` is not UTF-8")))?;
@@ -218,7 +222,8 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-const OCCUPIED: &str = "name another directory by --store DIR; --force keeps the old store under another name";
+const OCCUPIED: &str =
+    "name another directory by --store DIR; --force keeps the old store under another name";
 
 /// More than any plan has whose policies fit into a bundle.
 const MAX_FILE_BYTES: u64 = 256 << 20;

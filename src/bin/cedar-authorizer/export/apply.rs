@@ -6,8 +6,8 @@ use aws_sdk_verifiedpermissions::Client;
 use aws_sdk_verifiedpermissions::error::ProvideErrorMetadata;
 use aws_sdk_verifiedpermissions::types::{
     DeletionProtection, PolicyDefinition, SchemaDefinition, StaticPolicyDefinition,
-    TemplateLinkedPolicyDefinition, UpdatePolicyDefinition, UpdateStaticPolicyDefinition, ValidationMode as Mode,
-    ValidationSettings,
+    TemplateLinkedPolicyDefinition, UpdatePolicyDefinition, UpdateStaticPolicyDefinition,
+    ValidationMode as Mode, ValidationSettings,
 };
 
 use super::names::live_name;
@@ -29,7 +29,12 @@ pub struct Changer<'c> {
 
 impl<'c> Changer<'c> {
     /// `live`: what is there.
-    pub fn new(client: &'c Client, store: &'c str, contents: &'c StoreContents, live: &StoreContents) -> Self {
+    pub fn new(
+        client: &'c Client,
+        store: &'c str,
+        contents: &'c StoreContents,
+        live: &StoreContents,
+    ) -> Self {
         let mut templates = BTreeMap::new();
         for template in &contents.templates {
             let name = template.name.clone().unwrap_or_else(|| live_name(&template.id));
@@ -85,13 +90,15 @@ impl<'c> Changer<'c> {
                     .build()
                     .map_err(Failure::could_not_run)?;
                 let request = client.update_policy().policy_store_id(store).policy_id(id);
-                let request = request.set_name(policy.name.clone()).definition(UpdatePolicyDefinition::Static(own));
+                let request =
+                    request.set_name(policy.name.clone()).definition(UpdatePolicyDefinition::Static(own));
                 let request = request.send().await;
                 request.map_err(|error| about(&policy.id, refused("UpdatePolicy", error)))?;
             }
             Action::CreateLink { link, name } => {
                 let template = self.templates.get(&link.template_id).unwrap_or(&link.template_id);
-                let entity = |value: Option<&_>| value.map(sdk_entity).transpose().map_err(Failure::could_not_run);
+                let entity =
+                    |value: Option<&_>| value.map(sdk_entity).transpose().map_err(Failure::could_not_run);
                 let own = TemplateLinkedPolicyDefinition::builder()
                     .policy_template_id(template)
                     .set_principal(entity(link.principal.as_ref())?)
@@ -113,9 +120,11 @@ impl<'c> Changer<'c> {
             }
             Action::CreateTemplate { template, name } => {
                 let request = client.create_policy_template().policy_store_id(store).name(name);
-                let request = request.statement(&template.statement).set_description(template.description.clone());
+                let request =
+                    request.statement(&template.statement).set_description(template.description.clone());
                 let made = request.send().await;
-                let made = made.map_err(|error| about(&template.id, refused("CreatePolicyTemplate", error)))?;
+                let made =
+                    made.map_err(|error| about(&template.id, refused("CreatePolicyTemplate", error)))?;
                 self.templates.insert(template.id.clone(), made.policy_template_id);
             }
             Action::UpdateTemplate { id, template } => {
@@ -131,14 +140,16 @@ impl<'c> Changer<'c> {
             Action::CreateIdentitySource(source) => {
                 let own = configuration(&source.configuration).map_err(Failure::could_not_run)?;
                 let request = client.create_identity_source().policy_store_id(store).configuration(own);
-                let request = request.set_principal_entity_type(source.principal_entity_type.clone()).send().await;
+                let request =
+                    request.set_principal_entity_type(source.principal_entity_type.clone()).send().await;
                 request.map_err(|error| about(&source.id, refused("CreateIdentitySource", error)))?;
             }
             Action::UpdateIdentitySource { id, source } => {
                 let own = update_configuration(&source.configuration).map_err(Failure::could_not_run)?;
                 let request = client.update_identity_source().policy_store_id(store).identity_source_id(id);
                 let request = request.update_configuration(own);
-                let request = request.set_principal_entity_type(source.principal_entity_type.clone()).send().await;
+                let request =
+                    request.set_principal_entity_type(source.principal_entity_type.clone()).send().await;
                 request.map_err(|error| about(&source.id, refused("UpdateIdentitySource", error)))?;
             }
             Action::DeleteIdentitySource { id } => {
@@ -147,7 +158,10 @@ impl<'c> Changer<'c> {
             }
             Action::CreateAlias(name) => {
                 let request = client.create_policy_store_alias().policy_store_id(store).alias_name(*name);
-                request.send().await.map_err(|error| about(name, refused("CreatePolicyStoreAlias", error)))?;
+                request
+                    .send()
+                    .await
+                    .map_err(|error| about(name, refused("CreatePolicyStoreAlias", error)))?;
             }
         }
         Ok(())

@@ -12,11 +12,13 @@ use crate::init::text::comment;
 /// The template.
 pub fn template(contents: &StoreContents) -> Tree {
     let StoreContents { policies, templates, links, identity_sources, aliases, .. } = contents;
-    let template_names = names(templates.iter().map(|template| template.id.as_str()), |id| logical_id("Template", id));
+    let template_names =
+        names(templates.iter().map(|template| template.id.as_str()), |id| logical_id("Template", id));
     let policy_names = names(policies.iter().map(|policy| policy.id.as_str()), |id| logical_id("Policy", id));
     let link_names = names(links.iter().map(|link| link.id.as_str()), |id| logical_id("Link", id));
-    let source_names =
-        names(identity_sources.iter().map(|source| source.id.as_str()), |id| logical_id("IdentitySource", id));
+    let source_names = names(identity_sources.iter().map(|source| source.id.as_str()), |id| {
+        logical_id("IdentitySource", id)
+    });
     let alias_names = names(aliases.iter().map(String::as_str), |name| {
         logical_id("Alias", name.strip_prefix("policy-store-alias/").unwrap_or(name))
     });
@@ -77,7 +79,8 @@ pub fn template(contents: &StoreContents) -> Tree {
         resources.push((logical, resource("IdentitySource", note, properties)));
     }
     for alias in aliases {
-        let properties = Tree::map([("AliasName", Some(Tree::text(alias))), ("PolicyStoreId", Some(store_id()))]);
+        let properties =
+            Tree::map([("AliasName", Some(Tree::text(alias))), ("PolicyStoreId", Some(store_id()))]);
         resources.push((logical(&alias_names, alias), resource("PolicyStoreAlias", None, properties)));
     }
     let output = Tree::map([("Value", Some(store_id()))]);
@@ -98,7 +101,8 @@ fn store(contents: &StoreContents) -> Tree {
         Tree::map([("Key", Some(Tree::text(key))), ("Value", Some(Tree::text(value)))])
     };
     let tags = (!contents.tags.is_empty()).then(|| Tree::List(contents.tags.iter().map(tag).collect()));
-    let schema = contents.schema.as_deref().map(|schema| Tree::map([("CedarJson", Some(Tree::text(schema)))]));
+    let schema =
+        contents.schema.as_deref().map(|schema| Tree::map([("CedarJson", Some(Tree::text(schema)))]));
     let properties = Tree::map([
         ("Description", contents.description.as_deref().map(Tree::text)),
         ("ValidationSettings", Some(mode(validation))),
@@ -113,7 +117,8 @@ fn store(contents: &StoreContents) -> Tree {
 /// The keys of an encryption context are not names of members.
 fn encryption(settings: &serde_json::Value) -> Tree {
     let Some(kms) = settings.get("kmsEncryptionSettings") else { return Tree::of_api(settings) };
-    let context = kms.get("encryptionContext").and_then(serde_json::Value::as_object).filter(|map| !map.is_empty());
+    let context =
+        kms.get("encryptionContext").and_then(serde_json::Value::as_object).filter(|map| !map.is_empty());
     let context = context.map(|context| {
         let entry = |(key, value): (&String, &serde_json::Value)| {
             (key.clone(), Tree::text(value.as_str().unwrap_or_default()))
@@ -181,7 +186,11 @@ pub fn long_texts(contents: &StoreContents, max_statement: usize) -> Vec<String>
     let templates = contents.templates.iter().map(|template| (&template.id, &template.statement));
     let statements = statements.chain(templates).filter(|(_, text)| text.chars().count() > max_statement);
     let long = |(id, text): (&String, &String)| {
-        format!("`{}` has {} characters, and at most {max_statement} are taken", comment(id), text.chars().count())
+        format!(
+            "`{}` has {} characters, and at most {max_statement} are taken",
+            comment(id),
+            text.chars().count()
+        )
     };
     let policies = contents.policies.iter().map(|policy| (&policy.id, &policy.description));
     let templates = contents.templates.iter().map(|template| (&template.id, &template.description));

@@ -115,7 +115,8 @@ fn is_heredoc(text: &str) -> bool {
 /// The word at the end of a heredoc, which must not be a line of it.
 fn delimiter(text: &str) -> String {
     let is_free = |word: &String| !text.lines().any(|line| line.trim() == word);
-    let mut words = (1_usize..).map(|number| if number == 1 { "EOT".to_owned() } else { format!("EOT{number}") });
+    let mut words =
+        (1_usize..).map(|number| if number == 1 { "EOT".to_owned() } else { format!("EOT{number}") });
     words.find(is_free).unwrap_or_default()
 }
 
@@ -136,7 +137,9 @@ pub fn quoted(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             // As an escape it begins no expression, whatever stands before it.
-            '$' | '%' if chars.peek() == Some(&'{') => quoted.push_str(&format!("\\u{:04x}", u32::from(char))),
+            '$' | '%' if chars.peek() == Some(&'{') => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(char)))
+            }
             char if char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
                 quoted.push_str(&format!("\\u{:04x}", u32::from(char)));
             }

@@ -8,11 +8,11 @@ use dialoguer::Confirm;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::ToAvp;
 use super::apply::{Changer, settings};
 use super::cloudformation::long_texts;
 use super::losses;
 use super::plan::{Plan, Step, Verb};
-use super::ToAvp;
 use crate::avp::contents::StoreContents;
 use crate::import::live::{Live, read, refused};
 use crate::output::{
@@ -42,7 +42,11 @@ pub fn export(args: &ToAvp) -> Result<Exit, Failure> {
     };
     let nothing = StoreContents { validation: contents.validation, ..StoreContents::default() };
     // A new store has these from the start.
-    let fresh = StoreContents { description: contents.description.clone(), deletion_protection: contents.deletion_protection, ..nothing };
+    let fresh = StoreContents {
+        description: contents.description.clone(),
+        deletion_protection: contents.deletion_protection,
+        ..nothing
+    };
     for note in live.iter().flat_map(|live| &live.imported.notes).filter(|note| note.is_loss) {
         return Err(Failure::could_not_run(format_args!(
             "the policy store cannot be read as a whole: {}: {}",

@@ -75,20 +75,53 @@ impl Verb {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action<'c> {
     /// Description, deletion protection, and validation OFF.
-    UpdateStore { validation: ValidationMode },
+    UpdateStore {
+        validation: ValidationMode,
+    },
     PutSchema(&'c str),
-    RenamePolicy { id: String, name: String },
-    RenameTemplate { id: String, name: String, statement: String },
-    CreatePolicy { policy: &'c StaticPolicy, name: String },
-    UpdatePolicy { id: String, policy: &'c StaticPolicy },
-    CreateLink { link: &'c TemplateLinkedPolicy, name: String },
-    DeletePolicy { id: String },
-    CreateTemplate { template: &'c PolicyTemplate, name: String },
-    UpdateTemplate { id: String, template: &'c PolicyTemplate },
-    DeleteTemplate { id: String },
+    RenamePolicy {
+        id: String,
+        name: String,
+    },
+    RenameTemplate {
+        id: String,
+        name: String,
+        statement: String,
+    },
+    CreatePolicy {
+        policy: &'c StaticPolicy,
+        name: String,
+    },
+    UpdatePolicy {
+        id: String,
+        policy: &'c StaticPolicy,
+    },
+    CreateLink {
+        link: &'c TemplateLinkedPolicy,
+        name: String,
+    },
+    DeletePolicy {
+        id: String,
+    },
+    CreateTemplate {
+        template: &'c PolicyTemplate,
+        name: String,
+    },
+    UpdateTemplate {
+        id: String,
+        template: &'c PolicyTemplate,
+    },
+    DeleteTemplate {
+        id: String,
+    },
     CreateIdentitySource(&'c IdentitySource),
-    UpdateIdentitySource { id: String, source: &'c IdentitySource },
-    DeleteIdentitySource { id: String },
+    UpdateIdentitySource {
+        id: String,
+        source: &'c IdentitySource,
+    },
+    DeleteIdentitySource {
+        id: String,
+    },
     CreateAlias(&'c str),
 }
 
@@ -131,7 +164,12 @@ impl<'c> Plan<'c> {
             if live.aliases.contains(alias) {
                 plan.unchanged += 1;
             } else {
-                plan.add(Phase::Aliases, Verb::Create, format!("alias `{alias}`"), Action::CreateAlias(alias));
+                plan.add(
+                    Phase::Aliases,
+                    Verb::Create,
+                    format!("alias `{alias}`"),
+                    Action::CreateAlias(alias),
+                );
             }
         }
         plan.steps.sort_by_key(|step| step.phase);
@@ -175,7 +213,12 @@ impl<'c> Plan<'c> {
     }
 
     /// Returns AVP's ids of the templates that are made anew.
-    fn templates(&mut self, contents: &'c StoreContents, live: &StoreContents, deletes: bool) -> BTreeSet<String> {
+    fn templates(
+        &mut self,
+        contents: &'c StoreContents,
+        live: &StoreContents,
+        deletes: bool,
+    ) -> BTreeSet<String> {
         let own = contents.templates.iter().map(|template| (template.id.as_str(), template.name.as_deref()));
         let theirs = live.templates.iter().map(|template| (template.id.as_str(), template.name.as_deref()));
         let Matches { of, stale, foreign } = Matches::new(own, theirs);
@@ -187,7 +230,8 @@ impl<'c> Plan<'c> {
             let name = template.name.clone().unwrap_or_else(|| live_name(&template.id));
             let head = Head::of(&template.statement);
             let create = Action::CreateTemplate { template, name: name.clone() };
-            let phase = if head.effect == Effect::Forbid { Phase::ForbidTemplates } else { Phase::PermitTemplates };
+            let phase =
+                if head.effect == Effect::Forbid { Phase::ForbidTemplates } else { Phase::PermitTemplates };
             let Some(there) = of.get(template.id.as_str()).and_then(|id| known.get(id)) else {
                 self.add(phase, Verb::Create, what, create);
                 continue;
@@ -298,10 +342,15 @@ impl<'c> Plan<'c> {
                 self.add(phase, Verb::Create, what, create);
                 continue;
             };
-            let is_of_template = templates.get(link.template_id.as_str()) == Some(&there.template_id.as_str())
+            let is_of_template = templates.get(link.template_id.as_str())
+                == Some(&there.template_id.as_str())
                 && !replaced.contains(&there.template_id);
             let is_named = link.name.is_none() || link.name == there.name;
-            if is_of_template && link.principal == there.principal && link.resource == there.resource && is_named {
+            if is_of_template
+                && link.principal == there.principal
+                && link.resource == there.resource
+                && is_named
+            {
                 self.unchanged += 1;
                 continue;
             }
@@ -406,7 +455,8 @@ impl<'m> Matches<'m> {
         let own: Vec<(&str, String)> =
             own.map(|(id, name)| (id, name.map_or_else(|| live_name(id), str::to_owned))).collect();
         let theirs: Vec<(&str, Option<&str>)> = theirs.collect();
-        let by_name: BTreeMap<&str, &str> = theirs.iter().filter_map(|(id, name)| Some(((*name)?, *id))).collect();
+        let by_name: BTreeMap<&str, &str> =
+            theirs.iter().filter_map(|(id, name)| Some(((*name)?, *id))).collect();
         let ids: BTreeSet<&str> = theirs.iter().map(|(id, _)| *id).collect();
         let mut of = BTreeMap::new();
         for (id, name) in &own {
@@ -419,11 +469,14 @@ impl<'m> Matches<'m> {
         let own_names: BTreeSet<&str> = own.iter().map(|(_, name)| name.as_str()).collect();
         let is_stale = |id: &str, name: Option<&str>| {
             own_ids.contains(id)
-                || name.and_then(|name| name.strip_suffix(REPLACED)).is_some_and(|name| own_names.contains(name))
+                || name
+                    .and_then(|name| name.strip_suffix(REPLACED))
+                    .is_some_and(|name| own_names.contains(name))
         };
         let rest = theirs.iter().filter(|(id, _)| !matched.contains(id));
         let (stale, foreign): (Vec<_>, Vec<_>) = rest.partition(|(id, name)| is_stale(id, *name));
-        let only_ids = |things: Vec<&(&'m str, Option<&'m str>)>| things.into_iter().map(|(id, _)| *id).collect();
+        let only_ids =
+            |things: Vec<&(&'m str, Option<&'m str>)>| things.into_iter().map(|(id, _)| *id).collect();
         Self { of, stale: only_ids(stale), foreign: only_ids(foreign) }
     }
 }

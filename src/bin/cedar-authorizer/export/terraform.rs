@@ -53,7 +53,9 @@ pub fn configuration(contents: &StoreContents) -> (String, Vec<String>) {
         let found = id_of(None, Some(&template.statement), None, &name);
         note_id(format!("{PREFIX}policy_template.{name}"), &template.id, found);
         if template.name.is_some() {
-            notes.push(format!("the provider has no names for policy templates: that of `{name}` is left out"));
+            notes.push(format!(
+                "the provider has no names for policy templates: that of `{name}` is left out"
+            ));
         }
         file.block(head("policy_template", &name), body);
     }

@@ -13,7 +13,7 @@ use crate::avp::contents::{
     EntityIdentifier, IdentitySource, PolicyTemplate, StaticPolicy, StoreContents, TemplateLinkedPolicy,
     ValidationMode,
 };
-use crate::import::testing::{import_template, import_plan};
+use crate::import::testing::{import_plan, import_template};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
@@ -80,7 +80,9 @@ fn statement() -> impl Strategy<Value = String> {
     ];
     (annotation, hostile_text(), ends).prop_map(|(annotation, text, end)| {
         let comment = text.replace(['\n', '\r', '\u{85}', '\u{2028}'], " ");
-        format!("// {comment}\n{annotation}permit (principal, action, resource) when {{ {text:?} == \"\" }};{end}")
+        format!(
+            "// {comment}\n{annotation}permit (principal, action, resource) when {{ {text:?} == \"\" }};{end}"
+        )
     })
 }
 
@@ -131,64 +133,75 @@ fn contents() -> impl Strategy<Value = StoreContents> {
     let named = || (id(), optional("name/own-[a-z]{6}"), optional(hostile_text()));
     let policies = proptest::collection::vec((named(), statement()), 0..5);
     let templates = proptest::collection::vec((named(), statement()), 0..3);
-    let links = proptest::collection::vec((named(), any::<prop::sample::Index>(), optional_entity(), optional_entity()), 0..3);
+    let links = proptest::collection::vec(
+        (named(), any::<prop::sample::Index>(), optional_entity(), optional_entity()),
+        0..3,
+    );
     let sources = proptest::collection::vec((id(), identity()), 0..3);
-    let store = (optional(hostile_text()), any::<bool>(), any::<bool>(), optional(hostile_text()), any::<bool>());
+    let store =
+        (optional(hostile_text()), any::<bool>(), any::<bool>(), optional(hostile_text()), any::<bool>());
     let tags = proptest::collection::btree_map("[a-zA-Z:/]{1,5}", hostile_text(), 0..3);
-    (store, tags, policies, templates, links, sources).prop_map(|(store, tags, policies, templates, links, sources)| {
-        let (description, strict, deletion_protection, schema, encrypted) = store;
-        // Ids are unique among all policies, and names among those of a kind.
-        let mut taken = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        let mut free = |id: &String| taken.insert(id.clone());
-        let mut own = |name: Option<String>| name.filter(|name| names.insert(name.clone()));
-        let templates: BTreeMap<String, PolicyTemplate> = templates
-            .into_iter()
-            .filter(|((id, ..), _)| free(id))
-            .map(|((id, name, description), statement)| {
-                let statement = statement.replace("principal,", "principal == ?principal,");
-                (id.clone(), PolicyTemplate { id, name: own(name), description, statement })
-            })
-            .collect();
-        let policies: BTreeMap<String, StaticPolicy> = policies
-            .into_iter()
-            .filter(|((id, ..), _)| free(id))
-            .map(|((id, name, description), statement)| {
-                (id.clone(), StaticPolicy { id, name: own(name), description, statement })
-            })
-            .collect();
-        let template_ids: Vec<String> = templates.keys().cloned().collect();
-        let links: BTreeMap<String, TemplateLinkedPolicy> = links
-            .into_iter()
-            .filter(|((id, ..), ..)| !template_ids.is_empty() && free(id))
-            .map(|((id, name, _), index, principal, resource)| {
-                let template_id = template_ids[index.index(template_ids.len())].clone();
-                (id.clone(), TemplateLinkedPolicy { id, name: own(name), template_id, principal, resource })
-            })
-            .collect();
-        let identity_sources: BTreeMap<String, IdentitySource> = sources
-            .into_iter()
-            .map(|(id, configuration)| {
-                let principal_entity_type = Some("Shop::User".to_owned());
-                (id.clone(), IdentitySource { id, principal_entity_type, configuration })
-            })
-            .collect();
-        StoreContents {
-            description,
-            validation: if strict { ValidationMode::Strict } else { ValidationMode::Off },
-            deletion_protection,
-            encryption: encrypted.then(|| json!({ "kmsEncryptionSettings": {
+    (store, tags, policies, templates, links, sources).prop_map(
+        |(store, tags, policies, templates, links, sources)| {
+            let (description, strict, deletion_protection, schema, encrypted) = store;
+            // Ids are unique among all policies, and names among those of a kind.
+            let mut taken = BTreeSet::new();
+            let mut names = BTreeSet::new();
+            let mut free = |id: &String| taken.insert(id.clone());
+            let mut own = |name: Option<String>| name.filter(|name| names.insert(name.clone()));
+            let templates: BTreeMap<String, PolicyTemplate> = templates
+                .into_iter()
+                .filter(|((id, ..), _)| free(id))
+                .map(|((id, name, description), statement)| {
+                    let statement = statement.replace("principal,", "principal == ?principal,");
+                    (id.clone(), PolicyTemplate { id, name: own(name), description, statement })
+                })
+                .collect();
+            let policies: BTreeMap<String, StaticPolicy> = policies
+                .into_iter()
+                .filter(|((id, ..), _)| free(id))
+                .map(|((id, name, description), statement)| {
+                    (id.clone(), StaticPolicy { id, name: own(name), description, statement })
+                })
+                .collect();
+            let template_ids: Vec<String> = templates.keys().cloned().collect();
+            let links: BTreeMap<String, TemplateLinkedPolicy> = links
+                .into_iter()
+                .filter(|((id, ..), ..)| !template_ids.is_empty() && free(id))
+                .map(|((id, name, _), index, principal, resource)| {
+                    let template_id = template_ids[index.index(template_ids.len())].clone();
+                    (
+                        id.clone(),
+                        TemplateLinkedPolicy { id, name: own(name), template_id, principal, resource },
+                    )
+                })
+                .collect();
+            let identity_sources: BTreeMap<String, IdentitySource> = sources
+                .into_iter()
+                .map(|(id, configuration)| {
+                    let principal_entity_type = Some("Shop::User".to_owned());
+                    (id.clone(), IdentitySource { id, principal_entity_type, configuration })
+                })
+                .collect();
+            StoreContents {
+                description,
+                validation: if strict { ValidationMode::Strict } else { ValidationMode::Off },
+                deletion_protection,
+                encryption: encrypted.then(|| {
+                    json!({ "kmsEncryptionSettings": {
                 "key": "alias/shop", "encryptionContext": { "department": "pets" },
-            } })),
-            tags,
-            schema,
-            policies: policies.into_values().collect(),
-            templates: templates.into_values().collect(),
-            links: links.into_values().collect(),
-            identity_sources: identity_sources.into_values().collect(),
-            aliases: if strict { vec!["policy-store-alias/shop".to_owned()] } else { Vec::new() },
-        }
-    })
+            } })
+                }),
+                tags,
+                schema,
+                policies: policies.into_values().collect(),
+                templates: templates.into_values().collect(),
+                links: links.into_values().collect(),
+                identity_sources: identity_sources.into_values().collect(),
+                aliases: if strict { vec!["policy-store-alias/shop".to_owned()] } else { Vec::new() },
+            }
+        },
+    )
 }
 
 fn optional_entity() -> impl Strategy<Value = Option<EntityIdentifier>> {

@@ -30,9 +30,9 @@ impl Tree {
     /// What AVP's API has, with names as in CloudFormation.
     pub fn of_api(value: &Value) -> Self {
         match value {
-            Value::Object(members) => {
-                Self::Map(members.iter().map(|(key, value)| (pascal_case(key), Self::of_api(value))).collect())
-            }
+            Value::Object(members) => Self::Map(
+                members.iter().map(|(key, value)| (pascal_case(key), Self::of_api(value))).collect(),
+            ),
             Value::Array(items) => Self::List(items.iter().map(Self::of_api).collect()),
             Value::String(text) => Self::text(text),
             other => Self::Text(other.to_string()),
@@ -55,7 +55,10 @@ impl Tree {
         match self {
             Self::Text(own) => text.push_str(&quoted(own)),
             Self::GetAtt(resource, attribute) => {
-                text.push_str(&format!("{{ \"Fn::GetAtt\": [{}, \"{attribute}\"] }}", Value::from(resource.as_str())));
+                text.push_str(&format!(
+                    "{{ \"Fn::GetAtt\": [{}, \"{attribute}\"] }}",
+                    Value::from(resource.as_str())
+                ));
             }
             Self::List(items) if items.is_empty() => text.push_str("[]"),
             Self::Map(entries) if entries.is_empty() => text.push_str("{}"),
@@ -85,7 +88,9 @@ impl Tree {
 
 /// A text of JSON that YAML's readers take too.
 fn quoted(text: &str) -> String {
-    let is_refused = |char: char| matches!(char, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let is_refused = |char: char| {
+        matches!(char, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    };
     Value::from(text).to_string().chars().fold(String::new(), |mut quoted, char| {
         if is_refused(char) {
             quoted.push_str(&format!("\\u{:04x}", u32::from(char)));

@@ -99,9 +99,11 @@ fn is_plain(text: &str) -> bool {
 /// Whether a block keeps every byte: a block takes its indentation from the first line that is not empty, ends with one
 /// line break or none, and has no characters that YAML changes or refuses.
 fn is_block(text: &str) -> bool {
-    let is_printable = |char: char| matches!(char, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{d7ff}')
-        && !matches!(char, '\u{2028}' | '\u{2029}')
-        || matches!(char, '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..);
+    let is_printable = |char: char| {
+        matches!(char, '\n' | '\t' | ' '..='~' | '\u{a0}'..='\u{d7ff}')
+            && !matches!(char, '\u{2028}' | '\u{2029}')
+            || matches!(char, '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
+    };
     text.trim_end_matches('\n').contains('\n')
         && !text.ends_with("\n\n")
         && !text.starts_with([' ', '\t', '\n'])

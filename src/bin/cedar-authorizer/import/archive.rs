@@ -148,7 +148,8 @@ fn read_folder(
         if kind.is_dir() && depth < MAX_DEPTH {
             read_folder(&path, &format!("{relative}/"), depth + 1, room, files)?;
         } else if kind.is_file() {
-            let refuse = |message: String| Failure::could_not_run(format_args!("`{}`: {message}", folder.display()));
+            let refuse =
+                |message: String| Failure::could_not_run(format_args!("`{}`: {message}", folder.display()));
             room.take(kind.len()).map_err(refuse)?;
             let mut content = Vec::new();
             let file = File::open(&path).map_err(failed(&path))?;

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::identity;
 use super::imported::Imported;
 use super::resource::{Kind, Resource, id_of, referred};
-use crate::avp::contents::{PolicyTemplate, StaticPolicy, StoreContents, TemplateLinkedPolicy, ValidationMode};
+use crate::avp::contents::{
+    PolicyTemplate, StaticPolicy, StoreContents, TemplateLinkedPolicy, ValidationMode,
+};
 use crate::init::text::comment;
 use crate::output::Failure;
 
@@ -53,7 +55,15 @@ pub fn assemble(resources: &[Resource], wishes: Wishes<'_>) -> Result<Imported, 
         let configuration = source.at("configuration").cloned().unwrap_or(Value::Null);
         let unknown = source.unknown_at("configuration");
         let principal_type = source.text("principalEntityType").map(str::to_owned);
-        identity::add(&mut imported, &source.place, id, principal_type, configuration, wishes.user_pool, unknown);
+        identity::add(
+            &mut imported,
+            &source.place,
+            id,
+            principal_type,
+            configuration,
+            wishes.user_pool,
+            unknown,
+        );
     }
     for alias in own.iter().filter(|resource| resource.kind == Kind::PolicyStoreAlias) {
         match alias.text("aliasName") {
@@ -70,7 +80,8 @@ fn choose<'r>(resources: &'r [Resource], wanted: Option<&str>) -> Result<Option<
     let stores: Vec<&Resource> =
         resources.iter().filter(|resource| resource.kind == Kind::PolicyStore).collect();
     let names = || {
-        let names: Vec<String> = stores.iter().map(|store| format!("`{}`", comment(&store.address))).collect();
+        let names: Vec<String> =
+            stores.iter().map(|store| format!("`{}`", comment(&store.address))).collect();
         names.join(", ")
     };
     if let Some(wanted) = wanted {
@@ -89,7 +100,9 @@ fn choose<'r>(resources: &'r [Resource], wanted: Option<&str>) -> Result<Option<
     }
     match stores.as_slice() {
         [store] => Ok(Some(store)),
-        [] if resources.is_empty() => Err(Failure::could_not_run("nothing of Verified Permissions is in there")),
+        [] if resources.is_empty() => {
+            Err(Failure::could_not_run("nothing of Verified Permissions is in there"))
+        }
         [] => Ok(None),
         several => {
             let message = format!("there are {} policy stores: {}", several.len(), names());
@@ -102,8 +115,10 @@ fn belongs(resource: &Resource, store: &Resource, several: bool) -> bool {
     let Some(reference) = resource.text("policyStoreId") else { return !several };
     match referred(reference) {
         Some(name) => name == store.address || name.starts_with(&format!("{}.", store.address)),
-        None => store.text("policyStoreId").is_none_or(|id| id == reference) && !several
-            || store.text("policyStoreId") == Some(reference),
+        None => {
+            store.text("policyStoreId").is_none_or(|id| id == reference) && !several
+                || store.text("policyStoreId") == Some(reference)
+        }
     }
 }
 
@@ -193,7 +208,8 @@ fn read_templates(own: &[&Resource], imported: &mut Imported) -> BTreeMap<String
 }
 
 fn read_policies(own: &[&Resource], templates: &BTreeMap<String, String>, imported: &mut Imported) {
-    let mut taken: BTreeSet<String> = imported.contents.templates.iter().map(|template| template.id.clone()).collect();
+    let mut taken: BTreeSet<String> =
+        imported.contents.templates.iter().map(|template| template.id.clone()).collect();
     for policy in own.iter().filter(|resource| resource.kind == Kind::Policy) {
         let name = policy.text("name");
         if policy.at("definition.templateLinked").is_some() {
@@ -224,7 +240,8 @@ fn read_policies(own: &[&Resource], templates: &BTreeMap<String, String>, import
             continue;
         }
         let known = policy.text("definition.static.statement");
-        let Some(statement) = known.filter(|_| policy.unknown_at("definition.static.statement").is_none()) else {
+        let Some(statement) = known.filter(|_| policy.unknown_at("definition.static.statement").is_none())
+        else {
             imported.left_out(&policy.place, not_known(policy, "definition", "the text of the policy"));
             continue;
         };

@@ -27,7 +27,8 @@ use crate::output::Failure;
 /// Reads a directory or archive.
 pub fn read(path: &Path) -> Result<Imported, Failure> {
     let files = archive::read(path)?;
-    let metadata: Option<Value> = files.get("metadata.json").and_then(|content| serde_json::from_slice(content).ok());
+    let metadata: Option<Value> =
+        files.get("metadata.json").and_then(|content| serde_json::from_slice(content).ok());
     if metadata.is_none() && !files.keys().any(|path| path.starts_with("policies/")) {
         let message = format!("`{}` is no policy store of Cedarling", path.display());
         return Err(Failure::could_not_run(message).hint("it has neither a `metadata.json` nor `policies/`"));
@@ -60,7 +61,9 @@ pub fn read(path: &Path) -> Result<Imported, Failure> {
         }
     }
     if !entities.is_empty() {
-        imported.files.insert("entities.json".to_owned(), format!("{:#}\n", Value::from(entities)).into_bytes());
+        imported
+            .files
+            .insert("entities.json".to_owned(), format!("{:#}\n", Value::from(entities)).into_bytes());
     }
     Ok(imported)
 }
@@ -125,7 +128,8 @@ fn read_issuer(path: &str, id: &str, issuer: &Value, imported: &mut Imported) {
         None => ("id_token", "identityTokenOnly"),
     };
     let user_id = of_token(token, "user_id").or_else(|| of_token(token, "principal_id")).unwrap_or("sub");
-    let entity_type = of_token(token, "entity_type_name").or_else(|| of_token("access_token", "entity_type_name"));
+    let entity_type =
+        of_token(token, "entity_type_name").or_else(|| of_token("access_token", "entity_type_name"));
     let namespace = entity_type.and_then(|name| name.rsplit_once("::")).map(|(namespace, _)| namespace);
     let principal = namespace.map_or_else(|| "User".to_owned(), |namespace| format!("{namespace}::User"));
     let slug = slug(id);

@@ -170,8 +170,11 @@ impl Reader<'_> {
             has("${!") && !has("${")
         };
         let holds_id = path == "policyStoreId" || path.ends_with(".policyTemplateId");
-        let is_known = |name: &str| self.names.iter().any(|entry| entry.key == name) || name.starts_with("AWS::");
-        deployment::references(text).find(|name| !holds_id && is_known(name) && !is_literal(name)).map(str::to_owned)
+        let is_known =
+            |name: &str| self.names.iter().any(|entry| entry.key == name) || name.starts_with("AWS::");
+        deployment::references(text)
+            .find(|name| !holds_id && is_known(name) && !is_literal(name))
+            .map(str::to_owned)
     }
 }
 

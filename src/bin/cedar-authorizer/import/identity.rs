@@ -29,7 +29,10 @@ pub fn add(
     if let Some(pool) = configuration.get_mut(COGNITO).and_then(Value::as_object_mut) {
         // AVP tells the issuer, but does not take it.
         pool.remove("issuer");
-        let arn = pool.get(ARN).and_then(Value::as_str).filter(|arn| arn.starts_with("arn:") && !arn.contains("${"));
+        let arn = pool
+            .get(ARN)
+            .and_then(Value::as_str)
+            .filter(|arn| arn.starts_with("arn:") && !arn.contains("${"));
         match (arn, given_pool) {
             (Some(_), _) => {}
             (None, Some(given)) => {

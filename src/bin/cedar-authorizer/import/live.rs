@@ -60,7 +60,8 @@ impl Connection {
             loader = loader.region(Region::new(region.clone()));
         }
         if let Some(url) = &self.endpoint_url {
-            let is_url = url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            let is_url = url::Url::parse(url)
+                .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
             if !is_url {
                 return Err(Failure::could_not_run("--endpoint-url gives no URL of the form https://host"));
             }
@@ -86,7 +87,8 @@ pub struct Live {
 
 /// Reads a policy store and gives its policies the ids that an export noted in their names.
 pub fn import(connection: &Connection, id: &str) -> Result<Imported, Failure> {
-    let Live { id, mut imported } = runtime()?.block_on(async { read(&connection.open().await?, id).await })?;
+    let Live { id, mut imported } =
+        runtime()?.block_on(async { read(&connection.open().await?, id).await })?;
     use_names(&mut imported);
     imported.name = Some(id.clone());
     imported.policy_store_id = Some(id);
@@ -98,7 +100,9 @@ fn use_names(imported: &mut Imported) {
     let contents = &mut imported.contents;
     let mut ids = BTreeMap::new();
     let mut named = |id: &mut String, name: &mut Option<String>| {
-        if let Some(own) = name.as_deref().and_then(|name| name.strip_prefix("name/")).filter(|own| !own.is_empty()) {
+        if let Some(own) =
+            name.as_deref().and_then(|name| name.strip_prefix("name/")).filter(|own| !own.is_empty())
+        {
             let own = own.to_owned();
             ids.insert(std::mem::replace(id, own.clone()), own);
             *name = other_name(name.as_deref(), id);
@@ -138,7 +142,8 @@ pub async fn read(client: &Client, id: &str) -> Result<Live, Failure> {
     }
     if let Some(EncryptionState::KmsEncryptionState(state)) = &store.encryption_state {
         let context: BTreeMap<&String, &String> = state.encryption_context.iter().collect();
-        contents.encryption = Some(json!({ "kmsEncryptionSettings": { "key": state.key, "encryptionContext": context } }));
+        contents.encryption =
+            Some(json!({ "kmsEncryptionSettings": { "key": state.key, "encryptionContext": context } }));
     }
     let id = store.policy_store_id;
     match client.get_schema().policy_store_id(&id).send().await {
@@ -158,7 +163,8 @@ async fn read_templates(client: &Client, id: &str, imported: &mut Imported) -> R
     let mut pages = client.list_policy_templates().policy_store_id(id).into_paginator().items().send();
     while let Some(item) = pages.next().await {
         let item = item.map_err(|error| refused("ListPolicyTemplates", error))?;
-        let request = client.get_policy_template().policy_store_id(id).policy_template_id(&item.policy_template_id);
+        let request =
+            client.get_policy_template().policy_store_id(id).policy_template_id(&item.policy_template_id);
         let template = request.send().await.map_err(|error| refused("GetPolicyTemplate", error))?;
         imported.contents.templates.push(PolicyTemplate {
             id: template.policy_template_id,
@@ -179,7 +185,9 @@ async fn read_policies(client: &Client, id: &str, imported: &mut Imported) -> Re
         ids.push(item.map_err(|error| refused("ListPolicies", error))?.policy_id);
     }
     for page in ids.chunks(BATCH) {
-        let item = |policy: &String| BatchGetPolicyInputItem::builder().policy_store_id(id).policy_id(policy).build();
+        let item = |policy: &String| {
+            BatchGetPolicyInputItem::builder().policy_store_id(id).policy_id(policy).build()
+        };
         let items: Result<Vec<_>, _> = page.iter().map(item).collect();
         let request = client.batch_get_policy().set_requests(Some(items.map_err(Failure::could_not_run)?));
         let answer = request.send().await.map_err(|error| refused("BatchGetPolicy", error))?;
@@ -206,7 +214,8 @@ async fn read_policies(client: &Client, id: &str, imported: &mut Imported) -> Re
                         resource: own.resource.map(entity),
                     });
                 }
-                _ => imported.left_out(format!("policy {}", comment(&policy.policy_id)), "has no known definition"),
+                _ => imported
+                    .left_out(format!("policy {}", comment(&policy.policy_id)), "has no known definition"),
             }
         }
     }
@@ -294,7 +303,6 @@ where
         _ => comment(&DisplayErrorContext(error).to_string()),
     }
 }
-
 
 /// AVP API Reference, `BatchGetPolicy`.
 const BATCH: usize = 100;

@@ -66,7 +66,8 @@ fn files(imported: &Imported, settings: &Settings) -> Files {
         now: Moment::now(),
     };
     let written = contents::write(&imported.contents, &options);
-    let mut files: Files = written.iter().map(|(path, content)| (path.to_owned(), content.to_vec())).collect();
+    let mut files: Files =
+        written.iter().map(|(path, content)| (path.to_owned(), content.to_vec())).collect();
     files.insert("store.toml".to_owned(), settings.file().into_bytes());
     files.extend(imported.files.iter().map(|(path, content)| (path.clone(), content.clone())));
     files
@@ -93,7 +94,12 @@ fn counts(imported: &Imported) -> Vec<String> {
 fn say(notes: &[Note]) {
     for Note { place, message, is_loss } in notes.iter().take(MAX_NOTES) {
         let (style, word) = if *is_loss { (WARNING, "left out:") } else { (HINT, "note:") };
-        warn(&format_args!("{} {}: {}", paint(style, word), output::printable(place), output::printable(message)));
+        warn(&format_args!(
+            "{} {}: {}",
+            paint(style, word),
+            output::printable(place),
+            output::printable(message)
+        ));
     }
     if let Some(more) = notes.len().checked_sub(MAX_NOTES).filter(|more| *more > 0) {
         warn(&format_args!("and {more} more"));
@@ -132,7 +138,9 @@ fn check(files: &Files) -> String {
     match (errors, warnings) {
         (0, 0) => "the store is valid".to_owned(),
         (0, warnings) => format!("the store is valid, with {}", plural(warnings, "warning")),
-        (errors, warnings) => format!("{} and {} to look at", plural(errors, "error"), plural(warnings, "warning")),
+        (errors, warnings) => {
+            format!("{} and {} to look at", plural(errors, "error"), plural(warnings, "warning"))
+        }
     }
 }
 

@@ -39,7 +39,8 @@ impl Resource {
     pub fn at(&self, path: &str) -> Option<&Value> {
         let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
         let value = self.properties.get(first)?;
-        let value = rest.into_iter().flat_map(|rest| rest.split('.')).try_fold(value, |value, key| value.get(key));
+        let value =
+            rest.into_iter().flat_map(|rest| rest.split('.')).try_fold(value, |value, key| value.get(key));
         value.filter(|value| !value.is_null())
     }
 

@@ -94,15 +94,25 @@ fn name_of(contents: &StoreContents, name: &str) -> String {
 }
 
 /// The namespace of the actions, or of the principals if there is no schema.
-fn namespace_of(contents: &StoreContents, fragment: Option<&SchemaFragment>, schema: Option<&Schema>) -> String {
+fn namespace_of(
+    contents: &StoreContents,
+    fragment: Option<&SchemaFragment>,
+    schema: Option<&Schema>,
+) -> String {
     let of_actions: BTreeSet<String> =
         schema.into_iter().flat_map(Schema::actions).map(|action| action.type_name().namespace()).collect();
     if let Some(namespace) = of_actions.into_iter().next() {
         return namespace;
     }
-    let declared = fragment.into_iter().flat_map(SchemaFragment::namespaces).flatten().map(|name| name.to_string()).min();
+    let declared = fragment
+        .into_iter()
+        .flat_map(SchemaFragment::namespaces)
+        .flatten()
+        .map(|name| name.to_string())
+        .min();
     let of_principals = || {
-        let types = contents.identity_sources.iter().filter_map(|source| source.principal_entity_type.as_deref());
+        let types =
+            contents.identity_sources.iter().filter_map(|source| source.principal_entity_type.as_deref());
         types.filter_map(|name| name.parse::<EntityTypeName>().ok()).map(|name| name.namespace()).next()
     };
     declared.or_else(of_principals).unwrap_or_default()
@@ -119,13 +129,16 @@ fn of_provider(contents: &StoreContents) -> Option<Tokens> {
 /// The resource that routes act on, if the schema does not have the default's type: of the type to which most actions
 /// apply. Routes that act on others say so in `store.toml`.
 fn resource_of(namespace: &str, schema: &Schema) -> Option<String> {
-    let qualified = |name: &str| if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") };
+    let qualified =
+        |name: &str| if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") };
     let is_there = |name: &str| schema.entity_types().any(|known| known.to_string() == name);
     if is_there(&qualified("Application")) {
         return None;
     }
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
-    for resource in schema.actions().flat_map(|action| schema.resources_for_action(action).into_iter().flatten()) {
+    for resource in
+        schema.actions().flat_map(|action| schema.resources_for_action(action).into_iter().flatten())
+    {
         *uses.entry(resource.to_string()).or_default() += 1;
     }
     // Of those that are used as often, the first.

@@ -17,9 +17,14 @@ pub fn read(text: &str, file: &str) -> Result<Vec<Resource>, Failure> {
         Failure::could_not_run(format_args!("`{file}`{message}"))
             .hint("make it by `terraform show -json > FILE`, or `terraform show -json PLAN > FILE`")
     };
-    let whole: Value = serde_json::from_str(text).map_err(|error| invalid(&format!(" is not JSON: {error}")))?;
+    let whole: Value =
+        serde_json::from_str(text).map_err(|error| invalid(&format!(" is not JSON: {error}")))?;
     if whole.get("format_version").is_none() {
-        let what = if whole.get("terraform_version").is_some() { " is a state file" } else { " is no plan or state" };
+        let what = if whole.get("terraform_version").is_some() {
+            " is a state file"
+        } else {
+            " is no plan or state"
+        };
         return Err(invalid(what));
     }
     // A plan says what there will be; a state what there is.
@@ -66,7 +71,8 @@ impl Reader<'_> {
         if text("mode") == Some("data") {
             return;
         }
-        let (Some(kind), Some(address), Some(name)) = (text("type").and_then(kind_of), text("address"), text("name"))
+        let (Some(kind), Some(address), Some(name)) =
+            (text("type").and_then(kind_of), text("address"), text("name"))
         else {
             return;
         };
@@ -119,7 +125,9 @@ impl Reader<'_> {
 }
 
 fn kind_of(name: &str) -> Option<Kind> {
-    let (_, name) = name.split_once("verifiedpermissions_").filter(|(provider, _)| ["aws_", "awscc_"].contains(provider))?;
+    let (_, name) = name
+        .split_once("verifiedpermissions_")
+        .filter(|(provider, _)| ["aws_", "awscc_"].contains(provider))?;
     Some(match name {
         "policy_store" => Kind::PolicyStore,
         "schema" => Kind::Schema,
@@ -178,7 +186,9 @@ fn rename(properties: &mut Map<String, Value>) {
 
 fn at<'v>(properties: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    rest.split('.').filter(|key| !key.is_empty()).try_fold(properties.get(first)?, |value, key| value.get(key))
+    rest.split('.')
+        .filter(|key| !key.is_empty())
+        .try_fold(properties.get(first)?, |value, key| value.get(key))
 }
 
 /// Sets the text at a path, if the objects on the way to it are there.

@@ -12,7 +12,8 @@ pub fn pairs<'c, 'l>(
     let mut own: Vec<&IdentitySource> = own.iter().collect();
     let mut theirs: Vec<&IdentitySource> = theirs.iter().collect();
     let mut pairs = Vec::new();
-    let tests: [fn(&IdentitySource, &IdentitySource) -> bool; 2] = [|left, right| left.id == right.id, is_same];
+    let tests: [fn(&IdentitySource, &IdentitySource) -> bool; 2] =
+        [|left, right| left.id == right.id, is_same];
     for is_it in tests {
         own.retain(|source| {
             let Some(index) = theirs.iter().position(|known| is_it(source, known)) else { return true };

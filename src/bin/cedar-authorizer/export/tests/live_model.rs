@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet, Request, SlotId};
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet, Request, SlotId,
+};
 use proptest::prelude::*;
 
-use crate::avp::contents::{EntityIdentifier, PolicyTemplate, StaticPolicy, StoreContents, TemplateLinkedPolicy};
+use crate::avp::contents::{
+    EntityIdentifier, PolicyTemplate, StaticPolicy, StoreContents, TemplateLinkedPolicy,
+};
 use crate::export::names::live_name;
 use crate::export::plan::{Action, Plan, Verb};
 
@@ -46,7 +50,8 @@ impl Live {
             }
             Action::RenameTemplate { id, name, .. } => {
                 assert!(contents.templates.iter().all(|known| known.name.as_ref() != Some(name)));
-                contents.templates.iter_mut().find(|known| known.id == *id).unwrap().name = Some(name.clone());
+                contents.templates.iter_mut().find(|known| known.id == *id).unwrap().name =
+                    Some(name.clone());
             }
             Action::CreatePolicy { policy, name } => {
                 is_free(name);
@@ -64,15 +69,27 @@ impl Live {
                 let named = contents.templates.iter().find(|known| known.name.as_ref() == Some(&wanted));
                 let known = named.or_else(|| contents.templates.iter().find(|known| known.id == template.id));
                 let template_id = known.unwrap().id.clone();
-                contents.links.push(TemplateLinkedPolicy { id, name: Some(name.clone()), template_id, ..(*link).clone() });
+                contents.links.push(TemplateLinkedPolicy {
+                    id,
+                    name: Some(name.clone()),
+                    template_id,
+                    ..(*link).clone()
+                });
             }
             Action::DeletePolicy { id } => {
                 contents.policies.retain(|known| known.id != *id);
                 contents.links.retain(|known| known.id != *id);
             }
             Action::CreateTemplate { template, name } => {
-                assert!(contents.templates.iter().all(|known| known.name.as_ref() != Some(name)), "{name} is taken");
-                contents.templates.push(PolicyTemplate { id, name: Some(name.clone()), ..(*template).clone() });
+                assert!(
+                    contents.templates.iter().all(|known| known.name.as_ref() != Some(name)),
+                    "{name} is taken"
+                );
+                contents.templates.push(PolicyTemplate {
+                    id,
+                    name: Some(name.clone()),
+                    ..(*template).clone()
+                });
             }
             Action::UpdateTemplate { id, template } => {
                 let known = contents.templates.iter_mut().find(|known| known.id == *id).unwrap();
@@ -92,22 +109,27 @@ impl Live {
 fn allowed(contents: &StoreContents) -> BTreeSet<(usize, usize, usize)> {
     let mut set = PolicySet::new();
     for template in &contents.templates {
-        let parsed = cedar_policy::Template::parse(Some(PolicyId::new(&template.id)), &template.statement).unwrap();
+        let parsed =
+            cedar_policy::Template::parse(Some(PolicyId::new(&template.id)), &template.statement).unwrap();
         set.add_template(parsed).unwrap();
     }
     for policy in &contents.policies {
-        set.add(cedar_policy::Policy::parse(Some(PolicyId::new(&policy.id)), &policy.statement).unwrap()).unwrap();
+        set.add(cedar_policy::Policy::parse(Some(PolicyId::new(&policy.id)), &policy.statement).unwrap())
+            .unwrap();
     }
     for link in &contents.links {
         let principal = link.principal.as_ref().unwrap();
-        let uid: EntityUid = format!("{}::\"{}\"", principal.entity_type, principal.entity_id).parse().unwrap();
+        let uid: EntityUid =
+            format!("{}::\"{}\"", principal.entity_type, principal.entity_id).parse().unwrap();
         let values = [(SlotId::principal(), uid)].into_iter().collect();
         set.link(PolicyId::new(&link.template_id), PolicyId::new(&link.id), values).unwrap();
     }
     let all = (0..2).flat_map(|p| (0..2).flat_map(move |a| (0..2).map(move |r| (p, a, r))));
     all.filter(|(p, a, r)| {
-        let uid = |kind: &str, number: &usize| -> EntityUid { format!("{kind}::\"{number}\"").parse().unwrap() };
-        let request = Request::new(uid("User", p), uid("Action", a), uid("Thing", r), Context::empty(), None).unwrap();
+        let uid =
+            |kind: &str, number: &usize| -> EntityUid { format!("{kind}::\"{number}\"").parse().unwrap() };
+        let request =
+            Request::new(uid("User", p), uid("Action", a), uid("Thing", r), Context::empty(), None).unwrap();
         Authorizer::new().is_authorized(&request, &set, &Entities::empty()).decision() == Decision::Allow
     })
     .collect()
@@ -144,7 +166,13 @@ fn contents() -> impl Strategy<Value = StoreContents> {
             .filter(|(_, (template, _))| templates.contains_key(template))
             .map(|(id, (template_id, principal))| {
                 let principal = EntityIdentifier { entity_type: "User".to_owned(), entity_id: principal };
-                TemplateLinkedPolicy { id, name: None, template_id, principal: Some(principal), resource: None }
+                TemplateLinkedPolicy {
+                    id,
+                    name: None,
+                    template_id,
+                    principal: Some(principal),
+                    resource: None,
+                }
             })
             .collect(),
         templates: templates

@@ -22,7 +22,9 @@ pub fn known_configuration(configuration: &sdk::ConfigurationItem) -> Option<Val
     if let Ok(pool) = configuration.as_cognito_user_pool_configuration() {
         // Without the issuer, which Create does not take.
         let mut members = object(json!({ "userPoolArn": pool.user_pool_arn, "clientIds": pool.client_ids }));
-        if let Some(name) = pool.group_configuration.as_ref().and_then(|groups| groups.group_entity_type.as_ref()) {
+        if let Some(name) =
+            pool.group_configuration.as_ref().and_then(|groups| groups.group_entity_type.as_ref())
+        {
             members.insert("groupConfiguration".to_owned(), json!({ "groupEntityType": name }));
         }
         return Some(json!({ COGNITO: members }));
