@@ -168,7 +168,7 @@ fn sources_that_are_none_are_refused_with_a_hint() {
             "Resources: {A: {Type: 'AWS::VerifiedPermissions::PolicyStore'}, B: {Type: 'AWS::VerifiedPermissions::PolicyStore'}}\n",
             "there are 2 policy stores: `A`, `B`",
         ),
-        ("deep.yaml", long.as_str(), "nested"),
+        ("deep.yaml", long.as_str(), "not YAML: recursion limit"),
         (
             "unknown.yaml",
             "Resources: {A: {Type: 'AWS::VerifiedPermissions::PolicyStore', Condition: C}}\n",
@@ -216,7 +216,6 @@ fn an_export_is_imported_as_the_same_store() {
             let (one, two) = (format!("one.{format}"), format!("two.{format}"));
             shop.run(&["export", "cloudformation", "--store", store, "--output", &one, "--format", format]);
             shop.run(&["import", "cloudformation", &one, "--store", &first]);
-            shop.expect(0, &["check", "--store", &first]);
             shop.run(&["export", "cloudformation", "--store", &first, "--output", &two, "--format", format]);
             assert_eq!(fs::read(shop.path(&one)).unwrap(), fs::read(shop.path(&two)).unwrap(), "{store}");
             shop.run(&["import", "cloudformation", &two, "--store", &second]);

@@ -148,6 +148,11 @@ struct Report<'r> {
 }
 
 impl Report<'_> {
+    /// How many things are equal already. A new store is not one of them.
+    fn unchanged(&self) -> usize {
+        self.plan.unchanged.saturating_sub(usize::from(self.is_new))
+    }
+
     /// Steps as the user sees them, in an order for reading.
     fn visible(&self) -> impl Iterator<Item = (Verb, &Step<'_>)> {
         self.plan.steps.iter().filter_map(|step| Some((step.verb?, step)))
@@ -173,7 +178,7 @@ impl Report<'_> {
             count(Verb::Update),
             count(Verb::Replace),
             count(Verb::Delete),
-            self.plan.unchanged
+            self.unchanged()
         ))
     }
 
@@ -187,7 +192,7 @@ impl Report<'_> {
             "policyStoreId": id.or(self.args.policy_store_id.as_deref()),
             "createsPolicyStore": self.is_new,
             "changes": self.visible().map(step).collect::<Vec<_>>(),
-            "unchanged": self.plan.unchanged,
+            "unchanged": self.unchanged(),
             "kept": self.plan.kept,
         });
         print(&format_args!("{report:#}"))

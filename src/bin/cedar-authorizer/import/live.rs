@@ -67,7 +67,11 @@ impl Connection {
             }
             loader = loader.endpoint_url(url);
         }
-        let config = loader.load().await;
+        let mut config = loader.load().await;
+        if config.region().is_none() && self.endpoint_url.is_some() {
+            // Another address has no region, but a signature must name one.
+            config = config.into_builder().region(Region::from_static("us-east-1")).build();
+        }
         if config.region().is_none() {
             let message = "which region? None is set";
             return Err(Failure::could_not_run(message).hint("name it by --region or AWS_REGION"));
