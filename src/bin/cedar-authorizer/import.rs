@@ -36,7 +36,7 @@ pub use cloudformation::NOTE;
 #[command(after_help = "\
 Examples:
   cedar-authorizer import avp --policy-store-id PSEXAMPLEabcdefg111111
-  cedar-authorizer import avp --policy-store-id policy-store-alias/petstore --endpoint-url http://127.0.0.1:8180
+  cedar-authorizer import avp --policy-store-id petstore --endpoint-url http://127.0.0.1:8180
   cedar-authorizer import cloudformation template.yaml --user-pool eu-west-1_AbCdEfGhI
   cedar-authorizer import cloudformation cdk.out --policy-store PetStore
   cedar-authorizer import terraform plan.json

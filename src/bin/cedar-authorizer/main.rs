@@ -85,14 +85,14 @@ Examples:
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
   cedar-authorizer publish --to s3://bucket/petstore.bundle   make a new revision and put it there
   cedar-authorizer inspect petstore.bundle                    what is in a bundle, or between two
-  cedar-authorizer import cloudformation template.yaml        make a store of one that is declared elsewhere
+  cedar-authorizer import cloudformation template.yaml        make a store of one elsewhere
   cedar-authorizer export terraform --output avp.tf           and the way back
 
 Exit codes:
   0  fine
   1  could not run
-  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different; or `init` or
-     `import` left something out, or what was exported could decide differently
+  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different;
+     or `init` or `import` left something out; or what was exported could decide differently
   3  invalid policy store or bundle
 
 Environment:

@@ -47,7 +47,8 @@ pub fn export(args: &ToAvp) -> Result<Exit, Failure> {
         deletion_protection: contents.deletion_protection,
         ..nothing
     };
-    for note in live.iter().flat_map(|live| &live.imported.notes).filter(|note| note.is_loss) {
+    let mut notes = live.iter().flat_map(|live| &live.imported.notes);
+    if let Some(note) = notes.find(|note| note.is_loss) {
         return Err(Failure::could_not_run(format_args!(
             "the policy store cannot be read as a whole: {}: {}",
             printable(&note.place),

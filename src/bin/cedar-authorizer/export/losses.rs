@@ -19,8 +19,7 @@ pub fn read(store: &StoreArgs) -> Result<(StoreContents, Losses), Failure> {
     let files = store.read()?;
     let (contents, notes) = progress::during("reading the store", || contents::read(&store.store))?;
     let mut differences = Vec::new();
-    let entities =
-        files.get("entities.json").map(|content| serde_json::from_slice::<serde_json::Value>(content));
+    let entities = files.get("entities.json").map(serde_json::from_slice::<serde_json::Value>);
     let has_entities = entities.is_some_and(|entities| {
         entities.ok().and_then(|entities| entities.as_array().map(Vec::len)).is_none_or(|count| count > 0)
     });

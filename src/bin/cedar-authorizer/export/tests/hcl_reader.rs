@@ -148,7 +148,7 @@ impl Reader<'_> {
         while let Some((index, char)) = chars.next() {
             match char {
                 '"' => {
-                    self.rest = &self.rest[index + 1..];
+                    self.rest = self.rest.get(index + 1..).unwrap();
                     return text;
                 }
                 '\\' => match chars.next().unwrap().1 {
@@ -162,7 +162,11 @@ impl Reader<'_> {
                     other => text.push(other),
                 },
                 '$' | '%' => {
-                    assert!(!self.rest[index + 1..].starts_with('{'), "an expression in {:?}", self.rest);
+                    assert!(
+                        !self.rest.get(index + 1..).unwrap().starts_with('{'),
+                        "an expression in {:?}",
+                        self.rest
+                    );
                     text.push(char);
                 }
                 '\n' => panic!("a line break in {:?}", self.rest),
