@@ -21,7 +21,9 @@ use serde_json::{Map, Value, json};
 use super::assembly::other_name;
 use super::identity;
 use super::imported::Imported;
-use crate::avp::contents::{PolicyTemplate, StaticPolicy, TemplateLinkedPolicy, ValidationMode};
+use crate::avp::contents::{
+    IdentitySource, PolicyTemplate, StaticPolicy, TemplateLinkedPolicy, ValidationMode,
+};
 use crate::init::text::comment;
 use crate::output::{Failure, printable};
 use crate::runtime::runtime;
@@ -94,6 +96,11 @@ pub fn import(connection: &Connection, id: &str) -> Result<Imported, Failure> {
     let Live { id, mut imported } =
         runtime()?.block_on(async { read(&connection.open().await?, id).await })?;
     use_names(&mut imported);
+    for source in std::mem::take(&mut imported.contents.identity_sources) {
+        let IdentitySource { id, principal_entity_type, configuration } = source;
+        let place = format!("identity source {id}");
+        identity::add(&mut imported, &place, id, principal_entity_type, configuration, None, None);
+    }
     imported.name = Some(id.clone());
     imported.policy_store_id = Some(id);
     Ok(imported)
@@ -232,7 +239,6 @@ async fn read_identity_sources(client: &Client, id: &str, imported: &mut Importe
     let mut pages = client.list_identity_sources().policy_store_id(id).into_paginator().items().send();
     while let Some(item) = pages.next().await {
         let item = item.map_err(|error| refused("ListIdentitySources", error))?;
-        let place = format!("identity source {}", item.identity_source_id);
         let configuration = match &item.configuration {
             Some(known) => shapes::known_configuration(known),
             None => None,
@@ -250,8 +256,11 @@ async fn read_identity_sources(client: &Client, id: &str, imported: &mut Importe
             identity::of_details(&members)
         };
         let configuration = configuration.or_else(details).unwrap_or(Value::Null);
-        let principal_type = Some(item.principal_entity_type).filter(|name| !name.is_empty());
-        identity::add(imported, &place, item.identity_source_id, principal_type, configuration, None, None);
+        imported.contents.identity_sources.push(IdentitySource {
+            id: item.identity_source_id,
+            principal_entity_type: Some(item.principal_entity_type).filter(|name| !name.is_empty()),
+            configuration,
+        });
     }
     imported.contents.identity_sources.sort_by(|left, right| left.id.cmp(&right.id));
     Ok(())
