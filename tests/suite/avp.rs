@@ -9,7 +9,7 @@ mod policies;
 /// AWS JSON 1.0, and who may speak it.
 mod protocol;
 /// The service as a process.
-mod server;
+pub mod server;
 /// What is on disk: layout, edits by people, crashes, restarts.
 mod storage;
 /// Policy stores, aliases, tags, identity sources.

@@ -88,6 +88,9 @@ mod pipelines;
 // Tokens of OpenID Connect providers: every algorithm, and one fault each.
 #[cfg(test)]
 mod providers;
+// `import` and `export`: policy stores from elsewhere, and the way back.
+#[cfg(test)]
+mod porting;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;

@@ -2,14 +2,14 @@
 
 mod admission;
 mod connections;
-mod contents;
+pub mod contents;
 mod credentials;
 mod decide;
 mod error;
 mod json;
 mod keys;
 mod model;
-mod moment;
+pub mod moment;
 mod operations;
 mod protocol;
 mod server;

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use crate::yaml::Place;
 use api::TemplateApis;
-pub use intrinsic::IntrinsicScope;
+pub use intrinsic::{IntrinsicScope, is_function, references};
 use template::Template;
 
 /// What a template deploys, as far as authorization is concerned.

@@ -1,15 +1,15 @@
 //! `init`: makes a policy store for an API.
 
 mod api;
-mod directory;
+pub mod directory;
 mod export;
-mod files;
-mod identity;
+pub mod files;
+pub mod identity;
 mod plan;
-mod questions;
+pub mod questions;
 mod samples;
 mod template;
-mod text;
+pub mod text;
 mod update;
 
 use std::path::PathBuf;
@@ -147,7 +147,7 @@ impl Init {
             return self.update();
         }
         // Before anything is read or fetched, because all of it would be in vain.
-        Place::check(&self.store, self.force)?;
+        Place::check(&self.store, self.force, OCCUPIED)?;
         let api = api.map_or_else(|| self.read_api(), Ok)?;
         api.show_problems();
         let left_out = api.left_out();
@@ -220,7 +220,7 @@ impl Init {
     }
 
     fn write(&self, files: &Files) -> Result<(), Failure> {
-        let kept = Place::check(&self.store, self.force)?.fill(files)?;
+        let kept = Place::check(&self.store, self.force, OCCUPIED)?.fill(files)?;
         let name = self.store.display().to_string();
         let name = output::printable(&name);
         if let Some(kept) = kept {
@@ -237,10 +237,14 @@ impl Init {
     }
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`.
+pub fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
+
+const OCCUPIED: &str = "add what the API gained by --update, or name another directory by --store DIR; --force keeps the \
+                        old store under another name";
 
 const SOURCE_HINT: &str =
     "describe it by --openapi FILE, --template FILE or --api ID; or take a sample by --sample NAME";

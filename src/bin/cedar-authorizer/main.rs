@@ -10,9 +10,11 @@ mod deployment;
 mod description;
 mod edition;
 mod explanation;
+mod export;
 mod findings;
 mod gateway_cache;
 mod html;
+mod import;
 mod init;
 mod inspect;
 mod invoke;
@@ -63,6 +65,8 @@ enum Command {
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
     Inspect(inspect::Inspect),
+    Import(Box<import::Import>),
+    Export(Box<export::Export>),
     Avp(avp::Avp),
     Completions(completions::Completions),
     Man(man::Man),
@@ -81,12 +85,14 @@ Examples:
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
   cedar-authorizer publish --to s3://bucket/petstore.bundle   make a new revision and put it there
   cedar-authorizer inspect petstore.bundle                    what is in a bundle, or between two
+  cedar-authorizer import cloudformation template.yaml        make a store of one elsewhere
+  cedar-authorizer export terraform --output avp.tf           and the way back
 
 Exit codes:
   0  fine
   1  could not run
-  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different; or `init` left
-     something out
+  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different;
+     or `init` or `import` left something out; or what was exported could decide differently
   3  invalid policy store or bundle
 
 Environment:
@@ -115,6 +121,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(init) => init.run(),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
         Command::Avp(avp) => avp.run(),
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),

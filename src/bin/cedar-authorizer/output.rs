@@ -60,6 +60,11 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Says what it is about.
+    pub fn about(self, what: &str) -> Self {
+        Self { message: format!("`{}`: {}", printable(what), self.message), ..self }
+    }
+
     /// Prints the failure and returns the exit code.
     pub fn report(self) -> Exit {
         let Self { exit, message, hint } = self;

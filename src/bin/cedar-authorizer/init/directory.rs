@@ -29,8 +29,8 @@ enum Occupied {
 
 impl Place {
     /// Looks whether a store may be made here. Nothing is overwritten: with `force`, a store that is there gets
-    /// another name.
-    pub fn check(target: &Path, force: bool) -> Result<Self, Failure> {
+    /// another name. `hint`: what to do if there is one.
+    pub fn check(target: &Path, force: bool, hint: &str) -> Result<Self, Failure> {
         let name = target.display();
         if target.file_name().is_none() {
             let failure = Failure::could_not_run(format_args!("`{name}` is no name for a new directory"));
@@ -57,8 +57,6 @@ impl Place {
             Ok(_) if force => Occupied::Store,
             Ok(_) => {
                 let message = format!("`{name}` is a policy store already");
-                let hint = "add what the API gained by --update, or name another directory by --store DIR; --force \
-                            keeps the old store under another name";
                 return Err(Failure::could_not_run(message).hint(hint));
             }
         };

@@ -181,6 +181,15 @@ fn with_account<'a>(given: &'a str, providers: &'a [IdentityProvider]) -> &'a st
     arns.into_iter().find(is_it).unwrap_or(given)
 }
 
+/// The ARN of a user pool that is given by its id or ARN.
+pub fn user_pool_arn(given: &str) -> Result<String, String> {
+    match user_pool(given) {
+        Ok(Issuer::UserPool { arn, .. }) => Ok(arn.as_str().to_owned()),
+        Ok(Issuer::OpenId { .. }) => Err("not the id or ARN of a user pool".to_owned()),
+        Err(failure) => Err(failure.to_string()),
+    }
+}
+
 fn user_pool(given: &str) -> Result<Issuer, Failure> {
     let given = given.trim();
     let invalid = || {
