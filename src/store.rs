@@ -382,13 +382,26 @@ fn read_routes(settings: &Settings, schema: Option<&StoreSchema>, findings: &mut
         }
     }
     if table.routes().is_empty() {
-        let file = schema.map_or(SETTINGS_FILE, |schema| schema.file);
-        let message =
-            format!("there is neither an action `{action_type}::\"<method> <path>\"` nor a `[[routes]]`");
-        let finding = Finding::new(Code::RouteMissing, Position::file(file), message);
-        findings.push(
-            finding.hint("an action such as \"get /pets/{petId}\" is a route, its method in lower case"),
-        );
+        findings.push(no_routes(&action_type, schema));
     }
     table
+}
+
+/// What is said of a store without routes. `action_type` is the type of the actions that would be routes.
+fn no_routes(action_type: &str, schema: Option<&StoreSchema>) -> Finding {
+    let mut actions = schema.into_iter().flat_map(|schema| schema.schema.actions());
+    if let Some((schema, elsewhere)) = schema.zip(actions.find(|action| Route::from_action(action).is_some()))
+    {
+        let message =
+            format!("`{elsewhere}` reads like a route, but routes are actions of type `{action_type}`");
+        let position = schema.find(elsewhere.id().unescaped());
+        return Finding::new(Code::RouteElsewhere, position, message)
+            .hint("set `namespace` in `[store]` to the namespace of the routes");
+    }
+    let file = schema.map_or(SETTINGS_FILE, |schema| schema.file);
+    let message = format!(
+        "there is neither an action `{action_type}::\"<method> <path>\"` nor a `[[routes]]`, so every call is denied"
+    );
+    Finding::new(Code::RouteMissing, Position::file(file), message)
+        .hint("an action such as \"get /pets/{petId}\" is a route, its method in lower case")
 }

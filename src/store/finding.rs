@@ -179,8 +179,11 @@ codes! {
     SchemaInvalid, "schema-invalid", Error;
     /// Cedar warns of something in the schema.
     SchemaWarning, "schema-warning", Warning;
-    /// The namespace has no action that is a route.
-    RouteMissing, "route-missing", Error;
+    /// Neither the schema nor `store.toml` has a route, so the function denies every call. A store that is asked only in
+    /// Cedar's terms needs none.
+    RouteMissing, "route-missing", Warning;
+    /// There is no route in the namespace of the store, but there are actions in other namespaces that read like routes.
+    RouteElsewhere, "route-elsewhere", Error;
     /// A route leads to an action that the schema does not have, or not for its resource.
     RouteInvalid, "route-invalid", Error;
     /// Two actions are the same route.

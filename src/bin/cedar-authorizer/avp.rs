@@ -47,7 +47,9 @@ use service::Service;
 Examples:
   cedar-authorizer avp
   cedar-authorizer avp --data stores --write
-  aws verifiedpermissions list-policy-stores --endpoint-url http://127.0.0.1:8180")]
+  aws verifiedpermissions list-policy-stores --endpoint-url http://127.0.0.1:8180
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 could not run")]
 pub struct Avp {
     /// A directory with a policy store in each folder
     #[arg(long, value_name = "DIR")]

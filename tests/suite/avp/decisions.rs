@@ -296,8 +296,8 @@ fn a_schema_says_what_is_read_in_a_token() {
 #[track_caller]
 fn tells_nothing_of(answer: &Value, token: &str) {
     let text = answer.to_string();
-    for part in token.split('.').filter(|part| part.len() >= 8) {
-        assert!(!text.contains(&part[..8]), "{text}");
+    for part in token.split('.').filter_map(|part| part.get(..8)) {
+        assert!(!text.contains(part), "{text}");
     }
 }
 

@@ -263,6 +263,7 @@ fn the_limits_of_templates_are_said() {
 
 /// HCL as others read it, if Python has the package.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test has no other way to say that it was skipped")]
 fn terraform_is_hcl() {
     let shop = Workshop::new();
     let python = root().join("target/ci-tools/bin/python");

@@ -83,7 +83,7 @@ pub enum Update {
     /// All files have to be read again.
     #[default]
     Reread,
-    Template(StoredTemplate),
+    Template(Box<StoredTemplate>),
 }
 
 impl Store {
@@ -304,7 +304,7 @@ impl Index {
             Update::Note(note) => self.note = note,
             Update::Policy(policy) => self.put_policy(policy),
             Update::Reread => {}
-            Update::Template(template) => self.put_template(template),
+            Update::Template(template) => self.put_template(*template),
         }
     }
 }

@@ -91,7 +91,7 @@ pub fn create(service: &Service, input: CreatePolicyTemplate) -> Result<MadeTemp
             template,
         };
         let answer = MadeTemplate::of(&store.id, &made);
-        Ok((Some(Change { steps, update: Update::Template(made) }), answer))
+        Ok((Some(Change { steps, update: Update::Template(Box::new(made)) }), answer))
     })
 }
 
