@@ -409,7 +409,7 @@ fn try_ask(server: &AvpServer, operation: &str, input: &Value) -> Option<Value> 
     let body = input.to_string();
     let mut socket = std::net::TcpStream::connect(server.address()).ok()?;
     let request = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\nContent-Type: \
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\nContent-Type: \
          application/x-amz-json-1.0\r\nX-Amz-Target: VerifiedPermissions.{operation}\r\n\r\n{body}",
         body.len()
     );
