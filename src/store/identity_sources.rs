@@ -95,7 +95,11 @@ pub(super) fn read(
     }
     if count == 0 {
         let at = Position::file(IDENTITY_SOURCE_FOLDER);
-        findings.push(Finding::new(Code::IdentitySourceMissing, at, "there is no identity source"));
+        let message = "there is no identity source, so no token could be accepted";
+        let finding = Finding::new(Code::IdentitySourceMissing, at, message);
+        findings.push(finding.hint(format!(
+            "say in `{IDENTITY_SOURCE_FOLDER}/NAME.json` whose tokens are accepted, as AVP's CreateIdentitySource takes it"
+        )));
     }
     for file in in_folder(files, KEY_FOLDER, ".json").filter(|file| !used.contains(*file)) {
         let finding =
