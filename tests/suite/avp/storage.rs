@@ -311,6 +311,26 @@ fn a_change_touches_only_its_policy() {
 }
 
 #[test]
+fn what_people_made_is_not_deleted_by_mistake() {
+    let data = folder();
+    copy(&sample_store(), &data.path().join("pets"));
+    let before = contents(data.path());
+    let server = start(data.path());
+    let named = json!({"policyStoreId": "pets"});
+    assert_eq!(server.answer("GetPolicyStore", &named)["deletionProtection"], "ENABLED");
+    assert_eq!(server.refusal("DeletePolicyStore", &named).0, "InvalidStateException");
+    assert!(before.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
+    let unprotected = json!({
+        "policyStoreId": "pets",
+        "validationSettings": {"mode": "STRICT"},
+        "deletionProtection": "DISABLED",
+    });
+    server.answer("UpdatePolicyStore", &unprotected);
+    server.answer("DeletePolicyStore", &named);
+    assert!(!data.path().join("pets").exists());
+}
+
+#[test]
 fn only_one_process_writes() {
     let data = folder();
     let server = start(data.path());

@@ -21,7 +21,7 @@ use super::storage;
 use crate::output::{WARNING, paint, printable, warn};
 use files::{Files, Stamp, Stamps, Step};
 use index::{Index, StoredIdentitySource, StoredPolicy, StoredTemplate};
-use notes::StoreNote;
+use notes::{STORE_NOTE, StoreNote};
 
 /// A policy store that is served.
 #[derive(Debug)]
@@ -325,7 +325,14 @@ pub fn rest(started: Instant) -> Instant {
 }
 
 fn read(files: &Files, previous: &Index) -> Result<Index, Vec<String>> {
-    with_room(|| Index::read(files, previous)).map_err(|error| vec![error.to_string()])?
+    let read = with_room(|| Index::read(files, previous)).map_err(|error| vec![error.to_string()])?;
+    let mut index = read?;
+    // People made this folder, and perhaps keep more in it than AVP knows of. So that no client removes it by mistake, it
+    // is protected until a client says otherwise.
+    if !files.contains_key(STORE_NOTE) {
+        index.note.deletion_protection = true;
+    }
+    Ok(index)
 }
 
 /// The files in memory with what has changed on disk.
