@@ -179,6 +179,7 @@ fn without_write_nothing_gets_onto_the_disk() {
     soon("the new file is read", || listed(&server, "pets", json!({})).len() == count + 1);
     let gone = json!({"policyStoreId": "pets", "policyId": "customers-see-pets"});
     refused(&server, &[("GetPolicy", gone, "ResourceNotFoundException", "POLICY")]);
+    unprotect(&server, "pets");
     server.answer("DeletePolicyStore", &json!({"policyStoreId": "pets"}));
     refused(
         &server,
@@ -310,6 +311,15 @@ fn a_change_touches_only_its_policy() {
     assert!(!store.join("policies/all.cedar").exists());
 }
 
+fn unprotect(server: &AvpServer, store: &str) {
+    let change = json!({
+        "policyStoreId": store,
+        "validationSettings": {"mode": "STRICT"},
+        "deletionProtection": "DISABLED",
+    });
+    server.answer("UpdatePolicyStore", &change);
+}
+
 #[test]
 fn what_people_made_is_not_deleted_by_mistake() {
     let data = folder();
@@ -320,12 +330,7 @@ fn what_people_made_is_not_deleted_by_mistake() {
     assert_eq!(server.answer("GetPolicyStore", &named)["deletionProtection"], "ENABLED");
     assert_eq!(server.refusal("DeletePolicyStore", &named).0, "InvalidStateException");
     assert!(before.iter().all(|(path, bytes)| fs::read(path).unwrap() == *bytes));
-    let unprotected = json!({
-        "policyStoreId": "pets",
-        "validationSettings": {"mode": "STRICT"},
-        "deletionProtection": "DISABLED",
-    });
-    server.answer("UpdatePolicyStore", &unprotected);
+    unprotect(&server, "pets");
     server.answer("DeletePolicyStore", &named);
     assert!(!data.path().join("pets").exists());
 }
