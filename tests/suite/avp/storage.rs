@@ -477,6 +477,21 @@ fn a_change_that_was_interrupted_is_completed() {
     fs::write(folder.join(".avp/journal.json"), out.to_string()).unwrap();
     assert_eq!(listed(&start(data.path()), &store, json!({})).len(), 2);
     assert!(!data.path().join("out.txt").exists());
+    // Nor where git would find the name of a program to run.
+    let hook =
+        json!([[".git/config", "[core]"], ["policies/c.cedar", "forbid (principal, action, resource);"]]);
+    fs::write(folder.join(".avp/journal.json"), hook.to_string()).unwrap();
+    assert_eq!(listed(&start(data.path()), &store, json!({})).len(), 2);
+    assert!(!folder.join(".git").exists());
+    // Nor through a link.
+    let elsewhere = self::folder();
+    std::os::unix::fs::symlink(elsewhere.path(), folder.join("templates")).unwrap();
+    let through = json!([["templates/a/c.cedar", "forbid (principal, action, resource);"]]);
+    fs::write(folder.join(".avp/journal.json"), through.to_string()).unwrap();
+    let refused = run(&["avp", "--port", "0", "--write", "--data", data.path().to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("leads out of the folder"), "{}", stderr(&refused));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn is_whole(folder: &Path, steps: &[Step]) -> bool {
 fn make(folder: &Path, path: &str, content: Option<&[u8]>) -> io::Result<()> {
     let path = folder.join(path);
     let parent = path.parent().unwrap_or(folder);
+    check_inside(folder, parent)?;
     match content {
         Some(content) => {
             make_folder(parent)?;
@@ -105,6 +106,16 @@ fn make(folder: &Path, path: &str, content: Option<&[u8]>) -> io::Result<()> {
         },
     }
     sync_folder(parent)
+}
+
+/// Refuses a folder that links lead out of the store. A store may come from anybody.
+fn check_inside(folder: &Path, parent: &Path) -> io::Result<()> {
+    let existing = parent.ancestors().find_map(|above| above.canonicalize().ok());
+    if existing.is_some_and(|existing| folder.canonicalize().is_ok_and(|folder| existing.starts_with(folder)))
+    {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("`{}` leads out of the folder of the policy store", parent.display())))
 }
 
 /// Makes a folder, and those above it.

@@ -86,11 +86,16 @@ pub fn journal_steps(journal: &[u8]) -> Option<Vec<Step>> {
     let steps: Vec<(String, Option<String>)> = serde_json::from_slice(journal).ok()?;
     let is_plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['\\', ':', '\0']);
     let is_inside = |path: &str| path.split('/').all(is_plain);
-    if !steps.iter().all(|(path, _)| is_inside(path)) {
+    // A store may come from anybody, with a journal in it that was never ours. It changes nothing but what changes of
+    // clients do: not `.git/config`, say, which names programs that git runs.
+    let is_ours = |path: &str| StoreFiles::is_known(path) || path.starts_with(NOTES);
+    if !steps.iter().all(|(path, _)| is_inside(path) && is_ours(path)) {
         return None;
     }
     Some(steps.into_iter().map(|(path, content)| (path, content.map(String::into_bytes))).collect())
 }
+
+const NOTES: &str = ".avp/";
 
 /// The file with a change that is being made.
 pub const JOURNAL: &str = ".avp/journal.json";
