@@ -15,7 +15,7 @@ use crate::avp::moment::Moment;
 use crate::init::directory::Place;
 use crate::init::files::Files;
 use crate::init::questions::quoted;
-use crate::init::text::comment;
+use crate::init::text::{comment, slug};
 use crate::output::{self, Exit, Failure, HINT, SUCCESS, WARNING, paint, plural, print, warn};
 use crate::progress;
 use crate::store::{checking, count};
@@ -56,8 +56,14 @@ pub fn write(imported: Imported, target: &Target, what: &str) -> Result<Exit, Fa
     say(&imported.notes);
     say_duplicates(&imported.contents);
     warn(&format_args!("{} {verdict}", paint(HINT, "check:")));
-    let next: Vec<String> =
-        next.iter().map(|verb| format!("cedar-authorizer {verb} --store {}", quoted(&name))).collect();
+    let command = |verb: &&str| {
+        let output = match *verb {
+            "build" => format!(" --output {}", quoted(&format!("{}.bundle", slug(&settings.name)))),
+            _ => String::new(),
+        };
+        format!("cedar-authorizer {verb} --store {}{output}", quoted(&name))
+    };
+    let next: Vec<String> = next.iter().map(command).collect();
     warn(&format_args!("{} {}", paint(HINT, "next:"), next.join(", ")));
     let lost = imported.notes.iter().filter(|note| note.is_loss).count();
     Ok(if lost > 0 { Exit::Denied } else { Exit::Fine })

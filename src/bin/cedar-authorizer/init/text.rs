@@ -28,8 +28,10 @@ pub fn attribute(name: &str) -> String {
 pub fn json(text: &str) -> String {
     let mut json = String::new();
     for char in Value::from(text).to_string().chars() {
-        // JSON takes these as they are, but TOML lacks the first, and YAML all of them.
-        if char.is_control() || ['\u{feff}', '\u{fffe}', '\u{ffff}'].contains(&char) {
+        // JSON takes these as they are. TOML or YAML do not, or a terminal would obey them.
+        let is_escaped = char.is_control()
+            || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}'..='\u{ffff}');
+        if is_escaped {
             json += &format!("\\u{:04x}", u32::from(char));
         } else {
             json.push(char);
@@ -102,7 +104,7 @@ mod tests {
         for text in ["", "true", "a: b", "7", "- a", "a ", "GET /a:", "x #y", "é", "No"] {
             assert_eq!(yaml(text), json(text));
         }
-        assert_eq!(json("a\u{0}\u{7f}\u{85}\u{feff}\"é"), r#""a\u0000\u007f\u0085\ufeff\"é""#);
+        assert_eq!(json("a\u{0}\u{7f}\u{85}\u{202e}\u{feff}\"é"), r#""a\u0000\u007f\u0085\u202e\ufeff\"é""#);
         assert_eq!(attribute("petId"), "petId");
         assert_eq!(attribute("pet-id"), "\"pet-id\"");
         assert_eq!(attribute("in"), "\"in\"");
