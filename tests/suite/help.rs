@@ -140,9 +140,15 @@ fn every_verb_has_a_manual_page() {
     let pages = folder.path().join("man 1");
     let output = run(&["man", "--output", pages.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let mut expected: BTreeSet<String> =
-        verbs().iter().map(|verb| format!("cedar-authorizer-{verb}.1")).collect();
-    expected.insert("cedar-authorizer.1".to_owned());
+    let mut expected = BTreeSet::from(["cedar-authorizer.1".to_owned()]);
+    for verb in verbs() {
+        let of_verb = verbs_of(&[&verb]).into_iter().map(|part| format!("cedar-authorizer-{verb}-{part}.1"));
+        expected.extend(of_verb);
+        expected.insert(format!("cedar-authorizer-{verb}.1"));
+    }
+    for name in ["cedar-authorizer-import-avp.1", "cedar-authorizer-export-cloudformation.1"] {
+        assert!(expected.contains(name), "{name} {expected:?}");
+    }
     let written: Vec<_> = fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().path()).collect();
     let names = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     assert_eq!(names.collect::<BTreeSet<_>>(), expected);
@@ -166,7 +172,12 @@ fn every_verb_has_a_manual_page() {
             assert!(output.status.success(), "{}", stdout(&output));
         }
     }
-    let main = fs::read_to_string(pages.join("cedar-authorizer.1")).unwrap();
+    let page = |name: &str| fs::read_to_string(pages.join(name)).unwrap();
+    let part = page("cedar-authorizer-import-avp.1");
+    assert!(part.contains("import avp \\-\\-policy\\-store\\-id petstore"), "{part}");
+    assert!(!part.contains("import terraform"), "the examples are those of the verb\n{part}");
+    assert!(part.contains("cedar\\-authorizer\\-import(1)"), "{part}");
+    let main = page("cedar-authorizer.1");
     assert_eq!(stdout(&run(&["man"])), main);
 
     let file = folder.path().join("file");
@@ -182,13 +193,19 @@ fn is_installed(program: &str) -> bool {
 
 /// The verbs, as the help lists them.
 pub fn verbs() -> Vec<String> {
-    let help = help(&[]);
-    let (_, list) = help.split_once("\nCommands:\n").unwrap();
+    let verbs = verbs_of(&[]);
+    assert!(verbs.len() >= 10, "{verbs:?}");
+    verbs
+}
+
+/// The verbs below a verb.
+fn verbs_of(verb: &[&str]) -> Vec<String> {
+    let help = help(verb);
+    let Some((_, list)) = help.split_once("\nCommands:\n") else { return Vec::new() };
     let (list, _) = list.split_once("\n\n").unwrap();
     let name = |line: &str| line.split_whitespace().next().unwrap().to_owned();
     let verbs: Vec<String> =
         list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).map(name).collect();
-    assert!(verbs.len() >= 10, "{verbs:?}");
     verbs.into_iter().filter(|verb| verb != "help").collect()
 }
 

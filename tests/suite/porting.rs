@@ -4,6 +4,8 @@
 mod cedarling;
 /// `import avp` and `export avp`, against `cedar-authorizer avp`.
 mod live;
+/// Personas and tests of imported stores.
+mod recording;
 /// Templates and plans.
 mod templates;
 

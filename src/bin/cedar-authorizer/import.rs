@@ -7,6 +7,7 @@ mod cloudformation;
 pub mod identity;
 mod imported;
 pub mod live;
+mod recording;
 mod report;
 pub mod resource;
 mod settings;

@@ -5,7 +5,7 @@ pub mod directory;
 mod export;
 pub mod files;
 pub mod identity;
-mod plan;
+pub mod plan;
 pub mod questions;
 mod samples;
 mod template;

@@ -35,20 +35,29 @@ impl Man {
         let unwritable =
             |error: io::Error| Failure::could_not_run(format_args!("cannot make a page: {error}"));
         let Some(folder) = self.output else {
-            let page = page(&program, &program).map_err(unwritable)?;
+            let page = page(&program, None, &program).map_err(unwritable)?;
             print(&String::from_utf8_lossy(&page).trim_end())?;
             return Ok(Exit::Fine);
         };
         fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, &error))?;
-        let commands: Vec<&Command> = [&program].into_iter().chain(program.get_subcommands()).collect();
-        for command in &commands {
+        let commands = with_verbs(&program, None);
+        for (command, above) in &commands {
             let path = folder.join(format!("{}.1", name(command)));
-            let page = page(command, &program).map_err(unwritable)?;
+            let page = page(command, *above, &program).map_err(unwritable)?;
             replace(&path, &page).map_err(|error| cannot_write(&path, &error))?;
         }
         print(&format_args!("{}: {}", folder.display(), plural(commands.len(), "page")))?;
         Ok(Exit::Fine)
     }
+}
+
+/// A command and all verbs below it, each with the command right above it.
+fn with_verbs<'a>(
+    command: &'a Command,
+    above: Option<&'a Command>,
+) -> Vec<(&'a Command, Option<&'a Command>)> {
+    let verbs = command.get_subcommands().flat_map(|verb| with_verbs(verb, Some(command)));
+    [(command, above)].into_iter().chain(verbs).collect()
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {
@@ -60,8 +69,8 @@ fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
-/// The page of the program or of a verb.
-fn page(command: &Command, program: &Command) -> io::Result<Vec<u8>> {
+/// The page of the program or of a verb. `above`: the command that the verb belongs to.
+fn page(command: &Command, above: Option<&Command>, program: &Command) -> io::Result<Vec<u8>> {
     let writer = Page::new(command.clone());
     let (name_of_page, version) = (name(command), program.get_version().unwrap_or_default());
     // Without a date, so that the same version makes the same pages. `render_title` would write nothing in its place,
@@ -75,15 +84,36 @@ fn page(command: &Command, program: &Command) -> io::Result<Vec<u8>> {
         writer.render_subcommands_section(&mut page)?;
     }
     let mut rest = Roff::default();
-    for paragraph in command.get_after_help().map(ToString::to_string).unwrap_or_default().split("\n\n") {
+    for paragraph in notes(command, above).split("\n\n") {
         section(&mut rest, paragraph);
     }
-    if name(command) != name(program) {
+    if let Some(above) = above {
         rest.control("SH", ["SEE ALSO"]);
-        rest.text([roman(format!("{}(1)", name(program)))]);
+        rest.text([roman(format!("{}(1)", name(above)))]);
     }
     rest.to_writer(&mut page)?;
     Ok(page)
+}
+
+/// What is below the options of `--help`. A verb that has nothing there is part of one that has: then it is that, with
+/// the examples of this verb only.
+fn notes(command: &Command, above: Option<&Command>) -> String {
+    let own = |command: &Command| command.get_after_help().map(ToString::to_string);
+    if let Some(notes) = own(command) {
+        return notes;
+    }
+    let bin = command.get_bin_name().unwrap_or_default();
+    let is_of_verb =
+        |line: &&str| line.trim_start().strip_prefix(bin).is_some_and(|rest| rest.starts_with(' '));
+    let notes = above.and_then(own).unwrap_or_default();
+    let paragraph = |text: &str| match text.strip_prefix("Examples:\n") {
+        Some(examples) => {
+            let examples: Vec<&str> = examples.lines().filter(is_of_verb).collect();
+            format!("Examples:\n{}", examples.join("\n"))
+        }
+        None => text.to_owned(),
+    };
+    notes.split("\n\n").map(paragraph).collect::<Vec<_>>().join("\n\n")
 }
 
 /// A section of a page from a paragraph below the options of `--help`. Indented lines stay as they are.

@@ -1,7 +1,7 @@
 //! `matrix`: who may call what.
 
-mod callers;
-mod cells;
+pub mod callers;
+pub mod cells;
 mod comparison;
 mod csv;
 mod kept;

@@ -7,6 +7,7 @@ mod expectation;
 mod fields;
 mod problem;
 mod read;
+mod record;
 mod report;
 mod run;
 mod value;
@@ -29,6 +30,8 @@ use case::Case;
 use coverage::Seen;
 use report::{Report, Style, coverage_page, human, json, junit};
 use run::{CaseResult, Decided, Runner};
+
+pub use record::record;
 
 /// Test what the policies decide
 ///

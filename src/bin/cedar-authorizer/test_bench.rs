@@ -70,8 +70,12 @@ impl TestBench {
     /// Reads and checks a policy store, and makes it ready to answer. Prints its errors to stderr.
     pub fn open(store: &StoreArgs) -> Result<Self, Failure> {
         let personas = Personas::read(&store.store)?;
-        let name = store.name();
-        let (store, files) = store.open_to_ask()?;
+        let (checked, files) = store.open_to_ask()?;
+        Self::new(store.name(), checked, files, personas)
+    }
+
+    /// The test bench of a policy store that is read already. `files` are those of the store.
+    pub fn new(name: String, store: Store, files: StoreFiles, personas: Personas) -> Result<Self, Failure> {
         let bundle = progress::during("building the bundle", || {
             let bytes = build::bundle(&store, &files, FIRST_REVISION).map_err(Failure::invalid)?;
             // Events that are kept as examples have tokens that are signed with the development key.

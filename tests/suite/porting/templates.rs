@@ -32,11 +32,13 @@ fn a_template_is_imported_with_what_only_a_deployment_knows_named() {
         paths,
         [
             "identity-sources/Login.json",
+            "personas.toml",
             "policies/Dollars.cedar",
             "policies/friends-see-2.cedar",
             "policies/friends-see.cedar",
             "schema.cedarschema.json",
             "store.toml",
+            "tests/routes.yaml",
         ]
     );
     assert!(files["policies/Dollars.cedar"].starts_with("@note(\"${Pool}x and STRICT\")\n"), "{files:?}");
@@ -122,6 +124,7 @@ fn a_plan_of_terraform_is_imported_with_its_modules() {
         paths,
         [
             "identity-sources/users.json",
+            "personas.toml",
             "policies/night.cedar",
             "policies/see-friends.cedar",
             "policies/staff-see.cedar",
@@ -129,6 +132,7 @@ fn a_plan_of_terraform_is_imported_with_its_modules() {
             "store.toml",
             "template-links.json",
             "templates/sell.cedar",
+            "tests/routes.yaml",
         ]
     );
     assert!(

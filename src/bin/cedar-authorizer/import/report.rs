@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::store::finding::Severity;
-use cedar_authorizer::store::{Checks, build};
+use cedar_authorizer::store::{Checks, Store, build};
 
 use super::imported::{Imported, Note};
 use super::resource::annotation;
 use super::settings::Settings;
-use super::{OCCUPIED, Target, Tokens};
+use super::{OCCUPIED, Target, Tokens, recording};
 use crate::avp::contents::{self, StoreContents, WriteOptions};
 use crate::avp::moment::Moment;
 use crate::init::directory::Place;
 use crate::init::files::Files;
 use crate::init::questions::quoted;
-use crate::init::text::comment;
+use crate::init::text::{comment, slug};
 use crate::output::{self, Exit, Failure, HINT, SUCCESS, WARNING, paint, plural, print, warn};
 use crate::progress;
 use crate::store::{checking, count};
@@ -27,7 +27,17 @@ pub fn write(imported: Imported, target: &Target, what: &str) -> Result<Exit, Fa
     if let Some(name) = &target.name {
         settings.name.clone_from(name);
     }
-    let files = files(&imported, &settings);
+    let mut files = files(&imported, &settings);
+    let Checked { verdict, store, files: known } = check(&files);
+    let next: &[&str] = match store {
+        None => &["check"],
+        Some(store) => {
+            let recorded = recording::files(*store, known)?;
+            let has_tests = !recorded.is_empty();
+            files.extend(recorded);
+            if has_tests { &["check", "test", "build"] } else { &["check", "build"] }
+        }
+    };
     let place = Place::check(&target.store, target.force, OCCUPIED)?;
     let kept = progress::during("writing the store", || place.fill(&files))?;
     let name = output::printable(&target.store.display().to_string());
@@ -45,9 +55,16 @@ pub fn write(imported: Imported, target: &Target, what: &str) -> Result<Exit, Fa
     }
     say(&imported.notes);
     say_duplicates(&imported.contents);
-    let verdict = check(&files);
     warn(&format_args!("{} {verdict}", paint(HINT, "check:")));
-    warn(&format_args!("{} cedar-authorizer check --store {}", paint(HINT, "next:"), quoted(&name)));
+    let command = |verb: &&str| {
+        let output = match *verb {
+            "build" => format!(" --output {}", quoted(&format!("{}.bundle", slug(&settings.name)))),
+            _ => String::new(),
+        };
+        format!("cedar-authorizer {verb} --store {}{output}", quoted(&name))
+    };
+    let next: Vec<String> = next.iter().map(command).collect();
+    warn(&format_args!("{} {}", paint(HINT, "next:"), next.join(", ")));
     let lost = imported.notes.iter().filter(|note| note.is_loss).count();
     Ok(if lost > 0 { Exit::Denied } else { Exit::Fine })
 }
@@ -127,21 +144,31 @@ fn say_duplicates(contents: &StoreContents) {
     }
 }
 
-/// What `check` says, in one line.
-fn check(files: &Files) -> String {
-    let mut store = StoreFiles::default();
+/// What `check` says.
+struct Checked {
+    /// In one line.
+    verdict: String,
+    /// The store. `None`: it has errors.
+    store: Option<Box<Store>>,
+    /// Its files.
+    files: StoreFiles,
+}
+
+fn check(files: &Files) -> Checked {
+    let mut known = StoreFiles::default();
     for (path, content) in files.iter().filter(|(path, _)| StoreFiles::is_known(path)) {
-        store.insert(path.clone(), content.clone());
+        known.insert(path.clone(), content.clone());
     }
-    let (_, findings) = progress::during(checking(&store), || build::check(&store, &Checks::default()));
+    let (store, findings) = progress::during(checking(&known), || build::check(&known, &Checks::default()));
     let (errors, warnings) = (count(&findings, Severity::Error), count(&findings, Severity::Warning));
-    match (errors, warnings) {
+    let verdict = match (errors, warnings) {
         (0, 0) => "the store is valid".to_owned(),
         (0, warnings) => format!("the store is valid, with {}", plural(warnings, "warning")),
         (errors, warnings) => {
             format!("{} and {} to look at", plural(errors, "error"), plural(warnings, "warning"))
         }
-    }
+    };
+    Checked { verdict, store: store.filter(|_| errors == 0).map(Box::new), files: known }
 }
 
 /// What a person may read.

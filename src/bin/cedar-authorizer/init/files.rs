@@ -2,7 +2,7 @@
 
 pub mod avp_schema;
 mod guide;
-mod personas;
+pub mod personas;
 mod policies;
 pub mod routes_tests;
 pub mod schema;

@@ -24,9 +24,20 @@ pub fn attribute(name: &str) -> String {
     if is_identifier(name) { name.to_owned() } else { cedar(name) }
 }
 
-/// A string of JSON. TOML and YAML read it too, if it has no control characters.
+/// A string of JSON. TOML and YAML read it too.
 pub fn json(text: &str) -> String {
-    Value::from(text).to_string()
+    let mut json = String::new();
+    for char in Value::from(text).to_string().chars() {
+        // JSON takes these as they are. TOML or YAML do not, or a terminal would obey them.
+        let is_escaped = char.is_control()
+            || matches!(char, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{fffe}'..='\u{ffff}');
+        if is_escaped {
+            json += &format!("\\u{:04x}", u32::from(char));
+        } else {
+            json.push(char);
+        }
+    }
+    json
 }
 
 /// A text of YAML, in quotes if it needs them.
@@ -93,6 +104,7 @@ mod tests {
         for text in ["", "true", "a: b", "7", "- a", "a ", "GET /a:", "x #y", "é", "No"] {
             assert_eq!(yaml(text), json(text));
         }
+        assert_eq!(json("a\u{0}\u{7f}\u{85}\u{202e}\u{feff}\"é"), r#""a\u0000\u007f\u0085\u202e\ufeff\"é""#);
         assert_eq!(attribute("petId"), "petId");
         assert_eq!(attribute("pet-id"), "\"pet-id\"");
         assert_eq!(attribute("in"), "\"in\"");

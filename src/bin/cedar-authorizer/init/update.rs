@@ -139,11 +139,11 @@ fn add(gained: &[Operation], store: &Store, files: &StoreFiles, args: &StoreArgs
     let checks = Checks::default();
     let (checked, findings) = progress::during(checking(&changed), || build::check(&changed, &checks));
     args.warn_of(&changed, findings.iter().filter(|finding| finding.severity == Severity::Error));
-    if checked.is_none() {
+    let Some(checked) = checked else {
         let errors = plural(count(&findings, Severity::Error), "error");
         return Err(Failure::invalid(format_args!("the store would have {errors}, so nothing was changed")));
-    }
-    let tests = decisions::of_routes(gained, &changed, &args.store)?;
+    };
+    let tests = decisions::of_routes(gained, checked, &changed, &args.store)?;
     replace(&args.store.join(file), updated.as_bytes())?;
     if let Some(tests) = tests {
         let folder = args.store.join("tests");

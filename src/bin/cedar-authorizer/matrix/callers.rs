@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 
 use cedar_authorizer::cedar::EntityUid;
+use cedar_authorizer::store::Store;
 use serde_json::json;
 
 use super::By;
 use crate::output::Failure;
 use crate::test_bench::{Claims, TestBench};
 
-/// A caller, by the name of the column.
+/// A caller.
 pub struct Caller {
+    /// The name of the column.
     pub name: String,
+    /// The group, of a caller who stands for one.
+    pub group: Option<String>,
     /// The claims, without those that every token of the source has.
     pub claims: Claims,
     /// The name of the identity source. `None`: as the claims say.
@@ -19,20 +23,21 @@ pub struct Caller {
 }
 
 /// The callers of a matrix, in the order of its columns.
-pub fn callers(bench: &TestBench, by: Option<By>) -> Result<Vec<Caller>, Failure> {
+pub(super) fn callers(bench: &TestBench, by: Option<By>) -> Result<Vec<Caller>, Failure> {
     let has_personas = bench.personas().names().next().is_some();
     match by {
         Some(By::Persona) if !has_personas => Err(Failure::could_not_run("the policy store has no personas")
             .hint("add them to `personas.toml`, or use --by group")),
         Some(By::Persona) => Ok(personas(bench)),
         None if has_personas => Ok(personas(bench)),
-        Some(By::Group) | None => Ok(groups(bench)),
+        Some(By::Group) | None => Ok(groups(bench.store())),
     }
 }
 
 fn personas(bench: &TestBench) -> Vec<Caller> {
     let caller = |(name, claims): (&str, &Claims)| Caller {
         name: name.to_owned(),
+        group: None,
         claims: claims.clone(),
         source: None,
     };
@@ -40,8 +45,7 @@ fn personas(bench: &TestBench) -> Vec<Caller> {
 }
 
 /// Of each identity source, a caller in no group, and one in each group that policies or entities name.
-fn groups(bench: &TestBench) -> Vec<Caller> {
-    let store = bench.store();
+pub fn groups(store: &Store) -> Vec<Caller> {
     let named = store.policies.policies().flat_map(|policy| {
         let linked = policy.template_links().into_iter().flat_map(|links| links.into_values());
         policy.entity_literals().into_iter().chain(linked).collect::<Vec<_>>()
@@ -56,6 +60,7 @@ fn groups(bench: &TestBench) -> Vec<Caller> {
         };
         let caller = |group: Option<&str>| Caller {
             name: name(group.unwrap_or("(no group)")),
+            group: group.map(str::to_owned),
             claims: group
                 .map(|group| (source.group_claim().to_owned(), json!([group])))
                 .into_iter()

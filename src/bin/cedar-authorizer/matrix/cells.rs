@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::input::Input;
-use cedar_authorizer::gateway::route::{Method, Route, Segment};
+use cedar_authorizer::gateway::route::{Method, Route, RouteTable, Segment};
 use cedar_authorizer::reason::{Reason, Status};
 use serde::{Deserialize, Serialize};
 
@@ -112,7 +112,7 @@ struct Asked {
 impl Asked {
     fn route(route: &Route, reads: &BTreeSet<Input>, bench: &TestBench) -> Self {
         let reads = reads.iter().filter(|input| input.matters_to(route)).map(ToString::to_string).collect();
-        Self { name: route.to_string(), reads, request: request(bench, route) }
+        Self { name: route.to_string(), reads, request: request(&bench.store().routes, route) }
     }
 
     fn request(text: &str, bench: &TestBench) -> Result<Self, Failure> {
@@ -166,8 +166,8 @@ fn milliseconds() -> u64 {
     DEFAULT_TIME.as_seconds().saturating_mul(1000)
 }
 
-/// A request that takes a route. `None`: every request is taken by another one.
-fn request(bench: &TestBench, route: &Route) -> Option<HttpRequest> {
+/// A request that takes a route of this table. `None`: every request is taken by another one.
+pub fn request(table: &RouteTable, route: &Route) -> Option<HttpRequest> {
     let milliseconds = milliseconds();
     let verbs = match route.method {
         // A method that has no route of its own on this resource.
@@ -199,7 +199,6 @@ fn request(bench: &TestBench, route: &Route) -> Option<HttpRequest> {
         }
         Some(request)
     });
-    let table = &bench.store().routes;
     let mut made = made;
     made.find(|request| request.route(table) == Some(route))
 }

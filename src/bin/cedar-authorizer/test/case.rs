@@ -91,8 +91,7 @@ impl Step {
     /// What is asked and by whom, in one line.
     pub fn shown(&self) -> String {
         let asked = match &self.asked {
-            Asked::Request(request) if request.verb.is_empty() => request.path.clone(),
-            Asked::Request(request) => format!("{} {}", request.verb, request.target()),
+            Asked::Request(request) => request.line(),
             Asked::Event { name, .. } => name.clone(),
             Asked::Cedar { request, .. } => format!("{} on {}", request.action, request.resource),
         };

@@ -11,7 +11,7 @@ use crate::nearest::choice;
 use crate::yaml::Node;
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The backend is called.
     Allow,
@@ -45,7 +45,8 @@ impl Verdict {
     }
 
     const ALL: [Self; 4] = [Self::Allow, Self::Deny, Self::Unauthorized, Self::Fault];
-    const EXPECTED: [Self; 3] = [Self::Allow, Self::Deny, Self::Unauthorized];
+    /// Those that a test can expect by name.
+    pub const EXPECTED: [Self; 3] = [Self::Allow, Self::Deny, Self::Unauthorized];
 }
 
 impl From<Status> for Verdict {

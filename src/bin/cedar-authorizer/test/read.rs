@@ -201,6 +201,6 @@ const DEFAULT_TTL: u32 = 300;
 const MAX_TTL: u32 = 3600;
 
 /// Far more than people write.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_NODES: usize = 4_000_000;
 const MAX_CASES: usize = 500_000;

@@ -26,25 +26,30 @@ impl Personas {
     /// Reads `personas.toml` of a policy store. Without that file there are no personas.
     pub fn read(store: &Path) -> Result<Self, Failure> {
         let path = store.join("personas.toml");
-        let unreadable = |error: &dyn fmt::Display| {
-            let error = error.to_string();
-            Failure::could_not_run(format_args!("cannot read `{}`: {}", path.display(), error.trim_end()))
-        };
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self { path, personas: Vec::new(), is_there: false });
             }
-            read => read.map_err(|error| unreadable(&error))?,
+            read => read.map_err(|error| unreadable(&path, &error))?,
         };
+        Self::parse(&path, &text)
+    }
+
+    /// Reads the text of a `personas.toml`.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let tables: BTreeMap<Spanned<String>, Claims> =
-            toml::from_str(&text).map_err(|error| unreadable(&error))?;
+            toml::from_str(text).map_err(|error| unreadable(path, &error))?;
         let mut tables: Vec<(Spanned<String>, Claims)> = tables.into_iter().collect();
         tables.sort_by_key(|(name, _)| name.span().start);
         let persona = |(name, claims): (Spanned<String>, Claims)| {
             let claims = claims.into_iter().map(|(claim, value)| (claim, without_dates(value)));
             (name.into_inner(), claims.collect())
         };
-        Ok(Self { path, personas: tables.into_iter().map(persona).collect(), is_there: true })
+        Ok(Self {
+            path: path.to_owned(),
+            personas: tables.into_iter().map(persona).collect(),
+            is_there: true,
+        })
     }
 
     /// The claims of a persona.
@@ -79,6 +84,11 @@ impl Personas {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Claims)> {
         self.personas.iter().map(|(name, claims)| (name.as_str(), claims))
     }
+}
+
+fn unreadable(path: &Path, error: &dyn fmt::Display) -> Failure {
+    let error = error.to_string();
+    Failure::could_not_run(format_args!("cannot read `{}`: {}", path.display(), error.trim_end()))
 }
 
 /// TOML has dates, and JSON has not. The TOML reader turns them into an object with one secret key.

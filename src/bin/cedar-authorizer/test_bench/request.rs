@@ -128,6 +128,11 @@ impl HttpRequest {
         Ok(new(ApiKind::default(), verb, path, query))
     }
 
+    /// Method and path, as [`HttpRequest::parse`] reads them.
+    pub fn line(&self) -> String {
+        if self.verb.is_empty() { self.path.clone() } else { format!("{} {}", self.verb, self.target()) }
+    }
+
     /// The path with its query.
     pub fn target(&self) -> String {
         if self.query.is_empty() {
