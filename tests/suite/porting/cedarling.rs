@@ -116,10 +116,12 @@ fn a_directory_and_an_archive_make_the_same_store() {
         [
             "entities.json",
             "identity-sources/login.json",
+            "personas.toml",
             "policies/more.cedar",
             "policies/read.cedar",
             "schema.cedarschema",
             "store.toml",
+            "tests/routes.yaml",
         ]
     );
     assert_eq!(
