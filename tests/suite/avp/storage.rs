@@ -659,8 +659,8 @@ fn large_store(store: &Path, policies: usize) {
     fs::write(store.join("template-links.json"), links + "\n]").unwrap();
 }
 
-/// Lists by every filter. Returns how long each took.
-fn check_large(server: &AvpServer, policies: usize) -> Vec<Duration> {
+/// Lists by every filter.
+fn check_large(server: &AvpServer, policies: usize) {
     let user = json!({"identifier": {"entityType": "User", "entityId": "7"}});
     let album = json!({"identifier": {"entityType": "Album", "entityId": "7"}});
     let half = policies / 2;
@@ -674,22 +674,7 @@ fn check_large(server: &AvpServer, policies: usize) -> Vec<Duration> {
         (json!({"policyType": "TEMPLATE_LINKED"}), half),
         (json!({"policyTemplateId": "t"}), half),
     ];
-    let mut times = Vec::new();
     for (filter, expected) in cases {
         assert_eq!(listed(server, "large", filter.clone()).len(), expected, "{filter}");
-        let started = Instant::now();
-        server.answer("ListPolicies", &json!({"policyStoreId": "large", "filter": filter, "maxResults": 50}));
-        times.push(started.elapsed());
     }
-    times
-}
-
-#[test]
-#[ignore = "a measurement, for an optimised build"]
-fn a_store_of_ten_thousand_policies_is_listed_within_50_ms() {
-    let data = folder();
-    large_store(&data.path().join("large"), 10_000);
-    let server = AvpServer::start(&["--data", data.path().to_str().unwrap()]);
-    let times = check_large(&server, 10_000);
-    assert!(times.iter().all(|time| *time < Duration::from_millis(50)), "{times:?}");
 }
