@@ -179,10 +179,11 @@ codes! {
     SchemaInvalid, "schema-invalid", Error;
     /// Cedar warns of something in the schema.
     SchemaWarning, "schema-warning", Warning;
-    /// Neither the schema nor `store.toml` has a route, so the function denies every call. A store that is asked only in
-    /// Cedar's terms needs none.
+    /// Neither the schema nor `store.toml` has a route, so the function denies every call. A store that is asked only
+    /// in Cedar's terms needs none.
     RouteMissing, "route-missing", Warning;
-    /// There is no route in the namespace of the store, but there are actions in other namespaces that read like routes.
+    /// There is no route in the namespace of the store, but there are actions in other namespaces that read like
+    /// routes.
     RouteElsewhere, "route-elsewhere", Error;
     /// A route leads to an action that the schema does not have, or not for its resource.
     RouteInvalid, "route-invalid", Error;
@@ -210,7 +211,8 @@ codes! {
     PolicyShadowed, "policy-shadowed", Warning;
     /// A policy permits something to every caller with a token.
     PermitForEveryone, "permit-for-everyone", Warning;
-    /// A policy permits something to every caller who claims the right thing: all that it reads is what a client may send as it likes.
+    /// A policy permits something to every caller who claims the right thing: all that it reads is what a client may
+    /// send as it likes.
     PermitUnverified, "permit-unverified", Warning;
     /// A policy reads more than the cache key has, so its routes are always denied.
     CacheKeyNeeded, "cache-key-needed", Warning;
@@ -256,11 +258,13 @@ codes! {
     KeySetUnused, "key-set-unused", Warning;
     /// A key set has the development key, whose private half everybody has.
     DevelopmentKey, "development-key", Warning;
-    /// Patterns cannot tell these routes apart, so a caller who may call both is denied one, in part or as a whole, under a key without the path.
+    /// Patterns cannot tell these routes apart, so a caller who may call both is denied one, in part or as a whole,
+    /// under a key without the path.
     GrantInexact, "grant-inexact", Warning;
     /// A grant for all that a caller may do can be larger than a response.
     GrantTooLarge, "grant-too-large", Warning;
-    /// A grant for all that a caller may do can need more evaluations of conditions than one answer may take, and is then for one method.
+    /// A grant for all that a caller may do can need more evaluations of conditions than one answer may take, and is
+    /// then for one method.
     GrantExpensive, "grant-expensive", Warning;
     /// The bundle of the store would be larger than the function reads.
     BundleTooLarge, "bundle-too-large", Error;

@@ -98,7 +98,8 @@ pub(super) fn read(
         let message = "there is no identity source, so no token could be accepted";
         let finding = Finding::new(Code::IdentitySourceMissing, at, message);
         findings.push(finding.hint(format!(
-            "say in `{IDENTITY_SOURCE_FOLDER}/NAME.json` whose tokens are accepted, as AVP's CreateIdentitySource takes it"
+            "say in `{IDENTITY_SOURCE_FOLDER}/NAME.json` whose tokens are accepted, as AVP's CreateIdentitySource \
+             takes it"
         )));
     }
     for file in in_folder(files, KEY_FOLDER, ".json").filter(|file| !used.contains(*file)) {

@@ -19,8 +19,8 @@ use question::{CedarArgs, Question, RequestArgs};
 ///
 /// Asks the policies as the function does: a request of a persona, of any claims, of a real token, an event of API
 /// Gateway, or a request in Cedar's terms. Shows the request as the policies see it, and what each policy that is about
-/// it says, clause by clause, with the values that it saw. If the request is denied, names the smallest change of groups
-/// or claims that would allow it.
+/// it says, clause by clause, with the values that it saw. If the request is denied, names the smallest change of
+/// groups or claims that would allow it.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "cedar-authorizer authorize [OPTIONS] <--as NAME|--claims JSON|--token TOKEN> <METHOD> <PATH>\n       \

@@ -59,8 +59,8 @@ pub struct Avp {
     #[arg(long, value_name = "PORT", default_value_t = 8180)]
     port: u16,
 
-    /// The address to listen on. With any other than that of this machine, such as 0.0.0.0 in a container, everybody who
-    /// reaches the address can read and change the policy stores: use --credentials
+    /// The address to listen on. With any other than that of this machine, such as 0.0.0.0 in a container, everybody
+    /// who reaches the address can read and change the policy stores: use --credentials
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
 

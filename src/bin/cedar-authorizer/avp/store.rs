@@ -327,8 +327,8 @@ pub fn rest(started: Instant) -> Instant {
 fn read(files: &Files, previous: &Index) -> Result<Index, Vec<String>> {
     let read = with_room(|| Index::read(files, previous)).map_err(|error| vec![error.to_string()])?;
     let mut index = read?;
-    // People made this folder, and perhaps keep more in it than AVP knows of. So that no client removes it by mistake, it
-    // is protected until a client says otherwise.
+    // People made this folder, and perhaps keep more in it than AVP knows of. So that no client removes it by mistake,
+    // it is protected until a client says otherwise.
     if !files.contains_key(STORE_NOTE) {
         index.note.deletion_protection = true;
     }

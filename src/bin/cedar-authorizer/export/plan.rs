@@ -1,8 +1,8 @@
 //! What has to be done so that a policy store in AWS is as this one.
 //!
-//! The order keeps anything from opening in between: at any moment, what is allowed is allowed by the old policies or by
-//! the new ones. For this the forbids of both are in force while permits change. So a forbid that changes is made anew
-//! before its old form is deleted, and a permit that cannot be updated is deleted before its new form is made.
+//! The order keeps anything from opening in between: at any moment, what is allowed is allowed by the old policies or
+//! by the new ones. For this the forbids of both are in force while permits change. So a forbid that changes is made
+//! anew before its old form is deleted, and a permit that cannot be updated is deleted before its new form is made.
 
 mod identity;
 mod matches;

@@ -1,12 +1,12 @@
 //! `BatchIsAuthorized` and `BatchIsAuthorizedWithToken`.
 
 use cedar_authorizer::cedar::Entity;
-use cedar_authorizer::decide::PrincipalRequest;
+use cedar_authorizer::decide::{AuthorizationRequest, PrincipalRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::is_authorized::{action, entity};
-use super::with_token::{Caller, Tokens, check_entities, no_identity_source};
+use super::with_token::{Caller, Tokens};
 use crate::avp::Limits;
 use crate::avp::contents::EntityIdentifier;
 use crate::avp::decide::{Verdict, check_size, request};
@@ -104,9 +104,7 @@ pub async fn answer_with_token(
     let entities = value::entities(entities.as_ref(), Path::of("entities"))?;
     check_entity_count(&entities, MAX_RESOURCES, limits)?;
     let decider = snapshot.decider()?;
-    let reader = decider.tokens.as_ref().ok_or_else(|| no_identity_source(&policy_store_id))?;
-    check_entities(reader, &entities)?;
-    let caller = Caller::verify(reader, keys, &tokens).await?;
+    let caller = Caller::verify(decider, &policy_store_id, &entities, keys, &tokens).await?;
     let mut results = Vec::new();
     for (number, item) in requests.into_iter().enumerate() {
         let all = Path::of("requests");
@@ -119,11 +117,7 @@ pub async fn answer_with_token(
 
 impl Item {
     /// What is asked, apart from who asks.
-    fn request(
-        &self,
-        at: Path<'_>,
-        entities: &[Entity],
-    ) -> Result<cedar_authorizer::decide::AuthorizationRequest, ServiceError> {
+    fn request(&self, at: Path<'_>, entities: &[Entity]) -> Result<AuthorizationRequest, ServiceError> {
         let action = action(self.action.as_ref(), at.then("action"))?;
         let resource = entity(self.resource.as_ref(), at.then("resource"))?;
         let context = value::context(self.context.as_ref(), at.then("context"))?;

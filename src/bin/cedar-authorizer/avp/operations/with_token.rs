@@ -3,6 +3,7 @@
 use cedar_authorizer::cedar::{Entity, EntityTypeName, EntityUid};
 use cedar_authorizer::decide::{AuthorizationRequest, PrincipalRequest, principal};
 use cedar_authorizer::reason::Reason;
+use cedar_authorizer::token::identity_source::IdentitySource;
 use cedar_authorizer::token::{TokenType, VerifiedToken};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::is_authorized::{action, entity};
 use crate::avp::Limits;
 use crate::avp::contents::EntityIdentifier;
-use crate::avp::decide::{Verdict, check_size, request};
+use crate::avp::decide::{Decider, Verdict, check_size, request};
 use crate::avp::error::{ResourceKind, ServiceError};
 use crate::avp::keys::{Keys, TokenReader};
 use crate::avp::snapshot::Snapshot;
@@ -54,9 +55,7 @@ pub async fn answer(
     let context = value::context(context.as_ref(), Path::of("context"))?;
     let entities = value::entities(entities.as_ref(), Path::of("entities"))?;
     let decider = snapshot.decider()?;
-    let reader = decider.tokens.as_ref().ok_or_else(|| no_identity_source(&policy_store_id))?;
-    check_entities(reader, &entities)?;
-    let caller = Caller::verify(reader, keys, &tokens).await?;
+    let caller = Caller::verify(decider, &policy_store_id, &entities, keys, &tokens).await?;
     let PrincipalRequest { principal, request } =
         caller.asks(request(action, resource, context, entities))?;
     let verdict = decider.decide(&principal, &request, limits)?;
@@ -64,13 +63,13 @@ pub async fn answer(
 }
 
 /// There is nobody whose tokens could be accepted.
-pub fn no_identity_source(policy_store_id: &str) -> ServiceError {
+fn no_identity_source(policy_store_id: &str) -> ServiceError {
     ServiceError::NotFound(ResourceKind::IdentitySource.named(policy_store_id))
 }
 
 /// What is known of users and their groups comes from tokens alone (User Guide, "Available API operations for
 /// authorization").
-pub fn check_entities(reader: &TokenReader, entities: &[Entity]) -> Result<(), ServiceError> {
+fn check_entities(reader: &TokenReader, entities: &[Entity]) -> Result<(), ServiceError> {
     let sources = reader.sources(TokenType::Access);
     let of_tokens = |name: &EntityTypeName| {
         sources.iter().any(|source| source.principal_type() == name || source.group_type() == Some(name))
@@ -110,15 +109,19 @@ struct TypedToken {
 }
 
 impl<'a> Caller<'a> {
-    /// Verifies the tokens of a request. If there are two, they must be of the same user.
+    /// Verifies the tokens of a request with these entities. If there are two, they must be of the same user.
     ///
     /// # Errors
-    /// A `ValidationException`.
+    /// A `ValidationException`; a `ResourceNotFoundException`, if the store has no identity source.
     pub async fn verify(
-        reader: &'a TokenReader,
+        decider: &'a Decider,
+        policy_store_id: &str,
+        entities: &[Entity],
         keys: &Keys,
         Tokens { identity_token, access_token }: &Tokens,
     ) -> Result<Self, ServiceError> {
+        let reader = decider.tokens.as_ref().ok_or_else(|| no_identity_source(policy_store_id))?;
+        check_entities(reader, entities)?;
         let identity = TypedToken::verify(reader, keys, TokenType::Id, identity_token.as_deref()).await?;
         let access = TypedToken::verify(reader, keys, TokenType::Access, access_token.as_deref()).await?;
         let Some(named_by) = identity.or_else(|| access.clone()) else {
@@ -168,10 +171,7 @@ impl TypedToken {
         Ok(Some(Self { token_type, token }))
     }
 
-    fn source<'a>(
-        &self,
-        reader: &'a TokenReader,
-    ) -> Result<&'a cedar_authorizer::token::identity_source::IdentitySource, ServiceError> {
+    fn source<'a>(&self, reader: &'a TokenReader) -> Result<&'a IdentitySource, ServiceError> {
         reader.source(self.token_type, &self.token).map_err(|reason| self.refused(reason))
     }
 
