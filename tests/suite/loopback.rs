@@ -44,15 +44,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A router on 127.0.0.1, served until this is dropped.
 #[derive(Debug)]
-struct Server {
-    address: SocketAddr,
+pub struct Server {
+    pub address: SocketAddr,
     /// Nothing is ever sent: dropping it is the signal to stop.
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn start(router: Router) -> Self {
+    /// Serves at once, on a free port.
+    pub fn start(router: Router) -> Self {
         // Bound here, not on the thread, so that a client can connect as soon as it knows the address.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();

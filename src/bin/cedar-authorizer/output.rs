@@ -65,6 +65,11 @@ impl Failure {
         Self { message: format!("`{}`: {}", printable(what), self.message), ..self }
     }
 
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Prints the failure and returns the exit code.
     pub fn report(self) -> Exit {
         let Self { exit, message, hint } = self;

@@ -1,10 +1,15 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::Workshop;
 use crate::avp::server::AvpServer;
+use crate::loopback::Server;
 use crate::world::{root, stderr, stdout};
 
 /// A store that AVP can hold as a whole.
@@ -147,6 +152,25 @@ fn changes_are_planned_made_and_only_then_there() {
 }
 
 #[test]
+fn tags_are_set_again_and_those_of_others_stay() {
+    let shop = Workshop::new();
+    let Cloud { server, id } = Cloud::with_clinic(&shop);
+    let arn = server.answer("GetPolicyStore", &json!({ "policyStoreId": id }))["arn"].clone();
+    server.answer("TagResource", &json!({ "resourceArn": arn, "tags": { "team": "blue" } }));
+    let url = server.url();
+    shop.expect(0, &["import", "avp", "--policy-store-id", &id, "--endpoint-url", &url, "--store", "tagged"]);
+    server.answer("UntagResource", &json!({ "resourceArn": arn, "tagKeys": ["team"] }));
+    server.answer("TagResource", &json!({ "resourceArn": arn, "tags": { "cost": "7" } }));
+    let export = ["export", "avp", "--store", "tagged", "--policy-store-id", &id, "--endpoint-url", &url];
+    let output = shop.expect(0, &[&export[..], &["--yes"]].concat());
+    assert!(stdout(&output).contains("~ update the tags"), "{}", stdout(&output));
+    let tags = server.answer("ListTagsForResource", &json!({ "resourceArn": arn }));
+    assert_eq!(tags["tags"], json!({ "team": "blue", "cost": "7" }));
+    let output = shop.expect(0, &[&export[..], &["--yes"]].concat());
+    assert!(stdout(&output).contains("0 to create, 0 to update"), "{}", stdout(&output));
+}
+
+#[test]
 fn a_hundred_and_fifty_policies_come_in_pages() {
     let shop = Workshop::new();
     let server = AvpServer::start(&[]);
@@ -186,4 +210,102 @@ fn what_cannot_be_asked_says_why() {
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
     }
     assert!(!shop.path("policies").exists());
+}
+
+#[test]
+fn a_store_is_imported_although_requests_are_throttled() {
+    let shop = Workshop::new();
+    let data = shop.path("data");
+    clinic(&shop);
+    fs::create_dir(&data).unwrap();
+    fs::rename(shop.path("clinic"), data.join("clinic")).unwrap();
+    // Every tenth request is refused.
+    let server = AvpServer::start(&["--data", data.to_str().unwrap(), "--throttle", "10"]);
+    let answer = |operation: &str, input: Value| {
+        let mut answers = std::iter::repeat_with(|| server.ask(operation, &input));
+        answers.find_map(|(status, answer)| (status == 200).then_some(answer)).unwrap()
+    };
+    let id = answer("ListPolicyStores", json!({}))["policyStores"][0]["policyStoreId"].clone();
+    let policies =
+        answer("ListPolicies", json!({ "policyStoreId": id }))["policies"].as_array().unwrap().len();
+    let id = id.as_str().unwrap();
+    let url = server.url();
+    let import = ["import", "avp", "--policy-store-id", id, "--endpoint-url", &url, "--store", "imported"];
+    shop.expect(0, &import);
+    let files = shop.files("imported").into_keys();
+    assert_eq!(files.filter(|path| path.starts_with("policies/")).count(), policies);
+    assert!(policies > 1);
+}
+
+#[test]
+fn a_policy_that_is_gone_before_it_is_read_is_left_out_and_named() {
+    let shop = Workshop::new();
+    let Cloud { server, id } = Cloud::with_clinic(&shop);
+    let api = changed(server, |operation, answer| {
+        if operation != "BatchGetPolicy" {
+            return;
+        }
+        let gone = answer["results"].as_array_mut().unwrap().remove(0);
+        answer["errors"] = json!([{
+            "code": "POLICY_NOT_FOUND", "message": "The policy is gone\u{1b}[2J.",
+            "policyStoreId": gone["policyStoreId"], "policyId": gone["policyId"],
+        }]);
+    });
+    let url = format!("http://{}", api.address);
+    let import = ["import", "avp", "--policy-store-id", &id, "--endpoint-url", &url, "--store", "imported"];
+    let output = shop.expect(2, &import);
+    let said = stdout(&output) + &stderr(&output);
+    assert!(said.contains("POLICY_NOT_FOUND: The policy is gone"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
+    assert!(shop.path("imported/store.toml").exists());
+}
+
+#[test]
+fn an_older_service_says_details_of_its_identity_sources() {
+    let shop = Workshop::new();
+    let Cloud { server, id } = Cloud::with_clinic(&shop);
+    let pool = "arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_CLINIC";
+    let api = changed(server, move |operation, answer| {
+        if operation != "ListIdentitySources" {
+            return;
+        }
+        for source in answer["identitySources"].as_array_mut().unwrap() {
+            source.as_object_mut().unwrap().remove("configuration");
+            source["details"] = json!({"userPoolArn": pool, "clientIds": ["1example23456789"], "discoveryUrl": "https://x",
+                       "openIdIssuer": "COGNITO"});
+        }
+    });
+    let url = format!("http://{}", api.address);
+    let import = ["import", "avp", "--policy-store-id", &id, "--endpoint-url", &url, "--store", "imported"];
+    let output = shop.run(&import);
+    assert!(matches!(output.status.code(), Some(0 | 2)), "{}", stderr(&output));
+    let files = shop.files("imported");
+    let sources: Vec<&String> = files
+        .iter()
+        .filter(|(path, _)| path.starts_with("identity-sources/"))
+        .map(|(_, text)| text)
+        .collect();
+    assert!(!sources.is_empty());
+    assert!(
+        sources.iter().all(|text| text.contains(pool) && text.contains("1example23456789")),
+        "{sources:?}"
+    );
+}
+
+/// The service, whose answers are changed on their way.
+fn changed(server: AvpServer, change: impl Fn(&str, &mut Value) + Clone + Send + Sync + 'static) -> Server {
+    let server = Arc::new(server);
+    Server::start(Router::new().fallback(move |headers: HeaderMap, body: Bytes| {
+        let (server, change) = (Arc::clone(&server), change.clone());
+        async move {
+            let target = headers["x-amz-target"].to_str().unwrap();
+            let operation = target.rsplit('.').next().unwrap().to_owned();
+            let input: Value = serde_json::from_slice(&body).unwrap();
+            let (status, mut answer) = server.ask(&operation, &input);
+            if status == 200 {
+                change(&operation, &mut answer);
+            }
+            (StatusCode::from_u16(status).unwrap(), answer.to_string())
+        }
+    }))
 }

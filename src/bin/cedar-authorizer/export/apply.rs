@@ -63,6 +63,13 @@ impl<'c> Changer<'c> {
         let (client, store) = (self.client, self.store);
         match action {
             Action::UpdateStore { validation } => self.update_store(*validation).await?,
+            Action::TagStore(tags) => {
+                let there = client.get_policy_store().policy_store_id(store).send().await;
+                let arn = there.map_err(|error| refused("GetPolicyStore", error))?.arn;
+                let tags = tags.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+                let request = client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send().await;
+                request.map_err(|error| refused("TagResource", error))?;
+            }
             Action::PutSchema(schema) => self.put_schema(schema).await?,
             Action::RenamePolicy { id, name } => {
                 let request = client.update_policy().policy_store_id(store).policy_id(id).name(name);

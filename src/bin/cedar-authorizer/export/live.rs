@@ -45,6 +45,7 @@ pub fn export(args: &ToAvp) -> Result<Exit, Failure> {
     let fresh = StoreContents {
         description: contents.description.clone(),
         deletion_protection: contents.deletion_protection,
+        tags: contents.tags.clone(),
         ..nothing
     };
     let mut notes = live.iter().flat_map(|live| &live.imported.notes);

@@ -9,6 +9,8 @@ mod matches;
 mod policies;
 mod text;
 
+use std::collections::BTreeMap;
+
 use crate::avp::contents::{
     IdentitySource, PolicyTemplate, StaticPolicy, StoreContents, TemplateLinkedPolicy, ValidationMode,
 };
@@ -76,6 +78,8 @@ pub enum Action<'c> {
     UpdateStore {
         validation: ValidationMode,
     },
+    /// Tags that are missing or have another value. Others stay: they may be of somebody else.
+    TagStore(BTreeMap<String, String>),
     PutSchema(&'c str),
     RenamePolicy {
         id: String,
@@ -145,6 +149,7 @@ enum Phase {
     DeleteForbids,
     DeleteForbidTemplates,
     Aliases,
+    Tags,
     /// Validation is made strict, when everything fits.
     Tighten,
 }
@@ -198,6 +203,12 @@ impl<'c> Plan<'c> {
             };
             let action = Action::UpdateStore { validation: contents.validation };
             self.add(phase, Verb::Update, "the policy store".to_owned(), action);
+        }
+        let lacks = |(name, value): &(&String, &String)| live.tags.get(*name) != Some(value);
+        let tags: BTreeMap<_, _> = contents.tags.iter().filter(lacks).collect();
+        if !tags.is_empty() {
+            let tags = tags.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            self.add(Phase::Tags, Verb::Update, "the tags".to_owned(), Action::TagStore(tags));
         }
         match (&contents.schema, &live.schema) {
             (Some(own), Some(theirs)) if text::is_same_json(own, theirs) => self.unchanged += 1,

@@ -40,6 +40,7 @@ impl Live {
         let contents = &mut self.contents;
         match action {
             Action::UpdateStore { validation } => contents.validation = *validation,
+            Action::TagStore(tags) => contents.tags.extend(tags.clone()),
             Action::PutSchema(schema) => contents.schema = Some((*schema).to_owned()),
             Action::RenamePolicy { id, name } => {
                 is_free(name);
