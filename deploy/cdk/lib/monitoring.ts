@@ -38,7 +38,8 @@ export class Monitoring extends Construct {
         ApiKind: props.apiKind,
         ApiDimension: props.apiDimension,
         StageName: props.stageName,
-        AlarmTopicArn: props.alarmTopic?.topicArn ?? "",
+        // Left out, it becomes a parameter of the stack.
+        ...(props.alarmTopic && { AlarmTopicArn: props.alarmTopic.topicArn }),
         DenialPercent: props.denialPercent ?? 50,
         LatencyMicroseconds: props.latencyMicroseconds ?? 250_000,
       },
