@@ -154,6 +154,18 @@ export class CedarAuthorizer extends Construct {
       allow(["kms:Decrypt"], [props.encryptionKey.keyArn]);
     }
     if (props.vpc) {
+      // Lambda makes the network interfaces with the function's role. EC2 knows no narrower resource for all of these.
+      allow(
+        [
+          "ec2:AssignPrivateIpAddresses",
+          "ec2:CreateNetworkInterface",
+          "ec2:DeleteNetworkInterface",
+          "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribeSubnets",
+          "ec2:UnassignPrivateIpAddresses",
+        ],
+        ["*"],
+      );
       // Only Lambda itself: calls of the function's code have a source.
       role.addToPolicy(
         new iam.PolicyStatement({

@@ -82,9 +82,15 @@ impl<'a> IntrinsicScope<'a> {
                 }
                 "Split" => {
                     let [separator, whole] = arguments("Split", &argument)?;
-                    let (separator, whole) = (self.text(separator)?, known(self.text(whole)?)?);
-                    let parts = whole.split(&separator).map(|part| Node::from_text(node.place, part));
-                    Ok(Some(Node::new(node.place, None, Content::List(parts.collect()))))
+                    let (separator, whole) = (self.text(separator)?, self.text(whole)?);
+                    let parts: Vec<_> = match own_arn(&whole).filter(|_| separator == ":") {
+                        Some(parts) => parts.map(|part| Node::from_text(node.place, part)).to_vec(),
+                        None => {
+                            let whole = known(whole)?;
+                            whole.split(&separator).map(|part| Node::from_text(node.place, part)).collect()
+                        }
+                    };
+                    Ok(Some(Node::new(node.place, None, Content::List(parts))))
                 }
                 "Sub" => text(self.substitute(&argument)?),
                 "Transform" => Err(not_read("`Fn::Transform` is not read")),
@@ -318,6 +324,20 @@ pub fn attributes(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 pub fn parameter(node: &Rc<Node>) -> Option<String> {
     let IntrinsicCall { function, argument } = IntrinsicCall::from_node(node)?;
     (function == "Ref").then(|| argument.text().map(str::to_owned))?
+}
+
+/// The first parts of the ARN of a resource of this template, if the text is that. CDK takes partition and region from
+/// the ARN of the function where it makes the URI of an authorizer. The service stands as the ARN itself: it is not known
+/// here, and not needed.
+fn own_arn(text: &str) -> Option<[&str; 5]> {
+    let (_, attribute) = reference(text)?;
+    (attribute == Some("Arn")).then_some([
+        "arn",
+        "${AWS::Partition}",
+        text,
+        "${AWS::Region}",
+        "${AWS::AccountId}",
+    ])
 }
 
 /// The text, unless it refers to something that is known only when deployed.

@@ -18,13 +18,13 @@ pub fn is_stack(kind: &str) -> bool {
 
 /// The function that an output of a nested stack refers to. Its places are those in the outer template, where a reader
 /// would change what is wrong.
-pub fn function(
-    outer: &Template<'_>,
-    stack: &TemplateResource,
-    output: &str,
-) -> Option<AuthorizerFunction> {
+pub fn function(outer: &Template<'_>, stack: &TemplateResource, output: &str) -> Option<AuthorizerFunction> {
     let problem = |kind, message: String| {
-        outer.problem(stack.place, kind, format!("the function behind `{}.Outputs.{output}` is not read: {message}", stack.id));
+        outer.problem(
+            stack.place,
+            kind,
+            format!("the function behind `{}.Outputs.{output}` is not read: {message}", stack.id),
+        );
         None
     };
     let properties = outer.properties(stack);
@@ -35,7 +35,8 @@ pub fn function(
         // Already reported: a map that names an application of the Serverless Application Repository, for example.
         Setting::Unresolved { .. } => return None,
     };
-    let Some(path) = outer.beside(&location).filter(|_| !location.contains("://") && !location.contains("${"))
+    let Some(path) =
+        outer.beside(&location).filter(|_| !location.contains("://") && !location.contains("${"))
     else {
         return problem(ProblemKind::NotRead, format!("`{location}` is no file beside this template"));
     };
@@ -44,14 +45,19 @@ pub fn function(
     }
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) => return problem(ProblemKind::NotRead, format!("cannot read `{}`: {error}", path.display())),
+        Err(error) => {
+            return problem(ProblemKind::NotRead, format!("cannot read `{}`: {error}", path.display()));
+        }
     };
     let given = properties.inner("Parameters");
     let Parameters { values, places, unknown } = Parameters::read(outer, &given);
     let inner = match Template::nested(&text, &values, &unknown, path.parent(), outer.depth() + 1) {
         Ok(inner) => inner,
         Err(inner) => {
-            return problem(ProblemKind::Invalid, format!("`{}`, {}: {}", path.display(), inner.place, inner.message));
+            return problem(
+                ProblemKind::Invalid,
+                format!("`{}`, {}: {}", path.display(), inner.place, inner.message),
+            );
         }
     };
     let found = match inner.output(output) {
