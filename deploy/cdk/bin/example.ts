@@ -5,6 +5,7 @@
 import { App, CfnOutput, Duration, Stack } from "aws-cdk-lib";
 import * as apigateway from "aws-cdk-lib/aws-apigateway";
 import * as lambda from "aws-cdk-lib/aws-lambda";
+import * as sns from "aws-cdk-lib/aws-sns";
 import { CedarAuthorizer } from "../lib/cedar-authorizer.js";
 import { Monitoring } from "../lib/monitoring.js";
 
@@ -75,6 +76,8 @@ new Monitoring(stack, "Monitoring", {
   apiKind: "rest",
   apiDimension: stack.stackName,
   stageName: "prod",
+  // Subscribe to it: `aws sns subscribe`.
+  alarmTopic: new sns.Topic(stack, "Alarms"),
 });
 
 new CfnOutput(stack, "ApiUrl", { value: api.url });

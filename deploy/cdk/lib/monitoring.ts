@@ -1,4 +1,5 @@
 import * as path from "node:path";
+import * as cloudwatch from "aws-cdk-lib/aws-cloudwatch";
 import * as include from "aws-cdk-lib/cloudformation-include";
 import * as sns from "aws-cdk-lib/aws-sns";
 import { Construct } from "constructs";
@@ -26,7 +27,7 @@ export interface MonitoringProps {
 export class Monitoring extends Construct {
   constructor(scope: Construct, id: string, props: MonitoringProps) {
     super(scope, id);
-    new include.CfnInclude(this, "Template", {
+    const template = new include.CfnInclude(this, "Template", {
       // From `build/lib`.
       templateFile: path.join(__dirname, "../../../monitoring.yaml"),
       preserveLogicalIds: false,
@@ -38,11 +39,16 @@ export class Monitoring extends Construct {
         ApiKind: props.apiKind,
         ApiDimension: props.apiDimension,
         StageName: props.stageName,
-        // Left out, it becomes a parameter of the stack.
-        ...(props.alarmTopic && { AlarmTopicArn: props.alarmTopic.topicArn }),
+        // Its condition cannot name a topic of the same stack; see below.
+        AlarmTopicArn: "",
         DenialPercent: props.denialPercent ?? 50,
         LatencyMicroseconds: props.latencyMicroseconds ?? 250_000,
       },
     });
+    const actions = props.alarmTopic ? [props.alarmTopic.topicArn] : [];
+    for (const alarm of template.node.findAll().filter((child) => child instanceof cloudwatch.CfnAlarm)) {
+      alarm.alarmActions = actions;
+      alarm.okActions = actions;
+    }
   }
 }
