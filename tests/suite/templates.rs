@@ -119,16 +119,11 @@ fn a_function_of_a_nested_stack_is_followed() {
     let found = of_nested(&with("none"), Some(INNER));
     assert_eq!((found[0].0.as_str(), found.len()), ("cache-key-mismatch", 1), "{found:?}");
     assert!(found[0].2.contains("`Nested.Function`"), "{found:?}");
+    let without_cache =
+        |key| with(key).replace("IdentitySource:", "AuthorizerResultTtlInSeconds: 0\n      IdentitySource:");
+    assert_eq!(of_nested(&without_cache("none"), Some(INNER)), []);
     // The place is where the parameter is given.
-    let simple = of_nested(
-        &with("none").replace("IdentitySource:", "AuthorizerResultTtlInSeconds: 0\n      IdentitySource:"),
-        Some(INNER),
-    );
-    assert_eq!(simple, []);
-    let unused = of_nested(
-        &with("token").replace("IdentitySource:", "AuthorizerResultTtlInSeconds: 0\n      IdentitySource:"),
-        Some(INNER),
-    );
+    let unused = of_nested(&without_cache("token"), Some(INNER));
     assert_eq!((unused[0].0.as_str(), unused[0].1, unused.len()), ("cache-key-unused", 7, 1), "{unused:?}");
 }
 
@@ -158,6 +153,14 @@ fn a_nested_stack_that_cannot_be_read_is_said() {
             Some(INNER),
             "parameter `Key` is given by the outer stack",
         ),
+        // A name of the outer template.
+        (
+            outer.replace("Key: token", "Key: !Ref Api"),
+            Some(INNER),
+            "parameter `Key` is given by the outer stack",
+        ),
+        (outer.replace("inner.yaml", "."), None, "not a file, or too large"),
+        (outer.replace("inner.yaml", "/dev/zero"), None, "not a file, or too large"),
         (itself, None, "nested too deeply, or in a circle"),
     ] {
         let found = of_nested(&outer, inner);
@@ -363,19 +366,11 @@ fn a_function_without_the_name_of_its_store_is_told() {
         codes("policies", &text.replace("!Ref BundleName", "!ImportValue name")),
         ["template-unresolved"]
     );
-    let without = http_api("AuthorizerPayloadFormatVersion: '2.0'", "", &SAMPLE_ROUTES)
-        .replace("BUNDLE_NAME: petstore", "OTHER: x");
+    let cached =
+        "AuthorizerPayloadFormatVersion: '2.0', Identity: {Headers: [Authorization], ReauthorizeEvery: 60}";
+    let without = http_api(cached, "", &SAMPLE_ROUTES).replace("BUNDLE_NAME: petstore", "OTHER: x");
     let function = line(&without, "  Authorizer:");
-    assert_eq!(
-        findings("policies", &without),
-        (
-            vec![
-                ("cache-key-unused".to_owned(), line(&without, "Cedar: {")),
-                ("bundle-name-missing".to_owned(), function)
-            ],
-            0
-        )
-    );
+    assert_eq!(findings("policies", &without), (vec![("bundle-name-missing".to_owned(), function)], 0));
     // One finding for a function, however many authorizers use it.
     let two = http_api("AuthorizerPayloadFormatVersion: '2.0'", "", &[("GET", "/", true)]).replace(
         "          Cedar: ",

@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::path::Path;
 
 use super::fields::Fields;
+use super::intrinsic::references;
 use super::template::{Template, TemplateResource};
 use super::{AuthorizerFunction, ProblemKind, Setting};
 use crate::yaml::Place;
@@ -43,7 +46,7 @@ pub fn function(outer: &Template<'_>, stack: &TemplateResource, output: &str) ->
     if outer.depth() >= MAX_DEPTH {
         return problem(ProblemKind::NotRead, "stacks are nested too deeply, or in a circle".to_owned());
     }
-    let text = match fs::read_to_string(&path) {
+    let text = match read(&path) {
         Ok(text) => text,
         Err(error) => {
             return problem(ProblemKind::NotRead, format!("cannot read `{}`: {error}", path.display()));
@@ -87,6 +90,15 @@ pub fn function(outer: &Template<'_>, stack: &TemplateResource, output: &str) ->
     function
 }
 
+/// The text of a template. A template decides what is read here, so it is only a file of a sensible size.
+fn read(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return Err(io::Error::other("it is no template: not a file, or too large"));
+    }
+    fs::read_to_string(path)
+}
+
 /// What the outer template gives the parameters of a nested one.
 #[derive(Default)]
 struct Parameters {
@@ -102,11 +114,12 @@ impl Parameters {
         for (name, _, node) in given.value().into_iter().flat_map(Fields::entries) {
             parameters.places.insert(name.to_owned(), node.place);
             match outer.scope().text_or_list(node) {
-                Ok(value) => {
+                Ok(value) if references(&value).next().is_none() => {
                     parameters.values.insert(name.to_owned(), value);
                 }
-                // Reported only if it matters to what is read.
-                Err(_) => parameters.unknown.push(name.to_owned()),
+                // Reported only if it matters to what is read. A name of the outer template means something else in the
+                // nested one.
+                Ok(_) | Err(_) => parameters.unknown.push(name.to_owned()),
             }
         }
         parameters
@@ -120,6 +133,9 @@ fn location_key(kind: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// CloudFormation takes templates of 1 MB (CloudFormation User Guide, "Understand CloudFormation quotas").
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Nobody nests deeper, and a circle ends.
 const MAX_DEPTH: usize = 4;
