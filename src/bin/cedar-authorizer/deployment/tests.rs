@@ -637,7 +637,7 @@ fn definitions_elsewhere_are_problems() {
             "`$ref` of `/a` of `paths` of `Body` of `Api` is not read",
         ),
     ] {
-        let problems = Deployment::read(&template(kind, properties), &BTreeMap::new()).problems;
+        let problems = Deployment::read(&template(kind, properties), &BTreeMap::new(), None).problems;
         let found: Vec<_> = problems.iter().map(|problem| (problem.kind, problem.message.as_str())).collect();
         assert_eq!(found, [(ProblemKind::NotRead, message)], "{properties}");
     }
@@ -719,7 +719,7 @@ fn texts_and_conditions_that_multiply_come_to_an_end() {
         (1..60).map(|n| format!("  C{n}: !And [Condition: C{0}, Condition: C{0}]\n", n - 1)).collect();
     let resources = "Resources:\n  A: {Type: AWS::Serverless::Api, Condition: C59}\n";
     let text = format!("Conditions:\n  C0: !Equals [a, a]\n{pairs}{resources}");
-    let problems = Deployment::read(&text, &BTreeMap::new()).problems;
+    let problems = Deployment::read(&text, &BTreeMap::new(), None).problems;
     assert_eq!(problems.len(), 1);
 }
 
