@@ -108,6 +108,10 @@ variable "decision_log_requests" {
   description = "Whether a line has the Cedar request, with the attributes of the caller that policies could read."
   type        = bool
   default     = false
+  validation {
+    condition     = !var.decision_log_requests || var.principal_ids == "plain"
+    error_message = "A request without the id of its principal cannot be decided again."
+  }
 }
 
 variable "decision_log_claims" {

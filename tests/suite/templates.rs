@@ -1,7 +1,6 @@
 //! `check --template`: the project's own templates with one fault each, and small templates.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -275,7 +274,7 @@ const COMING: [&str; 6] = [
 ];
 
 fn has_decision_log() -> bool {
-    Path::new("src/function/decision_log").exists() || Path::new("src/function/decision_log.rs").exists()
+    root().join("src/function/telemetry/decision_log").exists()
 }
 
 const SAMPLE_ROUTES: [(&str, &str, bool); 4] =
