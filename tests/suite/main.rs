@@ -76,6 +76,9 @@ mod matrices;
 // A simple model of API Gateway: routing, cache, IAM.
 #[cfg(test)]
 mod oracle;
+// The package as it is deployed, on ten events.
+#[cfg(test)]
+mod package;
 // Who may do what in the sample store.
 #[cfg(test)]
 mod personas;

@@ -137,7 +137,8 @@ impl Check {
         if let (Some((name, text)), Some(store)) = (&template, &store) {
             sources.add(name, text);
             let parameters: BTreeMap<String, String> = self.parameters.iter().cloned().collect();
-            let deployment = Deployment::read(text, &parameters);
+            let folder = self.template.as_ref().and_then(|path| path.parent());
+            let deployment = Deployment::read(text, &parameters, folder);
             let of_template = template::audit(&deployment, store, name, self.token_life);
             findings.extend(of_template.into_iter().map(|finding| (finding, Home::Elsewhere)));
         }

@@ -12,6 +12,7 @@ mod api;
 mod cloudformation;
 mod fields;
 mod intrinsic;
+mod nested;
 mod openapi;
 mod sam;
 mod template;
@@ -19,6 +20,7 @@ mod template;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::yaml::Place;
 use api::TemplateApis;
@@ -38,9 +40,10 @@ impl Deployment {
     /// Reads a template: YAML, or JSON, which is YAML.
     ///
     /// `parameters` are the values of a deployment. They override the defaults of the template, and may set pseudo
-    /// parameters (`AWS::Region`) too.
-    pub fn read(text: &str, parameters: &BTreeMap<String, String>) -> Self {
-        let template = match Template::read(text, parameters) {
+    /// parameters (`AWS::Region`) too. `folder` is where the template is: functions of nested stacks are read from
+    /// templates beside it. `None`: they are not read.
+    pub fn read(text: &str, parameters: &BTreeMap<String, String>, folder: Option<&Path>) -> Self {
+        let template = match Template::read(text, parameters, folder) {
             Ok(template) => template,
             Err(problem) => return Self { apis: Vec::new(), problems: vec![problem] },
         };
@@ -221,6 +224,15 @@ impl<T> Setting<T> {
             Self::Absent => Setting::Absent,
             Self::Given { value, .. } => read(value),
             Self::Unresolved { place } => Setting::Unresolved { place: *place },
+        }
+    }
+
+    /// The same value, written elsewhere.
+    fn at(self, place: Place) -> Self {
+        match self {
+            Self::Absent => Self::Absent,
+            Self::Given { value, .. } => Self::Given { value, place },
+            Self::Unresolved { .. } => Self::Unresolved { place },
         }
     }
 

@@ -15,6 +15,7 @@ use crate::yaml::{Content, Entry, Node, Place};
 /// What names refer to.
 pub struct IntrinsicScope<'a> {
     values: &'a BTreeMap<String, String>,
+    unknown: &'a [String],
     parameters: Option<Rc<Node>>,
     mappings: Option<Rc<Node>>,
     conditions: Option<Rc<Node>>,
@@ -32,11 +33,13 @@ pub struct Unresolved {
 }
 
 impl<'a> IntrinsicScope<'a> {
-    /// The names of a template. `values` override the defaults of its parameters.
-    pub fn new(template: &Node, values: &'a BTreeMap<String, String>) -> Self {
+    /// The names of a template. `values` override the defaults of its parameters. `unknown` are parameters that are
+    /// given, with values that are not known.
+    pub fn new(template: &Node, values: &'a BTreeMap<String, String>, unknown: &'a [String]) -> Self {
         let section = |name| template.get(name).cloned();
         Self {
             values,
+            unknown,
             parameters: section("Parameters"),
             mappings: section("Mappings"),
             conditions: section("Conditions"),
@@ -79,9 +82,15 @@ impl<'a> IntrinsicScope<'a> {
                 }
                 "Split" => {
                     let [separator, whole] = arguments("Split", &argument)?;
-                    let (separator, whole) = (self.text(separator)?, known(self.text(whole)?)?);
-                    let parts = whole.split(&separator).map(|part| Node::from_text(node.place, part));
-                    Ok(Some(Node::new(node.place, None, Content::List(parts.collect()))))
+                    let (separator, whole) = (self.text(separator)?, self.text(whole)?);
+                    let parts: Vec<_> = match own_arn(&whole).filter(|_| separator == ":") {
+                        Some(parts) => parts.map(|part| Node::from_text(node.place, part)).to_vec(),
+                        None => {
+                            let whole = known(whole)?;
+                            whole.split(&separator).map(|part| Node::from_text(node.place, part)).collect()
+                        }
+                    };
+                    Ok(Some(Node::new(node.place, None, Content::List(parts))))
                 }
                 "Sub" => text(self.substitute(&argument)?),
                 "Transform" => Err(not_read("`Fn::Transform` is not read")),
@@ -154,6 +163,9 @@ impl<'a> IntrinsicScope<'a> {
             let reason = format!("parameter `{name}` is the name of a value in the SSM parameter store");
             return Err(unresolved(reason));
         }
+        if self.unknown.iter().any(|unknown| unknown == name) {
+            return Err(unresolved(format!("parameter `{name}` is given by the outer stack, and not known")));
+        }
         let default = declared.get("Default").filter(|default| !default.is_null());
         let value = self.values.get(name).map(String::as_str).or(default.and_then(|node| node.text()));
         let Some(value) = value else {
@@ -223,6 +235,14 @@ impl<'a> IntrinsicScope<'a> {
         }
     }
 
+    /// The same, where a list is its texts with commas, as the parameters of nested stacks have it.
+    pub fn text_or_list(&self, node: &Rc<Node>) -> Result<String, Unresolved> {
+        match self.resolve(node)? {
+            Some(list) if list.list().is_some() => Ok(self.texts(&list)?.join(",")),
+            _ => self.text(node),
+        }
+    }
+
     fn list(&self, node: &Rc<Node>) -> Result<Vec<Rc<Node>>, Unresolved> {
         let node = self.resolve(node)?;
         let items = node.as_ref().and_then(|node| node.list());
@@ -288,8 +308,36 @@ pub fn reference(text: &str) -> Option<(&str, Option<&str>)> {
 
 /// All names that a text refers to as `${Name}` or `${Name.Attribute}`.
 pub fn references(text: &str) -> impl Iterator<Item = &str> {
+    attributes(text).map(|(name, _)| name)
+}
+
+/// The same, with the attributes.
+pub fn attributes(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     let names = text.split("${").skip(1).filter_map(|part| part.split_once('}')).map(|(name, _)| name);
-    names.map(|name| name.split_once('.').map_or(name, |(name, _)| name))
+    names.map(|name| match name.split_once('.') {
+        Some((name, attribute)) => (name, Some(attribute)),
+        None => (name, None),
+    })
+}
+
+/// The name in a node that is nothing but `!Ref Name`.
+pub fn parameter(node: &Rc<Node>) -> Option<String> {
+    let IntrinsicCall { function, argument } = IntrinsicCall::from_node(node)?;
+    (function == "Ref").then(|| argument.text().map(str::to_owned))?
+}
+
+/// The first parts of the ARN of a resource of this template, if the text is that. CDK takes partition and region from
+/// the ARN of the function where it makes the URI of an authorizer. The service stands as the ARN itself: it is not known
+/// here, and not needed.
+fn own_arn(text: &str) -> Option<[&str; 5]> {
+    let (_, attribute) = reference(text)?;
+    (attribute == Some("Arn")).then_some([
+        "arn",
+        "${AWS::Partition}",
+        text,
+        "${AWS::Region}",
+        "${AWS::AccountId}",
+    ])
 }
 
 /// The text, unless it refers to something that is known only when deployed.

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::fields::Fields;
 use super::intrinsic::{self, IntrinsicScope, Unresolved};
-use super::{AuthorizerFunction, Problem, ProblemKind, Setting};
+use super::{AuthorizerFunction, Problem, ProblemKind, Setting, nested};
 use crate::yaml::{self, Content, Entry, Node, Place};
 
 /// A template, and the problems met so far.
@@ -14,8 +15,11 @@ pub struct Template<'a> {
     /// In the order of the template.
     pub resources: Vec<TemplateResource>,
     globals: Option<Rc<Node>>,
+    outputs: Option<Rc<Node>>,
     scope: IntrinsicScope<'a>,
     problems: RefCell<Vec<Problem>>,
+    folder: Option<PathBuf>,
+    depth: usize,
 }
 
 /// A resource whose condition holds, or may hold.
@@ -31,11 +35,29 @@ pub struct TemplateResource {
 }
 
 impl<'a> Template<'a> {
-    /// Reads the resources of a template.
+    /// Reads the resources of a template. `folder` is where it is: nested stacks are looked for from there.
     ///
     /// # Errors
     /// A problem that makes it impossible to read anything.
-    pub fn read(text: &str, values: &'a BTreeMap<String, String>) -> Result<Self, Problem> {
+    pub fn read(
+        text: &str,
+        values: &'a BTreeMap<String, String>,
+        folder: Option<&Path>,
+    ) -> Result<Self, Problem> {
+        Self::nested(text, values, &[], folder, 0)
+    }
+
+    /// The same for the template of a nested stack. `unknown` are the parameters whose values only a deployment knows.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn nested(
+        text: &str,
+        values: &'a BTreeMap<String, String>,
+        unknown: &'a [String],
+        folder: Option<&Path>,
+        depth: usize,
+    ) -> Result<Self, Problem> {
         let invalid =
             |place, message: &str| Problem { place, kind: ProblemKind::Invalid, message: message.to_owned() };
         let mut unread = Vec::new();
@@ -52,10 +74,13 @@ impl<'a> Template<'a> {
         let mut template = Self {
             resources: Vec::new(),
             globals: root.get("Globals").cloned(),
-            scope: IntrinsicScope::new(&root, values),
+            outputs: root.get("Outputs").cloned(),
+            scope: IntrinsicScope::new(&root, values, unknown),
             problems: RefCell::new(
                 unread.into_iter().map(|problem| invalid(problem.place, &problem.message)).collect(),
             ),
+            folder: folder.map(Path::to_owned),
+            depth,
         };
         let resources = resources.iter().filter_map(|entry| template.resource(entry)).collect();
         template.resources = resources;
@@ -120,10 +145,14 @@ impl<'a> Template<'a> {
 
     /// The function that a URI, an ARN or an id refers to.
     pub fn function(&self, uri: &Setting<String>) -> Option<AuthorizerFunction> {
-        let mut names: Vec<String> = intrinsic::references(uri.value()?).map(str::to_owned).collect();
+        let mut text = uri.value()?.clone();
         // Versions and aliases have a `FunctionName`, so the function is at most two steps away.
         for _ in 0..=2 {
-            let resource = names.iter().find_map(|name| self.resource_named(name))?;
+            let (resource, attribute) = intrinsic::attributes(&text)
+                .find_map(|(name, attribute)| Some((self.resource_named(name)?, attribute)))?;
+            if nested::is_stack(&resource.kind) {
+                return nested::function(self, resource, attribute?.strip_prefix("Outputs.")?);
+            }
             let properties = self.properties(resource);
             if matches!(resource.kind.as_str(), "AWS::Serverless::Function" | "AWS::Lambda::Function") {
                 let environment = properties.then(|properties| properties.inner("Environment"));
@@ -138,9 +167,37 @@ impl<'a> Template<'a> {
                 });
             }
             let function = properties.then(|properties| properties.text("FunctionName"));
-            names = intrinsic::references(function.value()?).map(str::to_owned).collect();
+            text = function.value()?.clone();
         }
         None
+    }
+
+    /// The parameter that a variable of a function is, if it is nothing but that.
+    pub fn parameter_of_variable(&self, function: &str, variable: &str) -> Option<String> {
+        let properties = self.properties(self.resource_named(function)?);
+        let environment = properties.then(|properties| properties.inner("Environment"));
+        let variables = environment.then(|environment| environment.inner("Variables"));
+        let (_, _, node) = variables.value()?.entries().find(|(name, ..)| *name == variable)?;
+        intrinsic::parameter(node)
+    }
+
+    /// The value of an output.
+    pub fn output(&self, name: &str) -> Setting<String> {
+        let Some(output) = self.outputs.as_ref().and_then(|outputs| outputs.get(name)) else {
+            return Setting::Absent;
+        };
+        let output = Fields::read(self, output, format!("the output `{name}`"), output.place);
+        output.then(|output| output.text("Value"))
+    }
+
+    /// The path of a file that this template names, if it is known where this template is.
+    pub fn beside(&self, location: &str) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(location))
+    }
+
+    /// How many stacks this template is nested in.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
     /// What the names in the template refer to.

@@ -7,7 +7,7 @@ use super::*;
 /// `NAME kind`, then the authorizers, the routes and the problems, one per line.
 fn shown(text: &str, parameters: &[(&str, &str)]) -> Vec<String> {
     let parameters = parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    let Deployment { apis, problems } = Deployment::read(text, &parameters);
+    let Deployment { apis, problems } = Deployment::read(text, &parameters, None);
     let mut lines = Vec::new();
     for api in apis {
         lines.push(format!("{} {:?}", api.name, api.kind));
@@ -58,7 +58,7 @@ fn check(text: &str, expected: &[&str]) {
 /// The one authorizer of a template.
 #[track_caller]
 fn authorizer(text: &str) -> DeployedAuthorizer {
-    let deployment = Deployment::read(text, &BTreeMap::new());
+    let deployment = Deployment::read(text, &BTreeMap::new(), None);
     assert_eq!(deployment.problems, []);
     let mut all: Vec<_> = deployment.apis.into_iter().flat_map(|api| api.authorizers).collect();
     assert_eq!(all.len(), 1);
@@ -484,7 +484,7 @@ fn intrinsic_functions_are_resolved() {
         ("!Select [1, !Ref List]", "2"),
         ("!Select [0, !Split [x, 4x5]]", "4"),
     ] {
-        let read = Deployment::read(&with_ttl(ttl), &BTreeMap::new());
+        let read = Deployment::read(&with_ttl(ttl), &BTreeMap::new(), None);
         assert_eq!(read.problems, [], "{ttl}");
         assert_eq!(show(&read.apis[0].authorizers[0].ttl_seconds), expected, "{ttl}");
     }
@@ -509,7 +509,7 @@ fn what_cannot_be_resolved_is_a_problem_at_its_place() {
         ("-1", "invalid", "it should be a whole number, 0 or more"),
         ("[1]", "invalid", "it should be a whole number, 0 or more"),
     ] {
-        let read = Deployment::read(&with_ttl(ttl), &BTreeMap::new());
+        let read = Deployment::read(&with_ttl(ttl), &BTreeMap::new(), None);
         let found: Vec<String> = read
             .problems
             .iter()
@@ -637,7 +637,7 @@ fn definitions_elsewhere_are_problems() {
             "`$ref` of `/a` of `paths` of `Body` of `Api` is not read",
         ),
     ] {
-        let problems = Deployment::read(&template(kind, properties), &BTreeMap::new()).problems;
+        let problems = Deployment::read(&template(kind, properties), &BTreeMap::new(), None).problems;
         let found: Vec<_> = problems.iter().map(|problem| (problem.kind, problem.message.as_str())).collect();
         assert_eq!(found, [(ProblemKind::NotRead, message)], "{properties}");
     }
@@ -702,7 +702,7 @@ fn what_is_no_template_says_so() {
         (&merges, "syntax", "more than 200000 values, aliases written out"),
         (&many_merges, "syntax", "more than 200000 values, aliases written out"),
     ] {
-        let Deployment { apis, problems } = Deployment::read(text, &BTreeMap::new());
+        let Deployment { apis, problems } = Deployment::read(text, &BTreeMap::new(), None);
         assert_eq!(apis, [], "{text:.40}");
         assert_eq!(problems.len(), 1, "{text:.40}: {problems:?}");
         assert_eq!(code_of(problems[0].kind), format!("template-{code}"), "{text:.40}");
@@ -719,7 +719,7 @@ fn texts_and_conditions_that_multiply_come_to_an_end() {
         (1..60).map(|n| format!("  C{n}: !And [Condition: C{0}, Condition: C{0}]\n", n - 1)).collect();
     let resources = "Resources:\n  A: {Type: AWS::Serverless::Api, Condition: C59}\n";
     let text = format!("Conditions:\n  C0: !Equals [a, a]\n{pairs}{resources}");
-    let problems = Deployment::read(&text, &BTreeMap::new()).problems;
+    let problems = Deployment::read(&text, &BTreeMap::new(), None).problems;
     assert_eq!(problems.len(), 1);
 }
 
@@ -740,7 +740,7 @@ fn malformed_pieces_never_panic_and_are_reported() {
         "Resources: {[a]: {Type: x}}",
         "Resources: {<<: 5}",
     ] {
-        let problems = Deployment::read(text, &BTreeMap::new()).problems;
+        let problems = Deployment::read(text, &BTreeMap::new(), None).problems;
         assert!(!problems.is_empty(), "{text}");
     }
 }

@@ -62,7 +62,7 @@ fn read_template(path: &Path, parameters: &BTreeMap<String, String>) -> Result<V
         invalid(" is no template: it has no `Resources`".to_owned())
             .hint("name a CloudFormation template, or the directory that `cdk synth` writes")
     })?;
-    let scope = IntrinsicScope::new(&root, parameters);
+    let scope = IntrinsicScope::new(&root, parameters, &[]);
     let mut reader = Reader { scope, names: entries, unknown: Vec::new() };
     let mut resources = Vec::new();
     for Entry { key, place, value } in entries {

@@ -22,7 +22,7 @@ pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Api, F
     let content = api::read(path)?;
     let content = String::from_utf8(content)
         .map_err(|_| Failure::could_not_run(format_args!("`{origin}` is not UTF-8")))?;
-    let Deployment { apis, problems } = Deployment::read(&content, parameters);
+    let Deployment { apis, problems } = Deployment::read(&content, parameters, path.parent());
     if let Some(problem) = problems.iter().find(|problem| problem.kind == deployment::ProblemKind::Syntax) {
         let message = format!("`{origin}`, {}: {}", problem.place, output::printable(&problem.message));
         return Err(Failure::could_not_run(message));
@@ -102,7 +102,7 @@ fn routes(api: &DeployedApi) -> Routes {
 fn providers(content: &str, parameters: &BTreeMap<String, String>) -> Vec<IdentityProvider> {
     let root = yaml::parse(content, MAX_NODES, &mut Vec::new());
     let Ok(Some(root)) = root else { return Vec::new() };
-    let scope = IntrinsicScope::new(&root, parameters);
+    let scope = IntrinsicScope::new(&root, parameters, &[]);
     let mut providers = Vec::new();
     let mut open = vec![&root];
     while let Some(node) = open.pop() {
