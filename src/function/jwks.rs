@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
 use crate::cache::lock;
+use crate::function::telemetry::counters::Counted;
 use crate::function::under_way::{UnderWay, WorkState};
 use crate::time::UnixTime;
 use crate::token::identity_source::{IdentitySource, KeyLocation};
@@ -184,6 +185,7 @@ impl CachedKeys {
     }
 
     async fn fetch_from(self: Arc<Self>, location: KeyLocation, now: UnixTime) {
+        self.client.counters().count(Counted::KeyFetch);
         // Neither the URL nor a key id may go to the log.
         match self.client.fetch(&location, self.development_keys).await {
             Ok(Fetched { keys, max_age }) => {
@@ -198,6 +200,7 @@ impl CachedKeys {
                 if self.is_alternative {
                     debug!(source = self.source, %error, "alternative key set not fetched")
                 } else {
+                    self.client.counters().count(Counted::KeyFetchFailure);
                     warn!(source = self.source, %error, "key set not fetched")
                 }
                 self.lock().freshness.failed();

@@ -45,13 +45,16 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDe
     set_global_default(Log {
         level: level.as_deref().map_or(LevelFilter::INFO, level_of),
         format: if format.eq_ignore_ascii_case("json") { LogFormat::Json } else { LogFormat::Text },
-        write: |line: &[u8]| {
-            // There is no other place to report this.
-            let _ = io::stdout().write_all(line);
-        },
+        write,
         next: AtomicU64::new(1),
         spans: Mutex::default(),
     })
+}
+
+/// Writes whole lines to standard output.
+pub fn write(lines: &[u8]) {
+    // There is no other place to report a failure.
+    let _ = io::stdout().write_all(lines);
 }
 
 /// The level with this name; `INFO` if there is none.

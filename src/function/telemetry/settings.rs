@@ -1,0 +1,78 @@
+//! The settings of what the function tells.
+
+use crate::function::config::Problems;
+
+/// What the function tells, and of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The name of this function in logs, metrics and traces (`POWERTOOLS_SERVICE_NAME`).
+    pub service: String,
+    /// Which events get a line in the decision log.
+    pub decision_log: DecisionLogSettings,
+    /// `None`: there are no metrics.
+    pub metrics: Option<MetricsSettings>,
+}
+
+/// Which events get a line in the decision log, and what is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecisionLogSettings {
+    /// Which events get a line (`DECISION_LOG`).
+    pub extent: Extent,
+}
+
+/// Which events get a line in the decision log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All.
+    #[default]
+    All,
+    /// All but those that are allowed.
+    Deny,
+    /// None.
+    Off,
+}
+
+/// Where metrics go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// The namespace in CloudWatch (`POWERTOOLS_METRICS_NAMESPACE`).
+    pub namespace: String,
+}
+
+impl Settings {
+    /// Reads the environment.
+    pub(in crate::function) fn read(
+        lookup: &impl Fn(&str) -> Option<String>,
+        problems: &mut Problems,
+    ) -> Self {
+        let extent = match lookup("DECISION_LOG").as_deref() {
+            None | Some("all") => Extent::All,
+            Some("deny") => Extent::Deny,
+            Some("off") => Extent::Off,
+            Some(_) => {
+                problems.add("DECISION_LOG", "neither `all`, `deny` nor `off`");
+                Extent::All
+            }
+        };
+        let is_disabled = problems.flag("POWERTOOLS_METRICS_DISABLED", lookup);
+        let namespace = lookup("POWERTOOLS_METRICS_NAMESPACE").filter(|_| !is_disabled);
+        Self {
+            service: lookup("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| DEFAULT_SERVICE.to_owned()),
+            decision_log: DecisionLogSettings { extent },
+            metrics: namespace.map(|namespace| MetricsSettings { namespace }),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            service: DEFAULT_SERVICE.to_owned(),
+            decision_log: DecisionLogSettings::default(),
+            metrics: None,
+        }
+    }
+}
+
+/// The name of a function that has none of its own.
+const DEFAULT_SERVICE: &str = "cedar-authorizer";
