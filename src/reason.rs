@@ -21,6 +21,18 @@ pub enum Status {
     Fault,
 }
 
+impl Status {
+    /// The stable name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Unauthorized => "unauthorized",
+            Self::Fault => "fault",
+        }
+    }
+}
+
 /// What a reason has to do with: a small set, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReasonClass {

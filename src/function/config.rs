@@ -228,7 +228,19 @@ pub struct InvalidConfig(Vec<String>);
 ///
 /// A wrong value is never repeated. It may be a private key or a password that was put into the wrong variable, and
 /// the message goes to the log and to whoever called the function.
+#[derive(Default)]
 pub(super) struct Problems(Vec<String>);
+
+/// The text of each.
+#[cfg(test)]
+impl IntoIterator for Problems {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
 
 impl Problems {
     pub(super) fn add(&mut self, name: &str, problem: impl Display) {

@@ -127,6 +127,7 @@ impl Function {
             },
         };
         let Answered { tenant, serving, session, answer, detail } = answered;
+        let in_use = serving.clone().or_else(|| self.current().map(Current::serving));
         self.telemetry.tell(&Invocation {
             received,
             context,
@@ -134,6 +135,7 @@ impl Function {
             call: call.as_ref().ok(),
             tenant: tenant.as_ref(),
             serving: serving.as_deref(),
+            in_use: in_use.as_deref(),
             session: session.as_deref(),
             answer: &answer,
             detail: detail.as_deref(),

@@ -55,6 +55,9 @@ mod inspecting;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;
+// The metrics that the function writes, read by the rules of the embedded metric format.
+#[cfg(test)]
+mod metrics;
 // The events of API Gateway, of every kind.
 #[cfg(test)]
 mod gateway;

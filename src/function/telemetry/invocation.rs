@@ -41,6 +41,9 @@ pub struct Invocation<'a> {
     pub tenant: Option<&'a Tenant>,
     /// The bundle that served. `None`: there was none.
     pub serving: Option<&'a Serving>,
+    /// The bundle in use, even if it did not serve because it is too stale, or was not needed. `None`: each tenant has
+    /// one, and that of this call is not known.
+    pub in_use: Option<&'a Serving>,
     /// The caller. `None`: the token was not verified.
     pub session: Option<&'a Session>,
     /// The answer.

@@ -1,6 +1,8 @@
 //! The settings of what the function tells.
 
+use super::metrics::settings::{MetricsSettings, problem_of_service};
 use crate::function::config::Problems;
+use crate::function::log;
 
 /// What the function tells, and of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,13 +34,6 @@ pub enum Extent {
     Off,
 }
 
-/// Where metrics go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetricsSettings {
-    /// The namespace in CloudWatch (`POWERTOOLS_METRICS_NAMESPACE`).
-    pub namespace: String,
-}
-
 impl Settings {
     /// Reads the environment.
     pub(in crate::function) fn read(
@@ -54,12 +49,20 @@ impl Settings {
                 Extent::All
             }
         };
-        let is_disabled = problems.flag("POWERTOOLS_METRICS_DISABLED", lookup);
-        let namespace = lookup("POWERTOOLS_METRICS_NAMESPACE").filter(|_| !is_disabled);
+        let service = lookup(SERVICE_NAME).unwrap_or_else(|| DEFAULT_SERVICE.to_owned());
+        if let Some(problem) = problem_of_service(&service) {
+            problems.add(SERVICE_NAME, problem);
+        }
+        if lookup(LOG_LEVEL).is_some_and(|level| !log::is_level(&level)) {
+            problems.add(
+                LOG_LEVEL,
+                "not a level: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `CRITICAL` or `SILENT`",
+            );
+        }
         Self {
-            service: lookup("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| DEFAULT_SERVICE.to_owned()),
+            service,
             decision_log: DecisionLogSettings { extent },
-            metrics: namespace.map(|namespace| MetricsSettings { namespace }),
+            metrics: MetricsSettings::read(lookup, problems),
         }
     }
 }
@@ -73,6 +76,11 @@ impl Default for Settings {
         }
     }
 }
+
+const SERVICE_NAME: &str = "POWERTOOLS_SERVICE_NAME";
+
+/// Used by the [log], which starts before the settings are read.
+const LOG_LEVEL: &str = "POWERTOOLS_LOG_LEVEL";
 
 /// The name of a function that has none of its own.
 const DEFAULT_SERVICE: &str = "cedar-authorizer";
