@@ -10,7 +10,7 @@ mod freshness;
 mod runtime_api;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -124,22 +124,24 @@ impl KeyCache {
         KeySets::new(self.sources.iter().map(|source| source.iter().map(usable).collect()).collect())
     }
 
-    /// Fetches the keys of the place where a token's key should be, unless that was tried a moment ago.
-    pub async fn refresh(&self, place: KeyPlace, now: UnixTime) {
-        if let Some(fetch) = self.get(place).and_then(|keys| keys.fetch(now)) {
-            fetch.within(LIMIT).await;
-        }
+    /// Fetches the keys of the place where a token's key should be, unless that was tried a moment ago. Returns when
+    /// the fetch began, if there was one.
+    pub async fn refresh(&self, place: KeyPlace, now: UnixTime) -> Option<Instant> {
+        let fetch = self.get(place)?.fetch(now)?;
+        let begun = Instant::now();
+        fetch.within(LIMIT).await;
+        Some(begun)
     }
 
     /// Fetches the keys of a place if they are stale. The call does not need the new keys, so it waits only about
-    /// as long as a fetch usually takes. After that the fetch continues during later calls.
-    pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
-        if let Some(keys) = self.get(place)
-            && keys.lock().freshness.need(now) == KeyNeed::Stale
-            && let Some(fetch) = keys.fetch(now)
-        {
-            fetch.within(STALE_BUDGET).await;
-        }
+    /// as long as a fetch usually takes. After that the fetch continues during later calls. Returns when the call began
+    /// to wait, if it did.
+    pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) -> Option<Instant> {
+        let keys = self.get(place).filter(|keys| keys.lock().freshness.need(now) == KeyNeed::Stale)?;
+        let fetch = keys.fetch(now)?;
+        let begun = Instant::now();
+        fetch.within(STALE_BUDGET).await;
+        Some(begun)
     }
 
     fn get(&self, place: KeyPlace) -> Option<&Arc<CachedKeys>> {

@@ -70,7 +70,7 @@ impl Serving {
         now: UnixTime,
         stopwatch: &mut Stopwatch,
     ) -> Result<DecidedCall, Reason> {
-        let authenticated = self.authenticate(call, now).await;
+        let authenticated = self.authenticate_in(call, now, stopwatch).await;
         stopwatch.durations.verify = Some(stopwatch.lap());
         let (session, remembered) = authenticated?;
         stopwatch.durations.is_token_remembered = remembered == Remembered::Yes;
@@ -116,15 +116,26 @@ impl Serving {
         call: &Call,
         now: UnixTime,
     ) -> Result<(Arc<Session>, Remembered), Reason> {
+        self.authenticate_in(call, now, &mut Stopwatch::start()).await
+    }
+
+    async fn authenticate_in(
+        &self,
+        call: &Call,
+        now: UnixTime,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<(Arc<Session>, Remembered), Reason> {
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let hash = TokenHash::new(bearer);
         let key_sets = self.keys.snapshot(now);
         let known = self.tokens.get(hash, &key_sets, now);
         let (session, remembered) = match known {
             Some(known) => (known, Remembered::Yes),
-            None => (self.verify(bearer, hash, key_sets, now).await?, Remembered::No),
+            None => (self.verify(bearer, hash, key_sets, now, stopwatch).await?, Remembered::No),
         };
-        self.keys.refresh_if_stale(session.token().keys(), now).await;
+        if let Some(begun) = self.keys.refresh_if_stale(session.token().keys(), now).await {
+            stopwatch.fetched_keys(begun);
+        }
         Ok((session, remembered))
     }
 
@@ -135,11 +146,14 @@ impl Serving {
         hash: TokenHash,
         mut key_sets: KeySets,
         now: UnixTime,
+        stopwatch: &mut Stopwatch,
     ) -> Result<Arc<Session>, Reason> {
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
         let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
         if let Err(Unverified::KeyMissing(place)) = verified {
-            self.keys.refresh(place, now).await;
+            if let Some(begun) = self.keys.refresh(place, now).await {
+                stopwatch.fetched_keys(begun);
+            }
             key_sets = self.keys.snapshot(now);
             verified = token::verify(bearer, sources, &key_sets, leeway, now);
         }

@@ -8,17 +8,20 @@ pub mod decision_log;
 pub mod invocation;
 pub mod metrics;
 pub mod settings;
+pub mod traces;
 
 use decision_log::DecisionLog;
 use invocation::Invocation;
 use metrics::Metrics;
 use settings::Settings;
+use traces::Traces;
 
 /// Tells of each event. The default tells nothing.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     decision_log: Option<DecisionLog>,
     metrics: Option<Metrics>,
+    traces: Option<Traces>,
     output: Option<Output>,
 }
 
@@ -26,12 +29,13 @@ pub struct Telemetry {
 pub type Output = fn(&[u8]);
 
 impl Telemetry {
-    /// Tells what the settings ask for, to `output`.
+    /// Tells what the settings ask for, to `output`. Traces need a Tokio runtime.
     pub fn new(settings: Settings, output: Output) -> Self {
-        let Settings { service, decision_log, metrics } = settings;
+        let Settings { service, decision_log, metrics, traces } = settings;
         Self {
             metrics: metrics.map(|settings| Metrics::new(settings, &service)),
             decision_log: DecisionLog::new(decision_log, &service),
+            traces: traces.and_then(Traces::new),
             output: Some(output),
         }
     }
@@ -51,6 +55,9 @@ impl Telemetry {
         }
         if !lines.is_empty() {
             output(&lines);
+        }
+        if let Some(traces) = &self.traces {
+            traces.tell(invocation);
         }
     }
 }

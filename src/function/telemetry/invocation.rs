@@ -74,10 +74,21 @@ pub struct Durations {
     pub respond: Option<Duration>,
     /// To ask the shadow bundle.
     pub shadow: Option<Duration>,
+    /// To fetch keys, within `verify`, if that was needed.
+    pub keys: Option<Wait>,
     /// Whether the token was verified for an earlier event.
     pub is_token_remembered: bool,
     /// Whether the outcome is that of an earlier event.
     pub is_answer_remembered: bool,
+}
+
+/// A part of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// From the event to the beginning of this part.
+    pub after: Duration,
+    /// From its beginning to its end.
+    pub took: Duration,
 }
 
 /// Measures the steps of an event.
@@ -101,6 +112,12 @@ impl Stopwatch {
     pub fn lap(&mut self) -> Duration {
         let now = Instant::now();
         now.duration_since(std::mem::replace(&mut self.last, now))
+    }
+
+    /// Notes that keys were fetched from `begun` until now.
+    pub fn fetched_keys(&mut self, begun: Instant) {
+        let after = begun.duration_since(self.begun);
+        self.durations.keys = Some(Wait { after, took: begun.elapsed() });
     }
 
     /// All that was measured.

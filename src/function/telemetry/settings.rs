@@ -1,11 +1,12 @@
 //! The settings of what the function tells.
 
 use super::metrics::settings::{MetricsSettings, problem_of_service};
+use super::traces::settings::TracesSettings;
 use crate::function::config::Problems;
 use crate::function::log;
 
 /// What the function tells, and of whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The name of this function in logs, metrics and traces (`POWERTOOLS_SERVICE_NAME`).
     pub service: String,
@@ -13,6 +14,8 @@ pub struct Settings {
     pub decision_log: DecisionLogSettings,
     /// `None`: there are no metrics.
     pub metrics: Option<MetricsSettings>,
+    /// `None`: there are no traces.
+    pub traces: Option<TracesSettings>,
 }
 
 /// Which events get a line in the decision log, and what is in it.
@@ -59,10 +62,12 @@ impl Settings {
                 "not a level: `TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR`, `CRITICAL` or `SILENT`",
             );
         }
+        let traces = TracesSettings::read(lookup, &service, problems);
         Self {
             service,
             decision_log: DecisionLogSettings { extent },
             metrics: MetricsSettings::read(lookup, problems),
+            traces,
         }
     }
 }
@@ -73,6 +78,7 @@ impl Default for Settings {
             service: DEFAULT_SERVICE.to_owned(),
             decision_log: DecisionLogSettings::default(),
             metrics: None,
+            traces: None,
         }
     }
 }
