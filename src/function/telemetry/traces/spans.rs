@@ -12,12 +12,11 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
-    SamplingDecision, SpanContext, SpanId, SpanKind, Status as SpanStatus, TraceContextExt, TraceFlags,
-    TraceId, TraceState,
+    SpanContext, SpanId, SpanKind, Status as SpanStatus, TraceContextExt, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{
-    IdGenerator, RandomIdGenerator, Sampler, ShouldSample, SpanData, SpanEvents, SpanLinks,
+    IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample, SpanData, SpanEvents, SpanLinks,
 };
 
 use super::parent;
