@@ -96,11 +96,8 @@ impl TracesSettings {
                 problems.add(name, problem);
             }
         }
-        let endpoint =
-            format!("{}{path}", if path.is_empty() { &endpoint } else { endpoint.trim_end_matches('/') });
-        let endpoint = Url::parse(&endpoint)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let endpoint = Url::parse(&endpoint).ok();
+        let endpoint = endpoint.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if endpoint.is_none() {
             problems.add(name, "not the URL of a collector, such as http://localhost:4318");
         }
@@ -117,7 +114,11 @@ impl TracesSettings {
             instance: lookup("AWS_LAMBDA_LOG_STREAM_NAME"),
             region: lookup("AWS_REGION"),
         };
-        Some(Self { endpoint: endpoint?, timeout, sampling, service, function })
+        let mut endpoint = endpoint?;
+        if !path.is_empty() {
+            endpoint.set_path(&format!("{}{path}", endpoint.path().trim_end_matches('/')));
+        }
+        Some(Self { endpoint, timeout, sampling, service, function })
     }
 }
 
