@@ -85,7 +85,7 @@ impl Default for Settings {
 
 const SERVICE_NAME: &str = "POWERTOOLS_SERVICE_NAME";
 
-/// Used by the [log], which starts before the settings are read.
+/// The log reads it too, before there are settings.
 const LOG_LEVEL: &str = "POWERTOOLS_LOG_LEVEL";
 
 /// The name of a function that has none of its own.

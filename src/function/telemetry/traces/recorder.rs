@@ -16,8 +16,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Begins a task that sends spans, so there must be a Tokio runtime.
-    #[expect(clippy::unnecessary_wraps, reason = "without the feature there are no traces")]
+    /// Begins a task that sends spans, so there must be a Tokio runtime. Always `Some`: only without the feature there
+    /// are none.
     pub(in crate::function::telemetry) fn new(settings: TracesSettings) -> Option<Self> {
         Some(Self {
             sampler: sampler(settings.sampling),
