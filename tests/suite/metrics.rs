@@ -4,6 +4,7 @@
 mod emf;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -12,9 +13,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::loopback::{Function, KeyServer, KeyServerFault, S3, S3Fault};
-use crate::world::{
-    FUNCTION, StoreCopy, bundle_bytes, development_key_set, event, golden, root, run, stdout, token,
-};
+use crate::world::{FUNCTION, StoreCopy, bundle_bytes, development_key_set, event, golden, root, token};
 use emf::{Dimensions, Metrics};
 
 const BUCKET: &str = "bundles";
@@ -239,12 +238,16 @@ fn differences_of_the_shadow() -> Function {
 }
 
 fn what_cannot_be_cached() -> Function {
-    let kennel = "tests/data/stores/kennel";
-    let uri = format!("file://{}", root().join(kennel).display());
-    let function = start(&[("BUNDLE_URI", &uri), ("CACHE_KEY", "token")]).unwrap();
-    let claims = json!({"iat": crate::world::ISSUED_AT, "exp": crate::world::EXPIRES_AT, "sub": "ann"});
-    let ann = run(&["token", "--store", kennel, "--claims", &claims.to_string()]);
-    function.invoke(&event(stdout(&ann).trim_end(), "GET", "/pets/7"));
+    let store = StoreCopy::new();
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    let context = "context: { token: Token, pathParameters?: { petId?: String } }";
+    store.write("schema.cedarschema", schema.replace("context: { token: Token }", context).as_bytes());
+    let policy = "permit (principal, action == PetStore::Action::\"get /pets/{petId}\", resource)
+        when { context has pathParameters && context.pathParameters has petId && context.pathParameters.petId == \"7\" };";
+    store.write("policies/one-pet.cedar", policy.as_bytes());
+    // An answer for this token would count for all pets.
+    let function = start(&[("BUNDLE_URI", &store.uri()), ("CACHE_KEY", "token")]).unwrap();
+    function.invoke(&event(&token("alice", json!({})), "GET", "/pets/7"));
     assert_eq!(last(&function)["NotCacheable"], 1.0, "{}", function.logs());
     function
 }
