@@ -105,9 +105,9 @@ mod tests {
             format!("0-{TRACE}-{SPAN}-01"),
             format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
             format!("00-{zeros}-{SPAN}-01"),
-            format!("00-{TRACE}-{}-01", &zeros[..16]),
+            format!("00-{TRACE}-{:016}-01", 0),
             format!("00-{TRACE}0-{SPAN}-01"),
-            format!("00-+{}-{SPAN}-01", &TRACE[1..]),
+            format!("00-{}-{SPAN}-01", TRACE.replacen('0', "+", 1)),
             format!("00-{TRACE}-{SPAN}-01\n00-{TRACE}-{SPAN}-01"),
             "00-".repeat(100_000),
         ] {
