@@ -20,6 +20,7 @@ pub(crate) mod text;
 
 use std::collections::{BTreeSet, HashMap};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet};
 
@@ -53,6 +54,7 @@ pub use tenant::{InvalidTenant, Tenant};
 #[derive(Clone, Debug)]
 pub struct Bundle {
     manifest: Manifest,
+    digest: String,
     resource: EntityUid,
     token_location: TokenLocation,
     leeway_seconds: u32,
@@ -127,6 +129,7 @@ impl Bundle {
             }
         }
         Ok(Self {
+            digest: hex::encode(digest(&SHA256, signed)),
             manifest,
             resource,
             token_location,
@@ -148,6 +151,12 @@ impl Bundle {
     /// The name, revision and members.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The SHA-256 of the manifest, in lower-case hexadecimal digits. The manifest has the hash of every member, so this
+    /// stands for the whole bundle, but not for its signatures.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The increasing number of this version of the store.

@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod principal;
 pub mod resource;
 mod session;
+mod steps;
 pub mod subject;
 
 pub use answer::RESERVED_CONTEXT;
@@ -30,3 +31,4 @@ pub use cedar_gate::{Ancestors, CedarDecision, CedarGate};
 pub use decision::{Decision, list};
 pub use gate::Gate;
 pub use session::Session;
+pub use steps::Steps;

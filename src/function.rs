@@ -5,9 +5,11 @@ pub mod config;
 pub mod jwks;
 pub mod lambda;
 pub mod log;
+
 pub mod serving;
 pub mod shadow;
 pub mod source;
+pub mod telemetry;
 pub mod tenant;
 pub mod tenants;
 pub mod token_cache;

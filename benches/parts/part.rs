@@ -9,6 +9,8 @@ use cedar_authorizer::decide::{Gate, Session};
 use cedar_authorizer::function::config::{self, Config};
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::log;
+use cedar_authorizer::function::telemetry::Telemetry;
+use cedar_authorizer::function::telemetry::settings::{Extent, Settings};
 use cedar_authorizer::function::token_cache::{MAX_TOKENS, TokenCache, TokenHash};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
@@ -36,7 +38,7 @@ pub struct Part {
     ready: fn() -> Box<dyn FnMut()>,
 }
 
-pub const PARTS: [Part; 19] = [
+pub const PARTS: [Part; 20] = [
     Part::new("event-token", FEW, || of_event(&events::token(&some_token(), ROUTE))),
     Part::new("event-rest", FEW, || of_event(&sample("rest-get-pets-allow.json"))),
     Part::new("event-http2", FEW, || of_event(&sample("http2-get-pet-allow.json"))),
@@ -61,6 +63,7 @@ pub const PARTS: [Part; 19] = [
     Part::new("answer-seen-token", FEW, || answer(SEEN)),
     Part::new("answer-new-token-no-cache", FEW, || answer(NEW)).under("none"),
     Part::new("answer-seen-token-no-cache", FEW, || answer(SEEN)).under("none"),
+    Part::new("answer-seen-token-metrics", FEW, answer_with_metrics),
     Part::new("answer-10000-policies", MANY, || answer(NEW)),
 ];
 
@@ -96,6 +99,7 @@ impl Part {
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9".to_owned()),
             ("BUNDLE_URI", format!("file://{}", bundle_file(&self.shape).display())),
             ("CACHE_KEY", self.cache_key.to_owned()),
+            ("POWERTOOLS_METRICS_NAMESPACE", "CedarAuthorizer".to_owned()),
         ]
     }
 
@@ -155,10 +159,25 @@ fn open() -> Box<dyn FnMut()> {
 
 /// All that the function does but for HTTP: the text of an event in, that of a response out, and a line in the log.
 fn answer(is_seen: bool) -> Box<dyn FnMut()> {
+    answer_telling(is_seen, |_| Telemetry::default())
+}
+
+/// The same for a seen token, with a line of metrics.
+fn answer_with_metrics() -> Box<dyn FnMut()> {
+    answer_telling(SEEN, |mut settings| {
+        settings.decision_log.extent = Extent::Off;
+        Telemetry::new(settings, |lines| {
+            black_box(lines);
+        })
+    })
+}
+
+fn answer_telling(is_seen: bool, telemetry: fn(Settings) -> Telemetry) -> Box<dyn FnMut()> {
     log::init(config::variable).unwrap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = Config::from_env().unwrap();
     let function = runtime.block_on(Function::init(&config, now())).unwrap();
+    let function = function.with_telemetry(telemetry(config.telemetry));
     let mut tokens = tokens();
     if is_seen {
         tokens.fill(some_token());

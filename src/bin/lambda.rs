@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use cedar_authorizer::function::config::{self, Config};
 use cedar_authorizer::function::lambda::{Function, report_init_error};
 use cedar_authorizer::function::log;
+use cedar_authorizer::function::telemetry::Telemetry;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 
@@ -25,7 +26,8 @@ async fn main() -> Result<ExitCode, Error> {
     };
     let function = &function;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-        function.answer(event.payload.get(), SystemTime::now().into()).await.into_response()
+        let LambdaEvent { payload, context, .. } = event;
+        function.answer_to(payload.get(), &context.into(), SystemTime::now()).await.into_response()
     }))
     .await?;
     Ok(ExitCode::SUCCESS)
@@ -33,5 +35,6 @@ async fn main() -> Result<ExitCode, Error> {
 
 async fn init() -> Result<Function, Error> {
     let config = Config::from_env()?;
-    Ok(Function::init(&config, SystemTime::now().into()).await?)
+    let function = Function::init(&config, SystemTime::now().into()).await?;
+    Ok(function.with_telemetry(Telemetry::new(config.telemetry, log::write)))
 }

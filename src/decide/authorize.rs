@@ -12,6 +12,7 @@ use super::caller::{Caller, Decided};
 use super::outcome::Outcome;
 use super::principal;
 use super::session::Session;
+use super::steps::Steps;
 use crate::bundle::BundledRoute;
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
@@ -26,13 +27,26 @@ impl Session {
     /// [`Reason::BundleUnreadable`], if a part of the bundle that the decision needs cannot be read. Any other
     /// doubt leads to a denial.
     pub fn authorize(&self, call: &Call, cache_key: &CacheKey) -> Result<Arc<Outcome>, Reason> {
+        self.authorize_in(call, cache_key, &mut ())
+    }
+
+    /// The same, and tells when each step ends. If it tells of none, the whole outcome is remembered.
+    ///
+    /// # Errors
+    /// [`Reason::BundleUnreadable`].
+    pub fn authorize_in(
+        &self,
+        call: &Call,
+        cache_key: &CacheKey,
+        steps: &mut impl Steps,
+    ) -> Result<Arc<Outcome>, Reason> {
         let asked = Asked::new(call, self.bundle(), cache_key);
-        self.memo().outcome(&asked, || answer(self, &asked))
+        self.memo().outcome(&asked, || answer(self, &asked, steps))
     }
 }
 
 /// Works out the outcome of a call. Parts of it may be remembered, but not the outcome as a whole.
-fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
+fn answer(session: &Session, asked: &Asked<'_>, steps: &mut impl Steps) -> Result<Outcome, Reason> {
     let (bundle, token) = (session.bundle(), session.token());
     // For what?
     let (route, resource) = (asked.route(), asked.resource());
@@ -41,6 +55,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let principal = principal::uid(token, caller.caller.source());
     // May they?
     let Decided { decision, dropped } = caller.decide(route, &resource)?;
+    steps.decided();
     // What are API Gateway and the backend told?
     let backend_claims = backend_claims(token, bundle.backend_claims());
     let usage_identifier =
@@ -48,6 +63,7 @@ fn answer(session: &Session, asked: &Asked<'_>) -> Result<Outcome, Reason> {
     let room = || room_for_grant(&principal, &backend_claims, usage_identifier);
     let GrantedDecision { decision, without_grant, grant, breadth } =
         caller.tell(decision, route.ok().map(|route| route.id), room);
+    steps.granted();
 
     let route = route.ok().map(|route| route.route);
     let resource = resource.map_or_else(|_| bundle.resource().clone(), |requested| requested.resource.uid);

@@ -15,6 +15,7 @@ use crate::bundle::{DevelopmentKeys, MAX_REVISION};
 use crate::function::jwks::RuntimeApi;
 use crate::function::source::BundleUri;
 use crate::function::source::current::{Audience, Conditions};
+use crate::function::telemetry;
 use crate::function::tenant::Tenancy;
 use crate::gateway::cache_key::{CacheKey, CacheScope};
 use crate::gateway::call::RouteKey;
@@ -43,6 +44,8 @@ pub struct Config {
     pub jwks_proxy: Option<Proxy>,
     /// What HTTP APIs with payload format 2.0 get (`SIMPLE_RESPONSES`).
     pub simple_responses: SimpleResponses,
+    /// What the function tells of each event (`DECISION_LOG`, `POWERTOOLS_METRICS_NAMESPACE`, ...).
+    pub telemetry: telemetry::settings::Settings,
 }
 
 impl Config {
@@ -59,11 +62,6 @@ impl Config {
         for (name, reason) in REQUIRED_BY_RUNTIME {
             if lookup(name).is_none() {
                 problems.add(name, format_args!("not set; {reason}"));
-            }
-        }
-        for (name, meaning) in NOT_YET {
-            if lookup(name).is_some() {
-                problems.add(name, format_args!("{meaning} is not supported by this version; remove it"));
             }
         }
         let cache_key = match lookup("CACHE_KEY") {
@@ -159,6 +157,7 @@ impl Config {
                 "below BUNDLE_REFRESH_SECONDS, or that is 0: no bundle would serve from one look to the next",
             );
         }
+        let telemetry = telemetry::settings::Settings::read(&lookup, &mut problems);
         match (bundle_uri, cache_key, problems.0.is_empty()) {
             (Some(bundle_uri), Some(cache_key), true) => Ok(Self {
                 bundle_uri,
@@ -178,6 +177,7 @@ impl Config {
                 },
                 jwks_proxy,
                 simple_responses,
+                telemetry,
             }),
             _ => Err(InvalidConfig(problems.0)),
         }
@@ -228,15 +228,27 @@ pub struct InvalidConfig(Vec<String>);
 ///
 /// A wrong value is never repeated. It may be a private key or a password that was put into the wrong variable, and
 /// the message goes to the log and to whoever called the function.
-struct Problems(Vec<String>);
+#[derive(Default)]
+pub(super) struct Problems(Vec<String>);
+
+/// The text of each.
+#[cfg(test)]
+impl IntoIterator for Problems {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
 
 impl Problems {
-    fn add(&mut self, name: &str, problem: impl Display) {
+    pub(super) fn add(&mut self, name: &str, problem: impl Display) {
         self.0.push(format!("{name}: {problem}"));
     }
 
     /// A setting that is `true` or `false`. The default is `false`.
-    fn flag(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>) -> bool {
+    pub(super) fn flag(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>) -> bool {
         match lookup(name).as_deref() {
             None | Some("false") => false,
             Some("true") => true,
@@ -248,7 +260,12 @@ impl Problems {
     }
 
     /// A setting that is a whole number.
-    fn number(&mut self, name: &str, lookup: impl Fn(&str) -> Option<String>, default: u64) -> u64 {
+    pub(super) fn number(
+        &mut self,
+        name: &str,
+        lookup: impl Fn(&str) -> Option<String>,
+        default: u64,
+    ) -> u64 {
         match lookup(name).map(|value| value.parse()) {
             None => default,
             Some(Ok(number)) => number,
@@ -268,7 +285,7 @@ impl Problems {
         Duration::from_secs(seconds.min(MAX_SECONDS))
     }
 
-    fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
+    pub(super) fn parse<T: FromStr<Err: Display>>(&mut self, name: &str, value: &str) -> Option<T> {
         value.parse().map_err(|error| self.add(name, error)).ok()
     }
 }
@@ -279,13 +296,6 @@ const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
     ("AWS_LAMBDA_FUNCTION_NAME", "Lambda sets it"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "Lambda sets it"),
     ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "Lambda sets it"),
-];
-
-/// Documented settings that this version does not support yet. Ignoring one would be misleading.
-const NOT_YET: [(&str, &str); 3] = [
-    ("DECISION_LOG", "the decision log"),
-    ("DECISION_LOG_FORMAT", "the decision log"),
-    ("POWERTOOLS_METRICS_NAMESPACE", "metrics"),
 ];
 
 /// Host and port, or a URL (Lambda Developer Guide, "Runtime API").

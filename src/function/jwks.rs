@@ -10,12 +10,13 @@ mod freshness;
 mod runtime_api;
 
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
 use crate::bundle::{Bundle, DevelopmentKeys};
 use crate::cache::lock;
+use crate::function::telemetry::counters::Counted;
 use crate::function::under_way::{UnderWay, WorkState};
 use crate::time::UnixTime;
 use crate::token::identity_source::{IdentitySource, KeyLocation};
@@ -123,22 +124,24 @@ impl KeyCache {
         KeySets::new(self.sources.iter().map(|source| source.iter().map(usable).collect()).collect())
     }
 
-    /// Fetches the keys of the place where a token's key should be, unless that was tried a moment ago.
-    pub async fn refresh(&self, place: KeyPlace, now: UnixTime) {
-        if let Some(fetch) = self.get(place).and_then(|keys| keys.fetch(now)) {
-            fetch.within(LIMIT).await;
-        }
+    /// Fetches the keys of the place where a token's key should be, unless that was tried a moment ago. Returns when
+    /// the fetch began, if there was one.
+    pub async fn refresh(&self, place: KeyPlace, now: UnixTime) -> Option<Instant> {
+        let fetch = self.get(place)?.fetch(now)?;
+        let begun = Instant::now();
+        fetch.within(LIMIT).await;
+        Some(begun)
     }
 
     /// Fetches the keys of a place if they are stale. The call does not need the new keys, so it waits only about
-    /// as long as a fetch usually takes. After that the fetch continues during later calls.
-    pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) {
-        if let Some(keys) = self.get(place)
-            && keys.lock().freshness.need(now) == KeyNeed::Stale
-            && let Some(fetch) = keys.fetch(now)
-        {
-            fetch.within(STALE_BUDGET).await;
-        }
+    /// as long as a fetch usually takes. After that the fetch continues during later calls. Returns when the call began
+    /// to wait, if it did.
+    pub async fn refresh_if_stale(&self, place: KeyPlace, now: UnixTime) -> Option<Instant> {
+        let keys = self.get(place).filter(|keys| keys.lock().freshness.need(now) == KeyNeed::Stale)?;
+        let fetch = keys.fetch(now)?;
+        let begun = Instant::now();
+        fetch.within(STALE_BUDGET).await;
+        Some(begun)
     }
 
     fn get(&self, place: KeyPlace) -> Option<&Arc<CachedKeys>> {
@@ -184,6 +187,7 @@ impl CachedKeys {
     }
 
     async fn fetch_from(self: Arc<Self>, location: KeyLocation, now: UnixTime) {
+        self.client.counters().count(Counted::KeyFetch);
         // Neither the URL nor a key id may go to the log.
         match self.client.fetch(&location, self.development_keys).await {
             Ok(Fetched { keys, max_age }) => {
@@ -198,6 +202,7 @@ impl CachedKeys {
                 if self.is_alternative {
                     debug!(source = self.source, %error, "alternative key set not fetched")
                 } else {
+                    self.client.counters().count(Counted::KeyFetchFailure);
                     warn!(source = self.source, %error, "key set not fetched")
                 }
                 self.lock().freshness.failed();

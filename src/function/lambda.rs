@@ -1,20 +1,26 @@
 //! The function: an event in, a response or an error out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Diagnostic;
 use reqwest::redirect::Policy;
 use serde_json::json;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use crate::bundle::Tenant;
-use crate::decide::outcome::{Outcome, Texts};
+use crate::cache::lock;
+use crate::decide::Session;
+use crate::decide::outcome::Outcome;
 use crate::function::config::Config;
 use crate::function::jwks::KeyClient;
 use crate::function::serving::{DecidedCall, Serving};
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
 use crate::function::source::{Fetcher, LoadFailure};
+use crate::function::telemetry::Telemetry;
+use crate::function::telemetry::counters::Counters;
+use crate::function::telemetry::invocation::{Invocation, LambdaContext, Stopwatch};
 use crate::function::tenants::{Tenants, Unserved};
 use crate::function::token_cache::MAX_TOKENS;
 use crate::gateway::cache_key::CacheKey;
@@ -29,6 +35,10 @@ pub struct Function {
     bundles: Bundles,
     cache_key: CacheKey,
     simple_responses: SimpleResponses,
+    counters: Arc<Counters>,
+    telemetry: Telemetry,
+    /// How long the start took. `None`: an event was answered since.
+    cold_start: Mutex<Option<Duration>>,
 }
 
 /// Which bundles answer.
@@ -52,7 +62,9 @@ impl Function {
     /// # Errors
     /// [`LoadFailure`].
     pub async fn with_fetcher(fetcher: Fetcher, config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
-        let client = KeyClient::new(config.jwks_proxy.clone());
+        let begun = Instant::now();
+        let counters = Arc::new(Counters::default());
+        let client = KeyClient::new(config.jwks_proxy.clone()).counting(Arc::clone(&counters));
         let (fallback, conditions) = (config.fallback_uri.clone(), config.conditions.clone());
         let cache_key = conditions.cache_key.clone();
         let bundles = if let Some(tenancy) = &config.tenancy {
@@ -70,7 +82,20 @@ impl Function {
             current.serving().report_uncacheable(&cache_key);
             Bundles::One { current, shadow }
         };
-        Ok(Self { bundles, cache_key, simple_responses: config.simple_responses })
+        Ok(Self {
+            bundles,
+            cache_key,
+            simple_responses: config.simple_responses,
+            counters,
+            telemetry: Telemetry::default(),
+            cold_start: Mutex::new(Some(begun.elapsed())),
+        })
+    }
+
+    /// The same function, which tells of each event. Otherwise it keeps silent.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// The bundle in use. `None`: each tenant has one of its own.
@@ -81,35 +106,78 @@ impl Function {
         }
     }
 
-    /// Answers an event, given as JSON. This never fails: a fault is an answer too.
+    /// Answers an event, given as JSON, that does not come from Lambda. This never fails: a fault is an answer too.
     pub async fn answer(&self, event: &str, now: UnixTime) -> Answer {
-        let call = match Call::from_json(event) {
-            Ok(call) => call,
-            Err(invalid) => return Answer::refused(invalid.reason(), &invalid.to_string(), None),
+        let received = UNIX_EPOCH.checked_add(Duration::from_secs(now.as_seconds())).unwrap_or(UNIX_EPOCH);
+        self.answer_to(event, &LambdaContext::default(), received).await
+    }
+
+    /// Answers an event of Lambda, given as JSON, and tells of it. `received` is the current time.
+    pub async fn answer_to(&self, event: &str, context: &LambdaContext, received: SystemTime) -> Answer {
+        let mut stopwatch = Stopwatch::start();
+        let call = Call::from_json(event);
+        let answered = match &call {
+            Ok(call) => self.answer_call(call, received.into(), &mut stopwatch).await,
+            Err(invalid) => Answered {
+                tenant: None,
+                serving: None,
+                session: None,
+                answer: Answer::Refused(invalid.reason()),
+                detail: Some(invalid.to_string()),
+            },
         };
-        let (tenant, serving) = match self.serving(&call, now).await {
+        let Answered { tenant, serving, session, answer, detail } = answered;
+        let in_use = serving.clone().or_else(|| self.current().map(Current::serving));
+        self.telemetry.tell(&Invocation {
+            received,
+            context,
+            cold_start: lock(&self.cold_start).take(),
+            call: call.as_ref().ok(),
+            tenant: tenant.as_ref(),
+            serving: serving.as_deref(),
+            in_use: in_use.as_deref(),
+            session: session.as_deref(),
+            answer: &answer,
+            detail: detail.as_deref(),
+            durations: stopwatch.stop(),
+            counts: self.counters.take(),
+        });
+        answer
+    }
+
+    async fn answer_call(&self, call: &Call, now: UnixTime, stopwatch: &mut Stopwatch) -> Answered {
+        let found = self.serving(call, now).await;
+        stopwatch.durations.bundle = Some(stopwatch.lap());
+        let (tenant, serving) = match found {
             Ok(found) => found,
-            Err(Unserved { reason, tenant }) if reason.status() == Status::Deny => {
-                let response = Response::denied(&call, reason, self.simple_responses);
-                return Answer::denied(reason, response, tenant.as_ref());
+            Err(Unserved { reason, tenant }) => {
+                let answer = if reason.status() == Status::Deny {
+                    Answer::Denied(reason, Response::denied(call, reason, self.simple_responses))
+                } else {
+                    Answer::Refused(reason)
+                };
+                return Answered { tenant, serving: None, session: None, answer, detail: None };
             }
-            Err(Unserved { reason, tenant }) => return Answer::refused(reason, "", tenant.as_ref()),
         };
-        let decided = serving.decide(&call, &self.cache_key, now).await;
+        let decided = serving.decide_in(call, &self.cache_key, now, stopwatch).await;
         if let Bundles::One { shadow: Some(shadow), .. } = &self.bundles {
-            shadow.compare(&call, &decided, &self.cache_key, now).await;
+            stopwatch.lap();
+            shadow.compare(call, &decided, &self.cache_key, now).await;
+            stopwatch.durations.shadow = Some(stopwatch.lap());
         }
-        match decided {
+        let (session, answer) = match decided {
             Ok(DecidedCall { session, outcome }) => {
                 let simple = outcome.as_simple().filter(|_| self.simple_responses.are_for(call.api()));
                 let outcome = simple.map_or(outcome, Arc::new);
-                let response = session.respond(&call, &outcome, self.simple_responses);
+                let response = session.respond(call, &outcome, self.simple_responses);
+                stopwatch.durations.respond = Some(stopwatch.lap());
                 // The log must say what API Gateway is told.
                 let outcome = if response.is_shortened() { Arc::new(outcome.shortened()) } else { outcome };
-                Answer::decided(outcome, response, tenant.as_ref())
+                (Some(session), Answer::Decided(outcome, response))
             }
-            Err(reason) => Answer::refused(reason, "", tenant.as_ref()),
-        }
+            Err(reason) => (None, Answer::Refused(reason)),
+        };
+        Answered { tenant, serving: Some(serving), session, answer, detail: None }
     }
 
     /// The bundle for a call, and the tenant that it belongs to.
@@ -164,39 +232,16 @@ impl Answer {
             }),
         }
     }
+}
 
-    fn decided(outcome: Arc<Outcome>, response: Response, tenant: Option<&Tenant>) -> Self {
-        let Outcome { decision, dropped, revision, .. } = &*outcome;
-        let Texts { principal, action, resource, policies, errors } = outcome.texts();
-        info!(
-            reason = decision.reason.code(),
-            tenant = tenant.map(Tenant::as_str),
-            principal,
-            action = action.as_deref(),
-            policies,
-            errors,
-            resource,
-            dropped,
-            revision,
-            "decided"
-        );
-        Self::Decided(outcome, response)
-    }
-
-    fn denied(reason: Reason, response: Response, tenant: Option<&Tenant>) -> Self {
-        warn!(reason = reason.code(), tenant = tenant.map(Tenant::as_str), "denied");
-        Self::Denied(reason, response)
-    }
-
-    /// `detail` goes to the log. Like the reason, it must not reveal anything of the token.
-    fn refused(reason: Reason, detail: &str, tenant: Option<&Tenant>) -> Self {
-        let tenant = tenant.map(Tenant::as_str);
-        match reason.status() {
-            Status::Fault => error!(reason = reason.code(), tenant, detail, "fault"),
-            _ => warn!(reason = reason.code(), tenant, detail, "refused"),
-        }
-        Self::Refused(reason)
-    }
+/// An answer, and what is known of how it came about.
+struct Answered {
+    tenant: Option<Tenant>,
+    serving: Option<Arc<Serving>>,
+    session: Option<Arc<Session>>,
+    answer: Answer,
+    /// Like the reason, it must not reveal anything of the token.
+    detail: Option<String>,
 }
 
 /// Tells Lambda that init failed, so that the log and the caller get the whole message.

@@ -31,13 +31,13 @@ use crate::cache::lock;
 use crate::time::iso_8601;
 
 /// Starts the log of this process with Lambda's settings: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; if not set,
-/// `RUST_LOG`, and otherwise `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text). From here on, panics are reported
+/// `POWERTOOLS_LOG_LEVEL`, then `RUST_LOG`, and otherwise `INFO`) and `AWS_LAMBDA_LOG_FORMAT` (`JSON`, or text). From here on, panics are reported
 /// without the values in their messages.
 ///
 /// # Errors
 /// There is a log already.
 pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDefaultError> {
-    let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
+    let level = LEVELS.iter().find_map(|name| variable(name));
     let format = variable("AWS_LAMBDA_LOG_FORMAT").unwrap_or_default();
     panic::set_hook(Box::new(|panic| {
         let _ = io::stderr().write_all(panic_line(panic.payload(), panic.location()).as_bytes());
@@ -45,21 +45,35 @@ pub fn init(variable: impl Fn(&str) -> Option<String>) -> Result<(), SetGlobalDe
     set_global_default(Log {
         level: level.as_deref().map_or(LevelFilter::INFO, level_of),
         format: if format.eq_ignore_ascii_case("json") { LogFormat::Json } else { LogFormat::Text },
-        write: |line: &[u8]| {
-            // There is no other place to report this.
-            let _ = io::stdout().write_all(line);
-        },
+        write,
         next: AtomicU64::new(1),
         spans: Mutex::default(),
     })
 }
 
+/// Writes whole lines to standard output.
+pub fn write(lines: &[u8]) {
+    // There is no other place to report a failure.
+    let _ = io::stdout().write_all(lines);
+}
+
+/// Whether a level has this name.
+pub(super) fn is_level(name: &str) -> bool {
+    known_level(name).is_some()
+}
+
 /// The level with this name; `INFO` if there is none.
 fn level_of(name: &str) -> LevelFilter {
-    if name.eq_ignore_ascii_case("fatal") {
-        LevelFilter::ERROR
-    } else {
-        name.parse().unwrap_or(LevelFilter::INFO)
+    known_level(name).unwrap_or(LevelFilter::INFO)
+}
+
+/// Lambda has `FATAL`, Powertools has `WARNING`, `CRITICAL` and `SILENT`. In any case.
+fn known_level(name: &str) -> Option<LevelFilter> {
+    match name.to_ascii_lowercase().as_str() {
+        "warning" => Some(LevelFilter::WARN),
+        "critical" | "fatal" => Some(LevelFilter::ERROR),
+        "silent" => Some(LevelFilter::OFF),
+        other => other.parse().ok(),
     }
 }
 
@@ -295,6 +309,9 @@ fn has_object(word: &str) -> bool {
     };
     BEGINNINGS.iter().any(|beginning| word.match_indices(beginning).any(begins))
 }
+
+/// Where the level is, by precedence.
+const LEVELS: [&str; 3] = ["AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "RUST_LOG"];
 
 /// Other crates are logged from this level up. `lambda_runtime` 1.5.0 writes the event at `TRACE`, and any of them
 /// may log something else below `INFO` in its next version.

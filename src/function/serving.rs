@@ -1,6 +1,8 @@
 //! A bundle in use, with the keys and verified tokens that belong to it. A call uses the same one throughout.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -8,6 +10,7 @@ use crate::bundle::{Bundle, BundledRoute};
 use crate::decide::Session;
 use crate::decide::outcome::Outcome;
 use crate::function::jwks::KeyCache;
+use crate::function::telemetry::invocation::Stopwatch;
 use crate::function::token_cache::{TokenCache, TokenHash};
 use crate::gateway::cache_key::{CacheKey, CacheScope};
 use crate::gateway::call::{Call, RouteKey};
@@ -25,12 +28,25 @@ pub struct Serving {
     /// The keys of its identity sources.
     pub keys: KeyCache,
     tokens: TokenCache,
+    /// When the bundle was last found to be the current one, in seconds since 1970.
+    confirmed: AtomicU64,
 }
 
 impl Serving {
-    /// Puts a bundle into use, with room for `max_tokens` verified tokens.
-    pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize) -> Self {
-        Self { bundle: Arc::new(bundle), keys, tokens: TokenCache::new(max_tokens) }
+    /// Puts a bundle into use that is the current one `now`, with room for `max_tokens` verified tokens.
+    pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize, now: UnixTime) -> Self {
+        let confirmed = AtomicU64::new(now.as_seconds());
+        Self { bundle: Arc::new(bundle), keys, tokens: TokenCache::new(max_tokens), confirmed }
+    }
+
+    /// Notes that the bundle is the current one.
+    pub(super) fn confirmed(&self, now: UnixTime) {
+        self.confirmed.store(now.as_seconds(), Ordering::Relaxed);
+    }
+
+    /// How long ago the bundle was last found to be the current one.
+    pub fn age(&self, now: UnixTime) -> Duration {
+        now.since(UnixTime::from_seconds(self.confirmed.load(Ordering::Relaxed)))
     }
 
     /// Decides on a call, for a cache with this key.
@@ -43,8 +59,23 @@ impl Serving {
         cache_key: &CacheKey,
         now: UnixTime,
     ) -> Result<DecidedCall, Reason> {
-        let session = self.authenticate(call, now).await?;
-        let outcome = session.authorize(call, cache_key)?;
+        self.decide_in(call, cache_key, now, &mut Stopwatch::start()).await
+    }
+
+    /// The same, and measures the steps.
+    pub(super) async fn decide_in(
+        &self,
+        call: &Call,
+        cache_key: &CacheKey,
+        now: UnixTime,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<DecidedCall, Reason> {
+        let authenticated = self.authenticate_in(call, now, stopwatch).await;
+        stopwatch.durations.verify = Some(stopwatch.lap());
+        let (session, remembered) = authenticated?;
+        stopwatch.durations.is_token_remembered = remembered == Remembered::Yes;
+        let outcome = session.authorize_in(call, cache_key, stopwatch)?;
+        stopwatch.durations.is_answer_remembered = stopwatch.durations.grant.is_none();
         Ok(DecidedCall { session, outcome })
     }
 
@@ -80,17 +111,32 @@ impl Serving {
     ///
     /// # Errors
     /// What is wrong with the token, or that there are no keys.
-    pub(crate) async fn authenticate(&self, call: &Call, now: UnixTime) -> Result<Arc<Session>, Reason> {
+    pub(crate) async fn authenticate(
+        &self,
+        call: &Call,
+        now: UnixTime,
+    ) -> Result<(Arc<Session>, Remembered), Reason> {
+        self.authenticate_in(call, now, &mut Stopwatch::start()).await
+    }
+
+    async fn authenticate_in(
+        &self,
+        call: &Call,
+        now: UnixTime,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<(Arc<Session>, Remembered), Reason> {
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let hash = TokenHash::new(bearer);
         let key_sets = self.keys.snapshot(now);
         let known = self.tokens.get(hash, &key_sets, now);
-        let session = match known {
-            Some(known) => known,
-            None => self.verify(bearer, hash, key_sets, now).await?,
+        let (session, remembered) = match known {
+            Some(known) => (known, Remembered::Yes),
+            None => (self.verify(bearer, hash, key_sets, now, stopwatch).await?, Remembered::No),
         };
-        self.keys.refresh_if_stale(session.token().keys(), now).await;
-        Ok(session)
+        if let Some(begun) = self.keys.refresh_if_stale(session.token().keys(), now).await {
+            stopwatch.fetched_keys(begun);
+        }
+        Ok((session, remembered))
     }
 
     /// Verifies a token that was not seen before.
@@ -100,11 +146,14 @@ impl Serving {
         hash: TokenHash,
         mut key_sets: KeySets,
         now: UnixTime,
+        stopwatch: &mut Stopwatch,
     ) -> Result<Arc<Session>, Reason> {
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
         let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
         if let Err(Unverified::KeyMissing(place)) = verified {
-            self.keys.refresh(place, now).await;
+            if let Some(begun) = self.keys.refresh(place, now).await {
+                stopwatch.fetched_keys(begun);
+            }
             key_sets = self.keys.snapshot(now);
             verified = token::verify(bearer, sources, &key_sets, leeway, now);
         }
@@ -120,6 +169,13 @@ impl Serving {
         self.tokens.insert(hash, &session, &key_sets);
         Ok(session)
     }
+}
+
+/// Whether a token was verified before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remembered {
+    Yes,
+    No,
 }
 
 /// A call that was decided on, and its caller.

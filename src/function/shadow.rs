@@ -16,6 +16,7 @@ use crate::function::jwks::KeyClient;
 use crate::function::serving::DecidedCall;
 use crate::function::source::Fetcher;
 use crate::function::source::current::{Conditions, Current};
+use crate::function::telemetry::counters::{Counted, Counters};
 use crate::function::token_cache::MAX_TOKENS;
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
@@ -26,6 +27,7 @@ use crate::time::UnixTime;
 #[derive(Debug)]
 pub struct Shadow {
     current: Arc<Current>,
+    counters: Arc<Counters>,
     /// The shadow was slow, and is not asked before this time.
     rests_until: Mutex<UnixTime>,
 }
@@ -41,9 +43,12 @@ impl Shadow {
         let uri = fetcher.uri().clone();
         // A candidate may be older than the bundle in use, or below the lowest revision.
         let conditions = Conditions { min_revision: 0, ..conditions };
+        let counters = Arc::clone(client.counters());
+        // Its looks and fetches are not those of the bundle that serves.
+        let client = client.counting(Arc::default());
         let load = Current::load(fetcher, None, conditions, MAX_TOKENS, client, now);
         match timeout(LOAD_BUDGET, load).await {
-            Ok(Ok(current)) => Some(Self { current, rests_until: Mutex::new(now) }),
+            Ok(Ok(current)) => Some(Self { current, counters, rests_until: Mutex::new(now) }),
             Ok(Err(failure)) => {
                 warn!(code = failure.code(), %failure, %uri, "shadow bundle not loaded; nothing is compared");
                 None
@@ -86,6 +91,7 @@ impl Shadow {
         if reason.status() == of_served.status() {
             return;
         }
+        self.counters.count(Counted::ShadowDifference);
         let (served, candidate) =
             (served.as_ref().ok().map(|served| &served.outcome), candidate.as_ref().ok());
         let outcome = served.or(candidate);

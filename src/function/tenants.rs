@@ -115,7 +115,7 @@ impl Tenants {
             Naming::Call(part) => (part.tenant_of(call), None),
             Naming::Claim { name, root } => {
                 let root = root.get(now).await?;
-                let known = root.authenticate(call, now).await?;
+                let (known, _) = root.authenticate(call, now).await?;
                 let claim = known.token().claims().get(name).and_then(Value::as_str);
                 (claim.and_then(|claim| claim.parse().ok()), Some(root))
             }

@@ -31,6 +31,7 @@ pub struct Call {
     source_ip: Option<String>,
     user_agent: Option<String>,
     time_milliseconds: Option<u64>,
+    request_id: Option<String>,
 }
 
 /// The kind of API and authorizer that an event comes from.
@@ -46,6 +47,19 @@ pub enum Api {
     RestToken,
     /// The connection of a WebSocket API.
     WebSocket,
+}
+
+impl Api {
+    /// The name by which logs and settings know it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HttpV1 => "http-1.0",
+            Self::HttpV2 => "http",
+            Self::RestRequest => "rest-request",
+            Self::RestToken => "rest-token",
+            Self::WebSocket => "websocket",
+        }
+    }
 }
 
 /// How an event says what is called.
@@ -218,6 +232,11 @@ impl Call {
     /// When API Gateway received the request, in milliseconds since 1970.
     pub fn time_milliseconds(&self) -> Option<u64> {
         self.time_milliseconds
+    }
+
+    /// API Gateway's id of the request, as in its access log. Events of TOKEN authorizers have none.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
     }
 }
 

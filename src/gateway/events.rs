@@ -105,6 +105,7 @@ impl TryFrom<ApiGatewayCustomAuthorizerRequestTypeRequest> for Call {
                 resource_path: context.resource_path,
                 http_method: context.http_method.map(|method| method.to_string()),
                 identity: Some(Identity { source_ip: identity.source_ip, user_agent: None }),
+                request_id: context.request_id,
                 ..RequestContext::default()
             }),
             ..AuthorizerEvent::default()
@@ -140,6 +141,7 @@ impl TryFrom<ApiGatewayV2CustomAuthorizerV1Request> for Call {
                 resource_path: context.resource_path,
                 http_method: Some(context.http_method.to_string()),
                 identity: Some(Identity { source_ip: context.identity.source_ip, user_agent: None }),
+                request_id: context.request_id,
                 ..RequestContext::default()
             }),
             ..AuthorizerEvent::default()
@@ -177,6 +179,7 @@ impl TryFrom<ApiGatewayV2CustomAuthorizerV2Request> for Call {
                 }),
                 // 0 means that the event has no time.
                 time_epoch: u64::try_from(context.time_epoch).ok().filter(|time| *time != 0),
+                request_id: context.request_id,
                 ..RequestContext::default()
             }),
             ..AuthorizerEvent::default()

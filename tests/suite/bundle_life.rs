@@ -10,6 +10,7 @@ use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::source::{Fetcher, LoadFailure};
+use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
@@ -87,6 +88,7 @@ impl InProcess {
             },
             jwks_proxy: None,
             simple_responses: SimpleResponses::Disabled,
+            telemetry: Settings::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3.reader());

@@ -14,8 +14,9 @@ fn every_reason_is_in_the_documented_table() {
     let mut page = String::from(
         "# Reason codes\n\n\
          Every call ends with one of these. The code is in the log and, where API Gateway gets a policy, in its\n\
-         `context`. This table is written from `src/reason.rs` by the tests (`UPDATE_GOLDEN=1 cargo test`).\n\n\
-         | code | meaning | the client gets |\n|---|---|---|\n",
+         `context`. The class says what the reason has to do with; it is a dimension of the metric `Decisions`. This\n\
+         table is written from `src/reason.rs` by the tests (`UPDATE_GOLDEN=1 cargo test`).\n\n\
+         | code | meaning | the client gets | class |\n|---|---|---|---|\n",
     );
     for reason in Reason::ALL {
         let status = match reason.status() {
@@ -24,7 +25,8 @@ fn every_reason_is_in_the_documented_table() {
             Status::Unauthorized => "401",
             Status::Fault => "500",
         };
-        writeln!(page, "| `{reason}` | {} | {status} |", reason.meaning()).unwrap();
+        let class = reason.class().name();
+        writeln!(page, "| `{reason}` | {} | {status} | {class} |", reason.meaning()).unwrap();
     }
     golden(&root().join("docs/reasons.md"), &page);
 }

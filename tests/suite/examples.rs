@@ -18,6 +18,10 @@ fn example(name: &str) -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--example", name]).current_dir(root());
     build.env("CARGO_TARGET_DIR", folder.parent().unwrap());
+    // The same library as in the tests, so that it is not built again.
+    if cfg!(feature = "otlp") {
+        build.args(["--features", "otlp"]);
+    }
     if folder.ends_with("release") {
         build.arg("--release");
     }

@@ -8,6 +8,7 @@ use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
+use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::reason::Reason;
@@ -48,6 +49,7 @@ impl InProcess {
             },
             jwks_proxy: None,
             simple_responses: SimpleResponses::Disabled,
+            telemetry: Settings::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let function = runtime.block_on(Function::init(&config, UnixTime::from_seconds(START))).unwrap();

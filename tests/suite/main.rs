@@ -55,6 +55,13 @@ mod inspecting;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;
+// The spans that the function sends to a collector.
+#[cfg(test)]
+#[cfg(feature = "otlp")]
+mod traces;
+// The metrics that the function writes, read by the rules of the embedded metric format.
+#[cfg(test)]
+mod metrics;
 // The events of API Gateway, of every kind.
 #[cfg(test)]
 mod gateway;

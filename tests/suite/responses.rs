@@ -6,6 +6,7 @@ use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
+use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::{MAX_BYTES, SimpleResponses};
 use cedar_authorizer::reason::Reason;
@@ -66,6 +67,7 @@ impl World {
             },
             jwks_proxy: None,
             simple_responses,
+            telemetry: Settings::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let function = runtime.block_on(Function::init(&config, now())).unwrap();

@@ -280,7 +280,7 @@ fn words() -> Vec<Secret> {
 const MARKER: &str = "sekrit0123456789";
 
 /// The settings that can be wrong; see docs/function.md.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 31] = [
     "BUNDLE_URI",
     "BUNDLE_REFRESH_SECONDS",
     "BUNDLE_MAX_STALE_SECONDS",
@@ -304,6 +304,14 @@ const VARIABLES: [&str; 23] = [
     "AWS_REGION",
     "DECISION_LOG",
     "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_METRICS_DISABLED",
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_LOG_LEVEL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_SDK_DISABLED",
 ];
 
 #[test]

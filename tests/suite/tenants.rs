@@ -9,6 +9,7 @@ use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::source::{Fetcher, LoadFailure};
+use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::function::tenant::TenantFrom;
 use cedar_authorizer::function::tenant::{CallPart, Tenancy};
 use cedar_authorizer::gateway::cache_key::CacheKey;
@@ -153,6 +154,7 @@ impl InProcess {
             },
             jwks_proxy: None,
             simple_responses: setup.simple_responses,
+            telemetry: Settings::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let fetcher = Fetcher::with_s3(config.bundle_uri.clone(), s3.reader());

@@ -11,6 +11,7 @@ use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::source::{BundleUri, LoadFailure};
+use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::grant::{Grant, Scope, Statement};
@@ -106,6 +107,7 @@ impl Invoke {
             },
             jwks_proxy: None,
             simple_responses,
+            telemetry: Settings::default(),
         };
         let runtime = runtime()?;
         let loading = format!("loading `{}`", path.display());

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::runtime_api::RuntimeApi;
 use crate::bundle::DevelopmentKeys;
 use crate::function::config;
+use crate::function::telemetry::counters::Counters;
 use crate::token::identity_source::{KeyLocation, KeyUri};
 use crate::token::key_set::{self, InvalidKeySet, KeySet};
 
@@ -22,6 +23,7 @@ pub struct KeyClient {
     proxy: Option<Proxy>,
     runtime_api: Option<RuntimeApi>,
     client: Arc<OnceCell<Client>>,
+    counters: Arc<Counters>,
 }
 
 /// A key set as it was published.
@@ -36,7 +38,18 @@ impl KeyClient {
     /// A client that uses this proxy. `None`: no proxy, even if the system has one set.
     pub fn new(proxy: Option<Proxy>) -> Self {
         let runtime_api = config::runtime_api().as_deref().and_then(RuntimeApi::parse);
-        Self { proxy, runtime_api, client: Arc::default() }
+        Self { proxy, runtime_api, client: Arc::default(), counters: Arc::default() }
+    }
+
+    /// The same client, whose fetches are counted here.
+    #[must_use]
+    pub fn counting(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
+    }
+
+    /// Where its fetches are counted, and the looks for the bundles whose keys it fetches.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Fetches and reads a key set.
@@ -272,7 +285,7 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let runtime_api = RuntimeApi::parse(&format!("127.0.0.1:{port}"));
-        let client = KeyClient { proxy: None, runtime_api, client: Arc::default() };
+        let client = KeyClient { runtime_api, ..KeyClient::new(None) };
         let next = "2018-06-01/runtime/invocation/next";
         for host in
             ["127.0.0.1", "localhost", "LOCALHOST", "[::1]", "127.1", "2130706433", "0x7f.1", "[0::1]"]

@@ -22,6 +22,7 @@ use crate::function::config::TrustedPool;
 use crate::function::jwks::{KeyCache, KeyClient};
 use crate::function::serving::Serving;
 use crate::function::source::s3::Read;
+use crate::function::telemetry::counters::Counted;
 use crate::function::under_way::{UnderWay, WorkState};
 use crate::gateway::cache_key::CacheKey;
 use crate::reason::Reason;
@@ -157,6 +158,7 @@ impl Current {
             (Ok((bundle, etag)), _) => (bundle, etag, fetcher.uri().clone()),
             (Err(failure), None) => return Err(failure),
             (Err(failure), Some(fallback)) => {
+                client.counters().count(Counted::RefreshFailed);
                 error!(code = failure.code(), %failure, %fallback, "bundle not loaded; the fallback serves");
                 let bundle = match Fetcher::from_env(fallback.clone()).await.fetch(None, 1).await? {
                     Read::New { bytes, .. } => conditions.open(bytes, 0, now)?,
@@ -177,7 +179,7 @@ impl Current {
             conditions,
             max_tokens,
             client,
-            serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens))),
+            serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens, now))),
             schedule: Mutex::new(schedule),
             seen: Mutex::new(LastLook { etag, ..LastLook::default() }),
             under_way: Mutex::default(),
@@ -266,13 +268,11 @@ impl Current {
             Ok(Read::Unchanged) => match seen.refused {
                 None => {
                     lock(&self.seen).failure = None;
-                    lock(&self.schedule).confirmed(now);
-                    return;
+                    return self.confirmed(Counted::RefreshUnchanged, now);
                 }
                 Some(code) => {
                     warn!(code, "the bundle that is there still cannot be used; the last good one serves");
-                    lock(&self.schedule).failed(now);
-                    return;
+                    return self.failed(now);
                 }
             },
             Err(failure) => {
@@ -287,8 +287,8 @@ impl Current {
                 let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
                 let (revision, before) = (bundle.revision(), old.bundle.revision());
                 *lock(&self.seen) = LastLook { etag, ..LastLook::default() };
-                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens));
-                lock(&self.schedule).confirmed(now);
+                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens, now));
+                self.confirmed(Counted::RefreshReplaced, now);
                 info!(revision, before, "bundle refreshed");
             }
             Err(failure) => {
@@ -302,6 +302,18 @@ impl Current {
     fn report(&self, failure: &LoadFailure, now: UnixTime) {
         let revision = self.serving().bundle.revision();
         error!(code = failure.code(), %failure, revision, "bundle not refreshed; the last good one serves");
+        self.failed(now);
+    }
+
+    /// The bundle in use is the current one.
+    fn confirmed(&self, how: Counted, now: UnixTime) {
+        self.client.counters().count(how);
+        self.serving().confirmed(now);
+        lock(&self.schedule).confirmed(now);
+    }
+
+    fn failed(&self, now: UnixTime) {
+        self.client.counters().count(Counted::RefreshFailed);
         lock(&self.schedule).failed(now);
     }
 }

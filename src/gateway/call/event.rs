@@ -56,6 +56,7 @@ fn read_token_event(event: AuthorizerEvent) -> Result<Call, InvalidEvent> {
         source_ip: None,
         user_agent: None,
         time_milliseconds: None,
+        request_id: None,
     })
 }
 
@@ -147,6 +148,7 @@ fn read_request_event(api: Api, event: AuthorizerEvent) -> Result<Call, InvalidE
         source_ip: http.source_ip.or(identity.source_ip),
         user_agent: http.user_agent.or(identity.user_agent),
         time_milliseconds: context.time_epoch.or(context.request_time_epoch),
+        request_id: context.request_id,
     })
 }
 
@@ -231,6 +233,7 @@ pub(in crate::gateway) struct RequestContext {
     pub domain_name: Option<String>,
     pub identity: Option<Identity>,
     pub http: Option<Http>,
+    pub request_id: Option<String>,
     /// HTTP APIs.
     pub time_epoch: Option<u64>,
     /// REST and WebSocket APIs.

@@ -1,0 +1,66 @@
+//! What the function tells of each event: the decision log, the metrics, the traces.
+//!
+//! Everything that they tell comes from one [`Invocation`](invocation::Invocation), so they cannot contradict each
+//! other, and what one of them may not tell is not in it.
+
+pub mod counters;
+pub mod decision_log;
+pub mod invocation;
+pub mod metrics;
+pub mod settings;
+pub mod traces;
+
+use decision_log::DecisionLog;
+use invocation::Invocation;
+use metrics::Metrics;
+use settings::Settings;
+use traces::Traces;
+
+/// Tells of each event. The default tells nothing.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    decision_log: Option<DecisionLog>,
+    metrics: Option<Metrics>,
+    traces: Option<Traces>,
+    output: Option<Output>,
+}
+
+/// Where lines go. It always gets whole lines.
+pub type Output = fn(&[u8]);
+
+impl Telemetry {
+    /// Tells what the settings ask for, to `output`. Traces need a Tokio runtime.
+    pub fn new(settings: Settings, output: Output) -> Self {
+        let Settings { service, decision_log, metrics, traces } = settings;
+        Self {
+            metrics: metrics.map(|settings| Metrics::new(settings, &service)),
+            decision_log: DecisionLog::new(decision_log, &service),
+            traces: traces.and_then(Traces::new),
+            output: Some(output),
+        }
+    }
+
+    /// Tells of an event.
+    pub(super) fn tell(&self, invocation: &Invocation<'_>) {
+        let Some(output) = self.output else {
+            return;
+        };
+        // One write for all lines: a write costs more than a line.
+        let mut lines = Vec::with_capacity(LINES_BYTES);
+        if let Some(log) = &self.decision_log {
+            log.write(invocation, &mut lines);
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.write(invocation, &mut lines);
+        }
+        if !lines.is_empty() {
+            output(&lines);
+        }
+        if let Some(traces) = &self.traces {
+            traces.tell(invocation);
+        }
+    }
+}
+
+/// About what a line of the log and one of the metrics take.
+const LINES_BYTES: usize = 2048;
