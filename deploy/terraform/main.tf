@@ -23,6 +23,7 @@ resource "aws_s3_bucket" "bundle" {
   bucket_prefix = "${substr(lower(replace(var.service_name, "_", "-")), 0, 30)}-"
   tags          = local.tags
 
+  # Kept, since what was in force is what an audit asks for. Take this out to destroy it.
   lifecycle {
     prevent_destroy = true
   }

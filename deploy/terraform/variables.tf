@@ -4,8 +4,9 @@ variable "service_name" {
   description = "Name in logs, metrics and alarms. Each deployment needs its own."
   type        = string
   validation {
-    condition     = can(regex("^[A-Za-z0-9_-]{1,64}$", var.service_name))
-    error_message = "It has letters, digits, _ and -."
+    # The name of the function is longer by `-authorizer`, and has at most 64 characters.
+    condition     = can(regex("^[A-Za-z0-9_-]{1,53}$", var.service_name))
+    error_message = "It has letters, digits, _ and -, at most 53."
   }
 }
 

@@ -1,4 +1,4 @@
-import { Aws, Duration, RemovalPolicy, SecretValue, Stack, Tags } from "aws-cdk-lib";
+import { ArnFormat, Aws, Duration, RemovalPolicy, SecretValue, Stack, Tags } from "aws-cdk-lib";
 import * as ec2 from "aws-cdk-lib/aws-ec2";
 import * as iam from "aws-cdk-lib/aws-iam";
 import * as kms from "aws-cdk-lib/aws-kms";
@@ -87,12 +87,7 @@ export class CedarAuthorizer extends Construct {
 
     this.bucket = this.makeBucket(props);
     this.bundleUri = `s3://${this.bucket.bucketName}/${key}`;
-    this.logGroup = new logs.LogGroup(this, "LogGroup", {
-      logGroupName: `/aws/lambda/${props.serviceName}-authorizer`,
-      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-      removalPolicy: RemovalPolicy.DESTROY,
-      ...(props.encryptionKey && { encryptionKey: props.encryptionKey }),
-    });
+    this.logGroup = this.makeLogGroup(props);
     this.function = this.makeFunction(props, this.makeRole(props, key));
     this.handler = props.provisionedConcurrency
       ? new lambda.Alias(this, "Alias", {
@@ -139,6 +134,34 @@ export class CedarAuthorizer extends Construct {
           abortIncompleteMultipartUploadAfter: Duration.days(7),
         },
       ],
+    });
+  }
+
+  private makeLogGroup(props: CedarAuthorizerProps): logs.LogGroup {
+    const logGroupName = `/aws/lambda/${props.serviceName}-authorizer`;
+    // Without this in the key policy, CloudWatch Logs refuses the key. A key of another stack has to have it already.
+    props.encryptionKey?.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal(`logs.${Stack.of(this).region}.amazonaws.com`)],
+        actions: ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"],
+        resources: ["*"],
+        conditions: {
+          ArnEquals: {
+            "kms:EncryptionContext:aws:logs:arn": Stack.of(this).formatArn({
+              service: "logs",
+              resource: "log-group",
+              resourceName: logGroupName,
+              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+            }),
+          },
+        },
+      }),
+    );
+    return new logs.LogGroup(this, "LogGroup", {
+      logGroupName,
+      retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+      ...(props.encryptionKey && { encryptionKey: props.encryptionKey }),
     });
   }
 
