@@ -73,3 +73,19 @@ fn the_five_minutes_of_the_readme_work_as_printed() {
     assert_eq!(verbs, ["init", "check", "test", "matrix", "authorize", "build"]);
     assert!(folder.path().join("shop.bundle").is_file());
 }
+
+/// `docs/limits.md` names a constant as `NAME` in `file`. If one is renamed or moved, the page is to follow.
+#[test]
+fn every_constant_of_the_limits_is_where_the_page_says() {
+    let page = fs::read_to_string(root().join("docs/limits.md")).unwrap();
+    let mut named = 0;
+    for (line, parts) in page.lines().map(|line| (line, line.split('`').collect::<Vec<_>>())) {
+        for window in parts.windows(3).filter(|window| window[1] == " in " && window[2].starts_with("src/")) {
+            let source =
+                fs::read_to_string(root().join(window[2])).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert!(source.contains(&format!("const {}: ", window[0])), "{line}");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "{named}");
+}
