@@ -16,15 +16,10 @@ use crate::world::{bundle_bytes, root, token};
 fn example(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_cedar-authorizer")).parent().unwrap();
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--example", name]).current_dir(root());
-    build.env("CARGO_TARGET_DIR", folder.parent().unwrap());
     // The same library as in the tests, so that it is not built again.
-    if cfg!(feature = "otlp") {
-        build.args(["--features", "otlp"]);
-    }
-    if folder.ends_with("release") {
-        build.arg("--release");
-    }
+    let profile = if folder.ends_with("release") { "release" } else { "test" };
+    build.args(["build", "--quiet", "--profile", profile, "--example", name]).current_dir(root());
+    build.env("CARGO_TARGET_DIR", folder.parent().unwrap());
     assert!(build.status().unwrap().success());
     folder.join("examples").join(name)
 }
