@@ -1,5 +1,6 @@
 //! The settings of what the function tells.
 
+pub use super::decision_log::settings::{DecisionLogSettings, Extent, Format};
 use crate::function::config::Problems;
 
 /// What the function tells, and of whom.
@@ -11,25 +12,6 @@ pub struct Settings {
     pub decision_log: DecisionLogSettings,
     /// `None`: there are no metrics.
     pub metrics: Option<MetricsSettings>,
-}
-
-/// Which events get a line in the decision log, and what is in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DecisionLogSettings {
-    /// Which events get a line (`DECISION_LOG`).
-    pub extent: Extent,
-}
-
-/// Which events get a line in the decision log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Extent {
-    /// All.
-    #[default]
-    All,
-    /// All but those that are allowed.
-    Deny,
-    /// None.
-    Off,
 }
 
 /// Where metrics go.
@@ -45,20 +27,11 @@ impl Settings {
         lookup: &impl Fn(&str) -> Option<String>,
         problems: &mut Problems,
     ) -> Self {
-        let extent = match lookup("DECISION_LOG").as_deref() {
-            None | Some("all") => Extent::All,
-            Some("deny") => Extent::Deny,
-            Some("off") => Extent::Off,
-            Some(_) => {
-                problems.add("DECISION_LOG", "neither `all`, `deny` nor `off`");
-                Extent::All
-            }
-        };
         let is_disabled = problems.flag("POWERTOOLS_METRICS_DISABLED", lookup);
         let namespace = lookup("POWERTOOLS_METRICS_NAMESPACE").filter(|_| !is_disabled);
         Self {
             service: lookup("POWERTOOLS_SERVICE_NAME").unwrap_or_else(|| DEFAULT_SERVICE.to_owned()),
-            decision_log: DecisionLogSettings { extent },
+            decision_log: DecisionLogSettings::read(lookup, problems),
             metrics: namespace.map(|namespace| MetricsSettings { namespace }),
         }
     }
