@@ -8,7 +8,7 @@ mod claims;
 mod facts;
 mod line;
 mod ocsf;
-mod principal_ids;
+pub mod principal_ids;
 mod redaction;
 mod request;
 pub mod settings;

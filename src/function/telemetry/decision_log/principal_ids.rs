@@ -1,9 +1,12 @@
 //! How the decision log names a caller.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// How the decision log names a caller.
@@ -23,16 +26,26 @@ pub enum PrincipalIds {
 pub struct HashKey(Arc<Zeroizing<Vec<u8>>>);
 
 impl HashKey {
-    /// `None`: the key is too short.
-    pub(super) fn new(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        (bytes.len() >= SHORTEST_KEY).then(|| Self(Arc::new(bytes)))
-    }
-
     /// The same key, ready to hash. AWS-LC wipes it, too.
     pub(super) fn to_hmac(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.0)
     }
 }
+
+impl FromStr for HashKey {
+    type Err = InvalidHashKey;
+
+    /// Base64 with padding.
+    fn from_str(text: &str) -> Result<Self, InvalidHashKey> {
+        let bytes = STANDARD.decode(text).map(Zeroizing::new).map_err(|_| InvalidHashKey)?;
+        if bytes.len() >= SHORTEST_KEY { Ok(Self(Arc::new(bytes))) } else { Err(InvalidHashKey) }
+    }
+}
+
+/// Not a key. Says nothing about the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the base64, with padding, of {SHORTEST_KEY} or more bytes")]
+pub struct InvalidHashKey;
 
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,5 @@
 //! The settings of the decision log.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::principal_ids::{HashKey, PrincipalIds};
@@ -91,14 +89,7 @@ impl DecisionLogSettings {
 }
 
 fn read_principal_ids(lookup: &impl Fn(&str) -> Option<String>, problems: &mut Problems) -> PrincipalIds {
-    let key = lookup(KEY).map(Zeroizing::new).map(|text| {
-        let bytes = STANDARD.decode(text.as_bytes()).map(Zeroizing::new).ok();
-        let key = bytes.and_then(HashKey::new);
-        if key.is_none() {
-            problems.add(KEY, "not the base64, with padding, of 16 or more bytes");
-        }
-        key
-    });
+    let key = lookup(KEY).map(Zeroizing::new).map(|text| problems.parse::<HashKey>(KEY, &text));
     match (lookup(PRINCIPAL_IDS).as_deref(), key) {
         (Some("hashed"), Some(Some(key))) => return PrincipalIds::Hashed(key),
         // What is wrong with the key is said already.
