@@ -501,3 +501,54 @@ fn the_line_is_json_in_the_executable_whatever_the_format_and_the_level_of_the_l
         assert!(EXPIRES_AT > ISSUED_AT && line["coldStart"] == true, "{line}");
     }
 }
+
+/// All members of a line: `api.kind` for a member of a member.
+fn members(line: &Value, before: &str, found: &mut BTreeSet<String>) {
+    for (name, value) in line.as_object().unwrap() {
+        let path = format!("{before}{name}");
+        match value {
+            Value::Object(_) if !["claims", "request"].contains(&path.as_str()) => {
+                members(value, &format!("{path}."), found);
+            }
+            _ => drop(found.insert(path)),
+        }
+    }
+}
+
+#[test]
+fn the_documentation_has_every_member_and_its_queries_have_no_others() {
+    let docs = fs::read_to_string(root().join("docs/decision-log.md")).unwrap();
+    let section = |title: &str| docs.split(title).nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section("\n## The line").lines().filter_map(|line| line.strip_prefix("| `"));
+    let documented: BTreeSet<String> =
+        rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+    let mut found = BTreeSet::new();
+    for line in lines(Format::Json) {
+        members(&serde_json::from_str(&line).unwrap(), "", &mut found);
+    }
+    // Only with a shadow bundle.
+    found.insert("durations.shadow".to_owned());
+    assert_eq!(found, documented);
+
+    let words = [
+        "and", "as", "asc", "bin", "by", "coalesce", "count", "count_distinct", "desc", "fields", "filter", "in",
+        "ispresent", "latest", "limit", "sort", "stats", "sum",
+    ];
+    let queries: Vec<&str> = docs.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(queries.len(), 13);
+    for query in queries {
+        // Without texts, and without the names that a query gives.
+        let outside: String = query.split('"').step_by(2).collect();
+        let is_of_word = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '@');
+        let all: Vec<&str> = outside.split(|char| !is_of_word(char)).filter(|word| !word.is_empty()).collect();
+        let given: BTreeSet<&str> = all.windows(2).filter(|pair| pair[0] == "as").map(|pair| pair[1]).collect();
+        for word in all {
+            let is_number = word.starts_with(|char: char| char.is_ascii_digit());
+            let member = word.strip_suffix(".0").unwrap_or(word);
+            assert!(
+                words.contains(&word) || given.contains(word) || is_number || documented.contains(member),
+                "{word}: {query}"
+            );
+        }
+    }
+}
