@@ -57,7 +57,7 @@ fn lines(format: Format) -> Vec<String> {
     let socket = connect(json!({}), json!({"access_token": sue}));
     lines.push(function.line(&socket));
 
-    // Denials: nothing permits, something forbids, no route, an error.
+    // Denials: nothing permits, something forbids, a route for others, an error.
     lines.push(function.line(&pet(&ben, "7", "/pets/7").token()));
     lines.push(function.line(&pet(&ann, "10", "/pets/10").token()));
     lines.push(function.line(&Request::new(&ann, "POST", "/pets/{petId}", "/pets/7/toys").token()));
