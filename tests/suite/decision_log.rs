@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use cedar_authorizer::cedar::{Context, Entities, Entity, EntityUid, Schema};
+use cedar_authorizer::cedar::{Context, Entities, EntityUid, PolicyId, Schema};
 use cedar_authorizer::decide::{AuthorizationRequest, Gate};
 use cedar_authorizer::function::telemetry::decision_log::principal_ids::PrincipalIds;
 use cedar_authorizer::function::telemetry::invocation::LambdaContext;
@@ -335,20 +335,21 @@ fn what_is_wrong_with_the_settings_is_said_at_once_and_without_their_values() {
 fn hostile_text_is_cut_and_stays_on_one_line() {
     let kennel = Kennel::new();
     let function = kennel.listen(&DecisionLogSettings::default(), "none");
-    let token = kennel.token(&"s".repeat(8000), &json!({}));
-    let ids = ["\"\\\u{2028}\u{202e}\u{7f}x\u{85}\u{1f600}é".to_owned(), "€".repeat(2700), "p".repeat(512)];
-    for id in &ids {
-        let event = Request {
-            parameters: json!({"petId": id}),
-            ..Request::new(&token, "GET", "/pets/{petId}", "/pets/x")
-        };
-        let line = function.line(&event.http2());
+    let token = kennel.token(&"€".repeat(2000), &json!({}));
+    let hostile = "\"\\\u{2028}\u{202e}\u{1f600}é";
+    for (id, path) in [
+        (hostile.to_owned(), "/pets/%22%5C%E2%80%A8%E2%80%AE%F0%9F%98%80%C3%A9".to_owned()),
+        ("p".repeat(600), format!("/pets/{}", "p".repeat(600))),
+        ("p".repeat(512), format!("/pets/{}", "p".repeat(512))),
+    ] {
+        let line = function.line(&pet(&token, &id, &path).http2());
         assert!(line.len() < 4000 && !line.contains(['\u{2028}', '\u{202e}', '\u{85}', '\u{7f}']), "{line}");
         let line: Value = serde_json::from_str(&line).unwrap();
         let shown = line["resource"]["id"].as_str().unwrap();
-        let begins = shown.strip_suffix('…').is_some_and(|begin| id.starts_with(begin) && begin.len() > 500);
+        let begins = shown.strip_suffix('…').is_some_and(|begin| id.starts_with(begin) && begin.len() == 512);
+        assert_eq!(line["resource"]["type"], "Kennel::Pet", "{line}");
         assert!(shown == id || (id.len() > 512 && begins), "{line}");
-        assert!(line["principal"]["id"].as_str().unwrap().ends_with("ss…"), "{line}");
+        assert!(line["principal"]["id"].as_str().unwrap().ends_with("€€…"), "{line}");
     }
     // A request that is too long is not logged in part.
     let settings = DecisionLogSettings { has_requests: true, ..DecisionLogSettings::default() };
@@ -431,17 +432,15 @@ proptest! {
         let key = ["none", "token", "$request.header.Authorization,$context.path,$context.httpMethod"][key];
         let function = kennel.listen(&settings, key);
         let gate = Gate::with_pinned_keys(kennel.bundle());
-        let schema = fs::read_to_string(kennel.store.path().join("schema.cedarschema")).unwrap();
-        let (schema, _) = Schema::from_cedarschema_str(&schema).unwrap();
         for call in &calls {
             let line = function.json(&event_of(call, &tokens));
             let is_by_policy = ["allowed-by-policy", "no-matching-permit", "forbidden-by-policy", "forbid-error"]
                 .contains(&line["reason"].as_str().unwrap());
             prop_assert_eq!(line["request"].is_object(), is_by_policy, "{}", line);
             if is_by_policy {
-                let (principal, request) = read(&line["request"], &schema);
+                let (principal, request) = read(&line["request"]);
                 let decision = gate.is_authorized(&principal, &request).unwrap();
-                let ids = |policies: &[cedar_authorizer::cedar::PolicyId]| -> Vec<Value> {
+                let ids = |policies: &[PolicyId]| -> Vec<Value> {
                     policies.iter().map(|id| json!(id.to_string())).collect()
                 };
                 let logged = |name: &str| line[name].as_array().cloned().unwrap_or_default();
@@ -454,23 +453,40 @@ proptest! {
     }
 }
 
-/// Reads a logged request back, with the schema of the store.
-fn read(request: &Value, schema: &Schema) -> (EntityUid, AuthorizationRequest) {
+/// Reads a logged request back. It says itself what is an entity or an extension value, so it needs no schema.
+fn read(request: &Value) -> (EntityUid, AuthorizationRequest) {
     assert_eq!(request["version"], 1);
     let uid = |name: &str| EntityUid::from_json(request[name].clone()).unwrap();
-    let action = uid("action");
-    let context = Context::from_json_value(request["context"].clone(), Some((schema, &action))).unwrap();
-    let entities = Entities::from_json_value(request["entities"].clone(), Some(schema)).unwrap();
-    let names: Vec<EntityUid> = request["entities"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entity| EntityUid::from_json(entity["uid"].clone()).unwrap())
-        .collect();
-    // With the schema there are its actions, too.
-    let entities: Vec<Entity> = names.iter().map(|name| entities.get(name).unwrap().clone()).collect();
-    let request = AuthorizationRequest::new(action, uid("resource"));
-    (uid("principal"), request.with_context(context).with_entities(entities))
+    let context = Context::from_json_value(request["context"].clone(), None).unwrap();
+    let entities = Entities::from_json_value(request["entities"].clone(), None).unwrap();
+    let request = AuthorizationRequest::new(uid("action"), uid("resource"));
+    (uid("principal"), request.with_context(context).with_entities(entities.into_iter().collect()))
+}
+
+/// What no policy reads is not in a logged request, so the schema takes it only if nothing else is required.
+#[test]
+fn with_the_schema_a_logged_request_is_the_same() {
+    let kennel = Kennel::new();
+    let text = fs::read_to_string(kennel.store.path().join("schema.cedarschema")).unwrap();
+    let (schema, _) = Schema::from_cedarschema_str(&text).unwrap();
+    let settings = DecisionLogSettings { has_requests: true, ..DecisionLogSettings::default() };
+    let function = kennel.listen(&settings, "none");
+    let token = kennel.token("ann", &json!({"cognito:groups": ["staff"]}));
+    let move_pet = Request {
+        parameters: json!({"houseId": "7", "petId": "7"}),
+        ..Request::new(&token, "PUT", "/houses/{houseId}/pets/{petId}", "/houses/7/pets/7")
+    };
+    for event in [pet(&token, "7", "/pets/7").rest(), move_pet.http2()] {
+        let line = function.json(&event);
+        let (_, request) = read(&line["request"]);
+        let logged = |name: &str| line["request"][name].clone();
+        let context = Context::from_json_value(logged("context"), Some((&schema, &request.action))).unwrap();
+        assert_eq!(context.to_json_value().unwrap(), request.context.to_json_value().unwrap());
+        let entities = Entities::from_json_value(logged("entities"), Some(&schema)).unwrap();
+        for entity in &request.entities {
+            assert_eq!(entities.get(&entity.uid()), Some(entity), "{line}");
+        }
+    }
 }
 
 #[test]
@@ -520,8 +536,7 @@ fn the_documentation_has_every_member_and_its_queries_have_no_others() {
     let docs = fs::read_to_string(root().join("docs/decision-log.md")).unwrap();
     let section = |title: &str| docs.split(title).nth(1).unwrap().split("\n## ").next().unwrap();
     let rows = section("\n## The line").lines().filter_map(|line| line.strip_prefix("| `"));
-    let documented: BTreeSet<String> =
-        rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+    let documented: BTreeSet<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
     let mut found = BTreeSet::new();
     for line in lines(Format::Json) {
         members(&serde_json::from_str(&line).unwrap(), "", &mut found);
@@ -531,17 +546,36 @@ fn the_documentation_has_every_member_and_its_queries_have_no_others() {
     assert_eq!(found, documented);
 
     let words = [
-        "and", "as", "asc", "bin", "by", "coalesce", "count", "count_distinct", "desc", "fields", "filter", "in",
-        "ispresent", "latest", "limit", "sort", "stats", "sum",
+        "and",
+        "as",
+        "asc",
+        "bin",
+        "by",
+        "coalesce",
+        "count",
+        "count_distinct",
+        "desc",
+        "fields",
+        "filter",
+        "in",
+        "ispresent",
+        "latest",
+        "limit",
+        "sort",
+        "stats",
+        "sum",
     ];
-    let queries: Vec<&str> = docs.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let queries: Vec<&str> =
+        docs.split("```text\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(queries.len(), 13);
     for query in queries {
         // Without texts, and without the names that a query gives.
         let outside: String = query.split('"').step_by(2).collect();
         let is_of_word = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '@');
-        let all: Vec<&str> = outside.split(|char| !is_of_word(char)).filter(|word| !word.is_empty()).collect();
-        let given: BTreeSet<&str> = all.windows(2).filter(|pair| pair[0] == "as").map(|pair| pair[1]).collect();
+        let all: Vec<&str> =
+            outside.split(|char| !is_of_word(char)).filter(|word| !word.is_empty()).collect();
+        let given: BTreeSet<&str> =
+            all.windows(2).filter(|pair| pair[0] == "as").map(|pair| pair[1]).collect();
         for word in all {
             let is_number = word.starts_with(|char: char| char.is_ascii_digit());
             let member = word.strip_suffix(".0").unwrap_or(word);

@@ -509,6 +509,41 @@ fn of_two_tokens_in_one_header_nothing_is_shown() {
     }
 }
 
+/// The lines about a tenant have its name, which may come from the stage.
+#[test]
+fn a_part_of_the_token_in_place_of_a_tenant_is_in_no_line() {
+    let kennel = Kennel::new();
+    let token = kennel.token("ann", &json!({}));
+    let tenants = tempfile::tempdir().unwrap();
+    let uri = format!("file://{}/{{tenant}}", tenants.path().display());
+    for format in ["JSON", "Text"] {
+        let function = Function::start(
+            FUNCTION,
+            [
+                ("BUNDLE_URI", uri.as_str()),
+                ("TENANT_FROM", "stage"),
+                ("CACHE_KEY", "none"),
+                ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+                ("AWS_LAMBDA_LOG_FORMAT", format),
+            ],
+        );
+        let function = function.unwrap();
+        let parts = token
+            .split('.')
+            .map(|part| part.get(20..40).unwrap_or(&part[8..]).trim_start_matches(['-', '_']));
+        for part in parts {
+            let mut event = Request::new(&token, "GET", "/pets/{petId}", "/pets/7").token();
+            let arn = event["methodArn"].as_str().unwrap();
+            event["methodArn"] = json!(arn.replace("/test/", &format!("/{part}/")));
+            function.invoke(&event);
+        }
+        let logs = function.logs();
+        assert_eq!(logs.matches("no such tenant").count(), 3, "{logs}");
+        assert!(logs.contains("***"), "{logs}");
+        assert_eq!(part_of(&token, &logs), None, "{logs}");
+    }
+}
+
 #[test]
 fn a_claim_is_shown_only_by_its_name() {
     let kennel = Kennel::new();
