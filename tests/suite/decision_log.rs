@@ -335,10 +335,9 @@ fn what_is_wrong_with_the_settings_is_said_at_once_and_without_their_values() {
 fn hostile_text_is_cut_and_stays_on_one_line() {
     let kennel = Kennel::new();
     let function = kennel.listen(&DecisionLogSettings::default(), "none");
-    let token = kennel.token(&"€".repeat(2000), &json!({}));
-    let hostile = "\"\\\u{2028}\u{202e}\u{1f600}é";
+    let hostile = "\"\\\n\u{2028}\u{202e}\u{7f}\u{85}\u{1f600}é";
+    let token = kennel.token(&format!("{hostile}{}", "€".repeat(2000)), &json!({}));
     for (id, path) in [
-        (hostile.to_owned(), "/pets/%22%5C%E2%80%A8%E2%80%AE%F0%9F%98%80%C3%A9".to_owned()),
         ("p".repeat(600), format!("/pets/{}", "p".repeat(600))),
         ("p".repeat(512), format!("/pets/{}", "p".repeat(512))),
     ] {
@@ -349,7 +348,8 @@ fn hostile_text_is_cut_and_stays_on_one_line() {
         let begins = shown.strip_suffix('…').is_some_and(|begin| id.starts_with(begin) && begin.len() == 512);
         assert_eq!(line["resource"]["type"], "Kennel::Pet", "{line}");
         assert!(shown == id || (id.len() > 512 && begins), "{line}");
-        assert!(line["principal"]["id"].as_str().unwrap().ends_with("€€…"), "{line}");
+        let principal = line["principal"]["id"].as_str().unwrap();
+        assert!(principal.contains(hostile) && principal.ends_with("€€…"), "{line}");
     }
     // A request that is too long is not logged in part.
     let settings = DecisionLogSettings { has_requests: true, ..DecisionLogSettings::default() };
@@ -375,11 +375,17 @@ const POLICIES: [&str; 8] = [
 /// One call: the caller, the kind of call and of event, the pet and the house.
 type AnyCall = (usize, usize, usize, &'static str, &'static str);
 
-fn calls() -> impl Strategy<Value = (Vec<bool>, usize, Vec<AnyCall>)> {
+/// Which of the policies there are, whether those of the store are there too, the cache key, and calls.
+fn calls() -> impl Strategy<Value = (Vec<bool>, bool, usize, Vec<AnyCall>)> {
     let pet = prop::sample::select(vec!["7", "8", "9", "10", "99", "a b", "\"x\"", "ü"]);
     let house = prop::sample::select(vec!["7", "4", "open", "-1"]);
     let call = (0..4_usize, 0..4_usize, 0..4_usize, pet, house);
-    (prop::collection::vec(any::<bool>(), POLICIES.len()), 0..3_usize, prop::collection::vec(call, 1..12))
+    (
+        prop::collection::vec(any::<bool>(), POLICIES.len()),
+        any::<bool>(),
+        0..3_usize,
+        prop::collection::vec(call, 1..12),
+    )
 }
 
 fn event_of(call: &AnyCall, tokens: &[String]) -> Value {
@@ -416,8 +422,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_logged_request_is_decided_again_as_it_was((chosen, key, calls) in calls()) {
+    fn every_logged_request_is_decided_again_as_it_was((chosen, has_own, key, calls) in calls()) {
         let kennel = Kennel::new();
+        if !has_own {
+            // Without them, little is read of a call, so an answer may be for all pets.
+            fs::remove_dir_all(kennel.store.path().join("policies")).unwrap();
+        }
         let text = POLICIES.iter().enumerate().filter(|(number, _)| chosen[*number]);
         let text: String = text.map(|(number, policy)| format!("@id(\"random-{number}\")\n{policy}\n")).collect();
         kennel.store.write("policies/random.cedar", text.as_bytes());

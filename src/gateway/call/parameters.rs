@@ -1,7 +1,7 @@
 //! Headers and query parameters: names with one value, or with several.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Values by name. If a name has several values that differ, readers (API Gateway, the authorizer, the backend) may
 /// take different ones. So nobody gets any of them.
@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 pub struct Values {
     by_name: BTreeMap<String, Result<String, Ambiguous>>,
     /// The values that nobody gets, with their names.
-    ambiguous: Vec<(String, String)>,
+    ambiguous: BTreeSet<(String, String)>,
 }
 
 /// The name has several values that differ.
@@ -25,9 +25,9 @@ impl Values {
             }
             Entry::Occupied(mut known) if known.get().as_deref() != Ok(value.as_str()) => {
                 if let Ok(other) = known.insert(Err(Ambiguous)) {
-                    self.ambiguous.push((known.key().clone(), other));
+                    self.ambiguous.insert((known.key().clone(), other));
                 }
-                self.ambiguous.push((known.key().clone(), value));
+                self.ambiguous.insert((known.key().clone(), value));
             }
             Entry::Occupied(_) => {}
         }

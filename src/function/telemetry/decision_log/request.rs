@@ -66,5 +66,5 @@ fn omitted(why: &str) -> String {
 /// The version of the form. It changes if the same members mean something else.
 const VERSION: u64 = 1;
 
-/// A line of CloudWatch Logs has up to 256 KB, and the rest of it needs only a little.
+/// With the rest of its line this is well below 256 KB, which every version of CloudWatch Logs takes as one event.
 const MAX_BYTES: usize = 128 * 1024;
