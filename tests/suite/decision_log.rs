@@ -354,8 +354,8 @@ fn hostile_text_is_cut_and_stays_on_one_line() {
     // A request that is too long is not logged in part.
     let settings = DecisionLogSettings { has_requests: true, ..DecisionLogSettings::default() };
     let function = kennel.listen(&settings, "none");
-    let long = "y".repeat(140_000);
-    let event = Request { query: &[("kind", &long)], ..Request::new(&token, "GET", "/report", "/report") };
+    let headers = json!({"X-Tenant": "y".repeat(140_000)});
+    let event = Request { headers, ..Request::new(&token, "GET", "/report", "/report") };
     let line = function.json(&event.rest());
     assert_eq!(line["request"], json!({"version": 1, "omitted": "size"}), "{line}");
 }
