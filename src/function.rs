@@ -5,7 +5,7 @@ pub mod config;
 pub mod jwks;
 pub mod lambda;
 pub mod log;
-
+pub mod masking;
 pub mod serving;
 pub mod shadow;
 pub mod source;

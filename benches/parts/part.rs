@@ -2,6 +2,7 @@ use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::decide::outcome::Outcome;
@@ -10,7 +11,8 @@ use cedar_authorizer::function::config::{self, Config};
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::log;
 use cedar_authorizer::function::telemetry::Telemetry;
-use cedar_authorizer::function::telemetry::settings::{Extent, Settings};
+use cedar_authorizer::function::telemetry::invocation::LambdaContext;
+use cedar_authorizer::function::telemetry::settings::Extent;
 use cedar_authorizer::function::token_cache::{MAX_TOKENS, TokenCache, TokenHash};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::call::Call;
@@ -38,7 +40,7 @@ pub struct Part {
     ready: fn() -> Box<dyn FnMut()>,
 }
 
-pub const PARTS: [Part; 20] = [
+pub const PARTS: [Part; 21] = [
     Part::new("event-token", FEW, || of_event(&events::token(&some_token(), ROUTE))),
     Part::new("event-rest", FEW, || of_event(&sample("rest-get-pets-allow.json"))),
     Part::new("event-http2", FEW, || of_event(&sample("http2-get-pet-allow.json"))),
@@ -61,6 +63,7 @@ pub const PARTS: [Part; 20] = [
     Part::new("bundle-10000-policies", MANY, open).heavy(),
     Part::new("answer-new-token", FEW, || answer(NEW)),
     Part::new("answer-seen-token", FEW, || answer(SEEN)),
+    Part::new("answer-seen-token-no-log", FEW, || silent_answer(SEEN)),
     Part::new("answer-new-token-no-cache", FEW, || answer(NEW)).under("none"),
     Part::new("answer-seen-token-no-cache", FEW, || answer(SEEN)).under("none"),
     Part::new("answer-seen-token-metrics", FEW, answer_with_metrics),
@@ -157,37 +160,51 @@ fn open() -> Box<dyn FnMut()> {
     Box::new(move || drop(black_box(Bundle::open(bytes.clone(), DevelopmentKeys::Allow).unwrap())))
 }
 
-/// All that the function does but for HTTP: the text of an event in, that of a response out, and a line in the log.
+/// All that the function does but for HTTP: the text of an event in, that of a response out, and a line in the decision
+/// log.
 fn answer(is_seen: bool) -> Box<dyn FnMut()> {
-    answer_telling(is_seen, |_| Telemetry::default())
+    let config = Config::from_env().unwrap();
+    let telemetry = Telemetry::new(config.telemetry.clone(), log::write);
+    answer_of(is_seen, &config, |function| function.with_telemetry(telemetry))
 }
 
-/// The same for a seen token, with a line of metrics.
+/// The same without the line.
+fn silent_answer(is_seen: bool) -> Box<dyn FnMut()> {
+    answer_of(is_seen, &Config::from_env().unwrap(), |function| function)
+}
+
+/// The same for a seen token, with a line of metrics instead.
 fn answer_with_metrics() -> Box<dyn FnMut()> {
-    answer_telling(SEEN, |mut settings| {
-        settings.decision_log.extent = Extent::Off;
-        Telemetry::new(settings, |lines| {
-            black_box(lines);
-        })
-    })
+    let config = Config::from_env().unwrap();
+    let mut settings = config.telemetry.clone();
+    settings.decision_log.extent = Extent::Off;
+    let telemetry = Telemetry::new(settings, |lines| {
+        black_box(lines);
+    });
+    answer_of(SEEN, &config, |function| function.with_telemetry(telemetry))
 }
 
-fn answer_telling(is_seen: bool, telemetry: fn(Settings) -> Telemetry) -> Box<dyn FnMut()> {
+fn answer_of(is_seen: bool, config: &Config, with: impl FnOnce(Function) -> Function) -> Box<dyn FnMut()> {
     log::init(config::variable).unwrap();
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let config = Config::from_env().unwrap();
-    let function = runtime.block_on(Function::init(&config, now())).unwrap();
-    let function = function.with_telemetry(telemetry(config.telemetry));
+    let function = with(runtime.block_on(Function::init(config, now())).unwrap());
     let mut tokens = tokens();
     if is_seen {
         tokens.fill(some_token());
     }
     let events: Vec<String> = tokens.iter().map(|token| events::token(token, ROUTE)).collect();
     let mut events = events.into_iter();
+    let context = LambdaContext {
+        request_id: Some("8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+        trace_id: Some(
+            "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1".to_owned(),
+        ),
+    };
+    let received = UNIX_EPOCH + Duration::from_secs(now().as_seconds());
     Box::new(move || {
         let event: Box<RawValue> = serde_json::from_str(&events.next().unwrap()).unwrap();
-        let response = runtime.block_on(function.answer(event.get(), now())).into_response().unwrap();
-        drop(black_box(serde_json::to_vec(&response).unwrap()));
+        let answer = runtime.block_on(function.answer_to(event.get(), &context, received));
+        drop(black_box(serde_json::to_vec(&answer.into_response().unwrap()).unwrap()));
     })
 }
 

@@ -56,6 +56,12 @@ pub struct Texts {
     pub policies: String,
     /// The policies that could not be evaluated, separated by commas.
     pub errors: String,
+    /// The route, e.g. `GET /pets/{petId}`, if there is one.
+    pub route: Option<String>,
+    /// The Cedar type of the caller.
+    pub principal_type: String,
+    /// The Cedar type of the resource.
+    pub resource_type: String,
 }
 
 /// How much of an API a grant covers.
@@ -98,6 +104,9 @@ impl Outcome {
             resource: self.resource.to_string(),
             policies: list(&self.decision.policies),
             errors: list(&self.decision.errors),
+            route: self.route.as_ref().map(ToString::to_string),
+            principal_type: self.principal.type_name().to_string(),
+            resource_type: self.resource.type_name().to_string(),
         })
     }
 

@@ -115,7 +115,20 @@ impl Session {
     /// The reason why the policies cannot decide.
     pub fn authorization_request_of_call(&self, call: &Call) -> Result<PrincipalRequest, Reason> {
         // Without a cache, the answer is about this call alone.
-        let asked = Asked::new(call, &self.bundle, &CacheKey::None);
+        self.authorization_request_under(call, &CacheKey::None)
+    }
+
+    /// The same as [`authorize`](Self::authorize) decides on it for this cache key: if the answer applies to other paths
+    /// as well, the resource stands for the resources of all of them.
+    ///
+    /// # Errors
+    /// The reason why the policies cannot decide.
+    pub fn authorization_request_under(
+        &self,
+        call: &Call,
+        cache_key: &CacheKey,
+    ) -> Result<PrincipalRequest, Reason> {
+        let asked = Asked::new(call, &self.bundle, cache_key);
         let (route, resource) = (asked.route()?, asked.resource()?);
         Caller::new(self, call.fields())?.authorization_request(route, &resource)
     }

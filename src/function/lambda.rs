@@ -14,6 +14,8 @@ use crate::decide::Session;
 use crate::decide::outcome::Outcome;
 use crate::function::config::Config;
 use crate::function::jwks::KeyClient;
+use crate::function::log;
+use crate::function::masking::Tokens;
 use crate::function::serving::{DecidedCall, Serving};
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
@@ -116,6 +118,8 @@ impl Function {
     pub async fn answer_to(&self, event: &str, context: &LambdaContext, received: SystemTime) -> Answer {
         let mut stopwatch = Stopwatch::start();
         let call = Call::from_json(event);
+        let tokens = call.as_ref().map_or_else(|_| Tokens::of_event(event), Tokens::of_call);
+        log::hide(&tokens);
         let answered = match &call {
             Ok(call) => self.answer_call(call, received.into(), &mut stopwatch).await,
             Err(invalid) => Answered {
@@ -133,6 +137,8 @@ impl Function {
             context,
             cold_start: lock(&self.cold_start).take(),
             call: call.as_ref().ok(),
+            tokens: &tokens,
+            cache_key: &self.cache_key,
             tenant: tenant.as_ref(),
             serving: serving.as_deref(),
             in_use: in_use.as_deref(),

@@ -1,11 +1,12 @@
-//! The log: a line for each event, in JSON or as text, on standard output.
+//! The log: what happens beside the answers, in JSON or as text, on standard output. What is decided is in the
+//! [decision log](super::telemetry::decision_log).
 //!
 //! No line ever has a token in it. Other crates are not logged below `INFO`, because `lambda_runtime` writes the
-//! whole event at `TRACE`. Text that looks like a token, such as a part of a path, is left out of every field.
+//! whole event at `TRACE`. Text that looks like a token, or has part of a token of the current call in it, is left out
+//! of every field.
 //!
-//! The formatter is written by hand, because there is a line for each call: a general formatter takes longer for it
-//! than reading a known token takes. A line gets facts about its call, such as the `requestId`, from the spans around
-//! it. All fields are at the same level.
+//! A line gets facts about its call, such as the `requestId`, from the spans around it. All fields are at the same
+//! level.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -18,8 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -28,6 +27,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_core::span::Current;
 
 use crate::cache::lock;
+use crate::function::masking::{MASKED, Tokens, without_tokens};
 use crate::time::iso_8601;
 
 /// Starts the log of this process with Lambda's settings: `AWS_LAMBDA_LOG_LEVEL` (`TRACE` to `FATAL`; if not set,
@@ -60,6 +60,26 @@ pub fn write(lines: &[u8]) {
 /// Whether a level has this name.
 pub(super) fn is_level(name: &str) -> bool {
     known_level(name).is_some()
+}
+
+/// Keeps these tokens out of all lines, until the tokens of the next call take their place.
+pub(super) fn hide(tokens: &Tokens<'_>) {
+    let mut hidden = lock(&HIDDEN);
+    hidden.clear();
+    // A line may be written only after its call, by work that the call began.
+    hidden.extend(tokens.texts().map(str::to_owned));
+}
+
+/// The tokens of the current call. An instance answers one call at a time.
+static HIDDEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The text, unless it has a token in it, or a part of one.
+fn shown(text: &str) -> Cow<'_, str> {
+    let hidden = lock(&HIDDEN);
+    if Tokens::of(hidden.iter().map(String::as_str).collect()).touch([text]) {
+        return Cow::Borrowed(MASKED);
+    }
+    without_tokens(text)
 }
 
 /// The level with this name; `INFO` if there is none.
@@ -104,9 +124,20 @@ enum LogFormat {
 /// A span that is open.
 struct OpenSpan {
     metadata: &'static Metadata<'static>,
-    /// Its fields, as they appear in a line.
-    fields: Vec<u8>,
+    /// Its fields. Which of them may be shown is known only when there is a line.
+    fields: Vec<SpanField>,
     handles: usize,
+}
+
+struct SpanField {
+    name: &'static str,
+    value: SpanValue,
+}
+
+enum SpanValue {
+    Text(String),
+    /// As it appears in a line.
+    Plain(String),
 }
 
 thread_local! {
@@ -138,8 +169,11 @@ impl<W> Log<W> {
                 return;
             }
             let spans = self.spans();
-            for span in entered.iter().filter_map(|id| spans.get(id)) {
-                fields.text.extend_from_slice(&span.fields);
+            for field in entered.iter().filter_map(|id| spans.get(id)).flat_map(|span| &span.fields) {
+                match &field.value {
+                    SpanValue::Text(text) => fields.text(field.name, text),
+                    SpanValue::Plain(value) => fields.plain(field.name, value),
+                }
             }
         });
         fields.add(if self.format == LogFormat::Json { "}\n" } else { "\n" });
@@ -159,19 +193,17 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let mut fields = Fields { format: self.format, text: Vec::new() };
-        attributes.record(&mut fields);
+        let mut fields = Vec::new();
+        attributes.record(&mut SpanFields(&mut fields));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let metadata = attributes.metadata();
-        self.spans().insert(id, OpenSpan { metadata, fields: fields.text, handles: 1 });
+        self.spans().insert(id, OpenSpan { metadata, fields, handles: 1 });
         Id::from_u64(id)
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        let mut fields = Fields { format: self.format, text: Vec::new() };
-        values.record(&mut fields);
         if let Some(span) = self.spans().get_mut(&id.into_u64()) {
-            span.fields.extend_from_slice(&fields.text);
+            values.record(&mut SpanFields(&mut span.fields));
         }
     }
 
@@ -237,77 +269,84 @@ impl Fields {
     }
 
     /// Adds a value that needs no quotes.
-    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
-        let name = field.name();
+    fn plain(&mut self, name: &str, value: impl fmt::Display) {
         // Writing to memory cannot fail.
         let _ = match self.format {
             LogFormat::Json => write!(self.text, ",\"{name}\":{value}"),
             LogFormat::Text => write!(self.text, " {name}={value}"),
         };
     }
-}
 
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let value = &*without_tokens(value);
+    /// Adds a text, as far as it may be shown.
+    fn text(&mut self, name: &str, value: &str) {
+        let value = &*shown(value);
         if self.format == LogFormat::Text {
             self.add(" ");
-            if field.name() == MESSAGE {
+            if name == MESSAGE {
                 return self.add(value);
             }
-            let _ = write!(self.text, "{}={value:?}", field.name());
+            let _ = write!(self.text, "{name}={value:?}");
             return;
         }
         // Field names are Rust identifiers, so they need no quotes.
         self.add(",\"");
-        self.add(field.name());
+        self.add(name);
         self.add("\":");
         let _ = serde_json::to_writer(&mut self.text, value);
     }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field.name(), value);
+    }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.plain(field, value);
+        self.plain(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.plain(field, value);
+        self.plain(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, value);
+        self.plain(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
+        self.text(field.name(), &format!("{value:?}"));
     }
 }
 
-/// The text without anything that may be a token: a word of token characters that has the beginning of a JSON object
-/// in base64url. Part of a path, which the client writes, can become the id of a resource, and ids are logged.
-fn without_tokens(text: &str) -> Cow<'_, str> {
-    if text.len() < SHORTEST_TOKEN || !text.as_bytes().windows(2).any(|pair| matches!(pair, b"ey" | b"ew")) {
-        return Cow::Borrowed(text);
+/// Collects the fields of a span.
+struct SpanFields<'a>(&'a mut Vec<SpanField>);
+
+impl SpanFields<'_> {
+    fn add(&mut self, field: &Field, value: SpanValue) {
+        self.0.push(SpanField { name: field.name(), value });
     }
-    let is_of_token =
-        |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '%' | '=');
-    let words = text.split_inclusive(|char| !is_of_token(char));
-    let shown = words.map(|word| {
-        let inner = word.trim_end_matches(|char| !is_of_token(char));
-        if has_object(inner) { word.replacen(inner, "***", 1) } else { word.to_owned() }
-    });
-    Cow::Owned(shown.collect())
 }
 
-/// Whether a JSON object begins somewhere in a word. In a name such as `keyJobs` other bytes follow.
-fn has_object(word: &str) -> bool {
-    let begins = |(at, _): (usize, &str)| {
-        let object = word.get(at..).and_then(|rest| rest.get(..SHORTEST_TOKEN));
-        let object = object.and_then(|object| URL_SAFE_NO_PAD.decode(object).ok());
-        object.is_some_and(|object| {
-            object.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
-        })
-    };
-    BEGINNINGS.iter().any(|beginning| word.match_indices(beginning).any(begins))
+impl Visit for SpanFields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, SpanValue::Text(value.to_owned()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, SpanValue::Plain(value.to_string()));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, SpanValue::Plain(value.to_string()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, SpanValue::Plain(value.to_string()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, SpanValue::Text(format!("{value:?}")));
+    }
 }
 
 /// Where the level is, by precedence.
@@ -316,12 +355,6 @@ const LEVELS: [&str; 3] = ["AWS_LAMBDA_LOG_LEVEL", "POWERTOOLS_LOG_LEVEL", "RUST
 /// Other crates are logged from this level up. `lambda_runtime` 1.5.0 writes the event at `TRACE`, and any of them
 /// may log something else below `INFO` in its next version.
 const OF_OTHERS: LevelFilter = LevelFilter::INFO;
-
-/// How JSON objects begin in base64url: `{"`, `{ "`, and `{` before a new line.
-const BEGINNINGS: [&str; 5] = ["eyJ", "eyAi", "ewog", "ewoJ", "ew0K"];
-
-/// A shorter part of a token is worth nothing. These characters are nine bytes, such as `{"sub":"a`.
-const SHORTEST_TOKEN: usize = 12;
 
 /// The field in which `tracing` puts the text of an event.
 const MESSAGE: &str = "message";

@@ -6,8 +6,11 @@
 pub mod counters;
 pub mod decision_log;
 pub mod invocation;
+mod json;
 pub mod metrics;
+pub mod sampling;
 pub mod settings;
+pub mod trace_ids;
 pub mod traces;
 
 use decision_log::DecisionLog;

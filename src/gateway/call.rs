@@ -166,6 +166,11 @@ impl Call {
         Ok("")
     }
 
+    /// The token, if the event has a field for it.
+    pub(crate) fn token_field(&self) -> Option<&str> {
+        self.token_field.as_deref()
+    }
+
     /// Whether the request asks for another method than the one it was made with, which API Gateway honours for
     /// `X-HTTP-Method-Override` (Developer Guide, "Important notes"). Which of the two an authorizer sees is not
     /// documented.

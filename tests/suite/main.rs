@@ -15,6 +15,9 @@ mod checking;
 // The command line on the sample store and on invalid input.
 #[cfg(test)]
 mod command_line;
+// The decision log: the lines of every kind of event, in both formats, and what they are good for.
+#[cfg(test)]
+mod decision_log;
 // Compares the tables of the documentation with the code.
 #[cfg(test)]
 mod documentation;
@@ -52,6 +55,9 @@ mod help;
 // `inspect`: what it shows of a bundle, of two bundles, and of broken ones.
 #[cfg(test)]
 mod inspecting;
+// A function in this process whose lines a test can read.
+#[cfg(test)]
+mod listening;
 // The life of keys in the function: rotation, outages, discovery.
 #[cfg(test)]
 mod key_life;

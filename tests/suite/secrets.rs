@@ -4,11 +4,16 @@ use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cedar_authorizer::function::telemetry::decision_log::principal_ids::PrincipalIds;
+use cedar_authorizer::function::telemetry::invocation::LambdaContext;
+use cedar_authorizer::function::telemetry::settings::{DecisionLogSettings, Format};
 use cedar_authorizer::store::build::PrivateKey;
 use cedar_authorizer::store::directory;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::gateway::{Request, connect};
+use crate::listening::{Kennel, Listening, TRACE_ID};
 use crate::loopback::{Answer, Function};
 use crate::signing::SigningKey;
 use crate::world::{
@@ -17,14 +22,14 @@ use crate::world::{
 };
 
 /// The length of the runs that are searched for. Shorter ones may occur by chance.
-const RUN: usize = 12;
+const RUN: usize = 8;
 
-/// Every run of characters in the payloads and signatures of some tokens. Their headers contain nothing personal.
+/// Every run of characters in some tokens.
 struct Runs(HashSet<Vec<u8>>);
 
 impl Runs {
     fn of<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
-        let parts = tokens.into_iter().flat_map(|token| token.split('.').skip(1));
+        let parts = tokens.into_iter();
         Self(parts.flat_map(|part| part.as_bytes().windows(RUN).map(<[u8]>::to_vec)).collect())
     }
 
@@ -209,7 +214,9 @@ fn no_part_of_a_token_is_in_anything_that_the_function_writes() {
             let logs = function.logs();
             runs.assert_absent(&logs, &format!("the log at {level} as {format}"));
             let is_terse = ["WARN", "ERROR"].contains(&level);
-            assert!(allowed > 0 && logs.contains("allowed-by-policy") != is_terse, "{level}: {logs}");
+            let is_loud = logs.contains("bundle loaded");
+            assert!(allowed > 0 && is_loud != is_terse, "{level}: {logs}");
+            assert!(logs.contains("allowed-by-policy"), "the decision log depends on the level {level}");
         }
     }
 }
@@ -232,7 +239,337 @@ fn no_setting_of_the_log_shows_what_other_crates_say_below_info() {
             let is_detail = line["level"] == "TRACE" || line["level"] == "DEBUG";
             assert!(!is_detail || line["message"] == "alternative key set not fetched", "{line}");
         }
-        assert!(logs.contains("decided"), "{logs}");
+        assert!(logs.contains("bundle loaded"), "{logs}");
+    }
+}
+
+/// Places of an event that a client or a mistake could fill with part of a token.
+const PLACES: [&str; 15] = [
+    "path",
+    "query",
+    "query name",
+    "header",
+    "header name",
+    "stage",
+    "api id",
+    "verb",
+    "route key",
+    "request id",
+    "trace id",
+    "traceparent",
+    "user agent",
+    "host",
+    "lambda request id",
+];
+
+/// What is put there: the token or part of it, as it is or in another encoding.
+#[derive(Clone, Debug)]
+struct Leak {
+    place: usize,
+    /// Where the part begins and how long it is, in thousandths of the token.
+    from: usize,
+    length: usize,
+    encoding: usize,
+    /// Of the token in the header, or of another one in another header.
+    is_other: bool,
+    around: &'static str,
+}
+
+impl Leak {
+    fn text(&self, token: &str) -> String {
+        let characters: Vec<char> = token.chars().collect();
+        let from = self.from * characters.len() / 1000;
+        let length = (self.length * characters.len() / 1000).max(8);
+        let part: String = characters.iter().skip(from).take(length).collect();
+        let part = match self.encoding {
+            0 | 1 => part,
+            2 => part.replace('-', "+").replace('_', "/"),
+            3 => part.replace('.', "%2E").replace('-', "%2d"),
+            4 => part.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+            5 => part.as_bytes().chunks(8).map(String::from_utf8_lossy).collect::<Vec<_>>().join("/"),
+            _ => format!("Bearer {part}"),
+        };
+        self.around.replace('*', &part)
+    }
+}
+
+fn leaks() -> impl Strategy<Value = Vec<Leak>> {
+    let around = prop::sample::select(vec!["*", "a*b", "x-*", "*/*", "{\"id\":\"*\"}"]);
+    let leak = (
+        0..PLACES.len(),
+        0..1000_usize,
+        prop_oneof![0..30_usize, Just(1000)],
+        0..7_usize,
+        any::<bool>(),
+        around,
+    );
+    let leak = leak.prop_map(|(place, from, length, encoding, is_other, around)| Leak {
+        place,
+        from,
+        length,
+        encoding,
+        is_other,
+        around,
+    });
+    prop::collection::vec(leak, 1..6)
+}
+
+/// Claims with values that occur nowhere else, in all the forms that a claim may have.
+fn personal_claims(unique: &str) -> (Value, Vec<String>) {
+    let names = ["mail", "name", "phone", "nested", "deep", "group", "tenant", "number"];
+    let value = |name: &str| format!("{name}.{unique}.of.ann");
+    let values: Vec<String> = names.iter().map(|name| value(name)).collect();
+    let claims = json!({
+        "email": value("mail"), "name": value("name"), "phone_number": [value("phone")],
+        "address": {"street": value("nested"), "more": [{"deep": value("deep")}]},
+        "cognito:groups": [value("group"), "staff"], "custom:tenant": value("tenant"),
+        "username": value("number"),
+    });
+    (claims, values)
+}
+
+/// An event of a kind, with the leaks in their places.
+fn leaking_event(
+    kind: usize,
+    token: &str,
+    leaked: &[(usize, String)],
+    in_path: Option<&str>,
+) -> (Value, LambdaContext) {
+    let place = |name: &str| {
+        let number = PLACES.iter().position(|known| *known == name).unwrap();
+        leaked.iter().filter(move |(place, _)| *place == number).map(|(_, text)| text.as_str()).next()
+    };
+    let id = in_path.or(place("path")).unwrap_or("7");
+    let path = format!("/pets/{id}");
+    let query: Vec<(&str, &str)> =
+        [place("query").map(|text| ("year", text)), place("query name").map(|text| (text, "1"))]
+            .into_iter()
+            .flatten()
+            .collect();
+    let mut headers = json!({});
+    for (name, value) in [
+        (Some("X-Tenant"), place("header")),
+        (place("header name"), Some("1")),
+        (Some("traceparent"), place("traceparent")),
+        (Some("User-Agent"), place("user agent")),
+    ] {
+        if let (Some(name), Some(value)) = (name, value) {
+            headers[name] = json!(value);
+        }
+    }
+    let request = Request {
+        parameters: json!({"petId": id}),
+        query: &query,
+        headers,
+        ..Request::new(token, "GET", "/pets/{petId}", &path)
+    };
+    let mut event = match kind % 5 {
+        0 => request.rest(),
+        1 => request.token(),
+        2 => request.http2(),
+        3 => request.http1(),
+        // Without a scheme, and what is no event of API Gateway.
+        _ => json!({"type": "TOKEN", "authorizationToken": token, "methodArn": request.token()["methodArn"]}),
+    };
+    let arn = if kind % 5 == 2 { "routeArn" } else { "methodArn" };
+    let text = event[arn].as_str().unwrap().to_owned();
+    let mut parts: Vec<String> = text.splitn(4, '/').map(str::to_owned).collect();
+    if let Some(stage) = place("stage") {
+        parts[1] = stage.to_owned();
+    }
+    if let Some(api) = place("api id") {
+        parts[0] = parts[0].replace("abcdef123", api);
+    }
+    if let Some(verb) = place("verb") {
+        parts[2] = verb.to_owned();
+    }
+    event[arn] = json!(parts.join("/"));
+    if kind % 5 != 1 && kind % 5 != 4 {
+        if let Some(key) = place("route key") {
+            event["routeKey"] = json!(key);
+        }
+        if let Some(id) = place("request id") {
+            event["requestContext"]["requestId"] = json!(id);
+        }
+        if let Some(host) = place("host") {
+            event["requestContext"]["domainName"] = json!(host);
+        }
+    }
+    let trace = place("trace id").map(|text| format!("Root={text}"));
+    let context = LambdaContext {
+        request_id: Some(place("lambda request id").unwrap_or("r-1").to_owned()),
+        trace_id: trace.or_else(|| Some(format!("Root={TRACE_ID}"))),
+    };
+    (event, context)
+}
+
+/// The first piece of a token that is in a text, if there is one of more than seven characters.
+fn part_of(token: &str, text: &str) -> Option<String> {
+    let pieces: HashSet<&[u8]> = token.as_bytes().windows(8).collect();
+    let found = text.as_bytes().windows(8).find(|piece| pieces.contains(piece));
+    found.map(|piece| String::from_utf8_lossy(piece).into_owned())
+}
+
+/// Every way of telling, with whether it shows what the schema declares of a token.
+fn tellings() -> Vec<(DecisionLogSettings, bool)> {
+    let base = DecisionLogSettings::default;
+    let hashed = PrincipalIds::Hashed(STANDARD.encode([7; 32]).parse().unwrap());
+    vec![
+        (base(), false),
+        (DecisionLogSettings { format: Format::Ocsf, ..base() }, false),
+        (DecisionLogSettings { principal_ids: hashed, ..base() }, false),
+        (DecisionLogSettings { principal_ids: PrincipalIds::Off, format: Format::Ocsf, ..base() }, false),
+        (DecisionLogSettings { has_requests: true, ..base() }, true),
+        (DecisionLogSettings { has_requests: true, format: Format::Ocsf, ..base() }, true),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The functions are started once, and each case asks all of them.
+    #[test]
+    fn no_eight_characters_of_a_token_and_no_claim_are_in_any_line(
+        (leaks, kind, claim, number) in (leaks(), 0..5_usize, prop::option::of(0..8_usize), any::<u64>())
+    ) {
+        thread_local! {
+            static WORLD: (Kennel, Vec<(Listening, bool)>) = {
+                let kennel = Kennel::new();
+                let functions = tellings().into_iter().flat_map(|(settings, shows)| {
+                    ["none", "token"].map(|key| (kennel.listen(&settings, key), shows))
+                });
+                let functions = functions.collect();
+                (kennel, functions)
+            };
+        }
+        WORLD.with(|(kennel, functions)| {
+            let unique = format!("{number:016x}").to_uppercase();
+            let (claims, values) = personal_claims(&unique);
+            let token = kennel.token("ann", &claims);
+            let other = SigningKey::p256().token(&json!({"alg": "ES256", "typ": "JWT"}), &json!({"sub": unique}));
+            let leaked: Vec<(usize, String)> =
+                leaks.iter().map(|leak| (leak.place, leak.text(if leak.is_other { &other } else { &token }))).collect();
+            // A client that names a resource by what its token says of it.
+            let in_path = claim.map(|claim| format!("a-{}", values[claim]));
+            let (mut event, context) = leaking_event(kind, &token, &leaked, in_path.as_deref());
+            // The other token is somewhere in the event, or nobody could know it.
+            match kind {
+                0 | 3 => event["headers"]["X-Id-Token"] = json!(other),
+                2 => event["headers"]["cookie"] = json!(format!("a=b; id={other}")),
+                _ => {}
+            }
+            let tokens = if kind == 1 || kind == 4 { vec![&token] } else { vec![&token, &other] };
+            for (function, shows_requests) in functions {
+                let (answer, lines) = function.ask(&event.to_string(), &context);
+                for line in lines.lines() {
+                    serde_json::from_str::<Value>(line).unwrap();
+                }
+                prop_assert_eq!(lines.lines().count(), 1);
+                // A part is one as well if it has to be decoded first.
+                let plain = percent_encoding::percent_decode_str(&lines).decode_utf8_lossy().into_owned();
+                let lines = format!("{lines}\n{plain}\n{}", plain.replace('+', "-").replace('/', "_"));
+                for token in &tokens {
+                    prop_assert_eq!(part_of(token, &lines), None, "{:?} {} {}", answer.reason(), lines, event);
+                }
+                for value in &values {
+                    let is_group = value.starts_with("group.");
+                    // With the Cedar request there are the groups of the caller, and what names the resource.
+                    let is_opted_in = *shows_requests && (is_group || in_path.as_ref().is_some_and(|id| id.contains(value)));
+                    prop_assert!(is_opted_in || !lines.contains(value.as_str()), "{}", lines);
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn of_two_tokens_in_one_header_nothing_is_shown() {
+    let kennel = Kennel::new();
+    let function = kennel.listen(&DecisionLogSettings::default(), "none");
+    let signed = [kennel.token("ann", &json!({})), kennel.token("ben", &json!({}))];
+    // Not even JWTs.
+    let opaque = ["kq3Vw8Zt", "M2xR7yLp"].map(|word| format!("{word}-{}", word.repeat(40)));
+    for [first, second] in [signed, opaque] {
+        for (authorization, others) in [
+            (format!("Bearer {first} {second}"), json!([])),
+            (format!("{first},{second}"), json!([])),
+            (format!("Bearer {first}"), json!([format!("Bearer {first}"), format!("Bearer {second}")])),
+        ] {
+            let request = Request {
+                parameters: json!({"petId": "7"}),
+                ..Request::new(&first, "GET", "/pets/{petId}", "/pets/7")
+            };
+            let mut event = request.rest();
+            event["headers"]["Authorization"] = json!(authorization);
+            event["multiValueHeaders"]["Authorization"] = others;
+            event["requestContext"]["requestId"] = json!(&second[200..240]);
+            let stage = second[second.len() - 30..].replace('.', "-");
+            let arn = event["methodArn"].as_str().unwrap().replace("/test/", &format!("/{stage}/"));
+            event["methodArn"] = json!(arn);
+            let line = function.line(&event);
+            assert!(line.contains("token-malformed"), "{line}");
+            for token in [&first, &second] {
+                assert_eq!(part_of(token, &line), None, "{line}");
+            }
+        }
+    }
+}
+
+/// The lines about a tenant have its name, which may come from the stage.
+#[test]
+fn a_part_of_the_token_in_place_of_a_tenant_is_in_no_line() {
+    let kennel = Kennel::new();
+    let token = kennel.token("ann", &json!({}));
+    let tenants = tempfile::tempdir().unwrap();
+    let uri = format!("file://{}/{{tenant}}", tenants.path().display());
+    for format in ["JSON", "Text"] {
+        let function = Function::start(
+            FUNCTION,
+            [
+                ("BUNDLE_URI", uri.as_str()),
+                ("TENANT_FROM", "stage"),
+                ("CACHE_KEY", "none"),
+                ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+                ("AWS_LAMBDA_LOG_FORMAT", format),
+            ],
+        );
+        let function = function.unwrap();
+        let parts = token
+            .split('.')
+            .map(|part| part.get(20..40).unwrap_or(&part[8..]).trim_start_matches(['-', '_']));
+        for part in parts {
+            let mut event = Request::new(&token, "GET", "/pets/{petId}", "/pets/7").token();
+            let arn = event["methodArn"].as_str().unwrap();
+            event["methodArn"] = json!(arn.replace("/test/", &format!("/{part}/")));
+            function.invoke(&event);
+        }
+        let logs = function.logs();
+        assert_eq!(logs.matches("no such tenant").count(), 3, "{logs}");
+        assert!(logs.contains("***"), "{logs}");
+        assert_eq!(part_of(&token, &logs), None, "{logs}");
+    }
+}
+
+#[test]
+fn a_claim_is_shown_only_by_its_name() {
+    let kennel = Kennel::new();
+    let (claims, values) = personal_claims("8c0a2f");
+    let token = kennel.token("ann", &claims);
+    let settings = DecisionLogSettings {
+        claims: vec!["email".to_owned(), "address".to_owned()],
+        ..DecisionLogSettings::default()
+    };
+    let function = kennel.listen(&settings, "none");
+    for value in &values {
+        let event = Request {
+            parameters: json!({"petId": value}),
+            ..Request::new(&token, "GET", "/pets/{petId}", "/pets/x")
+        };
+        let line: Value = function.json(&event.rest());
+        assert_eq!(line["claims"], json!({"address": claims["address"], "email": claims["email"]}), "{line}");
+        let is_shown = ["mail.", "nested.", "deep."].iter().any(|name| value.starts_with(name));
+        assert_eq!(line["resource"]["id"], if is_shown { value.as_str() } else { "***" }, "{line}");
     }
 }
 
@@ -280,7 +617,7 @@ fn words() -> Vec<Secret> {
 const MARKER: &str = "sekrit0123456789";
 
 /// The settings that can be wrong; see docs/function.md.
-const VARIABLES: [&str; 31] = [
+const VARIABLES: [&str; 36] = [
     "BUNDLE_URI",
     "BUNDLE_REFRESH_SECONDS",
     "BUNDLE_MAX_STALE_SECONDS",
@@ -303,6 +640,11 @@ const VARIABLES: [&str; 31] = [
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_REGION",
     "DECISION_LOG",
+    "DECISION_LOG_FORMAT",
+    "DECISION_LOG_REQUESTS",
+    "DECISION_LOG_SAMPLE_RATE",
+    "PRINCIPAL_IDS",
+    "PRINCIPAL_IDS_KEY",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_METRICS_DISABLED",
     "POWERTOOLS_SERVICE_NAME",

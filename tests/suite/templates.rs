@@ -258,23 +258,8 @@ fn every_variable_of_the_templates_is_known_to_the_function() {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     for variable in variables {
-        let is_coming = !has_decision_log() && COMING.contains(&variable);
-        assert_eq!(sources.contains(&format!("\"{variable}\"")), !is_coming, "{variable}");
+        assert!(sources.contains(&format!("\"{variable}\"")), "{variable}");
     }
-}
-
-/// The variables of the decision log and the metrics, until the function has these.
-const COMING: [&str; 6] = [
-    "DECISION_LOG_SAMPLE_RATE",
-    "DECISION_LOG_REQUESTS",
-    "DECISION_LOG_CLAIMS",
-    "PRINCIPAL_IDS",
-    "PRINCIPAL_IDS_KEY",
-    "POWERTOOLS_SERVICE_NAME",
-];
-
-fn has_decision_log() -> bool {
-    root().join("src/function/telemetry/decision_log").exists()
 }
 
 const SAMPLE_ROUTES: [(&str, &str, bool); 4] =

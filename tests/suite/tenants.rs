@@ -828,9 +828,12 @@ fn the_executable_takes_it_from_the_environment_and_loads_nothing_before_it_is_n
     assert_eq!(s3.requests(), 2);
     // After the start, each line says which bundle or call it is about.
     let logs = function.logs();
-    for (words, tenant) in
-        [("bundle loaded", "acme"), ("decided", "acme"), ("no such tenant", "globex"), ("denied", "globex")]
-    {
+    for (words, tenant) in [
+        ("bundle loaded", "acme"),
+        ("\"allow\"", "acme"),
+        ("no such tenant", "globex"),
+        ("\"deny\"", "globex"),
+    ] {
         let mut lines = logs.lines().filter(|line| line.contains(words));
         assert!(lines.any(|line| line.contains(&format!("\"tenant\":\"{tenant}\""))), "{words}: {logs}");
     }

@@ -7,8 +7,10 @@ use lambda_runtime::Context;
 use crate::bundle::Tenant;
 use crate::decide::{Session, Steps};
 use crate::function::lambda::Answer;
+use crate::function::masking::Tokens;
 use crate::function::serving::Serving;
 use crate::function::telemetry::counters::Counts;
+use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
 
 /// What Lambda says of an event.
@@ -37,6 +39,10 @@ pub struct Invocation<'a> {
     pub cold_start: Option<Duration>,
     /// The call. `None`: the event is not one of API Gateway.
     pub call: Option<&'a Call>,
+    /// The tokens of the event, which nothing that is told may have in it.
+    pub tokens: &'a Tokens<'a>,
+    /// The key under which API Gateway caches the answer.
+    pub cache_key: &'a CacheKey,
     /// The tenant that the call belongs to, if it is known and there are tenants.
     pub tenant: Option<&'a Tenant>,
     /// The bundle that served. `None`: there was none.

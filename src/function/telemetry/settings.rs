@@ -1,5 +1,6 @@
 //! The settings of what the function tells.
 
+pub use super::decision_log::settings::{DecisionLogSettings, Extent, Format};
 use super::metrics::settings::{MetricsSettings, problem_of_service};
 use super::traces::settings::TracesSettings;
 use crate::function::config::Problems;
@@ -18,40 +19,12 @@ pub struct Settings {
     pub traces: Option<TracesSettings>,
 }
 
-/// Which events get a line in the decision log, and what is in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DecisionLogSettings {
-    /// Which events get a line (`DECISION_LOG`).
-    pub extent: Extent,
-}
-
-/// Which events get a line in the decision log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Extent {
-    /// All.
-    #[default]
-    All,
-    /// All but those that are allowed.
-    Deny,
-    /// None.
-    Off,
-}
-
 impl Settings {
     /// Reads the environment.
     pub(in crate::function) fn read(
         lookup: &impl Fn(&str) -> Option<String>,
         problems: &mut Problems,
     ) -> Self {
-        let extent = match lookup("DECISION_LOG").as_deref() {
-            None | Some("all") => Extent::All,
-            Some("deny") => Extent::Deny,
-            Some("off") => Extent::Off,
-            Some(_) => {
-                problems.add("DECISION_LOG", "neither `all`, `deny` nor `off`");
-                Extent::All
-            }
-        };
         let service = lookup(SERVICE_NAME).unwrap_or_else(|| DEFAULT_SERVICE.to_owned());
         if let Some(problem) = problem_of_service(&service) {
             problems.add(SERVICE_NAME, problem);
@@ -65,7 +38,7 @@ impl Settings {
         let traces = TracesSettings::read(lookup, &service, problems);
         Self {
             service,
-            decision_log: DecisionLogSettings { extent },
+            decision_log: DecisionLogSettings::read(lookup, problems),
             metrics: MetricsSettings::read(lookup, problems),
             traces,
         }

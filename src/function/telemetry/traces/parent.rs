@@ -11,6 +11,7 @@
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 use crate::function::telemetry::invocation::Invocation;
+use crate::function::telemetry::trace_ids;
 
 /// The span around an event, in the request's trace or otherwise in Lambda's. `None`: there is none.
 pub(super) fn of(invocation: &Invocation<'_>) -> Option<SpanContext> {
@@ -19,29 +20,21 @@ pub(super) fn of(invocation: &Invocation<'_>) -> Option<SpanContext> {
     of_request.or_else(|| from_x_ray(invocation.context.trace_id.as_deref()?))
 }
 
-/// W3C Trace Context, "traceparent Header Field Values". Later versions may go on behind the flags.
+/// `00-<trace>-<span>-<flags>`
 fn from_traceparent(header: &str) -> Option<SpanContext> {
-    let mut parts = header.trim().split('-');
-    let version = number(parts.next()?, 2)?;
-    let (trace, span) = (parts.next()?, parts.next()?);
-    let flags = number(parts.next()?, 2)?;
-    let may_go_on = version > 0;
-    if version == NO_VERSION || (parts.next().is_some() && !may_go_on) {
-        return None;
-    }
+    let mut parts = trace_ids::traceparent(header.trim())?.split('-').skip(1);
+    let (trace, span, flags) = (parts.next()?, parts.next()?, number(parts.next()?, 2)?);
     context(trace, span, flags & SAMPLED != 0)
 }
 
-/// X-Ray Developer Guide, "Tracing header". Lambda sends `Sampled=0` if the function has no active tracing. Where it
-/// is left to the receiver, the event is recorded.
+/// Lambda sends `Sampled=0` if the function has no active tracing. Where it is left to the receiver, the event is
+/// recorded.
 fn from_x_ray(header: &str) -> Option<SpanContext> {
     let field = |name: &str| {
         let mut fields = header.split(';').filter_map(|field| field.trim().split_once('='));
         fields.find_map(|(known, value)| (known == name).then_some(value))
     };
-    let (time, rest) = field("Root")?.strip_prefix("1-")?.split_once('-')?;
-    let has_form = time.len() == 8 && rest.len() == 24;
-    let trace = has_form.then(|| format!("{time}{rest}"))?;
+    let trace: String = trace_ids::x_ray_root(header)?.split('-').skip(1).collect();
     context(&trace, field("Parent")?, field("Sampled") != Some("0"))
 }
 
@@ -63,7 +56,6 @@ fn number(digits: &str, count: usize) -> Option<u128> {
 
 const TRACEPARENT: &str = "traceparent";
 const SAMPLED: u128 = 1;
-const NO_VERSION: u128 = 0xff;
 
 #[cfg(test)]
 mod tests {
