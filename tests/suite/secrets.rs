@@ -503,8 +503,8 @@ fn of_two_tokens_in_one_header_nothing_is_shown() {
             let mut event = request.rest();
             event["headers"]["Authorization"] = json!(authorization);
             event["multiValueHeaders"]["Authorization"] = others;
-            event["requestContext"]["requestId"] = json!(&second[200..240]);
-            let stage = second[second.len() - 30..].replace('.', "-");
+            event["requestContext"]["requestId"] = json!(second.get(200..240).unwrap());
+            let stage = second.get(second.len() - 30..).unwrap().replace('.', "-");
             let arn = event["methodArn"].as_str().unwrap().replace("/test/", &format!("/{stage}/"));
             event["methodArn"] = json!(arn);
             let line = function.line(&event);
@@ -535,9 +535,7 @@ fn a_part_of_the_token_in_place_of_a_tenant_is_in_no_line() {
             ],
         );
         let function = function.unwrap();
-        let parts = token
-            .split('.')
-            .map(|part| part.get(20..40).unwrap_or(&part[8..]).trim_start_matches(['-', '_']));
+        let parts = token.split('.').map(|part| part.get(8..28).unwrap().trim_start_matches(['-', '_']));
         for part in parts {
             let mut event = Request::new(&token, "GET", "/pets/{petId}", "/pets/7").token();
             let arn = event["methodArn"].as_str().unwrap();
