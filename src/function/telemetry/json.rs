@@ -19,7 +19,7 @@ impl<'a> Json<'a> {
     }
 
     /// A member that is an object.
-    pub(super) fn object_at(&mut self, name: &str, write: impl FnOnce(&mut Self)) {
+    pub(super) fn object_at(&mut self, name: &'static str, write: impl FnOnce(&mut Self)) {
         self.name(name);
         self.object(write);
     }
@@ -27,7 +27,7 @@ impl<'a> Json<'a> {
     /// A member that is an array of objects.
     pub(super) fn objects_at<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Self, T),
     ) {
@@ -41,7 +41,7 @@ impl<'a> Json<'a> {
     }
 
     /// A member that is an array of texts.
-    pub(super) fn texts_at<T: AsRef<str>>(&mut self, name: &str, texts: impl IntoIterator<Item = T>) {
+    pub(super) fn texts_at<T: AsRef<str>>(&mut self, name: &'static str, texts: impl IntoIterator<Item = T>) {
         self.name(name);
         self.enclosed(b'[', b']', |json| {
             for text in texts {
@@ -52,37 +52,39 @@ impl<'a> Json<'a> {
     }
 
     /// A member that is a text.
-    pub(super) fn text_at(&mut self, name: &str, text: &str) {
+    pub(super) fn text_at(&mut self, name: &'static str, text: &str) {
         self.name(name);
         self.text(text);
     }
 
     /// A member that is a text, if there is one.
-    pub(super) fn some_text_at(&mut self, name: &str, text: Option<&str>) {
+    pub(super) fn some_text_at(&mut self, name: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             self.text_at(name, text);
         }
     }
 
     /// A member that is a whole number.
-    pub(super) fn number_at(&mut self, name: &str, number: u64) {
+    pub(super) fn number_at(&mut self, name: &'static str, number: u64) {
         self.name(name);
         self.number(number);
     }
 
     /// A member that is `true` or `false`.
-    pub(super) fn flag_at(&mut self, name: &str, flag: bool) {
+    pub(super) fn flag_at(&mut self, name: &'static str, flag: bool) {
         self.raw_at(name, if flag { "true" } else { "false" });
     }
 
-    /// A member with this value.
+    /// A member with this value. Its name may be anything.
     pub(super) fn value_at(&mut self, name: &str, value: &Value) {
-        self.name(name);
+        self.separate();
+        self.text(name);
+        self.text.push(b':');
         self.value(value);
     }
 
     /// A member whose value is JSON already.
-    pub(super) fn raw_at(&mut self, name: &str, json: &str) {
+    pub(super) fn raw_at(&mut self, name: &'static str, json: &str) {
         self.name(name);
         self.add(json);
     }
@@ -112,10 +114,13 @@ impl<'a> Json<'a> {
         self.text.push(close);
     }
 
-    fn name(&mut self, name: &str) {
+    /// The name of a member. It is one of this crate, so nothing of it has to be escaped.
+    fn name(&mut self, name: &'static str) {
+        debug_assert!(is_plain(name), "{name}");
         self.separate();
-        self.text(name);
-        self.text.push(b':');
+        self.text.push(b'"');
+        self.add(name);
+        self.text.extend_from_slice(b"\":");
     }
 
     /// A comma, unless this is the first member or item.
@@ -127,7 +132,7 @@ impl<'a> Json<'a> {
 
     fn text(&mut self, text: &str) {
         self.text.push(b'"');
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        if is_plain(text) {
             self.add(text);
         } else {
             text.chars().for_each(|char| self.char(char));
@@ -172,6 +177,15 @@ impl<'a> Json<'a> {
     fn add(&mut self, text: &str) {
         self.text.extend_from_slice(text.as_bytes());
     }
+}
+
+/// Whether nothing of a text has to be escaped. It looks at all of the text in any case: so it is compiled into
+/// instructions for many bytes at once.
+fn is_plain(text: &str) -> bool {
+    let others = text.bytes().fold(0, |others, byte| {
+        others | u8::from(!(b' '..=b'~').contains(&byte)) | u8::from(byte == b'"') | u8::from(byte == b'\\')
+    });
+    others == 0
 }
 
 #[cfg(test)]

@@ -24,23 +24,25 @@ pub(super) fn of(session: &Session, names: &[String], redaction: &Redaction<'_>)
 }
 
 fn write(json: &mut Json<'_>, name: &str, value: &Value, redaction: &Redaction<'_>) {
-    match value {
-        Value::String(text) if redaction.hides(text) || looks_like_token(text) => json.text_at(name, MASKED),
-        Value::String(text) => json.text_at(name, &bounded(text)),
+    let hides = |text: &str| redaction.hides(text) || looks_like_token(text);
+    let shown = match value {
+        Value::String(text) if hides(text) => MASKED.into(),
+        Value::String(text) => bounded(text).into(),
         Value::Array(_) | Value::Object(_) => {
             let whole = value.to_string();
-            if redaction.hides(&whole) || looks_like_token(&whole) {
-                json.text_at(name, MASKED);
+            if hides(&whole) {
+                MASKED.into()
             } else if whole.len() > MAX_NESTED_BYTES {
                 let end = whole.floor_char_boundary(MAX_NESTED_BYTES);
-                json.text_at(name, &format!("{}{CUT}", whole.get(..end).unwrap_or_default()));
+                format!("{}{CUT}", whole.get(..end).unwrap_or_default()).into()
             } else {
-                json.value_at(name, value);
+                return json.value_at(name, value);
             }
         }
-        Value::Number(number) if redaction.hides(&number.to_string()) => json.text_at(name, MASKED),
-        Value::Null | Value::Bool(_) | Value::Number(_) => json.value_at(name, value),
-    }
+        Value::Number(number) if redaction.hides(&number.to_string()) => MASKED.into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => return json.value_at(name, value),
+    };
+    json.value_at(name, &shown);
 }
 
 /// A list of groups has room. A longer value is cut, and then is text.
