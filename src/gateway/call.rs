@@ -167,6 +167,7 @@ impl Call {
     }
 
     /// The token, if the event has a field for it.
+    #[cfg(feature = "function")]
     pub(crate) fn token_field(&self) -> Option<&str> {
         self.token_field.as_deref()
     }

@@ -52,6 +52,7 @@ impl Values {
     }
 
     /// All values of a name, also those that differ.
+    #[cfg(feature = "function")]
     pub(crate) fn texts_of(&self, name: &str) -> impl Iterator<Item = &str> {
         let one = self.by_name.get(name).and_then(|value| value.as_deref().ok());
         let several = self.ambiguous.iter().filter(move |(of, _)| of == name);
@@ -59,6 +60,7 @@ impl Values {
     }
 
     /// All names and values, also those that differ.
+    #[cfg(feature = "function")]
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         let values = self.by_name.values().filter_map(|value| value.as_deref().ok());
         let several = self.ambiguous.iter().map(|(_, value)| value.as_str());
