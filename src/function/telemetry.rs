@@ -1,7 +1,6 @@
 //! What the function tells of each event: the decision log, the metrics, the traces.
 //!
-//! Everything that they tell comes from one [`Invocation`], so they cannot contradict each
-//! other, and what one of them may not tell is not in it.
+//! Everything that they tell comes from one [`Invocation`], so they cannot contradict each other.
 
 pub mod counters;
 pub mod decision_log;

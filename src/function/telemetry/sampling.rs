@@ -9,8 +9,8 @@ use aws_lc_rs::rand;
 pub struct SampleRate(f64);
 
 impl SampleRate {
-    /// Whether an event is among those that are told of. The id of the invocation decides, so that each output tells
-    /// of the same events. Without an id, chance decides.
+    /// Whether an event is among those that are told of. The id of the invocation decides. Without an id,
+    /// chance decides.
     pub fn takes(self, request_id: Option<&str>) -> bool {
         self.is_all() || share_of(request_id) < self.0
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::input::Input;
 use cedar_authorizer::gateway::route::{Method, Route, RouteTable, Segment};
-use cedar_authorizer::reason::{Reason, Status};
+use cedar_authorizer::reason::Reason;
 use serde::{Deserialize, Serialize};
 
 use super::callers::Caller;
@@ -91,12 +91,7 @@ impl Matrix {
 
 impl Cell {
     fn refused(reason: Reason) -> Self {
-        let decision = match reason.status() {
-            Status::Allow => "allow",
-            Status::Deny => "deny",
-            Status::Unauthorized => "unauthorized",
-            Status::Fault => "fault",
-        };
+        let decision = reason.status().name();
         Self { decision: decision.to_owned(), reason: reason.code().to_owned(), policies: Vec::new() }
     }
 }

@@ -6,7 +6,6 @@ use super::facts::{ApiFacts, Decided, Facts};
 use crate::bundle::Bundle;
 use crate::function::telemetry::invocation::Durations;
 use crate::function::telemetry::json::Json;
-use crate::reason::Status;
 
 /// Adds the line, without its end.
 pub(super) fn write(facts: &Facts<'_>, line: &mut Vec<u8>) {
@@ -31,7 +30,7 @@ pub(super) fn write(facts: &Facts<'_>, line: &mut Vec<u8>) {
             });
         }
         json.some_text_at("tenant", facts.tenant.as_deref());
-        json.text_at("decision", decision(facts.reason.status()));
+        json.text_at("decision", facts.reason.status().name());
         json.text_at("reason", facts.reason.code());
         json.some_text_at("detail", facts.detail);
         if let Some(decided) = &facts.decided {
@@ -51,16 +50,6 @@ pub(super) fn write(facts: &Facts<'_>, line: &mut Vec<u8>) {
             write_opted_in(decided, json);
         }
     });
-}
-
-/// The word for an outcome.
-pub(super) fn decision(status: Status) -> &'static str {
-    match status {
-        Status::Allow => "allow",
-        Status::Deny => "deny",
-        Status::Unauthorized => "unauthorized",
-        Status::Fault => "fault",
-    }
 }
 
 fn write_decided(decided: &Decided<'_>, json: &mut Json<'_>) {

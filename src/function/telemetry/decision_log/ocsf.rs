@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::facts::{ApiFacts, Decided, Facts};
-use super::line::{decision, write_durations, write_opted_in, write_remembered};
+use super::line::{write_durations, write_opted_in, write_remembered};
 use crate::bundle::Bundle;
 use crate::function::telemetry::json::Json;
 use crate::reason::Status;
@@ -44,7 +44,7 @@ pub(super) fn write(facts: &Facts<'_>, line: &mut Vec<u8>) {
         write_http_request(facts.api.as_ref(), json);
         if let Some(decided) = &facts.decided {
             write_resource(decided, json);
-            write_authorizations(decided, decision(status), json);
+            write_authorizations(decided, status.name(), json);
         }
         if let Some(bundle) = facts.bundle {
             json.object_at("policy", |json| write_bundle(bundle, json));
@@ -185,7 +185,7 @@ fn write_bundle(bundle: &Bundle, json: &mut Json<'_>) {
 }
 
 fn write_unmapped(facts: &Facts<'_>, json: &mut Json<'_>) {
-    json.text_at("decision", decision(facts.reason.status()));
+    json.text_at("decision", facts.reason.status().name());
     json.some_text_at("traceparent", facts.traceparent.as_deref());
     if facts.is_cold_start {
         json.flag_at("coldStart", true);
