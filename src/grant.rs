@@ -164,8 +164,7 @@ impl Grant {
         let is_odd = is_odd(arn.path());
         let applies = |effect: Effect| {
             let mut of_effect = self.statements.iter().filter(|statement| statement.effect == effect);
-            of_effect
-                .any(|statement| (is_odd || !statement.is_of_odd_paths) && statement.applies_to(arn.as_str()))
+            of_effect.any(|statement| (is_odd || !statement.is_of_odd_paths) && statement.applies_to(arn))
         };
         applies(Effect::Allow) && !applies(Effect::Deny)
     }
@@ -296,11 +295,21 @@ impl Statement {
         self.is_of_odd_paths
     }
 
-    fn applies_to(&self, arn: &str) -> bool {
+    fn applies_to(&self, arn: &MethodArn) -> bool {
+        let matches = |pattern: &String| matches_arn(pattern, arn);
         match self.scope() {
-            Scope::Resource(patterns) => patterns.iter().any(|pattern| matches(pattern, arn)),
-            Scope::NotResource(patterns) => !patterns.iter().any(|pattern| matches(pattern, arn)),
+            Scope::Resource(patterns) => patterns.iter().any(matches),
+            Scope::NotResource(patterns) => !patterns.iter().any(matches),
         }
+    }
+}
+
+/// Whether a pattern matches an ARN. Most patterns begin with the ARN of the API. It has no wildcards, unless it is for
+/// any stage, so only what is behind it is looked through for them.
+fn matches_arn(pattern: &str, arn: &MethodArn) -> bool {
+    match pattern.strip_prefix(arn.api_prefix()) {
+        Some(rest) if arn.stage() != ANY_STAGE => matches(rest, arn.method()),
+        _ => matches(pattern, arn.as_str()),
     }
 }
 
@@ -445,6 +454,35 @@ mod tests {
         let resource = denied(&longer);
         assert_eq!(resource.chars().count(), MAX_RESOURCE_CHARACTERS);
         assert!(resource.ends_with("é*"));
+    }
+
+    #[test]
+    fn a_pattern_matches_an_arn_exactly_if_it_matches_the_text_of_the_arn() {
+        let starts =
+            ["arn:aws:execute-api:r:1:a/s/", "arn:aws:execute-api:r:1:a/*/", "arn:aws:execute-api:*:*:", "*"];
+        let ends = [
+            "",
+            "*",
+            "GET/pets",
+            "GET/?*",
+            "GET/*/pets",
+            "*/pets",
+            "?ET/pets",
+            "a/s/GET/pets",
+            "GET/x/GET/pets",
+        ];
+        for stage in ["s", ANY_STAGE, "$default"] {
+            for method in ["GET/pets", "GET/x/pets", "POST/", "GET/x/GET/pets"] {
+                let arn: MethodArn = format!("arn:aws:execute-api:r:1:a/{stage}/{method}").parse().unwrap();
+                for pattern in starts.iter().flat_map(|start| ends.map(|end| format!("{start}{end}"))) {
+                    assert_eq!(
+                        matches_arn(&pattern, &arn),
+                        matches(&pattern, arn.as_str()),
+                        "{pattern} {arn}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that it knows of a call is its API, so its results are the same for every call with the token. Each function
 //! here wraps a function that knows nothing of the memo.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::asked::Asked;
@@ -32,9 +32,9 @@ struct ApiMemo {
     prefix: String,
     api: Api,
     /// Decisions that depend only on the token, by route.
-    decisions: HashMap<RouteId, Decided>,
+    decisions: BTreeMap<RouteId, Decided>,
     /// Outcomes that allow a route as part of a grant for the whole API, by route.
-    outcomes: HashMap<RouteId, Arc<Outcome>>,
+    outcomes: BTreeMap<RouteId, Arc<Outcome>>,
     /// The routes that the caller may take.
     allowed: Option<Arc<[RouteId]>>,
     /// Whether it takes too long to find these routes.
@@ -201,8 +201,8 @@ impl ApiMemo {
         Self {
             prefix: prefix.to_owned(),
             api,
-            decisions: HashMap::new(),
-            outcomes: HashMap::new(),
+            decisions: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             allowed: None,
             is_too_expensive: false,
             grants: Vec::new(),
@@ -212,7 +212,7 @@ impl ApiMemo {
 }
 
 /// Inserts a value. If there are too many, it first forgets all others.
-fn insert<T>(known: &mut HashMap<RouteId, T>, route: RouteId, value: T) {
+fn insert<T>(known: &mut BTreeMap<RouteId, T>, route: RouteId, value: T) {
     if known.len() >= MAX_ROUTES {
         known.clear();
     }

@@ -124,6 +124,11 @@ impl KeyCache {
         KeySets::new(self.sources.iter().map(|source| source.iter().map(usable).collect()).collect())
     }
 
+    /// The keys of a place, if there is such a place. Keys that are too old are left out.
+    pub fn usable(&self, place: KeyPlace, now: UnixTime) -> Option<Arc<KeySet>> {
+        Some(self.get(place)?.usable(now))
+    }
+
     /// Fetches the keys of the place where a token's key should be, unless that was tried a moment ago. Returns when
     /// the fetch began, if there was one.
     pub async fn refresh(&self, place: KeyPlace, now: UnixTime) -> Option<Instant> {

@@ -11,7 +11,6 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::panic::{self, Location};
@@ -65,9 +64,12 @@ pub(super) fn is_level(name: &str) -> bool {
 /// Keeps these tokens out of all lines, until the tokens of the next call take their place.
 pub(super) fn hide(tokens: &Tokens<'_>) {
     let mut hidden = lock(&HIDDEN);
-    hidden.clear();
-    // A line may be written only after its call, by work that the call began.
-    hidden.extend(tokens.texts().map(str::to_owned));
+    // A line may be written only after its call, by work that the call began. So these are copies. They take the
+    // memory of those before them.
+    hidden.resize_with(tokens.texts().count(), String::new);
+    for (hidden, token) in hidden.iter_mut().zip(tokens.texts()) {
+        token.clone_into(hidden);
+    }
 }
 
 /// The tokens of the current call. An instance answers one call at a time.
@@ -112,7 +114,7 @@ struct Log<W> {
     format: LogFormat,
     write: W,
     next: AtomicU64,
-    spans: Mutex<HashMap<u64, OpenSpan>>,
+    spans: Mutex<Vec<OpenSpan>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +123,9 @@ enum LogFormat {
     Text,
 }
 
-/// A span that is open.
+/// A span that is open. Few are at a time, so they are looked for one by one.
 struct OpenSpan {
+    id: u64,
     metadata: &'static Metadata<'static>,
     /// Its fields. Which of them may be shown is known only when there is a line.
     fields: Vec<SpanField>,
@@ -146,7 +149,7 @@ thread_local! {
 }
 
 impl<W> Log<W> {
-    fn spans(&self) -> MutexGuard<'_, HashMap<u64, OpenSpan>> {
+    fn spans(&self) -> MutexGuard<'_, Vec<OpenSpan>> {
         lock(&self.spans)
     }
 
@@ -169,7 +172,8 @@ impl<W> Log<W> {
                 return;
             }
             let spans = self.spans();
-            for field in entered.iter().filter_map(|id| spans.get(id)).flat_map(|span| &span.fields) {
+            let entered = entered.iter().filter_map(|id| spans.iter().find(|span| span.id == *id));
+            for field in entered.flat_map(|span| &span.fields) {
                 match &field.value {
                     SpanValue::Text(text) => fields.text(field.name, text),
                     SpanValue::Plain(value) => fields.plain(field.name, value),
@@ -193,16 +197,16 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let mut fields = Vec::new();
+        let mut fields = Vec::with_capacity(attributes.values().len());
         attributes.record(&mut SpanFields(&mut fields));
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let metadata = attributes.metadata();
-        self.spans().insert(id, OpenSpan { metadata, fields, handles: 1 });
+        self.spans().push(OpenSpan { id, metadata, fields, handles: 1 });
         Id::from_u64(id)
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        if let Some(span) = self.spans().get_mut(&id.into_u64()) {
+        if let Some(span) = find(&mut self.spans(), id) {
             values.record(&mut SpanFields(&mut span.fields));
         }
     }
@@ -232,12 +236,13 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
         let Some(id) = ENTERED.with_borrow(|entered| entered.last().copied()) else {
             return Current::none();
         };
-        let metadata = self.spans().get(&id).map(|span| span.metadata);
-        metadata.map_or_else(Current::none, |metadata| Current::new(Id::from_u64(id), metadata))
+        let id = Id::from_u64(id);
+        let metadata = find(&mut self.spans(), &id).map(|span| span.metadata);
+        metadata.map_or_else(Current::none, |metadata| Current::new(id, metadata))
     }
 
     fn clone_span(&self, id: &Id) -> Id {
-        if let Some(span) = self.spans().get_mut(&id.into_u64()) {
+        if let Some(span) = find(&mut self.spans(), id) {
             span.handles += 1;
         }
         id.clone()
@@ -245,16 +250,20 @@ impl<W: Fn(&[u8]) + Send + Sync + 'static> Subscriber for Log<W> {
 
     fn try_close(&self, id: Id) -> bool {
         let mut spans = self.spans();
-        let Some(span) = spans.get_mut(&id.into_u64()) else {
+        let Some(span) = find(&mut spans, &id) else {
             return false;
         };
         span.handles = span.handles.saturating_sub(1);
         let is_closed = span.handles == 0;
         if is_closed {
-            spans.remove(&id.into_u64());
+            spans.retain(|span| span.id != id.into_u64());
         }
         is_closed
     }
+}
+
+fn find<'a>(spans: &'a mut [OpenSpan], id: &Id) -> Option<&'a mut OpenSpan> {
+    spans.iter_mut().find(|span| span.id == id.into_u64())
 }
 
 /// Fields as they appear in a line, each after something else.

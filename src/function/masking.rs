@@ -66,31 +66,37 @@ impl<'a> Tokens<'a> {
 
     /// Whether one of the texts has part of a token in it.
     pub(super) fn touch<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
-        let texts: Vec<Cow<'_, str>> = texts.into_iter().flat_map(forms).collect();
-        let pieces = Pieces::of(&texts);
-        self.texts().any(|token| forms(token).any(|form| pieces.are_in(&form)))
+        let mut forms = Vec::with_capacity(USUAL_TEXTS);
+        // A shorter text has no room for what would be found, and decoding makes none longer.
+        for text in texts.into_iter().filter(|text| text.len() > LONGEST_SHARED) {
+            forms.push(Cow::Borrowed(text));
+            forms.extend(decoded(text).map(Cow::Owned));
+        }
+        let pieces = Pieces::of(&forms);
+        self.texts().any(|token| {
+            pieces.are_in(token) || decoded(token).is_some_and(|decoded| pieces.are_in(&decoded))
+        })
     }
 }
 
-/// A text as it is, and as it reads without percent-encoding and in base64url, if that differs.
-fn forms(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+/// A text as it reads without percent-encoding and in base64url, if that differs.
+fn decoded(text: &str) -> Option<String> {
     // Without an end before the last byte, so that many bytes are compared at once.
     let differs = text.bytes().fold(0, |differs, byte| {
         differs | u8::from(byte == b'%') | u8::from(byte == b'+') | u8::from(byte == b'/')
     });
-    let differs = differs != 0;
-    let other = differs.then(|| {
-        let mut plain = text.to_owned();
-        for _ in 0..MAX_ENCODINGS {
-            let decoded = percent_decode_str(&plain).decode_utf8_lossy().into_owned();
-            if decoded == plain {
-                break;
-            }
-            plain = decoded;
+    if differs == 0 {
+        return None;
+    }
+    let mut plain = text.to_owned();
+    for _ in 0..MAX_ENCODINGS {
+        let decoded = percent_decode_str(&plain).decode_utf8_lossy().into_owned();
+        if decoded == plain {
+            break;
         }
-        Cow::Owned(plain.replace('+', "-").replace('/', "_"))
-    });
-    [Cow::Borrowed(text)].into_iter().chain(other)
+        plain = decoded;
+    }
+    Some(plain.replace('+', "-").replace('/', "_"))
 }
 
 /// The pieces of some texts, ready to be looked for.
@@ -99,20 +105,20 @@ fn forms(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
 /// bytes that begin at a multiple of five. So of the token only every fifth place is looked at.
 struct Pieces<'t> {
     texts: &'t [Cow<'t, str>],
-    /// Every four bytes in a row, by their hash. Empty places are zero.
-    table: Vec<u32>,
+    /// Sixteen bits of the hash of every four bytes in a row, at the place that other bits of it say. Empty places are
+    /// zero.
+    table: Vec<u16>,
 }
 
 impl<'t> Pieces<'t> {
     fn of(texts: &'t [Cow<'t, str>]) -> Self {
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let size = (2 * bytes).next_power_of_two().max(SMALLEST_TABLE);
+        // So sparse that most places are empty at the first look.
+        let size = (4 * bytes).next_power_of_two().max(SMALLEST_TABLE);
         let mut pieces = Self { texts, table: vec![0; size] };
-        let long_enough = texts.iter().filter(|text| text.len() > LONGEST_SHARED);
-        for piece in long_enough.flat_map(|text| text.as_bytes().windows(PIECE)) {
-            let piece = number(piece);
-            if let Some(place) = pieces.place(piece) {
-                *place = piece;
+        for text in texts {
+            for piece in text.as_bytes().windows(PIECE) {
+                pieces.insert(spread(number(piece)));
             }
         }
         pieces
@@ -121,9 +127,11 @@ impl<'t> Pieces<'t> {
     /// Whether more than [`LONGEST_SHARED`] bytes in a row of the token are in the texts.
     fn are_in(&self, token: &str) -> bool {
         let token = token.as_bytes();
-        let pieces = token.chunks(STEP).map(|chunk| chunk.first_chunk().copied().map(u32::from_le_bytes));
-        let mut known = pieces.enumerate().filter(|(_, piece)| piece.is_some_and(|piece| self.has(piece)));
-        known.any(|(index, _)| self.share_run_at(token, index * STEP))
+        let (chunks, rest) = token.as_chunks::<STEP>();
+        let is_shared =
+            |(index, piece)| self.may_have(spread(piece)) && self.share_run_at(token, index * STEP);
+        chunks.iter().map(|chunk| number(chunk)).enumerate().any(is_shared)
+            || is_shared((chunks.len(), number(rest)))
     }
 
     fn share_run_at(&self, token: &[u8], at: usize) -> bool {
@@ -134,37 +142,42 @@ impl<'t> Pieces<'t> {
         })
     }
 
-    fn has(&self, piece: u32) -> bool {
+    fn may_have(&self, (place, mark): (usize, u16)) -> bool {
         let mask = self.table.len() - 1;
-        let mut index = spread(piece) & mask;
+        let mut place = place & mask;
         loop {
-            match self.table.get(index) {
+            match self.table.get(place) {
                 Some(0) | None => return false,
-                Some(known) if *known == piece => return true,
-                Some(_) => index = (index + 1) & mask,
+                Some(known) if *known == mark => return true,
+                Some(_) => place = (place + 1) & mask,
             }
         }
     }
 
-    /// The place of a piece: its own, or an empty one. There always is one, because half of all places stay empty.
-    fn place(&mut self, piece: u32) -> Option<&mut u32> {
+    /// Takes the first place that is empty. There always is one, because most places stay empty.
+    fn insert(&mut self, (place, mark): (usize, u16)) {
         let mask = self.table.len() - 1;
-        let mut index = spread(piece) & mask;
-        while self.table.get(index).is_some_and(|known| *known != 0 && *known != piece) {
-            index = (index + 1) & mask;
+        let mut place = place & mask;
+        while let Some(known) = self.table.get_mut(place) {
+            if *known == 0 || *known == mark {
+                *known = mark;
+                return;
+            }
+            place = (place + 1) & mask;
         }
-        self.table.get_mut(index)
     }
 }
 
-/// Four bytes as a number; zero for four zero bytes, which no token has.
-fn number(piece: &[u8]) -> u32 {
-    piece.first_chunk().map_or(0, |piece| u32::from_le_bytes(*piece))
+/// The first four bytes as a number; zero if there are fewer.
+fn number(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |piece| u32::from_le_bytes(*piece))
 }
 
-/// Fibonacci hashing.
-fn spread(piece: u32) -> usize {
-    usize::try_from(piece.wrapping_mul(0x9e37_79b1) >> 12).unwrap_or_default()
+/// Where a piece is looked for, and a mark for it that is not zero: Fibonacci hashing.
+fn spread(piece: u32) -> (usize, u16) {
+    let hash = u64::from(piece).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let place = usize::try_from(hash >> 24 & 0x00ff_ffff).unwrap_or_default();
+    (place, u16::try_from(hash >> 48).unwrap_or_default() | 1)
 }
 
 /// Whether a text has a token in it, or the beginning of one: a word with the beginning of a JSON object in base64url.
@@ -216,6 +229,9 @@ const PIECE: usize = 4;
 const STEP: usize = LONGEST_SHARED + 1 - PIECE + 1;
 
 const SMALLEST_TABLE: usize = 64;
+
+/// About as many texts as a line has, so that their list need not grow.
+const USUAL_TEXTS: usize = 12;
 
 /// How often a text may be percent-encoded.
 const MAX_ENCODINGS: usize = 4;

@@ -17,7 +17,6 @@ use crate::gateway::call::{Call, RouteKey};
 use crate::reason::Reason;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
-use crate::token::key_set::KeySets;
 use crate::token::{self, Unverified};
 
 /// A bundle in use.
@@ -127,11 +126,10 @@ impl Serving {
     ) -> Result<(Arc<Session>, Remembered), Reason> {
         let bearer = Bearer::parse(call.authorization(self.bundle.token_location())?)?;
         let hash = TokenHash::new(bearer);
-        let key_sets = self.keys.snapshot(now);
-        let known = self.tokens.get(hash, &key_sets, now);
+        let known = self.tokens.get(hash, |place| self.keys.usable(place, now), now);
         let (session, remembered) = match known {
             Some(known) => (known, Remembered::Yes),
-            None => (self.verify(bearer, hash, key_sets, now, stopwatch).await?, Remembered::No),
+            None => (self.verify(bearer, hash, now, stopwatch).await?, Remembered::No),
         };
         if let Some(begun) = self.keys.refresh_if_stale(session.token().keys(), now).await {
             stopwatch.fetched_keys(begun);
@@ -144,10 +142,10 @@ impl Serving {
         &self,
         bearer: Bearer<'_>,
         hash: TokenHash,
-        mut key_sets: KeySets,
         now: UnixTime,
         stopwatch: &mut Stopwatch,
     ) -> Result<Arc<Session>, Reason> {
+        let mut key_sets = self.keys.snapshot(now);
         let (sources, leeway) = (self.bundle.identity_sources(), self.bundle.leeway_seconds());
         let mut verified = token::verify(bearer, sources, &key_sets, leeway, now);
         if let Err(Unverified::KeyMissing(place)) = verified {

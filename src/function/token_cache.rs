@@ -12,7 +12,7 @@ use crate::cache::bounded;
 use crate::decide::Session;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
-use crate::token::key_set::{KeySet, KeySets};
+use crate::token::key_set::{KeyPlace, KeySet, KeySets};
 
 /// Verified tokens, by the hash of their whole text.
 #[derive(Debug)]
@@ -46,11 +46,16 @@ impl TokenCache {
         Self { entries: bounded(max_tokens) }
     }
 
-    /// The session of the token with this hash, if the keys that verified it are still in use.
-    pub fn get(&self, hash: TokenHash, key_sets: &KeySets, now: UnixTime) -> Option<Arc<Session>> {
+    /// The session of the token with this hash, if the keys that verified it are still in use. `usable` says which keys
+    /// of a place are.
+    pub fn get(
+        &self,
+        hash: TokenHash,
+        usable: impl FnOnce(KeyPlace) -> Option<Arc<KeySet>>,
+        now: UnixTime,
+    ) -> Option<Arc<Session>> {
         let CachedSession { session, keys } = self.entries.get(&hash)?;
-        let current = key_sets.get(session.token().keys());
-        let are_current = current.is_some_and(|current| Arc::ptr_eq(current, &keys));
+        let are_current = usable(session.token().keys()).is_some_and(|usable| Arc::ptr_eq(&usable, &keys));
         if are_current && !session.has_expired(now) {
             return Some(session);
         }

@@ -74,6 +74,11 @@ impl MethodArn {
         self.between(0, self.stage + 1)
     }
 
+    /// What is behind [`api_prefix`](Self::api_prefix): verb and path, or the route key.
+    pub fn method(&self) -> &str {
+        self.between(self.stage + 1, self.text.len())
+    }
+
     /// Parsing found all positions in the text, so the slice is always there.
     fn between(&self, start: usize, end: usize) -> &str {
         self.text.get(start..end).unwrap_or_default()
@@ -92,21 +97,22 @@ impl FromStr for MethodArn {
         if text.len() > MAX_BYTES {
             return Err(InvalidArn::TooLong);
         }
-        if text.chars().any(char::is_control) {
+        if !is_plain(text) && text.chars().any(char::is_control) {
             return Err(InvalidArn::ControlCharacter);
         }
-        // The path may hold colons and slashes of its own, so never split beyond this part.
-        let mut fields = text.splitn(6, ':');
-        let mut field = || fields.next().ok_or(InvalidArn::Shape);
-        let (scheme, partition, service) = (field()?, field()?, field()?);
-        let (region, account, resource) = (field()?, field()?, field()?);
+        // The path may hold colons and slashes of its own, so it is never split.
+        let mut rest = text;
+        let mut field = |end| take_until(end, &mut rest).ok_or(InvalidArn::Shape);
+        let (scheme, partition, service) = (field(b':')?, field(b':')?, field(b':')?);
+        let (region, account) = (field(b':')?, field(b':')?);
+        let (api_id, stage) = (field(b'/')?, field(b'/')?);
         if scheme != "arn" || service != "execute-api" {
             return Err(InvalidArn::Shape);
         }
-        let mut parts = resource.splitn(4, '/');
-        let mut part = || parts.next().ok_or(InvalidArn::Shape);
-        let (api_id, stage, verb) = (part()?, part()?, part()?);
-        let path = parts.next();
+        let (verb, path) = match take_until(b'/', &mut rest) {
+            Some(verb) => (verb, Some(rest)),
+            None => (rest, None),
+        };
 
         let named = [partition, region, account, api_id];
         if named.iter().any(|name| !is_name(name)) {
@@ -164,6 +170,20 @@ pub enum InvalidArn {
     Verb,
 }
 
+/// The text before the first `end`, which is taken off the rest, together with the end.
+fn take_until<'a>(end: u8, rest: &mut &'a str) -> Option<&'a str> {
+    let at = rest.bytes().position(|byte| byte == end)?;
+    let field = rest.get(..at);
+    *rest = rest.get(at + 1..)?;
+    field
+}
+
+/// Whether there is nothing but printable ASCII. It looks at all of the text in any case: so it is compiled into
+/// instructions for many bytes at once.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'))
+}
+
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
@@ -199,6 +219,10 @@ mod tests {
             ("aws", "us-east-1", "123456789012", "ymy8tbxw7b")
         );
         assert_eq!((arn.stage(), arn.verb(), arn.path()), ("test", Some("GET"), "/pets/7"));
+        assert_eq!(
+            (arn.api_prefix(), arn.method()),
+            (text.strip_suffix(arn.method()).unwrap(), "GET/pets/7")
+        );
         assert_eq!(arn.to_string(), text);
     }
 
@@ -240,6 +264,7 @@ mod tests {
             ("arn:aws:execute-api:r:1:a/s/get/", InvalidArn::Verb),
             ("arn:aws:execute-api:r:1:a/s//pets", InvalidArn::Verb),
             ("arn:aws:execute-api:r:1:a/s/GET/a\nb", InvalidArn::ControlCharacter),
+            ("arn:aws:execute-api:r:1:a/s/GET/\u{85}", InvalidArn::ControlCharacter),
             (&long, InvalidArn::TooLong),
         ] {
             assert_eq!(text.parse::<MethodArn>(), Err(error), "{text}");

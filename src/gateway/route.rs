@@ -109,9 +109,8 @@ impl Method {
 
     /// The method of a request, in upper case. `None` if only an `ANY` route takes it.
     pub fn from_verb(verb: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|method| *method != Self::Any && method.name().to_ascii_uppercase() == verb)
+        let is_it = |method: &Self| *method != Self::Any && method.name().eq_ignore_ascii_case(verb);
+        Self::ALL.into_iter().find(is_it).filter(|_| verb.bytes().all(|byte| byte.is_ascii_uppercase()))
     }
 }
 

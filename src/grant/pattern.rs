@@ -9,8 +9,9 @@ use std::str::Chars;
 
 /// Whether an IAM pattern matches a text.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    // Most of an ARN is the same in all patterns of a grant, so it is compared as a whole first.
-    let (literal, pattern) = pattern.split_at(pattern.find(['*', '?']).unwrap_or(pattern.len()));
+    // What is before the first wildcard is compared at once.
+    let wildcard = pattern.bytes().position(|byte| matches!(byte, b'*' | b'?'));
+    let (literal, pattern) = pattern.split_at(wildcard.unwrap_or(pattern.len()));
     let Some(text) = text.strip_prefix(literal) else {
         return false;
     };

@@ -15,10 +15,10 @@
 
 pub mod settings;
 
-use std::io::Write as _;
 use std::time::UNIX_EPOCH;
 
 use super::invocation::Invocation;
+use super::json::write_number;
 use crate::reason::Reason;
 use settings::MetricsSettings;
 
@@ -60,30 +60,40 @@ impl Metrics {
 
     /// Adds the line of an event, and before it that of a cold start.
     pub(super) fn write(&self, invocation: &Invocation<'_>, lines: &mut Vec<u8>) {
-        let milliseconds = invocation.received.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
+        let since_1970 = invocation.received.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let milliseconds = whole(since_1970.as_millis());
         let reason = invocation.answer.reason();
         let values = values(invocation, reason);
         let present = || values.iter().filter_map(|(metric, value)| Some((metric, (*value)?)));
-        // Writing to memory cannot fail.
         if invocation.cold_start.is_some() {
             let (head, tail) = &self.cold_start;
-            let _ = writeln!(lines, "{head}{milliseconds}{tail}");
+            lines.extend_from_slice(head.as_bytes());
+            write_number(lines, milliseconds);
+            lines.extend_from_slice(tail.as_bytes());
+            lines.push(b'\n');
         }
         lines.extend_from_slice(self.head.as_bytes());
         for (metric, _) in present() {
             lines.extend_from_slice(metric.definition.as_bytes());
         }
-        let _ = write!(
-            lines,
-            r#"]}}],"Timestamp":{milliseconds}}},{},"effect":"{}","reasonClass":"{}","Decisions":1,"Latency":{}"#,
-            self.service,
+        lines.extend_from_slice(br#"]}],"Timestamp":"#);
+        write_number(lines, milliseconds);
+        lines.extend_from_slice(b"},");
+        for part in [
+            &self.service,
+            r#","effect":""#,
             reason.status().name(),
+            r#"","reasonClass":""#,
             reason.class().name(),
-            invocation.durations.total.as_micros(),
-        );
+            r#"","Decisions":1,"Latency":"#,
+        ] {
+            lines.extend_from_slice(part.as_bytes());
+        }
+        write_number(lines, whole(invocation.durations.total.as_micros()));
         for (metric, value) in present() {
             lines.extend_from_slice(metric.member.as_bytes());
-            let _ = write!(lines, "{value}");
+            write_number(lines, value);
         }
         lines.extend_from_slice(b"}\n");
     }

@@ -3,12 +3,9 @@
 /// The root of an X-Ray trace from Lambda's header, e.g. `1-5759e988-bd862e3fe1be46a994272793`.
 pub fn x_ray_root(header: &str) -> Option<&str> {
     let root = header.split(';').find_map(|field| field.trim().strip_prefix("Root="))?;
-    let mut parts = root.split('-');
-    let (version, time, id) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_root = version == "1"
-        && parts.next().is_none()
-        && is_hex(time, X_RAY_TIME_DIGITS)
-        && is_hex(id, X_RAY_ID_DIGITS);
+    let (time, id) = root.strip_prefix("1-")?.split_at_checked(X_RAY_TIME_DIGITS)?;
+    let is_root =
+        is_hex(time, X_RAY_TIME_DIGITS) && id.strip_prefix('-').is_some_and(|id| is_hex(id, X_RAY_ID_DIGITS));
     is_root.then_some(root)
 }
 

@@ -196,3 +196,11 @@ fn templates_print_as_they_were_written() {
         assert_eq!(text.parse::<PathTemplate>().unwrap().to_string(), text);
     }
 }
+
+#[test]
+fn a_verb_is_in_upper_case() {
+    assert_eq!(Method::from_verb("GET"), Some(Method::Get));
+    for verb in ["get", "Get", "GE", "GETS", "ANY", ""] {
+        assert_eq!(Method::from_verb(verb), None, "{verb}");
+    }
+}

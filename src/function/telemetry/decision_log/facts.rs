@@ -14,6 +14,7 @@ use crate::function::lambda::Answer;
 use crate::function::masking::Tokens;
 use crate::function::telemetry::invocation::{Durations, Invocation};
 use crate::function::telemetry::trace_ids;
+use crate::gateway::arn::MethodArn;
 use crate::gateway::call::{Api, Call};
 use crate::reason::{Reason, Status};
 use crate::time::iso_8601;
@@ -87,7 +88,7 @@ impl<'a> Facts<'a> {
         let hidden_id =
             invocation.session.map(|session| session.token().principal_id()).filter(|_| !is_plain);
         let tokens = texts.tokens(invocation);
-        let redaction = Redaction::new(&tokens, hidden_id, texts.all());
+        let redaction = Redaction::new(&tokens, hidden_id, texts.all().into_iter().flatten());
         let shown = |text: &'a str| redaction.shown(text);
         Self {
             service: &log.service,
@@ -201,16 +202,19 @@ impl<'a> Texts<'a> {
     }
 
     /// All of them that a line shows.
-    fn all(&self) -> impl Iterator<Item = &'a str> {
-        let of_event = [self.request_id, self.trace_id, self.traceparent, self.tenant];
-        let of_call = self.call.into_iter().flat_map(|call| {
-            let arn = call.method_arn();
-            [Some(arn.api_id()), Some(arn.stage()), call.request_id()]
-        });
-        let of_outcome = self.outcome.into_iter().flat_map(|outcome| {
-            [outcome.principal.id().unescaped(), outcome.resource.id().unescaped()].map(Some)
-        });
-        of_event.into_iter().chain(of_call).chain(of_outcome).flatten()
+    fn all(&self) -> [Option<&'a str>; 9] {
+        let arn = self.call.map(Call::method_arn);
+        [
+            self.request_id,
+            self.trace_id,
+            self.traceparent,
+            self.tenant,
+            arn.map(MethodArn::api_id),
+            arn.map(MethodArn::stage),
+            self.call.and_then(Call::request_id),
+            self.outcome.map(|outcome| outcome.principal.id().unescaped()),
+            self.outcome.map(|outcome| outcome.resource.id().unescaped()),
+        ]
     }
 
     fn tokens(&self, invocation: &'a Invocation<'a>) -> Tokens<'a> {

@@ -11,8 +11,8 @@ use crate::function::telemetry::json::Json;
 pub(super) fn write(facts: &Facts<'_>, line: &mut Vec<u8>) {
     Json::new(line).object(|json| {
         json.text_at("timestamp", &facts.timestamp());
-        json.text_at("level", facts.level);
-        json.text_at("message", "decision");
+        json.word_at("level", facts.level);
+        json.word_at("message", "decision");
         json.number_at("version", VERSION);
         json.text_at("service", facts.service);
         json.some_text_at("requestId", facts.request_id.as_deref());
@@ -23,15 +23,15 @@ pub(super) fn write(facts: &Facts<'_>, line: &mut Vec<u8>) {
         }
         if let Some(ApiFacts { kind, id, stage, request_id, .. }) = &facts.api {
             json.object_at("api", |json| {
-                json.text_at("kind", kind.name());
+                json.word_at("kind", kind.name());
                 json.text_at("id", id);
                 json.text_at("stage", stage);
                 json.some_text_at("requestId", request_id.as_deref());
             });
         }
         json.some_text_at("tenant", facts.tenant.as_deref());
-        json.text_at("decision", facts.reason.status().name());
-        json.text_at("reason", facts.reason.code());
+        json.word_at("decision", facts.reason.status().name());
+        json.word_at("reason", facts.reason.code());
         json.some_text_at("detail", facts.detail);
         if let Some(decided) = &facts.decided {
             write_decided(decided, json);
