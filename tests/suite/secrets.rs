@@ -424,6 +424,35 @@ fn tellings() -> Vec<(DecisionLogSettings, bool)> {
     ]
 }
 
+/// A trace is the client's as well, and a claim may look like one.
+#[test]
+fn no_claim_is_in_a_trace() {
+    let (claim, short) = ("0af7651916cd43dd8448eb211c80319c", "bd862e3fe1be46a994272793");
+    let kennel = Kennel::new();
+    let token = kennel.token("ann", &json!({"jti": claim, "sid": short}));
+    let request = |headers| {
+        let request = Request {
+            parameters: json!({"petId": "7"}),
+            headers,
+            ..Request::new(&token, "GET", "/pets/{petId}", "/pets/7")
+        };
+        request.rest().to_string()
+    };
+    let context = |id: &str| LambdaContext {
+        request_id: Some("r-1".to_owned()),
+        trace_id: Some(format!("Root=1-5759e988-{id};Sampled=1")),
+    };
+    for (settings, _) in tellings() {
+        let function = kennel.listen(&settings, "token");
+        let traceparent = |id: &str| json!({"traceparent": format!("00-{id}-b7ad6b7169203331-01")});
+        let (_, lines) = function.ask(&request(traceparent(claim)), &context(short));
+        assert!(!lines.contains(claim) && !lines.contains(short), "{lines}");
+        let (others, other) = (claim.replace('a', "b"), short.replace('b', "c"));
+        let (_, lines) = function.ask(&request(traceparent(&others)), &context(&other));
+        assert!(lines.contains(&other), "{lines}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 

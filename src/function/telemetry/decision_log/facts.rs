@@ -90,13 +90,18 @@ impl<'a> Facts<'a> {
         let tokens = texts.tokens(invocation);
         let redaction = Redaction::new(&tokens, hidden_id, texts.all().into_iter().flatten());
         let shown = |text: &'a str| redaction.shown(text);
+        // API Gateway and Lambda go on with the trace of a client, who may have put anything hexadecimal into it.
+        let shown_of_trace = |text: &'a str| match invocation.session {
+            Some(session) => redaction.shown_of_client(text, session, &log.settings.claims),
+            None => redaction.shown(text),
+        };
         Self {
             service: &log.service,
             milliseconds: u64::try_from(since_1970.as_millis()).unwrap_or_default(),
             level,
             request_id: texts.request_id.map(shown),
-            trace_id: texts.trace_id.map(shown),
-            traceparent: texts.traceparent.map(shown),
+            trace_id: texts.trace_id.map(shown_of_trace),
+            traceparent: texts.traceparent.map(shown_of_trace),
             is_cold_start: invocation.cold_start.is_some(),
             api: invocation.call.map(|call| ApiFacts {
                 kind: call.api(),
