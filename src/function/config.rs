@@ -165,7 +165,7 @@ impl Config {
                 shadow_uri,
                 tenancy,
                 conditions: Conditions {
-                    development_keys,
+                    key_trust: development_keys.into(),
                     public_keys,
                     name,
                     audience: Audience::NoTenant,
@@ -325,9 +325,10 @@ mod tests {
 
     #[test]
     fn the_least_that_is_needed_is_safe() {
-        let Conditions { development_keys, trusted_pool, public_keys, .. } =
+        let Conditions { key_trust, trusted_pool, public_keys, .. } =
             config(&LEAST).unwrap().conditions;
-        assert_eq!(development_keys, DevelopmentKeys::Refuse);
+        assert_eq!(key_trust.development_keys, DevelopmentKeys::Refuse);
+        assert!(key_trust.test_keys.is_none());
         assert_eq!(trusted_pool, None);
         assert!(public_keys.is_none());
     }

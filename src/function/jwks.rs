@@ -42,11 +42,37 @@ struct CachedKeys {
     /// Whether this is not the first location of the source. It may well not exist: a Cognito pool has two issuers,
     /// and answers under the one that it is set to.
     is_alternative: bool,
-    development_keys: DevelopmentKeys,
+    trust: KeyTrust,
     client: KeyClient,
     /// Neither lock is ever held across an await.
     state: Mutex<KeyState>,
     under_way: Mutex<Option<Arc<UnderWay<()>>>>,
+}
+
+/// Which keys are trusted besides those of the issuers.
+#[derive(Clone, Debug)]
+pub struct KeyTrust {
+    /// Whether the development key is trusted where an issuer publishes it.
+    pub development_keys: DevelopmentKeys,
+    /// Keys that are trusted as if every identity source published them. Only programs that try out a policy store have
+    /// such keys: no variable of the function sets them.
+    pub test_keys: Option<Arc<KeySet>>,
+}
+
+impl From<DevelopmentKeys> for KeyTrust {
+    fn from(development_keys: DevelopmentKeys) -> Self {
+        Self { development_keys, test_keys: None }
+    }
+}
+
+impl KeyTrust {
+    /// The keys of an issuer, and those that are trusted besides.
+    fn beside(&self, keys: KeySet) -> KeySet {
+        match &self.test_keys {
+            Some(test_keys) => keys.with(test_keys),
+            None => keys,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -60,18 +86,18 @@ impl KeyCache {
     /// `before` it are kept instead. A failed fetch is only logged: the tokens of other sources can still be verified.
     pub async fn load(
         bundle: &Bundle,
-        development_keys: DevelopmentKeys,
+        trust: &KeyTrust,
         client: KeyClient,
         before: Option<&Self>,
         now: UnixTime,
     ) -> Self {
-        Self::load_for(bundle.identity_sources(), development_keys, client, before, now).await
+        Self::load_for(bundle.identity_sources(), trust, client, before, now).await
     }
 
     /// The same for identity sources without a bundle.
     pub async fn load_for(
         sources: &[IdentitySource],
-        development_keys: DevelopmentKeys,
+        trust: &KeyTrust,
         client: KeyClient,
         before: Option<&Self>,
         now: UnixTime,
@@ -90,9 +116,9 @@ impl KeyCache {
                 source: source.to_owned(),
                 location,
                 is_alternative,
-                development_keys,
+                trust: trust.clone(),
                 client: client.clone(),
-                state: Mutex::new(KeyState { keys: Arc::new(keys), freshness: Freshness::default() }),
+                state: Mutex::new(KeyState { keys: Arc::new(trust.beside(keys)), freshness: Freshness::default() }),
                 under_way: Mutex::default(),
             })
         };
@@ -164,7 +190,7 @@ impl CachedKeys {
     fn usable(&self, now: UnixTime) -> Arc<KeySet> {
         let state = self.lock();
         match (&self.location, state.freshness.need(now)) {
-            (Some(_), KeyNeed::Expired) => Arc::default(),
+            (Some(_), KeyNeed::Expired) => self.trust.test_keys.clone().unwrap_or_default(),
             _ => Arc::clone(&state.keys),
         }
     }
@@ -194,13 +220,13 @@ impl CachedKeys {
     async fn fetch_from(self: Arc<Self>, location: KeyLocation, now: UnixTime) {
         self.client.counters().count(Counted::KeyFetch);
         // Neither the URL nor a key id may go to the log.
-        match self.client.fetch(&location, self.development_keys).await {
+        match self.client.fetch(&location, self.trust.development_keys).await {
             Ok(Fetched { keys, max_age }) => {
                 let mut state = self.lock();
                 info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
                 report_weak(&self.source, &keys);
                 // Keys that are no longer published are dropped here.
-                state.keys = Arc::new(keys);
+                state.keys = Arc::new(self.trust.beside(keys));
                 state.freshness.succeeded(now, max_age);
             }
             Err(error) => {

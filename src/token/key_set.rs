@@ -91,6 +91,17 @@ impl KeySet {
         self
     }
 
+    /// The keys of both sets. A key of `others` is left out if there is one with its id already.
+    #[must_use]
+    pub fn with(mut self, others: &Self) -> Self {
+        for key in &others.keys {
+            if self.find(key.id.as_deref()).is_none() {
+                self.keys.push(key.clone());
+            }
+        }
+        self
+    }
+
     /// The key that a token names. If the token names none, the only key of the set.
     pub fn find(&self, key_id: Option<&str>) -> Option<&Key> {
         match (key_id, self.keys.as_slice()) {

@@ -76,7 +76,7 @@ impl InProcess {
             shadow_uri: setup.shadow.as_ref().map(|uri| uri.parse().unwrap()),
             tenancy: None,
             conditions: Conditions {
-                development_keys: DevelopmentKeys::Allow,
+                key_trust: DevelopmentKeys::Allow.into(),
                 public_keys: setup.public_keys.cloned(),
                 name: setup.name.map(str::to_owned),
                 audience: Audience::NoTenant,

@@ -37,7 +37,7 @@ impl InProcess {
             shadow_uri: None,
             tenancy: None,
             conditions: Conditions {
-                development_keys: DevelopmentKeys::Refuse,
+                key_trust: DevelopmentKeys::Refuse.into(),
                 public_keys: None,
                 name: None,
                 audience: Audience::NoTenant,

@@ -65,7 +65,7 @@ impl Listening {
             shadow_uri: None,
             tenancy,
             conditions: Conditions {
-                development_keys: DevelopmentKeys::Allow,
+                key_trust: DevelopmentKeys::Allow.into(),
                 public_keys: None,
                 name: None,
                 audience: Audience::NoTenant,

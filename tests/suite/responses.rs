@@ -57,7 +57,7 @@ impl World {
             conditions: Conditions {
                 name: None,
                 audience: Audience::NoTenant,
-                development_keys: DevelopmentKeys::Refuse,
+                key_trust: DevelopmentKeys::Refuse.into(),
                 public_keys: None,
                 min_revision: 0,
                 trusted_pool: None,

@@ -142,7 +142,7 @@ impl InProcess {
             shadow_uri: None,
             tenancy: Some(Tenancy { from: setup.from.clone(), max_open: setup.max_open }),
             conditions: Conditions {
-                development_keys: DevelopmentKeys::Refuse,
+                key_trust: DevelopmentKeys::Refuse.into(),
                 public_keys: setup.public_keys.clone(),
                 name: setup.name.map(str::to_owned),
                 audience: Audience::NoTenant,

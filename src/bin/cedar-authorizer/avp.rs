@@ -1,7 +1,5 @@
 //! `avp`: Verified Permissions, on this machine.
 
-mod admission;
-mod connections;
 pub mod contents;
 mod credentials;
 mod decide;
@@ -29,9 +27,9 @@ use std::sync::atomic::AtomicU64;
 use cedar_authorizer::token::key_set::KeySet;
 use clap::{Args, ValueEnum};
 
+use crate::local_server::admission::Admission;
 use crate::output::{Exit, Failure};
 use crate::runtime;
-use admission::Admission;
 use credentials::Credentials;
 use keys::Keys;
 use server::Server;

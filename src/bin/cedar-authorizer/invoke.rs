@@ -95,7 +95,7 @@ impl Invoke {
             shadow_uri: None,
             tenancy: None,
             conditions: Conditions {
-                development_keys: DevelopmentKeys::Allow,
+                key_trust: DevelopmentKeys::Allow.into(),
                 public_keys,
                 name: None,
                 audience: Audience::Any,

@@ -19,6 +19,7 @@ mod init;
 mod inspect;
 mod invoke;
 mod keygen;
+mod local_server;
 mod man;
 mod matrix;
 mod nearest;

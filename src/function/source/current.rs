@@ -16,10 +16,10 @@ use super::schedule::{BundleNeed, Schedule};
 use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
 use crate::bundle::Tenant;
 use crate::bundle::signature::PublicKeys;
-use crate::bundle::{Bundle, DevelopmentKeys, Manifest, Trust};
+use crate::bundle::{Bundle, Manifest, Trust};
 use crate::cache::lock;
 use crate::function::config::TrustedPool;
-use crate::function::jwks::{KeyCache, KeyClient};
+use crate::function::jwks::{KeyCache, KeyClient, KeyTrust};
 use crate::function::serving::Serving;
 use crate::function::source::s3::Read;
 use crate::function::telemetry::counters::Counted;
@@ -31,8 +31,8 @@ use crate::time::UnixTime;
 /// The conditions that a bundle must meet to be used, and when the function looks for a newer one.
 #[derive(Clone, Debug)]
 pub struct Conditions {
-    /// Whether the development key is trusted to sign tokens.
-    pub development_keys: DevelopmentKeys,
+    /// Which keys may sign tokens, besides those of the issuers.
+    pub key_trust: KeyTrust,
     /// The keys that may sign bundles. `None`: a bundle need not be signed.
     pub public_keys: Option<PublicKeys>,
     /// The name of its store (`BUNDLE_NAME`). `None`: any.
@@ -57,7 +57,8 @@ impl Conditions {
     /// # Errors
     /// [`LoadFailure`], if this is not a bundle or must not be used.
     fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
-        let trust = Trust { development_keys: self.development_keys, public_keys: self.public_keys.as_ref() };
+        let development_keys = self.key_trust.development_keys;
+        let trust = Trust { development_keys, public_keys: self.public_keys.as_ref() };
         let bundle = Bundle::open(bytes, trust)?;
         self.check_addressee(bundle.manifest())?;
         let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
@@ -167,7 +168,7 @@ impl Current {
                 (bundle, None, fallback)
             }
         };
-        let keys = KeyCache::load(&bundle, conditions.development_keys, client.clone(), None, now).await;
+        let keys = KeyCache::load(&bundle, &conditions.key_trust, client.clone(), None, now).await;
         let manifest = bundle.manifest();
         info!(bundle = manifest.name, revision = manifest.revision, %uri, "bundle loaded");
         let mut jitter = [0];
@@ -283,8 +284,8 @@ impl Current {
         let old = self.serving();
         match self.conditions.open(bytes, old.bundle.revision(), now) {
             Ok(bundle) => {
-                let (development_keys, client) = (self.conditions.development_keys, self.client.clone());
-                let keys = KeyCache::load(&bundle, development_keys, client, Some(&old.keys), now).await;
+                let (trust, client) = (&self.conditions.key_trust, self.client.clone());
+                let keys = KeyCache::load(&bundle, trust, client, Some(&old.keys), now).await;
                 let (revision, before) = (bundle.revision(), old.bundle.revision());
                 *lock(&self.seen) = LastLook { etag, ..LastLook::default() };
                 *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens, now));

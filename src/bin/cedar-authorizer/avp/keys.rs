@@ -124,7 +124,7 @@ impl Keys {
         // The key locations do not depend on the type of token.
         let sources = reader.sources(TokenType::Access);
         let client = self.client.clone();
-        let loaded = KeyCache::load_for(sources, DevelopmentKeys::Refuse, client, None, now).await;
+        let loaded = KeyCache::load_for(sources, &DevelopmentKeys::Refuse.into(), client, None, now).await;
         let mut fetched = self.fetched();
         if fetched.len() >= MAX_CACHES {
             fetched.clear();

@@ -14,8 +14,8 @@ use http_body::Body as _;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::connections::PATIENCE;
 use super::error::{CommonError, ServiceError};
+use crate::local_server::connections::PATIENCE;
 
 /// The operation that the head of a request names.
 ///

@@ -1,10 +1,10 @@
 //! The HTTP server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -13,16 +13,16 @@ use axum::http::header::{CONNECTION, CONTENT_TYPE, VARY};
 use axum::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use axum::routing::get;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::admission::Admission;
-use super::connections::{Connections, Pace};
 use super::credentials::Credentials;
 use super::error::ServiceError;
 use super::service::Service;
 use super::{json, operations, protocol};
+use crate::local_server::admission::{Admission, NotAdmitted};
+use crate::local_server::connections::{Connections, Pace};
+use crate::local_server::stop::stop;
+use crate::local_server::{self, GRACE};
 use crate::output::{Failure, print};
 
 /// What answers requests.
@@ -40,11 +40,7 @@ pub struct Server {
 impl Server {
     /// Serves until the process is interrupted. Prints one line with the address, once it can be asked.
     pub async fn serve(self, host: IpAddr, port: u16) -> Result<(), Failure> {
-        let address = SocketAddr::from((host, port));
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Failure::could_not_run(format_args!("cannot listen on {address}: {error}"))
-                .hint("--port 0 takes a free port")
-        })?;
+        let listener = local_server::bind(host, port).await?;
         let address = listener.local_addr().map_err(Failure::could_not_run)?;
         let stopped = stop()?;
         print(&format_args!("listening on http://{address}"))?;
@@ -92,7 +88,7 @@ async fn answer(
     let _answering = pace.answering();
     let (head, body) = request.into_parts();
     let mut response = match server.admission.admit(&head) {
-        Err(error) => protocol::response(Err(error)),
+        Err(NotAdmitted { message }) => protocol::response(Err(ServiceError::AccessDenied { message })),
         Ok(Some(page)) if head.method == Method::OPTIONS => preflight(page),
         Ok(page) => {
             let mut response = protocol::response(server.ask(Request::from_parts(head, body)).await);
@@ -126,44 +122,6 @@ fn allow(response: &mut Response<Body>, page: HeaderValue) {
     headers.insert(EXPOSE_HEADERS, HeaderValue::from_static("x-amzn-requestid"));
     headers.insert(VARY, HeaderValue::from_static("origin"));
 }
-
-/// The end of the process, announced by a signal.
-#[derive(Clone, Debug)]
-struct Stop(watch::Receiver<()>);
-
-impl Stop {
-    async fn wait(mut self) {
-        // Nothing is ever sent: the signal drops the sender.
-        let _ = self.0.changed().await;
-    }
-}
-
-/// Signals end the process from now on only through [`Stop`].
-fn stop() -> Result<Stop, Failure> {
-    #[cfg(unix)]
-    let signalled = {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::could_not_run)?;
-        let mut terminated = signal(SignalKind::terminate()).map_err(Failure::could_not_run)?;
-        async move {
-            tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
-        }
-    };
-    #[cfg(not(unix))]
-    let signalled = async {
-        // Without a handler there is nothing to wait for but the signal's own effect.
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    let (sender, receiver) = watch::channel(());
-    tokio::spawn(async move {
-        signalled.await;
-        drop(sender);
-    });
-    Ok(Stop(receiver))
-}
-
-/// How long requests under way may take after the signal to end.
-const GRACE: Duration = Duration::from_secs(10);
 
 const ALLOW_HEADERS: HeaderName = HeaderName::from_static("access-control-allow-headers");
 const ALLOW_METHODS: HeaderName = HeaderName::from_static("access-control-allow-methods");

@@ -10,8 +10,6 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Uri};
 
-use super::error::ServiceError;
-
 /// The names under which clients may ask.
 #[derive(Debug)]
 pub struct Admission {
@@ -27,9 +25,9 @@ impl Admission {
     /// Whether a request is answered. Returns the origin of the page that sent it, if a page did.
     ///
     /// # Errors
-    /// `AccessDenied`.
-    pub fn admit(&self, request: &Parts) -> Result<Option<HeaderValue>, ServiceError> {
-        let denied = |message: String| Err(ServiceError::AccessDenied { message });
+    /// [`NotAdmitted`]
+    pub fn admit(&self, request: &Parts) -> Result<Option<HeaderValue>, NotAdmitted> {
+        let denied = |message: String| Err(NotAdmitted { message });
         let mut hosts = request.headers.get_all(HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
@@ -57,6 +55,14 @@ impl Admission {
     fn is_allowed(&self, host: &str) -> bool {
         is_loopback(host) || self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
     }
+}
+
+/// The request is of another machine's page, or asks for another machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NotAdmitted {
+    /// Why, and what to do.
+    pub message: String,
 }
 
 /// Whether a name or an address in a URL always means the machine that uses it (RFC 6761, section 6.3).
