@@ -1,8 +1,8 @@
 //! `check`: finds everything that is wrong with a policy store.
 
 mod inputs;
-mod openapi;
-mod template;
+pub mod openapi;
+pub mod template;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -265,7 +265,7 @@ fn read_text(path: &PathBuf) -> Result<(String, String), Failure> {
     Ok((name, text))
 }
 
-fn parameter(text: &str) -> Result<(String, String), String> {
+pub fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -8,6 +8,7 @@
 //! and "Intrinsic functions"; API Gateway Developer Guide, "x-amazon-apigateway-authorizer object". Where the SAM guide
 //! says nothing, the source of its translator (aws/serverless-application-model) decides.
 
+mod answers;
 mod api;
 mod cloudformation;
 mod fields;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::yaml::Place;
+pub use answers::{Answers, Cors, GatewayResponse, Preflight};
 use api::TemplateApis;
 pub use intrinsic::{IntrinsicScope, is_function, references};
 use template::Template;
@@ -34,6 +36,8 @@ pub struct Deployment {
     pub apis: Vec<DeployedApi>,
     /// What could not be read or resolved, in the order of the template.
     pub problems: Vec<Problem>,
+    /// The same for the [`Answers`] of the APIs, which nobody's permission depends on.
+    pub problems_of_answers: Vec<Problem>,
 }
 
 impl Deployment {
@@ -45,7 +49,7 @@ impl Deployment {
     pub fn read(text: &str, parameters: &BTreeMap<String, String>, folder: Option<&Path>) -> Self {
         let template = match Template::read(text, parameters, folder) {
             Ok(template) => template,
-            Err(problem) => return Self { apis: Vec::new(), problems: vec![problem] },
+            Err(problem) => return Self { problems: vec![problem], ..Self::default() },
         };
         let mut apis = TemplateApis::default();
         sam::apis(&template, &mut apis);
@@ -53,8 +57,12 @@ impl Deployment {
         sam::events(&template, &mut apis);
         cloudformation::authorizers(&template, &mut apis);
         cloudformation::routes(&template, &mut apis);
-        let apis = apis.deploy(&template);
-        Self { apis, problems: template.into_problems() }
+        let (answers, mut problems_of_answers) = template.apart(|| answers::read(&template, &apis));
+        let apis = apis.deploy(&template, answers);
+        let problems = template.into_problems();
+        // What both read has its problem once.
+        problems_of_answers.retain(|problem| !problems.contains(problem));
+        Self { apis, problems, problems_of_answers }
     }
 }
 
@@ -69,6 +77,8 @@ pub struct DeployedApi {
     pub authorizers: Vec<DeployedAuthorizer>,
     /// Its routes.
     pub routes: Vec<DeployedRoute>,
+    /// What clients get from it when no backend answers, and its stage.
+    pub answers: Answers,
     /// Where it is defined, or where it is first mentioned.
     pub position: Place,
 }

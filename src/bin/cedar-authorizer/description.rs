@@ -75,6 +75,8 @@ pub struct Operation {
     pub tags: Vec<String>,
     /// The names of the security schemes that protect it. None: nothing does.
     pub security: Rc<[String]>,
+    /// Whether it says so itself, or the document does for all operations.
+    pub says_security: bool,
     /// Where it is defined.
     pub place: Place,
 }

@@ -1,6 +1,6 @@
 //! `init`: makes a policy store for an API.
 
-mod api;
+pub mod api;
 pub mod directory;
 mod export;
 pub mod files;

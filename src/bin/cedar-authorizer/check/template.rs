@@ -47,6 +47,14 @@ pub fn audit(deployment: &Deployment, store: &Store, file: &str, token_life_seco
     audit.findings
 }
 
+/// Compares the routes of an API with those of a store.
+pub fn compare_routes(api: &DeployedApi, store: &Store, file: &str) -> Vec<Finding> {
+    // What it costs to keep an answer is no matter of routes.
+    let mut audit = Audit { store, file, token_life_seconds: u32::MAX, findings: Vec::new() };
+    audit.routes(api);
+    audit.findings
+}
+
 struct Audit<'a> {
     store: &'a Store,
     file: &'a str,

@@ -1,9 +1,12 @@
 //! An API while it is being read. Routes name authorizers that may be defined later or elsewhere.
 
+use std::collections::BTreeMap;
+
 use super::fields::Fields;
 use super::template::Template;
 use super::{
-    ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, ProblemKind, Protection, Setting,
+    Answers, ApiKind, AuthorizerKind, DeployedApi, DeployedAuthorizer, DeployedRoute, ProblemKind,
+    Protection, Setting,
 };
 use crate::yaml::Place;
 
@@ -77,11 +80,20 @@ impl TemplateApis {
         self.0.iter_mut().find(|api| api.name == name)
     }
 
-    /// The APIs, with the protection of each route.
-    pub fn deploy(self, template: &Template) -> Vec<DeployedApi> {
+    /// The APIs so far.
+    pub fn iter(&self) -> impl Iterator<Item = &TemplateApi> {
+        self.0.iter()
+    }
+
+    /// The APIs, with the protection of each route. `answers` are those of each API, by its name.
+    pub fn deploy(self, template: &Template, mut answers: BTreeMap<String, Answers>) -> Vec<DeployedApi> {
         let mut apis = self.0;
         apis.sort_by_key(|api| api.place);
-        apis.into_iter().map(|api| api.deploy(template)).collect()
+        let deploy = |api: TemplateApi| {
+            let answers = answers.remove(&api.name).unwrap_or_default();
+            api.deploy(template, answers)
+        };
+        apis.into_iter().map(deploy).collect()
     }
 }
 
@@ -97,7 +109,7 @@ impl TemplateApi {
         self.schemes.iter().find(|(known, _)| known == name).map(|(_, scheme)| scheme)
     }
 
-    fn deploy(self, template: &Template) -> DeployedApi {
+    fn deploy(self, template: &Template, answers: Answers) -> DeployedApi {
         let routes = self.routes.iter().map(|route| self.deploy_route(route, template)).collect();
         let authorizers = self.schemes.into_iter().filter_map(|(_, scheme)| match scheme {
             Scheme::Lambda(authorizer) => Some(*authorizer),
@@ -108,19 +120,25 @@ impl TemplateApi {
             kind: self.kind,
             authorizers: authorizers.collect(),
             routes,
+            answers,
             position: self.place,
         }
     }
 
     fn deploy_route(&self, route: &TemplateRoute, template: &Template) -> DeployedRoute {
         let TemplateRoute { verb, path, place, security } = route;
-        let security = if *security == Security::Absent { &self.security } else { security };
-        let protection = match security {
-            Setting::Absent => Protection::Nothing,
-            Setting::Given { value: names, .. } => self.protection(names, *place, template),
-            Setting::Unresolved { .. } => Protection::Unresolved,
-        };
+        let protection = self.protection_of(security, *place, template);
         DeployedRoute { verb: verb.clone(), path: path.clone(), protection, position: *place }
+    }
+
+    /// Who decides about the calls of a route that says this of its protection.
+    pub fn protection_of(&self, security: &Security, place: Place, template: &Template) -> Protection {
+        let security = if *security == Security::Absent { &self.security } else { security };
+        match security {
+            Setting::Absent => Protection::Nothing,
+            Setting::Given { value: names, .. } => self.protection(names, place, template),
+            Setting::Unresolved { .. } => Protection::Unresolved,
+        }
     }
 
     /// The first authorizer counts, because a method has at most one.

@@ -140,7 +140,8 @@ fn security(fields: &Fields<'_>) -> Security {
     }
 }
 
-fn method(fields: &Fields<'_>) -> Option<(String, String)> {
+/// The verb and the path of a method of a REST API.
+pub fn method(fields: &Fields<'_>) -> Option<(String, String)> {
     let verb = required(fields, "HttpMethod")?.to_ascii_uppercase();
     let mut parts = Vec::new();
     let mut parent = required(fields, "ResourceId")?;

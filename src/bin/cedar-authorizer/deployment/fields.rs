@@ -91,6 +91,24 @@ impl<'t> Fields<'t> {
         self.map.get(key).is_some_and(|node| !node.is_null())
     }
 
+    /// Whether a key has text, and no map or list. An unresolved value has none.
+    pub fn is_text(&self, key: &str) -> bool {
+        let value = self.map.get(key).and_then(|node| self.template.scope().resolve(node).ok().flatten());
+        value.is_some_and(|value| !value.is_null() && value.text().is_some())
+    }
+
+    /// The maps in a list.
+    pub fn maps(&self, key: &str) -> Vec<Self> {
+        let list = self.setting(key, |_, node| {
+            node.list().map(<[_]>::to_vec).ok_or_else(|| invalid("it should be a list"))
+        });
+        let read = |item: &Rc<Node>| {
+            let owner = format!("an item of `{key}` of {}", self.owner);
+            Self::read(self.template, item, owner, item.place).value().cloned()
+        };
+        list.value().into_iter().flatten().filter_map(read).collect()
+    }
+
     /// Text. A number is taken as it is written.
     pub fn text(&self, key: &str) -> Setting<String> {
         self.setting(key, |scope, node| scope.text(node))

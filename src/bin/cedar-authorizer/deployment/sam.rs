@@ -1,6 +1,6 @@
 //! The APIs of SAM, and the routes that the events of functions add to them.
 
-use super::api::{Scheme, TemplateApi, TemplateApis, TemplateRoute};
+use super::api::{Scheme, Security, TemplateApi, TemplateApis, TemplateRoute};
 use super::fields::Fields;
 use super::template::{Template, TemplateResource};
 use super::{ApiKind, AuthorizerKind, DeployedAuthorizer, ProblemKind, Setting, intrinsic, openapi};
@@ -165,11 +165,7 @@ fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut TemplateApi) {
     }
     // For an HTTP API, the translator never applies the default to OPTIONS, whatever the template says.
     let preflight = match api.kind {
-        ApiKind::Rest => match auth.then(|auth| auth.flag("AddDefaultAuthorizerToCorsPreflight")) {
-            Setting::Given { value: false, .. } => None,
-            Setting::Given { value: true, .. } | Setting::Absent => Some(default.clone()),
-            Setting::Unresolved { place } => Some(Setting::Unresolved { place }),
-        },
+        ApiKind::Rest => default_of_preflights(&auth, &default),
         ApiKind::Http | ApiKind::WebSocket => None,
     };
     let has_authorizer = |api: &TemplateApi, names: &[String]| {
@@ -192,6 +188,32 @@ fn protect_by_default(properties: &Setting<Fields<'_>>, api: &mut TemplateApi) {
         }
     }
     api.routes = routes;
+}
+
+/// The default authorizer of the `OPTIONS` methods of a REST API, if they have one.
+fn default_of_preflights(auth: &Setting<Fields<'_>>, default: &Setting<String>) -> Option<Setting<String>> {
+    match auth.then(|auth| auth.flag("AddDefaultAuthorizerToCorsPreflight")) {
+        Setting::Given { value: false, .. } => None,
+        Setting::Given { value: true, .. } | Setting::Absent => Some(default.clone()),
+        Setting::Unresolved { place } => Some(Setting::Unresolved { place }),
+    }
+}
+
+/// What protects the `OPTIONS` methods that SAM adds to a REST API.
+pub fn preflight_security(properties: &Fields<'_>) -> Security {
+    let auth = properties.inner("Auth");
+    let default = auth.then(|auth| auth.text("DefaultAuthorizer"));
+    let default = default_of_preflights(&auth, &default).unwrap_or_default();
+    default.map(|name| vec![name])
+}
+
+/// The type of the API that SAM makes under this name for events.
+pub fn implicit_kind(name: &str) -> Option<&'static str> {
+    match name {
+        IMPLICIT_REST => Some(REST),
+        IMPLICIT_HTTP => Some(HTTP),
+        _ => None,
+    }
 }
 
 /// SAM Developer Guide, "Api", "HttpApi" and "ApiFunctionAuth".

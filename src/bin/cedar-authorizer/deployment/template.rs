@@ -210,14 +210,24 @@ impl<'a> Template<'a> {
         self.problems.borrow_mut().push(Problem { place, kind, message: message.into() });
     }
 
+    /// Does some work, and returns its problems apart from those of the rest.
+    pub fn apart<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Problem>) {
+        let others = self.problems.take();
+        let result = work();
+        (result, in_order(self.problems.replace(others)))
+    }
+
     /// All problems, in order.
     pub fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        problems.sort();
-        // A node that aliases share is read more than once.
-        problems.dedup();
-        problems
+        in_order(self.problems.into_inner())
     }
+}
+
+fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort();
+    // A node that aliases share is read more than once.
+    problems.dedup();
+    problems
 }
 
 /// SAM Developer Guide, "Globals section": maps are merged and lists joined. For anything else, the resource's

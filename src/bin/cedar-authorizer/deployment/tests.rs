@@ -7,7 +7,7 @@ use super::*;
 /// `NAME kind`, then the authorizers, the routes and the problems, one per line.
 fn shown(text: &str, parameters: &[(&str, &str)]) -> Vec<String> {
     let parameters = parameters.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    let Deployment { apis, problems } = Deployment::read(text, &parameters, None);
+    let Deployment { apis, problems, .. } = Deployment::read(text, &parameters, None);
     let mut lines = Vec::new();
     for api in apis {
         lines.push(format!("{} {:?}", api.name, api.kind));
@@ -702,7 +702,7 @@ fn what_is_no_template_says_so() {
         (&merges, "syntax", "more than 200000 values, aliases written out"),
         (&many_merges, "syntax", "more than 200000 values, aliases written out"),
     ] {
-        let Deployment { apis, problems } = Deployment::read(text, &BTreeMap::new(), None);
+        let Deployment { apis, problems, .. } = Deployment::read(text, &BTreeMap::new(), None);
         assert_eq!(apis, [], "{text:.40}");
         assert_eq!(problems.len(), 1, "{text:.40}: {problems:?}");
         assert_eq!(code_of(problems[0].kind), format!("template-{code}"), "{text:.40}");

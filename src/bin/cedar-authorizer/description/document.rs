@@ -21,11 +21,13 @@ pub fn read(content: &[u8]) -> Result<Description, yaml::Problem> {
     let title = root.get("info").and_then(|info| info.get("title")).and_then(|title| title.text());
     let title = title.unwrap_or_default().trim().to_owned();
     let identity_providers = identity::read(&root);
+    let says_security = root.get("security").is_some();
     let security = root.get("security").map_or_else(|| Rc::from([]), security);
     let mut document = Document {
         references: References::new(Rc::clone(&root)),
         routes: Routes::default(),
         security,
+        says_security,
         written: Vec::new(),
         has_extensions: false,
         keys: HashSet::new(),
@@ -81,6 +83,7 @@ struct Document {
     routes: Routes,
     /// The security of operations that have none of their own.
     security: Rc<[String]>,
+    says_security: bool,
     written: Vec<WrittenPath>,
     has_extensions: bool,
     /// Where paths and methods are named.
@@ -165,6 +168,7 @@ impl Document {
                 id: text(value, "operationId"),
                 tags,
                 security,
+                says_security: self.says_security || value.get("security").is_some(),
                 place: *place,
             });
         }

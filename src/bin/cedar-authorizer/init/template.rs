@@ -22,7 +22,7 @@ pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Api, F
     let content = api::read(path)?;
     let content = String::from_utf8(content)
         .map_err(|_| Failure::could_not_run(format_args!("`{origin}` is not UTF-8")))?;
-    let Deployment { apis, problems } = Deployment::read(&content, parameters, path.parent());
+    let Deployment { apis, problems, .. } = Deployment::read(&content, parameters, path.parent());
     if let Some(problem) = problems.iter().find(|problem| problem.kind == deployment::ProblemKind::Syntax) {
         let message = format!("`{origin}`, {}: {}", problem.place, output::printable(&problem.message));
         return Err(Failure::could_not_run(message));
@@ -92,7 +92,17 @@ fn routes(api: &DeployedApi) -> Routes {
             Protection::Unresolved => Rc::from([String::new()]),
         };
         let (query, summary, id, tags) = (Vec::new(), None, None, Vec::new());
-        routes.add(Operation { method, path, query, summary, id, tags, security, place: *position });
+        routes.add(Operation {
+            method,
+            path,
+            query,
+            summary,
+            id,
+            tags,
+            security,
+            says_security: true,
+            place: *position,
+        });
     }
     routes
 }
