@@ -1,6 +1,7 @@
 //! `authorize`: one decision, explained.
 
 mod caller;
+mod inquiry;
 mod question;
 mod refusal;
 
@@ -13,7 +14,9 @@ use crate::output::{Exit, Failure, OutputFormat, print};
 use crate::store::StoreArgs;
 use crate::test_bench::TestBench;
 use caller::CallerArgs;
+pub use inquiry::{Inquiry, Refused};
 use question::{CedarArgs, Question, RequestArgs};
+pub use refusal::unverified_claims;
 
 /// Decide one request, and explain the decision
 ///
@@ -70,7 +73,7 @@ impl Authorize {
         let Self { store, caller, request, event, cedar, all, format } = self;
         let bench = TestBench::open(&store)?;
         let most = if all { usize::MAX } else { NEAREST };
-        let question = Question { bench: &bench, explainer: bench.explainer(), caller: &caller, most };
+        let question = Question { inquiry: Inquiry { bench: &bench, most }, caller: &caller };
         let report = match (&event, cedar.action()) {
             (Some(path), _) => question.of_event(path)?,
             (None, Some(action)) => question.in_cedars_terms(action, &cedar)?,
@@ -94,4 +97,4 @@ impl Authorize {
 }
 
 /// How many policies are shown that did not decide.
-const NEAREST: usize = 3;
+pub const NEAREST: usize = 3;

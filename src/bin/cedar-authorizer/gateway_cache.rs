@@ -7,7 +7,7 @@
 
 mod answer;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use cedar_authorizer::gateway::cache_key::{CacheKey, IdentitySourceExpression};
@@ -23,12 +23,27 @@ pub struct GatewayCache<A> {
     time_to_live: Duration,
     location: TokenLocation,
     kept: HashMap<Vec<String>, Kept<A>>,
+    /// The keys by the number of their answers, so that the oldest comes first.
+    order: BTreeMap<u64, Vec<String>>,
+    next_number: u64,
 }
 
 #[derive(Debug)]
 struct Kept<A> {
     answer: A,
     since: UnixTime,
+    number: u64,
+}
+
+/// An answer that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptUnder<A> {
+    /// The answer.
+    pub answer: A,
+    /// How long it has been kept.
+    pub age: Duration,
+    /// How long it will be kept.
+    pub remaining: Duration,
 }
 
 /// What API Gateway does with a call before it asks the function.
@@ -65,7 +80,8 @@ impl<A: Clone> GatewayCache<A> {
                 }
             }
         }
-        Ok(Self { key, time_to_live, location, kept: HashMap::new() })
+        let (kept, order) = (HashMap::new(), BTreeMap::new());
+        Ok(Self { key, time_to_live, location, kept, order, next_number: 0 })
     }
 
     /// The identity sources.
@@ -89,13 +105,74 @@ impl<A: Clone> GatewayCache<A> {
     /// Keeps an answer of the function, whether it allows or denies. Errors must not be kept: API Gateway does not do
     /// that (a measurement of others; the guide only speaks of policies).
     pub fn keep(&mut self, Key(key): Key, answer: A, now: UnixTime) {
-        self.kept.insert(key, Kept { answer, since: now });
+        let number = self.next_number;
+        self.next_number += 1;
+        if let Some(before) = self.kept.insert(key.clone(), Kept { answer, since: now, number }) {
+            self.order.remove(&before.number);
+        }
+        self.order.insert(number, key);
+        while self.kept.len() > MAX_KEPT
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.kept.remove(&oldest);
+        }
+    }
+
+    /// The answers that are kept at this time, the oldest first.
+    pub fn list(&self, now: UnixTime) -> impl Iterator<Item = KeptUnder<A>> {
+        let kept = self.order.values().filter_map(|key| self.kept.get(key));
+        kept.filter_map(move |Kept { answer, since, number: _ }| {
+            let age = now.since(*since);
+            let remaining = self.time_to_live.checked_sub(age).filter(|remaining| !remaining.is_zero())?;
+            Some(KeptUnder { answer: answer.clone(), age, remaining })
+        })
+    }
+
+    /// How long the answer to a call has been kept. Zero if there is none.
+    pub fn age(&self, call: &Call, now: UnixTime) -> Duration {
+        let kept = self.key_of(call).ok().and_then(|key| self.kept.get(&key.0));
+        kept.map_or(Duration::ZERO, |kept| now.since(kept.since))
+    }
+
+    /// Forgets all answers. Returns how many there were.
+    pub fn flush(&mut self) -> usize {
+        self.order.clear();
+        std::mem::take(&mut self.kept).len()
+    }
+
+    /// The identity sources of a call with their values. `None`: there are none, or one is missing.
+    pub fn identity(&self, call: &Call) -> Option<Vec<(String, String)>> {
+        let values: Vec<String> = match &self.key {
+            CacheKey::None => return None,
+            CacheKey::Token => vec![self.token(call).ok()?],
+            CacheKey::Sources(sources) => {
+                sources.iter().map(|source| self.value(source, call)).collect::<Result<_, _>>().ok()?
+            }
+        };
+        Some(self.names().into_iter().zip(values).collect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        match &self.key {
+            CacheKey::None => Vec::new(),
+            CacheKey::Token => {
+                vec![IdentitySourceExpression::Header(self.location.header.clone()).to_string()]
+            }
+            CacheKey::Sources(sources) => sources.iter().map(ToString::to_string).collect(),
+        }
     }
 
     /// The values of the identity sources, in their order. Each API has a cache for each of its stages.
     fn key_of(&self, call: &Call) -> Result<Key, NoKey> {
         let token = || self.token(call);
         let caches = !self.time_to_live.is_zero();
+        if let (Api::WebSocket, CacheKey::Sources(sources)) = (call.api(), &self.key) {
+            // There is no cache, but all of them have to be there (Developer Guide, "Control access to WebSocket
+            // APIs with AWS Lambda REQUEST authorizers").
+            for source in sources {
+                self.value(source, call)?;
+            }
+        }
         let values = match self.key.for_api(call.api()) {
             // The token is the identity source of a TOKEN authorizer, with a cache or without.
             CacheKey::None | CacheKey::Token if call.api() == Api::RestToken => vec![token()?],
@@ -175,6 +252,9 @@ fn variable(name: &str, call: &Call) -> Option<String> {
         _ => None,
     }
 }
+
+/// How many answers are kept. API Gateway names no limit; this one keeps a server small that runs for weeks.
+const MAX_KEPT: usize = 10_000;
 
 /// The variables of `$context` that the model knows.
 const VARIABLES: [&str; 11] = [

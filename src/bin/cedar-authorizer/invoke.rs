@@ -207,7 +207,7 @@ fn explanation(answer: &Answer, cache_key: &CacheKey) -> Value {
 }
 
 /// Why a grant is as wide as it is.
-fn breadth(breadth: Breadth) -> String {
+pub fn breadth(breadth: Breadth) -> String {
     let routes = |count: usize| format!("{count} {}", if count == 1 { "route" } else { "routes" });
     match breadth {
         Breadth::Method => {

@@ -2,7 +2,7 @@
 
 pub mod callers;
 pub mod cells;
-mod comparison;
+pub mod comparison;
 mod csv;
 mod kept;
 mod page;
@@ -65,7 +65,7 @@ pub struct MatrixArgs {
 
 /// Whose access a matrix shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum By {
+pub enum By {
     /// Each persona of `personas.toml`
     Persona,
     /// A caller in each group that the policies or entities name, and one in none

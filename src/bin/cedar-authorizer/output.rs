@@ -70,6 +70,11 @@ impl Failure {
         &self.message
     }
 
+    /// What to do about it.
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Prints the failure and returns the exit code.
     pub fn report(self) -> Exit {
         let Self { exit, message, hint } = self;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -10,8 +11,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Does some work. Shows what it is once the program has run for a second.
 pub fn during<T>(what: impl Into<String>, work: impl FnOnce() -> T) -> T {
-    let _shown = io::stderr().is_terminal().then(|| Shown::after(patience(), what.into())).flatten();
+    let is_shown = io::stderr().is_terminal() && !SILENT.load(Ordering::Relaxed);
+    let _shown = is_shown.then(|| Shown::after(patience(), what.into())).flatten();
     work()
+}
+
+/// Shows nothing from now on: a server works for others than whoever looks at its terminal.
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
 }
 
 /// A message that is shown until this is dropped.
@@ -56,5 +63,7 @@ fn patience() -> Duration {
     static BEGUN: OnceLock<Instant> = OnceLock::new();
     Duration::from_secs(1).saturating_sub(BEGUN.get_or_init(Instant::now).elapsed()).max(TICK)
 }
+
+static SILENT: AtomicBool = AtomicBool::new(false);
 
 const TICK: Duration = Duration::from_millis(100);

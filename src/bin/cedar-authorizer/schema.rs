@@ -8,6 +8,7 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
+use cedar_authorizer::bundle::StoreFiles;
 use cedar_authorizer::store::finding::Severity;
 use cedar_authorizer::store::schema::ResolvedSchema;
 use clap::{Args, ValueEnum};
@@ -101,6 +102,13 @@ impl Schema {
         advise(format, &text, &picture, boxes);
         Ok(Exit::Fine)
     }
+}
+
+/// The picture of the schema of a store, as SVG. `None`: there is no schema that can be drawn.
+pub fn picture_of(files: &StoreFiles) -> Option<String> {
+    let (schema, _) = ResolvedSchema::of_store(files);
+    let by_context = Picture::new(&schema?, Boxes::ByTypesAndContext);
+    Some(svg::draw(&by_context, Lists::Cut))
 }
 
 /// Reads the schema of a store. Prints its findings to stderr.

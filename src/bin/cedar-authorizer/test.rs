@@ -5,6 +5,7 @@ mod coverage;
 mod event;
 mod expectation;
 mod fields;
+pub mod page;
 mod problem;
 mod read;
 mod record;

@@ -25,8 +25,8 @@ use serde_json::Value;
 
 pub use issuer::{NoSource, TestIssuer, default_claims, find_source, token_type};
 pub use personas::{Claims, Personas};
-pub use request::{ApiKind, HttpRequest};
-pub use routing::CONNECT;
+pub use request::{ApiKind, HttpRequest, Received};
+pub use routing::{CONNECT, DEFAULT, chosen};
 
 use crate::explanation::Explainer;
 use crate::output::Failure;
@@ -41,7 +41,7 @@ pub struct TestBench {
     files: StoreFiles,
     bundle: Arc<Bundle>,
     personas: Personas,
-    issuer: TestIssuer,
+    issuer: Arc<TestIssuer>,
     /// Verifies the tokens of the issuer.
     gate: Gate,
     /// Verifies the tokens of others, with the keys that are kept with the store.
@@ -81,10 +81,23 @@ impl TestBench {
             // Events that are kept as examples have tokens that are signed with the development key.
             Bundle::open(bytes, DevelopmentKeys::Allow).map_err(Failure::invalid)
         })?;
-        let (bundle, issuer) = (Arc::new(bundle), TestIssuer::new()?);
+        Ok(Self::of_bundle(name, store, files, bundle, personas, Arc::new(TestIssuer::new()?)))
+    }
+
+    /// The test bench of a bundle. `store` and `files` are what it was built of. The issuer may be that of another test
+    /// bench, so that tokens are good for both.
+    pub fn of_bundle(
+        name: String,
+        store: Store,
+        files: StoreFiles,
+        bundle: Bundle,
+        personas: Personas,
+        issuer: Arc<TestIssuer>,
+    ) -> Self {
+        let bundle = Arc::new(bundle);
         let gate = Gate::new(Arc::clone(&bundle), issuer.key_sets(bundle.identity_sources()));
         let pinned = Gate::with_pinned_keys(Arc::clone(&bundle));
-        Ok(Self {
+        Self {
             name,
             store,
             files,
@@ -95,7 +108,7 @@ impl TestBench {
             pinned,
             known: Cache::new(MAX_TOKENS),
             explainer: OnceLock::new(),
-        })
+        }
     }
 
     /// The directory of the policy store, as it was given.
@@ -109,7 +122,6 @@ impl TestBench {
     }
 
     /// The files that it was read from.
-    #[expect(dead_code, reason = "for verbs that show a policy in its file")]
     pub fn files(&self) -> &StoreFiles {
         &self.files
     }

@@ -1,11 +1,11 @@
-//! Runs a verb again whenever files change, until Ctrl-C ends the program as it ends any other.
+//! Waits for files to change. Runs a verb again whenever they do, until Ctrl-C ends the program as it ends any other.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use dialoguer::console::Term;
-use notify::{Event, RecursiveMode, Watcher, recommended_watcher};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
 
 use crate::output::{Exit, Failure, HINT, paint, warn};
 
@@ -14,22 +14,65 @@ use crate::output::{Exit, Failure, HINT, paint, warn};
 ///
 /// On a terminal, the screen is cleared before each further run.
 pub fn watch(paths: &[PathBuf], mut run: impl FnMut() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
-    let (sender, events) = channel();
-    // If nobody listens any more, the program is about to end.
-    let mut watcher = recommended_watcher(move |event| drop(sender.send(event))).map_err(cannot_watch)?;
-    let watched: Vec<Watched> = paths.iter().map(|path| Watched::new(path)).collect();
-    for Watched { folder, file } in &watched {
-        let mode = if file.is_some() { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
-        watcher.watch(folder, mode).map_err(cannot_watch)?;
-    }
+    let watching = Watching::new(paths)?;
     loop {
         run().unwrap_or_else(Failure::report);
         warn(&paint(HINT, "waiting for a change; Ctrl-C ends"));
-        wait(&events, &watched)?;
+        watching.wait()?;
+        watching.settle()?;
         let term = Term::stdout();
         if term.is_term() {
             term.clear_screen().map_err(Failure::could_not_run)?;
         }
+    }
+}
+
+/// Files and folders whose changes are noticed from now on.
+pub struct Watching {
+    events: Receiver<notify::Result<Event>>,
+    watched: Vec<Watched>,
+    /// Sends the events as long as it is there.
+    _watcher: RecommendedWatcher,
+}
+
+impl Watching {
+    /// Watches these files, and the files in these folders.
+    pub fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
+        let (sender, events) = channel();
+        // If nobody listens any more, the program is about to end.
+        let mut watcher = recommended_watcher(move |event| drop(sender.send(event))).map_err(cannot_watch)?;
+        let watched: Vec<Watched> = paths.iter().map(|path| Watched::new(path)).collect();
+        for Watched { folder, file } in &watched {
+            let mode = if file.is_some() { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
+            watcher.watch(folder, mode).map_err(cannot_watch)?;
+        }
+        Ok(Self { events, watched, _watcher: watcher })
+    }
+
+    /// Waits for a change.
+    pub fn wait(&self) -> Result<(), Failure> {
+        let is_change = |event: &Event| {
+            let of_interest = |path: &PathBuf| self.watched.iter().any(|watched| watched.is_changed_by(path));
+            !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(of_interest))
+        };
+        loop {
+            if is_change(&self.events.recv().map_err(|_| ended())?.map_err(cannot_watch)?) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until no more changes follow: an editor or `git checkout` writes several files.
+    pub fn settle(&self) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while begun.elapsed() < LONGEST_PAUSE {
+            match self.events.recv_timeout(PAUSE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return Err(ended()),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -61,27 +104,8 @@ impl Watched {
     }
 }
 
-/// Waits for a change and until no more follow it: an editor or `git checkout` writes several files.
-fn wait(events: &Receiver<notify::Result<Event>>, watched: &[Watched]) -> Result<(), Failure> {
-    let is_change = |event: &Event| {
-        let of_interest = |path: &PathBuf| watched.iter().any(|watched| watched.is_changed_by(path));
-        !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(of_interest))
-    };
-    let ended = || Failure::could_not_run("the files are no longer watched");
-    loop {
-        if is_change(&events.recv().map_err(|_| ended())?.map_err(cannot_watch)?) {
-            break;
-        }
-    }
-    let begun = Instant::now();
-    while begun.elapsed() < LONGEST_PAUSE {
-        match events.recv_timeout(PAUSE) {
-            Ok(_) => {}
-            Err(RecvTimeoutError::Timeout) => break,
-            Err(RecvTimeoutError::Disconnected) => return Err(ended()),
-        }
-    }
-    Ok(())
+fn ended() -> Failure {
+    Failure::could_not_run("the files are no longer watched")
 }
 
 fn cannot_watch(error: notify::Error) -> Failure {

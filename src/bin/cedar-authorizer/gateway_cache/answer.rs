@@ -29,9 +29,14 @@ pub fn apply(answer: &Value, arn: &str) -> Applied {
             _ => Applied::ExplicitDeny,
         };
     }
-    let statements = answer.pointer("/policyDocument/Statement").and_then(Value::as_array);
+    // IAM takes one statement without a list, too.
+    let statements = match answer.pointer("/policyDocument/Statement") {
+        Some(Value::Array(statements)) => statements.as_slice(),
+        Some(statement) => std::slice::from_ref(statement),
+        None => &[],
+    };
     let effects = || {
-        let applying = statements.into_iter().flatten().filter(|statement| applies(statement, arn));
+        let applying = statements.iter().filter(|statement| applies(statement, arn));
         applying.filter_map(|statement| statement.get("Effect")?.as_str())
     };
     if effects().any(|effect| effect == "Deny") {
@@ -44,16 +49,23 @@ pub fn apply(answer: &Value, arn: &str) -> Applied {
 }
 
 fn applies(statement: &Value, arn: &str) -> bool {
-    let any_matches = |patterns: &Value| match patterns {
-        Value::String(pattern) => matches(pattern, arn),
-        Value::Array(patterns) => {
-            patterns.iter().filter_map(Value::as_str).any(|pattern| matches(pattern, arn))
-        }
+    let any = |patterns: &Value, is_match: &dyn Fn(&str) -> bool| match patterns {
+        Value::String(pattern) => is_match(pattern),
+        Value::Array(patterns) => patterns.iter().filter_map(Value::as_str).any(is_match),
         _ => false,
     };
+    let any_matches = |patterns: &Value| any(patterns, &|pattern| matches(pattern, arn));
+    // IAM does not tell the case of actions apart (IAM User Guide, "Action").
+    let is_invoke = |pattern: &str| matches(&pattern.to_ascii_lowercase(), INVOKE);
+    if !statement.get("Action").is_some_and(|actions| any(actions, &is_invoke)) {
+        return false;
+    }
     match (statement.get("Resource"), statement.get("NotResource")) {
         (Some(patterns), None) => any_matches(patterns),
         (None, Some(patterns)) => !any_matches(patterns),
         _ => false,
     }
 }
+
+/// The action of a call, in lower case.
+const INVOKE: &str = "execute-api:invoke";

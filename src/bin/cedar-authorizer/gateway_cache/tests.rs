@@ -29,9 +29,13 @@ fn token_event(path: &str, token: &str) -> Call {
     Call::from_event(event).unwrap()
 }
 
-fn cache(key: &str, seconds: u64) -> GatewayCache<u8> {
+fn cache<A: Clone>(key: &str, seconds: u64) -> GatewayCache<A> {
     let time_to_live = Duration::from_secs(seconds);
     GatewayCache::new(key.parse().unwrap(), time_to_live, TokenLocation::default()).unwrap()
+}
+
+fn call(token: &str) -> Call {
+    rest("GET", "/", "/", token)
 }
 
 /// What happens to the second call, after the first was answered with 1.
@@ -90,8 +94,9 @@ fn the_route_key_of_an_http_api_names_the_method_only_if_the_route_does() {
 #[test]
 fn a_missing_identity_source_is_401_before_the_function_is_asked() {
     let now = UnixTime::from_seconds(1000);
-    let without =
-        |key: &str, seconds: u64, call: &Call| cache(key, seconds).look_up(call, now) == Lookup::Unauthorized;
+    let without = |key: &str, seconds: u64, call: &Call| {
+        cache::<u8>(key, seconds).look_up(call, now) == Lookup::Unauthorized
+    };
     let nobody = rest("GET", "/pets", "/pets", "");
     assert!(without("token", 300, &nobody));
     assert!(without(
@@ -166,4 +171,39 @@ fn a_deny_wins_over_an_allow_and_silence_is_an_implicit_deny() {
     assert_eq!(apply(&json!({"isAuthorized": true, "context": {"a": 1}}), ARN), allowed);
     assert_eq!(apply(&json!({"isAuthorized": false}), ARN), Applied::ExplicitDeny);
     assert_eq!(apply(&json!({"isAuthorized": "true"}), ARN), Applied::ExplicitDeny);
+}
+
+#[test]
+fn kept_answers_can_be_listed_and_forgotten() {
+    let mut cache = cache("token", 300);
+    for (token, now) in [("a", 100), ("b", 200), ("a", 350)] {
+        let Lookup::Ask(Some(key)) = cache.look_up(&call(token), UnixTime::from_seconds(now + 100)) else {
+            panic!()
+        };
+        cache.keep(key, now, UnixTime::from_seconds(now));
+    }
+    let listed = |cache: &GatewayCache<u64>, now| {
+        cache
+            .list(UnixTime::from_seconds(now))
+            .map(|kept| (kept.answer, kept.age.as_secs(), kept.remaining.as_secs()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&cache, 400), [(200, 200, 100), (350, 50, 250)]);
+    assert_eq!(listed(&cache, 500), [(350, 150, 150)]);
+    assert_eq!(cache.age(&call("a"), UnixTime::from_seconds(400)).as_secs(), 50);
+    assert_eq!(cache.flush(), 2);
+    assert_eq!(listed(&cache, 400), []);
+}
+
+#[test]
+fn the_oldest_of_too_many_is_forgotten() {
+    let mut cache = cache("token", 300);
+    let now = UnixTime::from_seconds(100);
+    for number in 0..=MAX_KEPT {
+        let Lookup::Ask(Some(key)) = cache.look_up(&call(&format!("t{number}")), now) else { panic!() };
+        cache.keep(key, number as u64, now);
+    }
+    assert_eq!(cache.list(now).count(), MAX_KEPT);
+    assert!(matches!(cache.look_up(&call("t0"), now), Lookup::Ask(Some(_))));
+    assert_eq!(cache.look_up(&call("t1"), now), Lookup::Kept(1));
 }

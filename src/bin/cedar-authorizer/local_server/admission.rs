@@ -27,6 +27,21 @@ impl Admission {
     /// # Errors
     /// [`NotAdmitted`]
     pub fn admit(&self, request: &Parts) -> Result<Option<HeaderValue>, NotAdmitted> {
+        self.admit_host(request)?;
+        let Some(origin) = request.headers.get(ORIGIN) else { return Ok(None) };
+        let page = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        if page.as_ref().and_then(Uri::host).is_some_and(|host| self.is_allowed(host)) {
+            return Ok(Some(origin.clone()));
+        }
+        let message = "a page of another machine asks; --allow-host allows its host".to_owned();
+        Err(NotAdmitted { message })
+    }
+
+    /// Whether a request is for this machine, whatever page sent it.
+    ///
+    /// # Errors
+    /// [`NotAdmitted`]
+    pub fn admit_host(&self, request: &Parts) -> Result<(), NotAdmitted> {
         let denied = |message: String| Err(NotAdmitted { message });
         let mut hosts = request.headers.get_all(HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
@@ -44,12 +59,7 @@ impl Admission {
                 return denied(message);
             }
         }
-        let Some(origin) = request.headers.get(ORIGIN) else { return Ok(None) };
-        let page = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-        if page.as_ref().and_then(Uri::host).is_some_and(|host| self.is_allowed(host)) {
-            return Ok(Some(origin.clone()));
-        }
-        denied("a page of another machine asks; --allow-host allows its host".to_owned())
+        Ok(())
     }
 
     fn is_allowed(&self, host: &str) -> bool {

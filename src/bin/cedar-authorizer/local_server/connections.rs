@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -79,6 +81,11 @@ impl Pace {
         Answering(self.clone())
     }
 
+    /// The same body, as one that may take long to come.
+    pub fn paced(&self, body: Body) -> Body {
+        if body.is_end_stream() { body } else { Body::new(PacedBody { body, pace: self.clone() }) }
+    }
+
     /// Whether others wait for a connection.
     pub fn is_crowded(&self) -> bool {
         self.free.available_permits() == 0
@@ -86,6 +93,35 @@ impl Pace {
 
     fn set(&self, deadline: Option<Instant>) {
         *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+}
+
+/// An answer that may take long to come, such as a stream of events. Only the time that it waits for the client counts.
+#[derive(Debug)]
+pub struct PacedBody {
+    body: Body,
+    pace: Pace,
+}
+
+impl HttpBody for PacedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        self.pace.set(frame.is_ready().then(|| Instant::now() + PATIENCE));
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Caller {
 }
 
 /// The callers of a matrix, in the order of its columns.
-pub(super) fn callers(bench: &TestBench, by: Option<By>) -> Result<Vec<Caller>, Failure> {
+pub fn callers(bench: &TestBench, by: Option<By>) -> Result<Vec<Caller>, Failure> {
     let has_personas = bench.personas().names().next().is_some();
     match by {
         Some(By::Persona) if !has_personas => Err(Failure::could_not_run("the policy store has no personas")

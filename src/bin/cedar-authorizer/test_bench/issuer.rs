@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::rand;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,14 +31,23 @@ pub struct TestIssuer {
 impl TestIssuer {
     /// Makes a key.
     pub fn new() -> Result<Self, Failure> {
-        let unusable = |_| Failure::could_not_run("cannot make a key for tests");
+        let unusable = |_: Unspecified| Failure::could_not_run("cannot make a key for tests");
         let key = Ed25519KeyPair::generate().map_err(unusable)?;
-        let keys = KeySet::parse(jwks(&key).to_string().as_bytes());
+        // No issuer may publish another key with this id: it would be the one that counts.
+        let mut random = [0; 8];
+        rand::fill(&mut random).map_err(unusable)?;
+        let id = format!("test-{:016x}", u64::from_be_bytes(random));
+        let keys = KeySet::parse(jwks(&key, &id).to_string().as_bytes());
         let keys =
             keys.map_err(|error| Failure::could_not_run(format_args!("the key for tests: {error}")))?;
         // Cognito's headers have `kid` and `alg`, but no `typ`.
-        let header = json!({"kid": KEY_ID, "alg": "EdDSA"}).to_string();
+        let header = json!({"kid": id, "alg": "EdDSA"}).to_string();
         Ok(Self { key, keys: Arc::new(keys), header: URL_SAFE_NO_PAD.encode(header) })
+    }
+
+    /// The key that verifies its tokens, as an issuer would publish it.
+    pub fn key_set(&self) -> Arc<KeySet> {
+        Arc::clone(&self.keys)
     }
 
     /// The key sets of these identity sources, as if this key were the only one of each.
@@ -55,12 +65,10 @@ impl TestIssuer {
     }
 }
 
-fn jwks(key: &Ed25519KeyPair) -> Value {
+fn jwks(key: &Ed25519KeyPair, id: &str) -> Value {
     let x = URL_SAFE_NO_PAD.encode(key.public_key().as_ref());
-    json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": KEY_ID, "x": x}]})
+    json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x}]})
 }
-
-const KEY_ID: &str = "test";
 
 /// The identity source that a token is from: the named one, else the one whose issuer the claim `iss` is, else the
 /// first.

@@ -80,6 +80,18 @@ pub struct HttpRequest {
     pub stage: String,
     /// When API Gateway received it, in milliseconds since 1970.
     pub time_milliseconds: u64,
+    /// What is known of a request that a client really sent. `None`: a person wrote the request, and it has what every
+    /// request has.
+    pub received: Option<Received>,
+}
+
+/// What only a request has that a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// API Gateway's id of the request.
+    pub id: String,
+    /// The query as the client sent it, without the question mark.
+    pub query: String,
 }
 
 impl HttpRequest {
@@ -99,6 +111,7 @@ impl HttpRequest {
             host: None,
             stage: STAGE.to_owned(),
             time_milliseconds,
+            received: None,
         };
         if text == CONNECT {
             return Ok(new(ApiKind::WebSocket, "", CONNECT, Vec::new()));
@@ -158,7 +171,8 @@ impl HttpRequest {
     }
 
     fn user_agent(&self) -> &str {
-        self.user_agent.as_deref().or(self.header("user-agent")).unwrap_or(USER_AGENT)
+        let default = if self.received.is_some() { "" } else { USER_AGENT };
+        self.user_agent.as_deref().or(self.header("user-agent")).unwrap_or(default)
     }
 }
 

@@ -61,7 +61,7 @@ impl HttpRequest {
                 "identity": {"sourceIp": self.source_ip, "userAgent": self.user_agent()},
                 "path": format!("/{}{}", self.stage, self.path),
                 "protocol": "HTTP/1.1",
-                "requestId": REQUEST_ID,
+                "requestId": self.request_id(),
                 "requestTimeEpoch": self.time_milliseconds,
                 "resourceId": RESOURCE_ID,
                 "resourcePath": template,
@@ -104,7 +104,7 @@ impl HttpRequest {
                 "identity": {"sourceIp": self.source_ip, "userAgent": self.user_agent()},
                 "path": path,
                 "protocol": "HTTP/1.1",
-                "requestId": REQUEST_ID,
+                "requestId": self.request_id(),
                 "requestTimeEpoch": self.time_milliseconds,
                 "resourceId": route_key,
                 "resourcePath": template_of(&route_key),
@@ -121,7 +121,10 @@ impl HttpRequest {
     ) -> Value {
         let (route_key, parameters) = self.http_route(routes);
         let headers = self.all_headers(location, authorization);
-        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish();
+        let query = match &self.received {
+            Some(received) => received.query.clone(),
+            None => form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.query).finish(),
+        };
         let path = format!("{}{}", self.stage_prefix(), decoded(&self.path));
         let source = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(&location.header));
         let mut event = json!({
@@ -144,7 +147,7 @@ impl HttpRequest {
                     "sourceIp": self.source_ip,
                     "userAgent": self.user_agent(),
                 },
-                "requestId": REQUEST_ID,
+                "requestId": self.request_id(),
                 "routeKey": route_key,
                 "stage": self.stage,
                 "timeEpoch": self.time_milliseconds,
@@ -180,7 +183,7 @@ impl HttpRequest {
                 "eventType": "CONNECT",
                 "identity": {"sourceIp": self.source_ip, "userAgent": self.user_agent()},
                 "messageDirection": "IN",
-                "requestId": REQUEST_ID,
+                "requestId": self.request_id(),
                 "requestTimeEpoch": self.time_milliseconds,
                 "routeKey": CONNECT,
                 "stage": self.stage,
@@ -210,6 +213,10 @@ impl HttpRequest {
         }
     }
 
+    fn request_id(&self) -> &str {
+        self.received.as_ref().map_or(REQUEST_ID, |received| received.id.as_str())
+    }
+
     /// HTTP APIs put the stage before the path, unless it is `$default`.
     fn stage_prefix(&self) -> String {
         if self.stage == DEFAULT { String::new() } else { format!("/{}", self.stage) }
@@ -223,8 +230,10 @@ impl HttpRequest {
                 headers.push((name.to_owned(), value.to_owned()));
             }
         };
-        add("Host", self.host());
-        add("User-Agent", self.user_agent());
+        if self.received.is_none() {
+            add("Host", self.host());
+            add("User-Agent", self.user_agent());
+        }
         if let Some(authorization) = authorization {
             headers.push((location.header.clone(), authorization.to_owned()));
         }
