@@ -325,8 +325,7 @@ mod tests {
 
     #[test]
     fn the_least_that_is_needed_is_safe() {
-        let Conditions { key_trust, trusted_pool, public_keys, .. } =
-            config(&LEAST).unwrap().conditions;
+        let Conditions { key_trust, trusted_pool, public_keys, .. } = config(&LEAST).unwrap().conditions;
         assert_eq!(key_trust.development_keys, DevelopmentKeys::Refuse);
         assert!(key_trust.test_keys.is_none());
         assert_eq!(trusted_pool, None);

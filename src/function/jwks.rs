@@ -118,7 +118,10 @@ impl KeyCache {
                 is_alternative,
                 trust: trust.clone(),
                 client: client.clone(),
-                state: Mutex::new(KeyState { keys: Arc::new(trust.beside(keys)), freshness: Freshness::default() }),
+                state: Mutex::new(KeyState {
+                    keys: Arc::new(trust.beside(keys)),
+                    freshness: Freshness::default(),
+                }),
                 under_way: Mutex::default(),
             })
         };

@@ -18,6 +18,10 @@ mod command_line;
 // The decision log: the lines of every kind of event, in both formats, and what they are good for.
 #[cfg(test)]
 mod decision_log;
+// The page of `serve` in a real browser.
+#[cfg(test)]
+#[cfg(unix)]
+mod browser;
 // Compares the tables of the documentation with the code.
 #[cfg(test)]
 mod documentation;
@@ -125,6 +129,9 @@ mod signatures;
 // The rooms of the library: which imports which.
 #[cfg(test)]
 mod rooms;
+// `serve`: an API Gateway on this machine.
+#[cfg(test)]
+mod serving;
 // Keys made for tests, and tokens signed with them.
 #[cfg(test)]
 mod signing;

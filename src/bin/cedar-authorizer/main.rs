@@ -28,6 +28,7 @@ mod progress;
 mod publish;
 mod runtime;
 mod schema;
+mod serve;
 mod store;
 mod test;
 mod test_bench;
@@ -62,6 +63,7 @@ enum Command {
     Schema(schema::Schema),
     Token(token::Token),
     Invoke(invoke::Invoke),
+    Serve(Box<serve::Serve>),
     Build(build::Build),
     Keygen(keygen::Keygen),
     Publish(publish::Publish),
@@ -82,6 +84,7 @@ Examples:
   cedar-authorizer matrix                                     who may call what
   cedar-authorizer schema --output schema.svg                 draw entity types and actions
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
+  cedar-authorizer serve                                      an API Gateway and a test bench on this machine
   cedar-authorizer token --as alice                           sign a token for trying things out
   cedar-authorizer build --output petstore.bundle             make the file that the function loads
   cedar-authorizer publish --to s3://bucket/petstore.bundle   make a new revision and put it there
@@ -132,6 +135,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Schema(schema) => schema.run(),
         Command::Token(token) => token.run(),
         Command::Invoke(invoke) => invoke.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Build(build) => build.run(),
         Command::Keygen(keygen) => keygen.run(),
         Command::Publish(publish) => publish.run(),

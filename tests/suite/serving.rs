@@ -1,0 +1,13 @@
+//! `serve`: what clients get from it, beside what they get from API Gateway, and its page.
+
+mod agreement;
+mod backends;
+mod bench;
+mod changes;
+mod deployments;
+mod limits;
+mod page;
+mod server;
+
+pub use bench::Bench;
+pub use server::{Client, Reply, ServeProcess};
