@@ -91,3 +91,17 @@ fn thumbprints_are_those_of_rfc_7638() {
     let thumbprint = JwkMembers::Rsa { n, e: "AQAB" }.thumbprint();
     assert_eq!(URL_SAFE_NO_PAD.encode(thumbprint), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
 }
+
+#[test]
+fn of_two_sets_put_together_the_first_keeps_its_keys() {
+    let one = parse(vec![ec()]).unwrap();
+    let ours = one.find(Some("ec")).unwrap().thumbprint;
+    let others = parse(vec![
+        with(json!({"kid": "other"})),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "ec", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+    ]);
+    let both = one.with(&others.unwrap());
+    assert_eq!(both.len(), 2);
+    assert!(both.find(Some("other")).is_some());
+    assert_eq!(both.find(Some("ec")).unwrap().thumbprint, ours);
+}
