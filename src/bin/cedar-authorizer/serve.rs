@@ -143,6 +143,7 @@ pub struct Served {
     pub gateway: Gateway,
     /// What happened.
     pub traffic: Arc<Traffic>,
+    /// What the page has to know of the arguments.
     pub settings: ServeSettings,
     /// Who may ask.
     pub admission: Admission,

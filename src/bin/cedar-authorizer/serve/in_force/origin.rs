@@ -66,14 +66,19 @@ pub enum ApiOrigin {
 /// What arguments say of every authorizer. `None`: what the template says, otherwise the default.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
+    /// `--kind`
     pub kind: Option<Kind>,
+    /// `--cache-key`
     pub key: Option<CacheKey>,
+    /// `--ttl`
     pub time_to_live: Option<Duration>,
 }
 
 /// What was read.
 pub struct Loaded {
+    /// What can be put into force.
     pub in_force: InForce,
+    /// What was found on the way: there may be warnings.
     pub look: LastLook,
 }
 
