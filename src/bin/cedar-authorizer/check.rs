@@ -15,7 +15,7 @@ use cedar_authorizer::store::{Checks, Store, build};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::deployment::Deployment;
+use crate::deployment::{self, Deployment};
 use crate::description::Description;
 use crate::findings::strictness::Strictness;
 use crate::findings::{Home, Sources, Width, github, human, sarif};
@@ -115,9 +115,15 @@ impl Check {
         if self.watch {
             let paths: Vec<PathBuf> =
                 [&self.store.store].into_iter().chain(&self.template).chain(&self.openapi).cloned().collect();
-            return watch(&paths, || self.run_once());
+            return watch(&paths, || self.nested(), || self.run_once());
         }
         self.run_once()
+    }
+
+    /// The templates of nested stacks that the template names.
+    fn nested(&self) -> Vec<PathBuf> {
+        let template = self.template.iter();
+        template.flat_map(|path| deployment::nested_templates(path, &self.parameters)).collect()
     }
 
     fn run_once(&self) -> Result<Exit, Failure> {

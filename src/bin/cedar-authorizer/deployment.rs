@@ -21,7 +21,8 @@ mod template;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::yaml::Place;
 pub use answers::{Answers, Cors, GatewayResponse, Preflight};
@@ -38,6 +39,16 @@ pub struct Deployment {
     pub problems: Vec<Problem>,
     /// The same for the [`Answers`] of the APIs, which nobody's permission depends on.
     pub problems_of_answers: Vec<Problem>,
+    /// The templates of nested stacks that were read, or looked for.
+    pub nested: Vec<PathBuf>,
+}
+
+/// The templates of nested stacks that a template names, whether they exist or not. Empty if the template cannot be read.
+pub fn nested_templates(template: &Path, parameters: &[(String, String)]) -> Vec<PathBuf> {
+    // What comes through a pipe can be read only once, and not here.
+    let text =
+        if template.is_file() { fs::read_to_string(template).unwrap_or_default() } else { String::new() };
+    Deployment::read(&text, &parameters.iter().cloned().collect(), template.parent()).nested
 }
 
 impl Deployment {
@@ -59,10 +70,11 @@ impl Deployment {
         cloudformation::routes(&template, &mut apis);
         let (answers, mut problems_of_answers) = template.apart(|| answers::read(&template, &apis));
         let apis = apis.deploy(&template, answers);
+        let nested = template.nested_templates();
         let problems = template.into_problems();
         // What both read has its problem once.
         problems_of_answers.retain(|problem| !problems.contains(problem));
-        Self { apis, problems, problems_of_answers }
+        Self { apis, problems, problems_of_answers, nested }
     }
 }
 

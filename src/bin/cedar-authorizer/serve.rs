@@ -176,6 +176,8 @@ impl Serve {
     async fn serve(self) -> Result<(), Failure> {
         let origin = self.origin()?;
         let issuer = Arc::new(TestIssuer::new()?);
+        // Before the first look: what changes during it is noticed.
+        let watching = reload::watching(&origin);
         let loaded = match origin.load(&issuer, None).await {
             Ok(loaded) => loaded,
             Err(look) => return Err(start::failure(&origin, *look)),
@@ -212,7 +214,7 @@ impl Serve {
             admission: Admission::new(self.allow_host.clone()),
             stop: stop()?,
         });
-        reload::watch(&served, origin);
+        reload::watch(&served, origin, watching);
         start::print_facts(&self, &served)?;
         server::serve(served, listener).await
     }

@@ -117,7 +117,7 @@ impl Test {
     pub fn run(self) -> Result<Exit, Failure> {
         if self.watch {
             let paths: Vec<PathBuf> = [&self.store.store].into_iter().chain(&self.files).cloned().collect();
-            return watch(&paths, || self.run_once());
+            return watch(&paths, Vec::new, || self.run_once());
         }
         self.run_once()
     }

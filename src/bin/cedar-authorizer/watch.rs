@@ -1,21 +1,29 @@
 //! Waits for files to change. Runs a verb again whenever they do, until Ctrl-C ends the program as it ends any other.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use dialoguer::console::Term;
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
+use notify::event::ModifyKind;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, recommended_watcher};
 
 use crate::output::{Exit, Failure, HINT, paint, warn};
 
-/// Runs something at once, and again after each change of these files and of the files in these folders. A failure
-/// of one run is reported, and the next change tries again.
+/// Runs something at once, and again after each change of the given files and of the files in the given folders. `named`
+/// are further files that those name now. A failure of one run is reported, and the next change tries again.
 ///
 /// On a terminal, the screen is cleared before each further run.
-pub fn watch(paths: &[PathBuf], mut run: impl FnMut() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
-    let watching = Watching::new(paths)?;
+pub fn watch(
+    given: &[PathBuf],
+    named: impl Fn() -> Vec<PathBuf>,
+    mut run: impl FnMut() -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let mut watching = Watching::new(given)?;
     loop {
+        // Watched before they are read: no change in between is missed.
+        watching.follow(&named())?;
         run().unwrap_or_else(Failure::report);
         warn(&paint(HINT, "waiting for a change; Ctrl-C ends"));
         watching.wait()?;
@@ -30,49 +38,115 @@ pub fn watch(paths: &[PathBuf], mut run: impl FnMut() -> Result<Exit, Failure>) 
 /// Files and folders whose changes are noticed from now on.
 pub struct Watching {
     events: Receiver<notify::Result<Event>>,
+    watcher: RecommendedWatcher,
+    given: Vec<PathBuf>,
     watched: Vec<Watched>,
-    /// Sends the events as long as it is there.
-    _watcher: RecommendedWatcher,
+    /// The folders that the watcher knows, each with whether it also watches those below. One too many does no harm.
+    folders: BTreeMap<PathBuf, bool>,
 }
 
 impl Watching {
     /// Watches these files, and the files in these folders.
-    pub fn new(paths: &[PathBuf]) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// One does not exist, or cannot be watched.
+    pub fn new(given: &[PathBuf]) -> Result<Self, Failure> {
+        if let Some(missing) = given.iter().find(|path| !path.exists()) {
+            let error = notify::Error::path_not_found().add_path(missing.clone());
+            return Err(cannot_watch(error));
+        }
         let (sender, events) = channel();
         // If nobody listens any more, the program is about to end.
-        let mut watcher = recommended_watcher(move |event| drop(sender.send(event))).map_err(cannot_watch)?;
-        let watched: Vec<Watched> = paths.iter().map(|path| Watched::new(path)).collect();
-        for Watched { folder, file } in &watched {
-            let mode = if file.is_some() { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
-            watcher.watch(folder, mode).map_err(cannot_watch)?;
+        let watcher = recommended_watcher(move |event| drop(sender.send(event))).map_err(cannot_watch)?;
+        let (given, folders) = (given.to_vec(), BTreeMap::new());
+        let mut watching = Self { events, watcher, given, watched: Vec::new(), folders };
+        watching.follow(&[])?;
+        Ok(watching)
+    }
+
+    /// Watches these too, instead of those that it was told of before. They need not exist yet.
+    ///
+    /// # Errors
+    /// One cannot be watched.
+    pub fn follow(&mut self, named: &[PathBuf]) -> Result<(), Failure> {
+        self.watched = self.given.iter().chain(named).map(|path| Watched::new(path)).collect();
+        let mut wanted = BTreeMap::<PathBuf, bool>::new();
+        for Watched { folder, file } in &self.watched {
+            *wanted.entry(folder.clone()).or_default() |= file.is_none();
         }
-        Ok(Self { events, watched, _watcher: watcher })
+        let is_covered = |folder: &Path| {
+            let mut deep = wanted.iter().filter(|(_, is_deep)| **is_deep);
+            deep.any(|(deep, _)| deep != folder && folder.starts_with(deep))
+        };
+        for (folder, is_deep) in wanted.iter().filter(|(folder, _)| !is_covered(folder)) {
+            match self.watch_folder(folder, *is_deep) {
+                Err(error) if folder.is_dir() => return Err(cannot_watch(error)),
+                Ok(()) | Err(_) => {}
+            }
+            // It may go, and come again: `git checkout` does that. The folder above it tells, and only then it has to.
+            let above = folder.ancestors().skip(1).find(|above| above.is_dir());
+            if let Some(above) = above.filter(|above| !wanted.contains_key(*above) && !is_covered(above)) {
+                match self.watch_folder(above, false) {
+                    Err(error) if !folder.is_dir() => return Err(cannot_watch(error)),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn watch_folder(&mut self, folder: &Path, is_deep: bool) -> notify::Result<()> {
+        if self.folders.get(folder).is_some_and(|known| *known || !is_deep) {
+            return Ok(());
+        }
+        let mode = if is_deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        self.watcher.watch(folder, mode)?;
+        self.folders.insert(folder.to_owned(), is_deep);
+        Ok(())
     }
 
     /// Waits for a change.
-    pub fn wait(&self) -> Result<(), Failure> {
-        let is_change = |event: &Event| {
-            let of_interest = |path: &PathBuf| self.watched.iter().any(|watched| watched.is_changed_by(path));
-            !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(of_interest))
-        };
+    pub fn wait(&mut self) -> Result<(), Failure> {
         loop {
-            if is_change(&self.events.recv().map_err(|_| ended())?.map_err(cannot_watch)?) {
+            let event = self.events.recv().map_err(|_| ended())?;
+            if self.is_change(&event.map_err(cannot_watch)?) {
                 return Ok(());
             }
         }
     }
 
     /// Waits until no more changes follow: an editor or `git checkout` writes several files.
-    pub fn settle(&self) -> Result<(), Failure> {
+    pub fn settle(&mut self) -> Result<(), Failure> {
         let begun = Instant::now();
+        let mut last = begun;
         while begun.elapsed() < LONGEST_PAUSE {
-            match self.events.recv_timeout(PAUSE) {
-                Ok(_) => {}
+            match self.events.recv_timeout(PAUSE.saturating_sub(last.elapsed())) {
+                // Whoever reads the files, or changes others beside them, keeps nobody waiting.
+                Ok(event) => {
+                    if self.is_change(&event.map_err(cannot_watch)?) {
+                        last = Instant::now();
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return Err(ended()),
             }
         }
         Ok(())
+    }
+
+    fn is_change(&mut self, event: &Event) -> bool {
+        let moves = matches!(
+            event.kind,
+            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))
+        );
+        if moves {
+            // A folder that comes again is another one, and nobody watches it yet.
+            self.folders.retain(|folder, _| !event.paths.contains(folder));
+        }
+        let of_interest = |path: &PathBuf| {
+            self.watched.iter().any(|watched| watched.is_changed_by(path) || (moves && watched.is_in(path)))
+        };
+        !event.kind.is_access() && (event.need_rescan() || event.paths.iter().any(of_interest))
     }
 }
 
@@ -86,7 +160,7 @@ struct Watched {
 impl Watched {
     fn new(path: &Path) -> Self {
         // Events have absolute paths.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let path = absolute(path);
         match path.parent() {
             Some(folder) if !path.is_dir() => Self { folder: folder.to_owned(), file: Some(path) },
             _ => Self { folder: path, file: None },
@@ -101,6 +175,22 @@ impl Watched {
                 !below.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
             }),
         }
+    }
+
+    /// Whether it is in this folder, or is this folder.
+    fn is_in(&self, folder: &Path) -> bool {
+        self.folder.starts_with(folder)
+    }
+}
+
+/// The path from the root, with links resolved as far as it exists.
+fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let resolved = path.ancestors().find_map(|known| Some((known, known.canonicalize().ok()?)));
+    match resolved {
+        Some((known, resolved)) if known == path => resolved,
+        Some((known, resolved)) => path.strip_prefix(known).map_or(path.clone(), |rest| resolved.join(rest)),
+        None => path,
     }
 }
 

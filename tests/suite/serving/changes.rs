@@ -1,6 +1,9 @@
 //! Files that change while they are served.
 
 use std::fs;
+use std::io::Write;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,9 +20,33 @@ fn serve(copy: &StoreCopy, more: &[&str]) -> ServeProcess {
     ServeProcess::start(&[&["--store", store][..], more].concat())
 }
 
+/// An API without operations would be protected, too. This one has the sample store's.
+#[cfg(unix)]
+const DESCRIPTION: &[u8] =
+    b"{openapi: 3.0.0, info: {title: Pets, version: '1'}, paths: {/pets: {get: {responses: {}}}}}";
+
+/// A template with its function in a nested one.
+const OUTER: &str = "Resources:
+  Nested: {Type: AWS::Serverless::Application, Properties: {Location: stacks/inner.yaml}}
+  Api: {Type: AWS::ApiGateway::RestApi}
+  Cedar:
+    Type: AWS::ApiGateway::Authorizer
+    Properties:
+      RestApiId: !Ref Api
+      Type: TOKEN
+      AuthorizerUri: !Sub arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/${Nested.Outputs.Arn}/invocations
+      IdentitySource: method.request.header.Authorization
+";
+
+const INNER: &str = "Resources:
+  Function: {Type: AWS::Lambda::Function, Properties: {Environment: {Variables: {CACHE_KEY: KEY}}}}
+Outputs:
+  Arn: {Value: !GetAtt Function.Arn}
+";
+
 /// Waits until the server has noticed a change. From then on it answers by it.
 fn pause() {
-    std::thread::sleep(Duration::from_millis(50));
+    thread::sleep(Duration::from_millis(50));
 }
 
 #[test]
@@ -42,7 +69,69 @@ fn a_saved_file_is_in_force_at_the_next_call() {
     pause();
     assert_eq!(server.get_as(&alice, "/pets").status, 200);
     let errors = server.errors();
-    assert!(errors.contains("revision 2 is in force; 1 kept answer dropped"), "{errors}");
+    assert!(
+        errors.contains("`policies/closed.cedar` changed: revision 2 is in force; 1 kept answer dropped"),
+        "{errors}"
+    );
+}
+
+/// What is read last at the start is a pipe, so the store is changed after it was read, and before anybody can ask.
+#[cfg(unix)]
+#[test]
+fn a_change_during_the_start_is_noticed() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), StoreCopy::new());
+    let pipe = folder.path().join("openapi.yaml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (path, store) = (pipe.clone(), copy.path().to_owned());
+    // The pipe opens when somebody reads it: at the start, and again after the change.
+    let writer = thread::spawn(move || {
+        for round in 0..2 {
+            let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            if round == 0 {
+                fs::write(store.join("policies/closed.cedar"), CLOSED).unwrap();
+            }
+            file.write_all(DESCRIPTION).unwrap();
+        }
+    });
+    let server = serve(&copy, &["--openapi", pipe.to_str().unwrap()]);
+    let alice = token("alice", json!({}));
+    eventually(|| (server.get_as(&alice, "/pets").status == 403).then_some(()));
+    writer.join().unwrap();
+}
+
+/// `git checkout` removes the folder and brings it back.
+#[test]
+fn a_store_that_goes_and_comes_again_is_watched() {
+    let copy = StoreCopy::new();
+    let server = serve(&copy, &[]);
+    let alice = token("alice", json!({}));
+    let saved = copy.path().with_extension("saved");
+    fs::rename(copy.path(), &saved).unwrap();
+    eventually(|| server.errors().contains("revision 1 stays in force").then_some(()));
+    assert_eq!(server.get_as(&alice, "/pets").status, 200);
+    fs::rename(&saved, copy.path()).unwrap();
+    eventually(|| server.errors().contains("the files are again those of revision 1").then_some(()));
+    for (revision, content) in [(2, CLOSED), (3, b"".as_slice())] {
+        copy.write("policies/closed.cedar", content);
+        eventually(|| server.errors().contains(&format!("revision {revision} is in force")).then_some(()));
+    }
+}
+
+#[test]
+fn the_templates_of_nested_stacks_are_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("template.yaml");
+    fs::write(&template, OUTER).unwrap();
+    let inner = folder.path().join("stacks/inner.yaml");
+    let server = ServeProcess::start(&["--template", template.to_str().unwrap()]);
+    // It does not exist yet, and neither does its folder.
+    assert!(server.errors().contains("inner.yaml"), "{}", server.errors());
+    fs::create_dir(inner.parent().unwrap()).unwrap();
+    for (revision, key) in [(2, "token"), (3, "none")] {
+        fs::write(&inner, INNER.replace("KEY", key)).unwrap();
+        let changed = format!("stacks/inner.yaml` changed: revision {revision} is in force");
+        eventually(|| server.errors().contains(&changed).then_some(()));
+    }
 }
 
 #[test]

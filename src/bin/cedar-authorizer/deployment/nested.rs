@@ -46,6 +46,7 @@ pub fn function(outer: &Template<'_>, stack: &TemplateResource, output: &str) ->
     if outer.depth() >= MAX_DEPTH {
         return problem(ProblemKind::NotRead, "stacks are nested too deeply, or in a circle".to_owned());
     }
+    outer.reads([path.clone()]);
     let text = match read(&path) {
         Ok(text) => text,
         Err(error) => {
@@ -83,6 +84,7 @@ pub fn function(outer: &Template<'_>, stack: &TemplateResource, output: &str) ->
             simple_responses: moved(function.simple_responses, "SIMPLE_RESPONSES"),
         }
     });
+    outer.reads(inner.nested_templates());
     for found in inner.into_problems() {
         let message = format!("`{}`, {}: {}", path.display(), found.place, found.message);
         outer.problem(stack.place, found.kind, message);

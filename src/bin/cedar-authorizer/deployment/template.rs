@@ -1,7 +1,7 @@
 //! A template: its resources with their properties, after intrinsic functions and `Globals`.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,6 +18,7 @@ pub struct Template<'a> {
     outputs: Option<Rc<Node>>,
     scope: IntrinsicScope<'a>,
     problems: RefCell<Vec<Problem>>,
+    nested: RefCell<BTreeSet<PathBuf>>,
     folder: Option<PathBuf>,
     depth: usize,
 }
@@ -79,6 +80,7 @@ impl<'a> Template<'a> {
             problems: RefCell::new(
                 unread.into_iter().map(|problem| invalid(problem.place, &problem.message)).collect(),
             ),
+            nested: RefCell::default(),
             folder: folder.map(Path::to_owned),
             depth,
         };
@@ -193,6 +195,16 @@ impl<'a> Template<'a> {
     /// The path of a file that this template names, if it is known where this template is.
     pub fn beside(&self, location: &str) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(location))
+    }
+
+    /// Notes templates of nested stacks that are read, or looked for.
+    pub fn reads(&self, nested: impl IntoIterator<Item = PathBuf>) {
+        self.nested.borrow_mut().extend(nested);
+    }
+
+    /// All of them so far.
+    pub fn nested_templates(&self) -> Vec<PathBuf> {
+        self.nested.borrow().iter().cloned().collect()
     }
 
     /// How many stacks this template is nested in.

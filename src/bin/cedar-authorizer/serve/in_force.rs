@@ -2,6 +2,7 @@
 
 mod origin;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct InForce {
     pub functions: Vec<Function>,
     /// What API Gateway keeps of the answers of each authorizer.
     pub caches: Caches,
+    /// The digests of the files that describe the API, by their paths: the template with those it nests, or the description.
+    pub api_files: BTreeMap<String, Vec<u8>>,
     /// Counts what was in force, from 1.
     pub revision: u64,
 }

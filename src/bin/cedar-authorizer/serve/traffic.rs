@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 
 use super::exchange::Exchange;
+use super::reload::Changed;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub enum News {
         is_new: bool,
         /// How many kept answers were dropped for it.
         dropped: usize,
+        /// The files that make it a new one.
+        changed: Changed,
     },
     /// Somebody emptied the cache.
     Flush {

@@ -1,11 +1,13 @@
 //! Where everything comes from: files, and what arguments say instead of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, StoreFiles, Trust};
 use cedar_authorizer::function::config::Config;
@@ -21,7 +23,9 @@ use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::store::{Checks, Store, build, directory};
 
 use super::{Caches, InForce, LastLook};
+use crate::deployment;
 use crate::gateway_cache::GatewayCache;
+use crate::init;
 use crate::output::Failure;
 use crate::serve::api::template::{self, TemplateArgs};
 use crate::serve::api::{Kind, ServedApi, ServedAuthorizer, openapi, store};
@@ -100,12 +104,17 @@ impl Origin {
 
     /// The files and folders that matter.
     pub fn paths(&self) -> Vec<PathBuf> {
-        let api = match &self.api {
-            ApiOrigin::Store => None,
-            ApiOrigin::Description(path) => Some(path),
-            ApiOrigin::Template(template) => Some(&template.path),
-        };
-        [self.store.path()].into_iter().chain(api).cloned().collect()
+        [self.store.path()].into_iter().chain(self.api.path()).cloned().collect()
+    }
+
+    /// The templates of nested stacks that the template names now.
+    pub fn nested_templates(&self) -> Vec<PathBuf> {
+        match &self.api {
+            ApiOrigin::Template(template) => {
+                deployment::nested_templates(&template.path, &template.parameters)
+            }
+            ApiOrigin::Store | ApiOrigin::Description(_) => Vec::new(),
+        }
     }
 
     /// Reads everything. `before` is what is in force until then.
@@ -120,6 +129,8 @@ impl Origin {
         let revision = before.map_or(1, |before| before.revision + 1);
         let read = self.read_store(revision)?;
         let failed = |failure: Failure, look: &LastLook| Box::new(look.clone().with(&failure));
+        // Digests of what is about to be read: if a file changes meanwhile, the next look finds another one.
+        let api_files = self.api_files();
         let api = self.read_api(&read.store).map_err(|failure| failed(failure, &read.look))?;
         let ReadStore { store, files, bytes, bundle, personas, look } = read;
         let mut functions = Vec::new();
@@ -136,8 +147,18 @@ impl Origin {
                 Some(before) => Arc::clone(&before.caches),
                 None => caches(&api, &location).map_err(|failure| failed(failure, &look))?,
             };
-        let in_force = InForce { api: Arc::new(api), bench, functions, caches, revision };
+        let in_force = InForce { api: Arc::new(api), bench, functions, caches, api_files, revision };
         Ok(Loaded { in_force, look })
+    }
+
+    fn api_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let paths = self.api.path().into_iter().cloned().chain(self.nested_templates());
+        // What comes through a pipe can be read only once.
+        let digest = |path: PathBuf| {
+            let content = path.is_file().then(|| init::api::read(&path).ok()).flatten()?;
+            Some((path.display().to_string(), digest(&SHA256, &content).as_ref().to_vec()))
+        };
+        paths.filter_map(digest).collect()
     }
 
     fn read_store(&self, revision: u64) -> Result<ReadStore, Box<LastLook>> {
@@ -242,6 +263,16 @@ impl StoreOrigin {
     fn path(&self) -> &PathBuf {
         match self {
             Self::Directory(path) | Self::Bundle(path, _) => path,
+        }
+    }
+}
+
+impl ApiOrigin {
+    fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Store => None,
+            Self::Description(path) => Some(path),
+            Self::Template(template) => Some(&template.path),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Page;
 use crate::serve::Served;
 use crate::serve::exchange::Exchange;
+use crate::serve::reload::Changed;
 use crate::serve::traffic::News;
 
 /// `GET /_bench/api/traffic`
@@ -37,13 +38,16 @@ pub async fn stream(
         served.in_force.get().revision,
         false,
         0,
+        &Changed::default(),
     )]);
     let begin = stream::iter(begin.collect::<Vec<_>>());
     let stopped = served.stop.clone();
     let coming = stream::unfold((served, news), |(served, mut news)| async move {
         let event = match news.recv().await {
             Ok(News::Exchange(exchange)) => of_exchange(&exchange),
-            Ok(News::Store { revision, is_new, dropped }) => of_store(&served, revision, is_new, dropped),
+            Ok(News::Store { revision, is_new, dropped, changed }) => {
+                of_store(&served, revision, is_new, dropped, &changed)
+            }
             Ok(News::Flush { dropped }) => event("flush", &json!({"dropped": dropped})),
             Err(RecvError::Lagged(missed)) => event("missed", &json!({"missed": missed})),
             Err(RecvError::Closed) => return None,
@@ -59,7 +63,7 @@ fn of_exchange(exchange: &Exchange) -> Event {
 }
 
 /// What is in force, and what is wrong with the files.
-fn of_store(served: &Served, revision: u64, is_new: bool, dropped: usize) -> Event {
+fn of_store(served: &Served, revision: u64, is_new: bool, dropped: usize, changed: &Changed) -> Event {
     let look = served.in_force.findings();
     let problem = look.problem.as_ref().map(|(message, hint)| json!({"message": message, "hint": hint}));
     let data = json!({
@@ -68,6 +72,7 @@ fn of_store(served: &Served, revision: u64, is_new: bool, dropped: usize) -> Eve
         "findings": look.findings,
         "problem": problem,
         "dropped": dropped,
+        "changed": changed,
     });
     event("store", &data)
 }

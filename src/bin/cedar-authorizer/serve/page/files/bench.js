@@ -74,9 +74,9 @@ function listen() {
   stream.addEventListener("missed", ({ data }) => views.traffic.missed(JSON.parse(data)));
   stream.addEventListener("flush", ({ data }) => views.traffic.flush(JSON.parse(data)));
   stream.addEventListener("store", async ({ data }) => {
-    const { revision, findings, problem, dropped } = JSON.parse(data);
+    const { revision, findings, problem, dropped, changed } = JSON.parse(data);
     const isNew = revision !== bench.state.revision || JSON.stringify([findings, problem]) !== JSON.stringify([bench.state.findings, bench.state.problem]);
-    views.traffic.store({ revision, findings, problem, dropped, isNew });
+    views.traffic.store({ revision, findings, problem, dropped, changed, isNew });
     if (isNew) {
       bench.state = await get("state").catch(() => ({ ...bench.state, revision, findings, problem }));
       inForce();

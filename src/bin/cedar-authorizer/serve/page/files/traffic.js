@@ -246,7 +246,7 @@ export function trafficView(panel, bench) {
     flush({ dropped }) {
       happened(`The cache was flushed; ${many(dropped, "kept answer")} dropped.`);
     },
-    store({ revision, findings, problem, dropped, isNew }) {
+    store({ revision, findings, problem, dropped, changed, isNew }) {
       if (!isNew) {
         return;
       }
@@ -258,7 +258,7 @@ export function trafficView(panel, bench) {
       } else if (problem) {
         happened(`${problem.message}. Revision ${revision} stays in force.`, "deny");
       } else {
-        happened(`The files changed: revision ${revision} is in force${dropped ? `; ${many(dropped, "kept answer")} dropped` : ""}.`);
+        happened(`${named(changed)} changed: revision ${revision} is in force${dropped ? `; ${many(dropped, "kept answer")} dropped` : ""}.`);
       }
     },
     refresh() {
@@ -272,6 +272,12 @@ export function trafficView(panel, bench) {
 function chip(text) {
   const input = h("input", { type: "checkbox" });
   return { input, element: h("label", { class: "chip" }, input, text) };
+}
+
+/** A few files as the subject of a sentence. */
+function named({ names, more }) {
+  const all = [...names.map((name) => `\`${name}\``), ...(more ? [`${more} more`] : [])];
+  return all.length ? all.join(", ").replace(/, ([^,]*)$/, " and $1") : "The files";
 }
 
 const SIGNS = { allow: "✓", deny: "✕", warn: "!" };
