@@ -20,6 +20,7 @@ mod inspect;
 mod invoke;
 mod keygen;
 mod local_server;
+mod locks;
 mod man;
 mod matrix;
 mod nearest;

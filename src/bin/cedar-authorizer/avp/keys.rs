@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles};
@@ -15,6 +15,8 @@ use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::identity_source::IdentitySource;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
 use cedar_authorizer::token::{self, TokenType, Unverified, VerifiedToken};
+
+use crate::locks;
 
 /// The keys of all issuers. They are fetched when a token is first asked about, and outlive changes of policies.
 pub struct Keys {
@@ -135,7 +137,7 @@ impl Keys {
 
     fn fetched(&self) -> std::sync::MutexGuard<'_, HashMap<SourceFiles, KeyCache>> {
         // A map is complete whenever the lock is released.
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+        locks::lock(&self.fetched)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, TryLockError};
 use std::time::{Instant, SystemTime};
 
 use aws_lc_rs::rand;
@@ -20,6 +20,7 @@ use super::store::files::{self, Files, Stamps, Step};
 use super::store::index::{Index, fit};
 use super::store::notes::{Alias, NOTES_FOLDER};
 use super::store::{Store, Writes, rest, warn_of};
+use crate::locks;
 use crate::output::Failure;
 
 /// The policy stores of one account, and how they are kept.
@@ -161,7 +162,7 @@ impl Service {
 
     /// Held while a name is looked up and given.
     pub fn naming(&self) -> MutexGuard<'_, ()> {
-        self.naming.lock().unwrap_or_else(PoisonError::into_inner)
+        locks::lock(&self.naming)
     }
 
     /// Makes a store, unless `known` finds that there is one already. `known` is asked while no other can be made.
@@ -196,7 +197,7 @@ impl Service {
         let made = Store::new(id.clone(), folder, memory, writes)
             .map_err(|mistakes| ServiceError::internal(mistakes.join("; ")))?;
         let answer = answer(&made);
-        self.stores.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::new(made));
+        locks::write(&self.stores).insert(id, Arc::new(made));
         drop(scan);
         Ok(answer)
     }
@@ -218,16 +219,16 @@ impl Service {
                 }
             }
         }
-        self.stores.write().unwrap_or_else(PoisonError::into_inner).remove(&store.id);
+        locks::write(&self.stores).remove(&store.id);
         Ok(())
     }
 
     fn known(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Store>>> {
-        self.stores.read().unwrap_or_else(PoisonError::into_inner)
+        locks::read(&self.stores)
     }
 
     fn scan(&self) -> MutexGuard<'_, Scan> {
-        self.scan.lock().unwrap_or_else(PoisonError::into_inner)
+        locks::lock(&self.scan)
     }
 
     /// Looks whether folders came or went, unless somebody is at it, or has just been.
@@ -256,7 +257,7 @@ impl Service {
             known.iter().filter(|(_, folder)| !found.contains(*folder)).map(|(id, _)| id).collect();
         let taken: BTreeSet<&PathBuf> = known.values().collect();
         // First, so that a folder with another name keeps its id.
-        self.stores.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| !gone.contains(&id));
+        locks::write(&self.stores).retain(|id, _| !gone.contains(&id));
         for folder in found.iter().filter(|folder| !taken.contains(folder)) {
             let name = folder.to_string_lossy().into_owned();
             let stamps = files::stamps(folder);
@@ -267,7 +268,7 @@ impl Service {
             match Store::open(folder, data.writes, id) {
                 Ok(store) => {
                     scan.invalid.remove(&name);
-                    let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
+                    let mut stores = locks::write(&self.stores);
                     stores.insert(store.id.clone(), Arc::new(store));
                 }
                 Err(mistakes) => {

@@ -10,7 +10,7 @@ pub mod scope;
 pub mod settings;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock, TryLockError};
 use std::time::{Duration, Instant, SystemTime};
 
 use cedar_authorizer::bundle::with_room;
@@ -18,6 +18,7 @@ use cedar_authorizer::bundle::with_room;
 use super::error::{ResourceKind, ServiceError};
 use super::snapshot::Snapshot;
 use super::storage;
+use crate::locks;
 use crate::output::{WARNING, paint, printable, warn};
 use files::{Files, Stamp, Stamps, Step};
 use index::{Index, StoredIdentitySource, StoredPolicy, StoredTemplate};
@@ -133,7 +134,7 @@ impl Store {
 
     /// Asks the store as it was when its folder was last looked at.
     pub fn read_known<T>(&self, ask: impl FnOnce(&Index) -> T) -> T {
-        ask(&self.state.read().unwrap_or_else(PoisonError::into_inner).index)
+        ask(&locks::read(&self.state).index)
     }
 
     /// The store as it is now, for decisions.
@@ -142,7 +143,7 @@ impl Store {
     /// Its policies do not go together.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, ServiceError> {
         self.look();
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = locks::read(&self.state);
         let made = state.snapshot.get_or_init(|| {
             let policies = with_room(|| state.index.policy_set()).map_err(|error| error.to_string())??;
             Ok(Arc::new(Snapshot::new(files::without_notes(&state.files), policies)))
@@ -158,10 +159,10 @@ impl Store {
         &self,
         work: impl FnOnce(&Index, &Files) -> Result<(Option<Change>, T), ServiceError>,
     ) -> Result<T, ServiceError> {
-        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = locks::lock(&self.desk);
         self.look_at(&mut desk);
         // Only who holds the desk writes to the state, so it stays as it is.
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = locks::read(&self.state);
         if let Some(mistake) = state.mistakes.first() {
             let message = format!("the files of the policy store were changed and are invalid: {mistake}");
             let resources = vec![ResourceKind::PolicyStore.named(&self.id)];
@@ -198,7 +199,7 @@ impl Store {
             })?;
         }
         let paths: Vec<String> = steps.iter().map(|(path, _)| path.clone()).collect();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locks::write(&self.state);
         match reread {
             Some((files, index)) => (state.files, state.index) = (files, index),
             None => {
@@ -249,7 +250,7 @@ impl Store {
                     file.bytes = Arc::clone(&known.bytes);
                 }
             }
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let state = locks::read(&self.state);
             let files = match self.writes {
                 Writes::ToDisk => found.clone(),
                 Writes::ToMemory => merged(&state.files, &desk.files, &found),
@@ -258,7 +259,7 @@ impl Store {
             desk.files = found;
             Ok((files, index))
         });
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locks::write(&self.state);
         match read {
             Ok((files, index)) => {
                 *state = State { files, index, ..State::default() };

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::locks;
 
 /// How long a client may take for the head of a request, for its body, and to read an answer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,7 +94,7 @@ impl Pace {
     }
 
     fn set(&self, deadline: Option<Instant>) {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+        *locks::lock(&self.deadline) = deadline;
     }
 }
 
@@ -144,7 +146,7 @@ impl Connected<IncomingStream<'_, Connections>> for Pace {
 impl Connection {
     /// Fails once the client's time is over. Called when there is nothing else to do, so that the timer wakes the task.
     fn overdue<T>(&mut self, context: &mut Context) -> Poll<io::Result<T>> {
-        let deadline = *self.pace.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = *locks::lock(&self.pace.deadline);
         let Some(deadline) = deadline else { return Poll::Pending };
         if self.timer.deadline() != deadline {
             self.timer.as_mut().reset(deadline);

@@ -37,10 +37,11 @@ use super::in_force::{InForce, InForceCell};
 use super::record::Recorder;
 use super::traffic::{News, Traffic};
 use crate::gateway_cache::{Applied, apply};
+use crate::locks::lock;
 use crate::output::{WARNING, paint, printable, warn};
 use crate::test_bench::{HttpRequest, chosen};
 use authorizer::Said;
-use cache::{Found, lock};
+use cache::Found;
 use masking::Secrets;
 use verdict::Verdict;
 

@@ -3,7 +3,7 @@
 mod origin;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use cedar_authorizer::bundle::StoreFiles;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::api::{ServedApi, ServedAuthorizer};
 use super::gateway::Kept;
 use crate::gateway_cache::GatewayCache;
+use crate::locks;
 use crate::test_bench::{TestBench, TestIssuer};
 
 pub use origin::{ApiOrigin, Loaded, Origin, Overrides, StoreOrigin};
@@ -85,7 +86,7 @@ impl InForceCell {
 
     /// What is in force.
     pub fn get(&self) -> Arc<InForce> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&locks::read(&self.current))
     }
 
     /// The same; if files have changed, waits until they are read.
@@ -100,7 +101,7 @@ impl InForceCell {
 
     /// What the last look at the files found.
     pub fn findings(&self) -> Arc<LastLook> {
-        Arc::clone(&self.look.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&locks::read(&self.look))
     }
 
     /// Signs the tokens of every revision.
@@ -116,13 +117,13 @@ impl InForceCell {
     /// Puts something else into force. Returns what was in force before.
     pub fn replace(&self, loaded: Loaded) -> Arc<InForce> {
         self.set_look(loaded.look);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = locks::write(&self.current);
         std::mem::replace(&mut *current, Arc::new(loaded.in_force))
     }
 
     /// Notes what a look found that put nothing into force.
     pub fn set_look(&self, look: LastLook) {
-        *self.look.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(look);
+        *locks::write(&self.look) = Arc::new(look);
     }
 }
 

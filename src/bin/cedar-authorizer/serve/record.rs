@@ -6,9 +6,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::exchange::Exchange;
+use crate::locks;
 use crate::output::{Failure, WARNING, paint, warn};
 
 /// A file that exchanges are written to.
@@ -40,7 +41,7 @@ impl Recorder {
     pub fn write(&self, exchange: &Exchange) {
         let Ok(mut line) = serde_json::to_vec(exchange) else { return };
         line.push(b'\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = locks::lock(&self.file);
         // In one piece, so that whoever reads the file meanwhile sees whole lines.
         if let Some(Err(error)) = file.as_mut().map(|file| file.write_all(&line)) {
             let path = self.path.display();

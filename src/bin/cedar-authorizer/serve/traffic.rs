@@ -1,12 +1,14 @@
 //! What happens: the last exchanges, and news of new ones for whoever listens.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::broadcast;
 
 use super::exchange::Exchange;
 use super::reload::Changed;
+
+use crate::locks;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ impl Traffic {
     /// Adds an exchange.
     pub fn add(&self, exchange: Arc<Exchange>) {
         {
-            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut recent = locks::lock(&self.recent);
             if recent.len() >= MAX_RECENT {
                 recent.pop_front();
             }
@@ -63,7 +65,7 @@ impl Traffic {
 
     /// The last exchanges, the oldest first.
     pub fn recent(&self) -> Vec<Arc<Exchange>> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        locks::lock(&self.recent).iter().cloned().collect()
     }
 
     /// What happens from now on. Who reads too slowly misses the oldest.

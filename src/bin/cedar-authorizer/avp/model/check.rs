@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, RwLock};
 
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 use super::super::error::{Field, ServiceError};
 use super::{Length, Presence, Shape, Structure, Text, operations};
+use crate::locks;
 use crate::output::{many, plural};
 
 /// Checks a request, and removes members that are `null`: for AWS they are absent.
@@ -183,7 +184,7 @@ impl Check {
 /// Whether a pattern matches all of a string: Smithy anchors no pattern, but the service means the whole string.
 fn matches(pattern: &'static str, value: &str) -> bool {
     static COMPILED: LazyLock<RwLock<HashMap<&'static str, Option<Regex>>>> = LazyLock::new(RwLock::default);
-    let compiled = COMPILED.read().unwrap_or_else(PoisonError::into_inner);
+    let compiled = locks::read(&COMPILED);
     if let Some(regex) = compiled.get(pattern) {
         return regex.as_ref().is_some_and(|regex| regex.is_match(value));
     }
@@ -191,7 +192,7 @@ fn matches(pattern: &'static str, value: &str) -> bool {
     // A pattern that is not a regular expression matches nothing. A test sees that there is none.
     let regex = Regex::new(&format!("^(?:{pattern})$")).ok();
     let matched = regex.as_ref().is_some_and(|regex| regex.is_match(value));
-    COMPILED.write().unwrap_or_else(PoisonError::into_inner).insert(pattern, regex);
+    locks::write(&COMPILED).insert(pattern, regex);
     matched
 }
 

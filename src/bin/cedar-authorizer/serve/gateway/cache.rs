@@ -1,6 +1,6 @@
 //! The kept answers, and how they are shown.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use cedar_authorizer::gateway::call::Call;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::masking::Secrets;
 use crate::gateway_cache::{GatewayCache, KeptUnder, Key, Lookup};
+use crate::locks::lock;
 use crate::serve::exchange::{Decided, KeyPart};
 use crate::serve::in_force::InForce;
 
@@ -125,9 +126,4 @@ fn patterns(answer: &Value, effect: &str) -> Vec<String> {
 /// A pattern without its ARN up to the stage.
 fn short(pattern: &str) -> String {
     pattern.splitn(3, '/').nth(2).unwrap_or(pattern).to_owned()
-}
-
-/// Locks a cache. Nothing panics while it is locked.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,12 +2,14 @@
 //! does API Gateway's cache have an answer for the second.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use cedar_authorizer::time::UnixTime;
 
 use super::Attempt;
+
+use crate::locks;
 
 /// The times at which the page had tokens issued, by who asks.
 #[derive(Debug, Default)]
@@ -21,7 +23,7 @@ impl Issued {
             return now;
         }
         let Ok(who) = serde_json::to_string(&(&attempt.persona, &attempt.claims)) else { return now };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locks::lock(&self.0);
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
