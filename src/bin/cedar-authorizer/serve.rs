@@ -160,6 +160,8 @@ pub struct ServeSettings {
     pub is_bundle: bool,
     /// Whether the page may change the files of the store.
     pub is_editable: bool,
+    /// Whether a backend gets what is allowed, not the mock.
+    pub has_backend: bool,
     /// Where clients find the gateway, such as `http://127.0.0.1:3000`.
     pub address: String,
 }
@@ -209,6 +211,7 @@ impl Serve {
                 store: self.bundle.clone().unwrap_or_else(|| self.store.store.clone()),
                 is_bundle: self.bundle.is_some(),
                 is_editable: self.edit,
+                has_backend: self.backend.is_some(),
                 address: format!("http://{address}"),
             },
             admission: Admission::new(self.allow_host.clone()),

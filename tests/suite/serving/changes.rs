@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -82,21 +83,22 @@ fn a_change_during_the_start_is_noticed() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), StoreCopy::new());
     let pipe = folder.path().join("openapi.yaml");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let (path, store) = (pipe.clone(), copy.path().to_owned());
     // The pipe opens when somebody reads it: at the start, and again after the change.
-    let writer = thread::spawn(move || {
-        for round in 0..2 {
-            let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-            if round == 0 {
-                fs::write(store.join("policies/closed.cedar"), CLOSED).unwrap();
+    let write = |change: Option<PathBuf>| {
+        let path = pipe.clone();
+        thread::spawn(move || {
+            let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            if let Some(policy) = change {
+                fs::write(policy, CLOSED).unwrap();
             }
             file.write_all(DESCRIPTION).unwrap();
-        }
-    });
+        })
+    };
+    write(Some(copy.path().join("policies/closed.cedar")));
     let server = serve(&copy, &["--openapi", pipe.to_str().unwrap()]);
+    write(None);
     let alice = token("alice", json!({}));
     eventually(|| (server.get_as(&alice, "/pets").status == 403).then_some(()));
-    writer.join().unwrap();
 }
 
 /// `git checkout` removes the folder and brings it back.

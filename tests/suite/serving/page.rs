@@ -1,13 +1,15 @@
 //! The endpoints of the page: what they answer, and whom they refuse.
 
 use std::fs;
+use std::io::Read;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::server::eventually;
 use super::{Bench, Reply};
-use crate::world::{StoreCopy, run, sample_store, stdout};
+use crate::world::{StoreCopy, root, run, sample_store, stdout, token};
 
 fn attempt(who: &str, method: &str, path: &str) -> Value {
     json!({"as": who, "method": method, "path": path})
@@ -28,6 +30,8 @@ fn every_answer_has_the_headers_that_protect_the_page() {
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
             ("cache-control", "no-store"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
         ] {
             assert_eq!(reply.header(name), Some(value), "{path}");
         }
@@ -60,6 +64,19 @@ fn other_machines_and_pages_of_other_sites_are_refused() {
             assert_eq!(status == 200, is_admitted, "{path} {headers:?} {status}");
             assert!(is_admitted || [400, 403].contains(&status), "{path} {headers:?} {status}");
         }
+    }
+}
+
+/// An image of another site asks without `Origin`. A link may still lead to the page.
+#[test]
+fn what_a_page_of_another_site_loads_is_refused() {
+    let bench = Bench::start(&["--edit"]);
+    for (site, status) in [("cross-site", 403), ("same-origin", 200), ("none", 200)] {
+        let header = format!("Sec-Fetch-Site: {site}\r\n");
+        for path in ["state", "matrix", "cache", "policies", "schema.svg"] {
+            assert_eq!(bench.send("GET", path, &header, b"").status, status, "{site} {path}");
+        }
+        assert_eq!(bench.process.get("/_bench/", &header).status, 200, "{site}");
     }
 }
 
@@ -164,7 +181,7 @@ fn an_attempt_goes_through_the_gateway_and_is_explained() {
     assert!(sentence.starts_with("The authorizer was not asked: its answer to request 1 "), "{sentence}");
     assert_eq!(bench.get("cache")["kept"].as_array().unwrap().len(), 2);
     assert_eq!(bench.ask("DELETE", "cache", &json!({})).json(), json!({"dropped": 2}));
-    assert_eq!(bench.get("cache"), json!({"kept": []}));
+    assert_eq!(bench.get("cache"), json!({"kept": [], "more": 0}));
 
     for (request, status, word, sentence) in [
         (json!({"method": "GET", "path": "/pets"}), 401, "Refused", "the call carries no token."),
@@ -406,6 +423,72 @@ fn attempts_are_saved_as_tests_that_pass() {
     assert_eq!(bench.ask("POST", "save-test", &token).status, 400);
 }
 
+/// What a client of a WebSocket API asks for is a connection, whatever the page calls it.
+#[test]
+fn attempts_of_a_websocket_api_are_those_of_its_clients() {
+    let store = StoreCopy::of(&root().join("deploy/websocket/policies"));
+    let bench = Bench::of(store, &["--template", "deploy/websocket/template.yaml"]);
+    let sample = json!({"method": "GET", "path": "/"});
+    assert_eq!(bench.get("state")["routes"][0]["sample"], sample);
+    assert_eq!(bench.get("matrix")["matrix"]["rows"][0]["request"], sample);
+    for (who, status) in [("member", "101"), ("stranger", "403")] {
+        let request = json!({"as": who, "method": "GET", "path": "/", "query": [["room", "a b"]]});
+        let curl =
+            bench.post("try", &request)["curl"].as_str().unwrap().replacen("curl ", "curl -s -m 1 ", 1);
+        let output = Command::new("sh").arg("-c").arg(&curl).output().unwrap();
+        assert!(output.stdout.starts_with(format!("HTTP/1.1 {status}").as_bytes()), "{curl}\n{output:?}");
+        bench.post("save-test", &request);
+    }
+    let file = bench.store.path().join("tests/test-bench.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(r#"query: {"room": ["a b"]}"#), "{text}");
+    let output = run(&["test", "--store", bench.store.path().to_str().unwrap(), file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{text}\n{}", stdout(&output));
+}
+
+#[test]
+fn the_newest_kept_answers_are_shown() {
+    let key = "method.request.header.Authorization,context.httpMethod,context.path";
+    let bench = Bench::start(&["--cache-key", key]);
+    let bob = token("bob", json!({}));
+    for number in 1..=103 {
+        assert_eq!(bench.process.get_as(&bob, &format!("/pets/{number}")).status, 200);
+    }
+    let cache = bench.get("cache");
+    let kept = cache["kept"].as_array().unwrap();
+    assert_eq!((kept.len(), &cache["more"]), (100, &json!(3)));
+    assert_eq!((&kept[0]["madeFor"], &kept[99]["madeFor"]), (&json!(103), &json!(4)));
+}
+
+/// A page has no room for 30,000 cells. It has those that somebody looks for.
+#[test]
+fn a_matrix_that_is_too_large_is_shown_in_part() {
+    let store = StoreCopy::of(&sample_store());
+    let schema = fs::read_to_string(store.path().join("schema.cedarschema")).unwrap();
+    let routes: String = (0..100).map(|number| format!(", \"get /r{number}\"")).collect();
+    store.write("schema.cedarschema", schema.replace("\"get /\"", &format!("\"get /\"{routes}")).as_bytes());
+    let people: String = (0..300).map(|number| format!("[p{number}]\nsub = \"{number}\"\n")).collect();
+    store.write("personas.toml", people.as_bytes());
+    let bench = Bench::of(store, &[]);
+    let count = |query: &str| {
+        let report = bench.get(&format!("matrix?{query}"));
+        (report["matrix"]["rows"].as_array().unwrap().len(), report["leftOut"].as_u64().unwrap())
+    };
+    assert_eq!(count("by=persona"), (66, 38));
+    assert_eq!(count("by=persona&with=/R9"), (11, 0));
+    assert_eq!(count("by=persona&with=nothing"), (0, 0));
+    assert_eq!(count("by=group"), (104, 0));
+    // Effects of an edit are those on groups.
+    let path = "policies/groups.cedar";
+    let edit = file(&bench, path)["text"].as_str().unwrap().replace("|customer", "|visitor");
+    let effects = bench.post("policies/check", &json!({"files": {path: edit}}));
+    assert!(
+        effects["cells"].as_array().unwrap().iter().any(|cell| cell["caller"] == "customer"),
+        "{effects}"
+    );
+    assert!(effects["notes"][0].as_str().unwrap().contains("answers of groups"), "{effects}");
+}
+
 /// What happens is told as it happens, and the stream ends with the server.
 #[test]
 fn the_stream_tells_of_requests_changes_and_flushes() {
@@ -415,21 +498,33 @@ fn the_stream_tells_of_requests_changes_and_flushes() {
     assert!(stream.contains("content-type: text/event-stream"), "{stream}");
     assert!(stream.contains("id: 1\n"), "{stream}");
     bench.store.write("policies/broken.cedar", b"permit (");
-    let begun = Instant::now();
-    while findings(&bench.get("state"), "error").is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "nobody saw the file");
-    }
+    eventually(|| (!findings(&bench.get("state"), "error").is_empty()).then_some(()));
     let state = bench.get("state");
     assert_eq!(state["revision"], 1, "{state}");
     let stream = bench.stream_until("event: store");
     assert!(stream.contains("policies/broken.cedar"), "{stream}");
+
+    // Whoever listens is told which files changed: up to three, by their names in the store.
+    bench.store.remove("policies/broken.cedar");
+    eventually(|| findings(&bench.get("state"), "error").is_empty().then_some(()));
+    let (mut page, folder) = (bench.listen(), tempfile::tempdir().unwrap());
+    for name in ["a", "b", "c", "d"] {
+        fs::write(folder.path().join(format!("{name}.cedar")), "// nothing\n").unwrap();
+    }
+    fs::rename(folder.path(), bench.store.path().join("policies/new")).unwrap();
+    let (mut received, mut some) = (String::new(), [0; 4096]);
+    let begun = Instant::now();
+    let names = r#"["policies/new/a.cedar","policies/new/b.cedar","policies/new/c.cedar"]"#;
+    while !(received.contains(names) && received.contains(r#""more":1"#)) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{received}");
+        let count = page.read(&mut some).unwrap();
+        received += &String::from_utf8_lossy(&some[..count]);
+    }
 }
 
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_the_server_although_a_page_listens() {
-    use std::io::Read;
-
     let bench = Bench::start(&[]);
     let mut page = bench.listen();
     let mut some = [0; 64];

@@ -61,6 +61,32 @@ impl Matrix {
         for request in requests {
             asked.push(Asked::request(request, bench)?);
         }
+        Self::of(asked, bench, callers)
+    }
+
+    /// Decides at most so many of the routes that have a text in their names, in lower case. Returns also how many more
+    /// there are.
+    ///
+    /// # Errors
+    /// The test bench cannot make a token for a caller.
+    pub fn decide_some(
+        bench: &TestBench,
+        callers: &[Caller],
+        with: &str,
+        most: usize,
+    ) -> Result<(Self, usize), Failure> {
+        let routes = bench.store().routes.routes().iter().zip(&bench.store().reads);
+        let mut wanted: Vec<(String, &Route, &BTreeSet<Input>)> = routes
+            .map(|(route, reads)| (route.to_string(), route, reads))
+            .filter(|(name, ..)| name.to_lowercase().contains(with))
+            .collect();
+        wanted.sort_by(|(a, ..), (b, ..)| by_path(a).cmp(&by_path(b)));
+        let left_out = wanted.len().saturating_sub(most);
+        let asked = wanted.iter().take(most).map(|(_, route, reads)| Asked::route(route, reads, bench));
+        Ok((Self::of(asked.collect(), bench, callers)?, left_out))
+    }
+
+    fn of(mut asked: Vec<Asked>, bench: &TestBench, callers: &[Caller]) -> Result<Self, Failure> {
         asked.sort_by(|a, b| by_path(&a.name).cmp(&by_path(&b.name)));
         asked.dedup_by(|a, b| a.name == b.name);
         let names = callers.iter().map(|caller| caller.name.clone()).collect();

@@ -209,11 +209,12 @@ impl Gateway {
         }
     }
 
-    /// The answers that are kept.
-    pub fn cached(&self) -> Vec<KeptAnswer> {
+    /// The answers of each cache that were kept last, the newest first, and how many there are in all.
+    pub fn cached(&self, most: usize) -> (Vec<KeptAnswer>, usize) {
         let in_force = self.in_force.get();
         let now = SystemTime::now().into();
-        in_force.caches.iter().flat_map(|cache| cache::list(&lock(cache), now)).collect()
+        let last = in_force.caches.iter().flat_map(|cache| cache::last(&lock(cache), most, now)).collect();
+        (last, kept_in(&in_force))
     }
 
     /// Forgets all answers. Returns how many there were.

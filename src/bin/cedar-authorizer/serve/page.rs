@@ -18,9 +18,11 @@ mod traffic;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Response, header};
-use axum::middleware::map_response;
-use axum::response::Redirect;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn, map_response};
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use tokio::sync::Mutex;
 
@@ -28,6 +30,7 @@ use super::Served;
 use crate::progress;
 use attempt::Issued;
 use effects::Newest;
+use reply::Refusal;
 
 /// What the endpoints work on.
 #[derive(Clone)]
@@ -57,8 +60,21 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/_bench/api/schema.svg", get(schema::picture))
         .route("/_bench/api/traffic", get(traffic::stream))
         .route("/_bench/api/cache", get(cache::list).delete(cache::flush))
+        .layer(from_fn(refuse_other_sites))
         .layer(map_response(protect))
         .with_state(Page { served, newest: Arc::default(), issued: Arc::default(), saving: Arc::default() })
+}
+
+/// Refuses what a page of another site makes a browser ask for, such as by an image: it cannot read the answer, but could
+/// keep this machine busy. Browsers say so in a header that no page can set (W3C, "Fetch Metadata Request Headers").
+async fn refuse_other_sites(request: Request, next: Next) -> Response<Body> {
+    let is_of_another = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    // A link may lead to the page.
+    if is_of_another && request.uri().path().starts_with("/_bench/api/") {
+        let message = "a page of another site asks; only the test bench may";
+        return Refusal::new(StatusCode::FORBIDDEN, message).into_response();
+    }
+    next.run(request).await
 }
 
 /// Adds what makes a browser distrust the answer: it may load, run, send and be framed only as the page needs it.
@@ -70,7 +86,7 @@ async fn protect<B>(mut response: Response<B>) -> Response<B> {
     response
 }
 
-const PROTECTION: [(HeaderName, &str); 4] = [
+const PROTECTION: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -79,4 +95,6 @@ const PROTECTION: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];

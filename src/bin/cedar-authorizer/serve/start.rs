@@ -2,6 +2,7 @@
 
 mod sample;
 
+pub use sample::UPGRADE;
 use std::fmt::Display;
 use std::path::Path;
 

@@ -126,7 +126,11 @@ impl NewTest {
         }
         add("request", &yaml(&request.line()));
         if !request.headers.is_empty() {
-            add("headers", &headers(&request.headers));
+            add("headers", &lists(&request.headers));
+        }
+        // Other requests have it in their line.
+        if request.verb.is_empty() && !request.query.is_empty() {
+            add("query", &lists(&request.query));
         }
         if *has_address {
             add("source_ip", &json(&request.source_ip));
@@ -184,10 +188,10 @@ pub fn names_in(bench: &TestBench, path: &Path) -> Result<Vec<String>, Failure> 
     }
 }
 
-/// A map of headers. One that is there several times has a list.
-fn headers(headers: &[(String, String)]) -> String {
+/// A map of names, each with a list of its values.
+fn lists(pairs: &[(String, String)]) -> String {
     let mut map = serde_json::Map::new();
-    for (name, value) in headers {
+    for (name, value) in pairs {
         let values = map.entry(name.clone()).or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(values) = values {
             values.push(Value::from(value.as_str()));

@@ -71,8 +71,8 @@ pub fn look_up(cache: &GatewayCache<Arc<Kept>>, call: &Call, now: UnixTime) -> F
     }
 }
 
-/// All answers that are kept.
-pub fn list(cache: &GatewayCache<Arc<Kept>>, now: UnixTime) -> Vec<KeptAnswer> {
+/// The answers that were kept last, the newest first.
+pub fn last(cache: &GatewayCache<Arc<Kept>>, most: usize, now: UnixTime) -> Vec<KeptAnswer> {
     let shown = |KeptUnder { answer: kept, age, remaining }: KeptUnder<Arc<Kept>>| KeptAnswer {
         key: kept.key.clone(),
         made_for: kept.made_for,
@@ -82,7 +82,8 @@ pub fn list(cache: &GatewayCache<Arc<Kept>>, now: UnixTime) -> Vec<KeptAnswer> {
         denies: patterns(&kept.answer, "Deny"),
         decision: kept.decided.clone(),
     };
-    cache.list(now).map(shown).collect()
+    let all: Vec<_> = cache.list(now).collect();
+    all.into_iter().rev().take(most).map(shown).collect()
 }
 
 /// How many answers are kept.

@@ -8,7 +8,8 @@ use super::reply::{Json, Refusal, require_json};
 
 /// `GET /_bench/api/cache`
 pub async fn list(State(page): State<Page>) -> Json<Value> {
-    Json(json!({"kept": page.served.gateway.cached()}))
+    let (kept, count) = page.served.gateway.cached(MOST);
+    Json(json!({"kept": kept, "more": count.saturating_sub(kept.len())}))
 }
 
 /// `DELETE /_bench/api/cache`
@@ -16,3 +17,6 @@ pub async fn flush(State(page): State<Page>, request: Request) -> Result<Json<Va
     require_json(request.headers())?;
     Ok(Json(json!({"dropped": page.served.gateway.flush()})))
 }
+
+/// Nobody reads more of them, and the page asks often.
+const MOST: usize = 100;

@@ -109,16 +109,14 @@ impl Look<'_> {
         let path = self.served.settings.store.as_path();
         let after = if has_edits { Some(self.bench(store, files, path)?) } else { None };
         let bench = after.as_ref().unwrap_or(&in_force.bench);
-        match after.as_ref().map(|after| self.cells(&in_force.bench, after)) {
-            Some(Ok(cells)) => effects.cells = Some(cells),
-            Some(Err(refusal)) => effects.notes.push(refusal.into_message()),
-            None => effects.cells = Some(Vec::new()),
-        }
+        effects.cells = match &after {
+            Some(after) => self.cells(&in_force.bench, after, &mut effects)?,
+            None => Some(Vec::new()),
+        };
         self.newest.check(self.number)?;
         if self.begun.elapsed() > PATIENCE {
-            effects
-                .notes
-                .push(format!("The tests did not run: the answers alone took {:?}.", self.begun.elapsed()));
+            let seconds = self.begun.elapsed().as_secs();
+            effects.notes.push(format!("The tests did not run: the answers alone took {seconds} seconds."));
             return Ok(effects);
         }
         self.add_tests(&mut effects, &in_force.bench, bench, path, has_edits)?;
@@ -142,14 +140,30 @@ impl Look<'_> {
         Ok(TestBench::new(path.display().to_string(), store, files, personas)?)
     }
 
-    /// The cells that would change: for personas, or for groups if there are none.
-    fn cells(&self, before: &TestBench, after: &TestBench) -> Result<Vec<Change>, Refusal> {
+    /// The cells that would change: for personas; for groups, if there are no personas, or too many of them.
+    fn cells(
+        &self,
+        before: &TestBench,
+        after: &TestBench,
+        effects: &mut Effects,
+    ) -> Result<Option<Vec<Change>>, Refusal> {
         let has_personas = after.personas().names().next().is_some();
-        let by = if has_personas { By::Persona } else { By::Group };
-        let (_, kept) = matrix::decide(before, by)?;
+        let of_personas = if has_personas { matrix::decide(after, By::Persona)? } else { None };
+        let (by, matrix) = match of_personas {
+            Some(matrix) => (By::Persona, Some(matrix)),
+            None => (By::Group, matrix::decide(after, By::Group)?),
+        };
         self.newest.check(self.number)?;
-        let (_, matrix) = matrix::decide(after, by)?;
-        Ok(changes(&kept, &matrix, after))
+        let (Some(matrix), Some(kept)) = (matrix, matrix::decide(before, by)?) else {
+            effects.notes.push("The answers are not compared: there are too many.".to_owned());
+            return Ok(None);
+        };
+        if has_personas && by == By::Group {
+            effects
+                .notes
+                .push("The answers of groups are compared: those of all personas are too many.".to_owned());
+        }
+        Ok(Some(changes(&kept, &matrix, after)))
     }
 
     fn add_tests(

@@ -16,8 +16,11 @@ use crate::matrix::cells::{Cell, Matrix};
 use crate::test_bench::{Claims, TestBench};
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct MatrixReport {
     matrix: Grid,
+    /// How many more routes there are, for which the page has no room.
+    left_out: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,14 +40,18 @@ struct Line {
     cells: BTreeMap<String, Cell>,
 }
 
-/// `GET /_bench/api/matrix?by=persona|group`
+/// `GET /_bench/api/matrix?by=persona|group&with=TEXT`
 pub async fn matrix(
     State(page): State<Page>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<MatrixReport>, Refusal> {
     let query = query.unwrap_or_default();
-    let by = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "by");
-    let by = match by.as_ref().map(|(_, value)| value.as_ref()) {
+    let parameter = |name| {
+        let mut all = form_urlencoded::parse(query.as_bytes());
+        all.find_map(|(known, value)| (known == name).then(|| value.into_owned()))
+    };
+    let with = parameter("with").unwrap_or_default().to_lowercase();
+    let by = match parameter("by").as_deref() {
         Some("group") => By::Group,
         Some("persona") => By::Persona,
         Some(_) => return Err(Refusal::bad_request("the callers are `persona` or `group`")),
@@ -53,7 +60,9 @@ pub async fn matrix(
     blocking(move || {
         let in_force = page.served.in_force.get();
         let api = &in_force.api;
-        let (callers, matrix) = decide(&in_force.bench, by)?;
+        let callers = callers_by(&in_force.bench, by)?;
+        let most = MAX_CELLS / callers.len().max(1);
+        let (matrix, left_out) = Matrix::decide_some(&in_force.bench, &callers, &with, most)?;
         let claims = callers.into_iter().map(|caller| claims_of(caller, &in_force.bench)).collect();
         let Matrix { callers, rows } = matrix;
         let of_store = in_force.bench.store().routes.routes();
@@ -66,7 +75,7 @@ pub async fn matrix(
             reads: row.reads,
             cells: row.cells,
         });
-        Ok(Json(MatrixReport { matrix: Grid { callers, claims, rows: rows.collect() } }))
+        Ok(Json(MatrixReport { matrix: Grid { callers, claims, rows: rows.collect() }, left_out }))
     })
     .await
 }
@@ -82,22 +91,20 @@ fn claims_of(caller: Caller, bench: &TestBench) -> (String, Claims) {
     (name, claims)
 }
 
-/// The matrix of a store. `personas` that are missing leave it without columns.
-pub fn decide(bench: &TestBench, by: By) -> Result<(Vec<Caller>, Matrix), Refusal> {
+/// Who has a column. Without personas, none of them has.
+fn callers_by(bench: &TestBench, by: By) -> Result<Vec<Caller>, Refusal> {
     let has_personas = bench.personas().names().next().is_some();
-    let callers = match by {
+    Ok(match by {
         By::Persona if !has_personas => Vec::new(),
         by => callers(bench, Some(by))?,
-    };
-    let count = callers.len() * bench.store().routes.routes().len();
-    if count > MAX_CELLS {
-        let message = format!("the matrix has {count} cells, more than a page should show");
-        return Err(
-            Refusal::bad_request(message).hint("`cedar-authorizer matrix --format csv` has all of them")
-        );
-    }
-    let matrix = Matrix::decide(bench, &callers, &[])?;
-    Ok((callers, matrix))
+    })
+}
+
+/// The whole matrix of a store. `None`: it has more cells than are decided while somebody waits.
+pub fn decide(bench: &TestBench, by: By) -> Result<Option<Matrix>, Refusal> {
+    let callers = callers_by(bench, by)?;
+    let fits = callers.len().saturating_mul(bench.store().routes.routes().len()) <= MAX_CELLS;
+    Ok(if fits { Some(Matrix::decide(bench, &callers, &[])?) } else { None })
 }
 
 /// A browser still draws as many in a moment.

@@ -41,11 +41,6 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, message)
     }
 
-    /// What is wrong.
-    pub fn into_message(self) -> String {
-        self.message
-    }
-
     /// Adds advice.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

@@ -14,7 +14,7 @@ use super::reply::{Json, Refusal, blocking};
 use crate::matrix::callers::groups;
 use crate::matrix::cells;
 use crate::serve::api::{RouteProtection, ServedApi};
-use crate::test_bench::{Claims, TestBench, default_claims, token_type};
+use crate::test_bench::{ApiKind, Claims, TestBench, default_claims, token_type};
 
 /// Everything that the forms of the page offer.
 #[derive(Debug, Serialize)]
@@ -32,6 +32,10 @@ pub struct StateReport {
     problem: Option<Problem>,
     /// Whether files may be saved.
     edit: bool,
+    /// Whether a backend gets what is allowed, and may act on it.
+    has_backend: bool,
+    /// Whether a bundle is served, which has no tests and is not edited.
+    is_bundle: bool,
     /// Where clients find the gateway.
     address: String,
     authorizers: Vec<AuthorizerReport>,
@@ -118,6 +122,8 @@ pub async fn state(State(page): State<Page>) -> Result<Json<StateReport>, Refusa
             findings: look.findings.clone(),
             problem: look.problem.clone().map(|(message, hint)| Problem { message, hint }),
             edit: served.settings.is_editable,
+            has_backend: served.settings.has_backend,
+            is_bundle: served.settings.is_bundle,
             address: served.settings.address.clone(),
             authorizers: authorizers(api),
             routes: routes(api, bench),
@@ -180,9 +186,13 @@ pub fn reads(route: &Route, bench: &TestBench) -> Vec<String> {
     inputs.map(ToString::to_string).collect()
 }
 
-/// A request that takes this route. `None`: others take them all, or it is no request.
+/// A request that takes this route. `None`: others take them all.
 pub fn sample(route: &Route, api: &ServedApi) -> Option<SampleRequest> {
-    let request = cells::request(&api.routes, route).filter(|request| !request.verb.is_empty())?;
+    let request = cells::request(&api.routes, route)?;
+    if request.api == ApiKind::WebSocket {
+        // What opens a connection, whatever its path.
+        return Some(SampleRequest { method: "GET".to_owned(), path: "/".to_owned() });
+    }
     Some(SampleRequest { method: request.verb.clone(), path: request.target() })
 }
 

@@ -19,7 +19,7 @@ use crate::init::text;
 use crate::output::Failure;
 use crate::serve::Served;
 use crate::test::page::{NewTest, TestText, names_in};
-use crate::test_bench::DEFAULT_TIME;
+use crate::test_bench::{ApiKind, CONNECT, DEFAULT_TIME};
 
 /// Where the test is.
 #[derive(Debug, Serialize)]
@@ -58,9 +58,15 @@ fn add(served: &Served, attempt: &Attempt) -> Result<String, Refusal> {
         let expiry = i64::try_from(DEFAULT_TIME.as_seconds()).unwrap_or(i64::MAX).saturating_add(seconds);
         attempt.claims.get_or_insert_default().insert("exp".to_owned(), json!(expiry));
     }
+    let mut request = attempt.request(&in_force, now)?;
+    if request.api == ApiKind::WebSocket {
+        // Whatever path a client opens, the connection is what is asked for.
+        request.verb.clear();
+        CONNECT.clone_into(&mut request.path);
+    }
     let new = NewTest {
         all_claims: attempt.given_claims(bench)?,
-        request: attempt.request(&in_force, now)?,
+        request,
         has_address: attempt.has_address(),
         persona: attempt.persona,
         claims: attempt.claims,

@@ -86,14 +86,16 @@ fn call(route: &Route, kind: Kind) -> Option<String> {
 
 fn options(request: &HttpRequest) -> String {
     match request.verb.as_str() {
-        // RFC 6455, 1.3, has this key. What comes behind the answer are frames.
-        "" => " -i -N -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
-               -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='"
-            .to_owned(),
+        "" => format!(" -i{UPGRADE}"),
         "GET" => String::new(),
         verb => format!(" -X {verb}"),
     }
 }
+
+/// Options with which `curl` opens a WebSocket connection. RFC 6455, 1.3, has this key. What comes behind the answer are
+/// frames.
+pub const UPGRADE: &str = " -N -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
+                           -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='";
 
 /// So many personas and so many routes are tried.
 const MOST: usize = 50;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::test_bench::{HttpRequest, TestBench};
+use crate::serve::start::UPGRADE;
+use crate::test_bench::{ApiKind, HttpRequest, TestBench};
 
 /// A command line of `curl`. It has the token: without it, it would be another request.
 pub fn curl(
@@ -13,6 +14,9 @@ pub fn curl(
     address: &str,
 ) -> String {
     let mut command = "curl -i".to_owned();
+    if http.api == ApiKind::WebSocket {
+        command += UPGRADE;
+    }
     if http.verb != "GET" {
         // A string takes whatever is written to it.
         let _ = write!(command, " -X {}", http.verb);

@@ -46,7 +46,15 @@ pub fn explain(
     };
     let call = call(exchange, http, bench).ok()?;
     let mut report = inquiry.of_call(&call, session, now);
-    report.notes.extend(exchange.problem.clone());
+    // The verdict on a fault has it already.
+    if exchange.effect != Effect::Fault {
+        report.notes.extend(exchange.problem.clone());
+    }
+    if in_force.functions.is_empty() {
+        report.notes.push(
+            "The authorizer of `--authorizer` answers. The policies here are those of the store.".to_owned(),
+        );
+    }
     if let Some(authorizer) = authorizer(in_force, exchange)
         && report.decision == Status::Allow
         && exchange.effect == Effect::Deny

@@ -5,7 +5,7 @@ import * as explanation from "./explanation.js";
 import { post } from "./server.js";
 
 /** All parts of an answer, the most important first. `tryIt` sends the request with other claims. */
-export function answerParts(result, request, tryIt) {
+export function answerParts(result, request, tryIt, bench) {
   return [
     verdict(result),
     explanation.notes(result.explanation),
@@ -13,7 +13,7 @@ export function answerParts(result, request, tryIt) {
     explanation.policies(result.explanation),
     explanation.cedarRequest(result.explanation),
     kept(result),
-    raw(result, request),
+    raw(result, request, bench),
   ];
 }
 
@@ -85,7 +85,7 @@ function kept({ cacheSentence, grant }) {
   );
 }
 
-function raw({ exchange, curl, token, backend }, request) {
+function raw({ exchange, curl, token, backend }, request, bench) {
   const save = h("button", { type: "button" }, "Save as test");
   save.addEventListener("click", async () => {
     save.disabled = true;
@@ -98,7 +98,7 @@ function raw({ exchange, curl, token, backend }, request) {
       save.disabled = false;
     }
   });
-  const canSave = request.token === undefined;
+  const canSave = request.token === undefined && !bench.state.isBundle;
   return h(
     "section",
     { class: "card" },

@@ -53,7 +53,7 @@ function route() {
 /** What is in force, at the top of the page. */
 function inForce() {
   const { store, revision, findings, problem } = bench.state;
-  document.getElementById("store-name").textContent = store;
+  fill(document.getElementById("store-name"), store);
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const link = document.getElementById("in-force");
   link.className = errors || problem ? "in-force broken" : "in-force";

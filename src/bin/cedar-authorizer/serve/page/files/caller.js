@@ -1,10 +1,12 @@
 // Who asks: a persona, claims, a token, or nobody.
 
-import { fill, fold, h } from "./dom.js";
+import { fill, fold, h, sentence } from "./dom.js";
 
 /** The part of the form. `value()` has what the server takes of it. */
 export function caller(bench) {
-  const chips = h("div", { class: "chips" });
+  const chips = h("div", { class: "chips who" });
+  const find = h("input", { type: "search", id: "find-persona", placeholder: "find a persona", autocomplete: "off", spellcheck: "false" });
+  const finder = h("div", { class: "field find" }, h("label", { for: "find-persona", class: "visually-hidden" }, "Find a persona"), find);
   const line = h("p", { class: "who-line" });
   const claims = h("textarea", { id: "claims", rows: "7", spellcheck: "false", autocomplete: "off" });
   const problem = h("p", { class: "small tone-deny", id: "claims-problem", role: "alert", hidden: true });
@@ -40,7 +42,7 @@ export function caller(bench) {
     token,
     h("p", { class: "muted small" }, "It is verified as in production, and is neither kept nor logged."),
   );
-  const element = h("fieldset", {}, h("legend", {}, "Who asks"), chips, line, editor, tokenField);
+  const element = h("fieldset", {}, h("legend", {}, "Who asks"), finder, chips, line, editor, tokenField);
 
   let chosen = null;
 
@@ -58,9 +60,12 @@ export function caller(bench) {
     if (!options.some(({ value }) => value === chosen)) {
       chosen = options[0].value;
     }
+    finder.hidden = personas().length <= MOST_AT_ONCE;
+    const wanted = finder.hidden ? "" : find.value.trim().toLowerCase();
+    const isShown = ({ value, text, other }) => other || value === chosen || text.toLowerCase().includes(wanted);
     fill(
       chips,
-      options.map(({ value, text, other }) =>
+      options.filter(isShown).map(({ value, text, other }) =>
         h(
           "label",
           { class: other ? "chip other" : "chip" },
@@ -76,6 +81,8 @@ export function caller(bench) {
     const input = [...chips.querySelectorAll("input")].find((input) => input.value === value);
     if (input) {
       input.checked = true;
+    } else {
+      draw();
     }
     const persona = ofChosen();
     if (persona) {
@@ -93,7 +100,12 @@ export function caller(bench) {
 
   /** The claims of the editor. Throws what is wrong with them. */
   function edited() {
-    const value = JSON.parse(claims.value.trim() || "{}");
+    let value;
+    try {
+      value = JSON.parse(claims.value.trim() || "{}");
+    } catch (error) {
+      throw new Error(`The claims are not JSON yet: ${error.message}.`);
+    }
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw new Error("Claims are a JSON object, such as `{\"sub\": \"u1\"}`.");
     }
@@ -110,7 +122,7 @@ export function caller(bench) {
       problem.hidden = true;
       claims.removeAttribute("aria-invalid");
     } catch (error) {
-      problem.textContent = `This is not JSON yet: ${error.message}`;
+      fill(problem, sentence(error.message));
       problem.hidden = false;
       claims.setAttribute("aria-invalid", "true");
     }
@@ -182,6 +194,7 @@ export function caller(bench) {
     box?.focus();
   }
 
+  find.addEventListener("input", draw);
   claims.addEventListener("input", changed);
   otherGroup.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.ctrlKey && otherGroup.value.trim()) {
@@ -252,3 +265,6 @@ export function caller(bench) {
     },
   };
 }
+
+/** More personas than this are looked for by name. */
+const MOST_AT_ONCE = 20;

@@ -25,10 +25,10 @@ function tokens(text, words) {
   return found;
 }
 
-/** A text with its tokens marked, for `<code>`. */
-export function highlighted(text, language = "policy") {
+/** A text with its tokens marked, for `<code>`. `node` makes what goes in of a piece of the text. */
+export function highlighted(text, language = "policy", node = (part) => part) {
   const words = language === "schema" ? SCHEMA_WORDS : POLICY_WORDS;
-  return tokens(text, words).map(({ text, kind }) => (kind ? h("span", { class: `t-${kind}` }, text) : text));
+  return tokens(text, words).map(({ text, kind }) => (kind ? h("span", { class: `t-${kind}` }, node(text)) : node(text)));
 }
 
 function kindOf({ 0: text, groups }, words) {

@@ -1,5 +1,19 @@
 // Elements. Data goes into the page as text only, never as HTML.
 
+/** A text without characters that would show it as another text than it is: they turn its direction, or are not seen. */
+export function visible(text) {
+  return text.replace(UNSEEN, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
+}
+
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** What goes into an element. Texts are shown as they are; a text node goes in as it is. */
+const contents = (children) =>
+  children
+    .flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (typeof child === "string" ? visible(child) : child));
+
 /** Makes an element. `on…` properties are listeners; true and false set or leave out an attribute. */
 export function h(tag, properties, ...children) {
   const element = document.createElement(tag);
@@ -12,7 +26,7 @@ export function h(tag, properties, ...children) {
       element.setAttribute(name, value);
     }
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...contents(children));
   return element;
 }
 
@@ -23,7 +37,7 @@ export function sentence(text) {
 
 /** Replaces what an element contains. */
 export function fill(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...contents(children));
   return element;
 }
 

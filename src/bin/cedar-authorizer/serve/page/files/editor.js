@@ -16,7 +16,9 @@ export function textEditor(id, describedBy) {
     const source = text.value;
     const found = findings.filter(({ position }) => position.file === path && position.line);
     const language = languageOf(path);
-    const code = (part) => (language && part.length < MOST_CHARACTERS ? highlighted(part, language) : part);
+    // The letters lie exactly behind those of the field, so none is written in another way.
+    const node = (part) => document.createTextNode(part);
+    const code = (part) => (language && part.length < MOST_CHARACTERS ? highlighted(part, language, node) : node(part));
     const lines = source.split("\n");
     const byLine = new Map();
     for (const { severity, position } of found) {

@@ -15,6 +15,7 @@ export function keptAnswers(panel, who) {
     cache,
   );
   let kept = [];
+  let more = 0;
   let keptAt = 0;
   let soon = null;
 
@@ -27,7 +28,7 @@ export function keptAnswers(panel, who) {
 
   async function load() {
     try {
-      kept = (await get("cache")).kept;
+      ({ kept, more } = await get("cache"));
       keptAt = Date.now();
       drawCache();
     } catch (error) {
@@ -37,7 +38,7 @@ export function keptAnswers(panel, who) {
 
   function drawCache() {
     flush.disabled = kept.length === 0;
-    fill(cache, kept.length ? kept.map(keptAnswer) : h("p", { class: "empty" }, "Nothing is kept."));
+    fill(cache, kept.length ? kept.map(keptAnswer) : h("p", { class: "empty" }, "Nothing is kept."), more ? h("p", { class: "muted small" }, `and ${many(more, "older answer")}`) : null);
   }
 
   function keptAnswer({ key, madeFor, ageSeconds, remainingSeconds, allows, decision }) {

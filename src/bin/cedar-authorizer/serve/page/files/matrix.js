@@ -1,6 +1,6 @@
 // Who may what: every route for every caller.
 
-import { failure, fill, h, mark } from "./dom.js";
+import { failure, fill, h, many, mark } from "./dom.js";
 import { get } from "./server.js";
 
 export function matrixView(panel, bench) {
@@ -27,13 +27,18 @@ export function matrixView(panel, bench) {
           h("div", { class: "switch", role: "radiogroup", "aria-label": "Callers" }, options),
         ),
       ),
-      table,
       note,
+      table,
     ),
   );
   let by = null;
   let known = null;
   let isStale = true;
+  let latest = 0;
+  let timer = null;
+  /** How many routes the server left out, and the text that it looked for in the names of the others. */
+  let leftOut = 0;
+  let asked = "";
 
   function choose(value) {
     history.replaceState(null, "", `#matrix?by=${value}`);
@@ -44,12 +49,23 @@ export function matrixView(panel, bench) {
 
   async function load() {
     isStale = false;
+    clearTimeout(timer);
+    const mine = ++latest;
+    if (!known) {
+      fill(table, h("p", { class: "empty" }, "Deciding …"));
+    }
+    const text = leftOut || asked ? search.value.trim() : "";
     try {
-      const { matrix } = await get(`matrix?by=${by}`);
-      draw(matrix, known);
-      known = matrix;
+      const report = await get(`matrix?${new URLSearchParams({ by, with: text })}`);
+      if (mine === latest) {
+        [asked, leftOut] = [text, report.leftOut];
+        draw(report.matrix, known);
+        known = report.matrix;
+      }
     } catch (error) {
-      fill(table, failure(error));
+      if (mine === latest) {
+        fill(table, failure(error));
+      }
     }
   }
 
@@ -69,9 +85,16 @@ export function matrixView(panel, bench) {
     if (rows.length === 0) {
       fill(table, h("p", { class: "empty" }, matrix.rows.length ? "No route has this in its name." : "The store has no routes."));
     }
-    note.textContent = rows.some(({ reads }) => reads.length)
-      ? "* The policies read more than the token here, so other requests may be decided otherwise. Try such a request to see."
-      : "";
+    if (matrix.callers.length === 0) {
+      fill(table, h("p", { class: "empty" }, by === "persona" ? ["The store has no personas. ", h("code", {}, "personas.toml"), " names them; the groups are there without it."] : "The policies name no groups."));
+    }
+    fill(
+      note,
+      leftOut ? `${many(leftOut, "more route")} ${leftOut === 1 ? "is" : "are"} not shown: there are too many cells. Name some in “Routes with”${by === "persona" ? ", or choose Groups" : ""}. ` : null,
+      rows.some(({ reads }) => reads.length)
+        ? "* The policies read more than the token here, so other requests may be decided otherwise. Try such a request to see."
+        : null,
+    );
   }
 
   function head({ route, reads }) {
@@ -103,7 +126,14 @@ export function matrixView(panel, bench) {
     return new URLSearchParams(isPersona ? { as: name, ...request } : { claims: JSON.stringify(claims), ...request });
   }
 
-  search.addEventListener("input", () => known && draw(known, known));
+  search.addEventListener("input", () => {
+    if (leftOut || asked) {
+      clearTimeout(timer);
+      timer = setTimeout(load, 250);
+    } else if (known) {
+      draw(known, known);
+    }
+  });
   return {
     open(parameters) {
       const wanted = parameters.get("by") ?? by ?? (bench.state.personas.length ? "persona" : "group");

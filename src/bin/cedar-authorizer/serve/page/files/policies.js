@@ -1,6 +1,6 @@
 // Policies: the files of the store, what is wrong with them, and what an edit would change.
 
-import { failure, fill, h, many, say } from "./dom.js";
+import { failure, fill, h, many, say, visible } from "./dom.js";
 import { textEditor } from "./editor.js";
 import { drawEffects } from "./effects.js";
 import { get, post, put } from "./server.js";
@@ -30,6 +30,7 @@ export function policiesView(panel, bench) {
     ),
   );
 
+  fill(effects, h("p", { class: "empty" }, "Checking …"));
   let files = [];
   let current = null;
   /** Edits that are not saved, by file, each with the digest of the text that was edited. They outlive a look at another file. */
@@ -68,7 +69,7 @@ export function policiesView(panel, bench) {
     if (text.value !== shown(file)) {
       text.value = shown(file);
     }
-    name.textContent = file.path;
+    fill(name, file.path);
     text.readOnly = false;
     if (isOther) {
       text.scrollTop = 0;
@@ -97,9 +98,16 @@ export function policiesView(panel, bench) {
     save.textContent = errors && edits.has(current?.path) ? "Save with errors" : "Save";
     fill(
       state,
-      !edits.has(current.path) ? "as it is on disk" : hasMoved(current) ? "edited, but the file has changed on disk since" : "edited, not saved",
-      bench.state.edit ? null : isEdited ? [". To save here, start with ", h("code", {}, "--edit")] : null,
+      !edits.has(current.path) ? (bench.state.isBundle ? "as it is in the bundle" : "as it is on disk") : hasMoved(current) ? "edited, but the file has changed on disk since" : "edited, not saved",
+      unseen(text.value),
+      bench.state.edit || !isEdited ? null : bench.state.isBundle ? ". A bundle is not changed; serve its policy store to save" : [". To save here, start with ", h("code", {}, "--edit")],
     );
+  }
+
+  /** Where a text is not what it looks like. */
+  function unseen(source) {
+    const line = source.replaceAll("\r\n", "\n").split("\n").findIndex((line) => line !== visible(line));
+    return line < 0 ? null : h("span", { class: "tone-warn" }, `. Line ${line + 1} has a character that is not seen, or turns the direction of the text`);
   }
 
   function drawList() {

@@ -29,6 +29,9 @@ export function schemaView(panel) {
 
   async function load() {
     isStale = false;
+    if (!picture.hasChildNodes()) {
+      fill(picture, h("p", { class: "empty" }, "Drawing …"));
+    }
     try {
       const response = await fetch("api/schema.svg");
       if (!response.ok) {

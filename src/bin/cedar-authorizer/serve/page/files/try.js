@@ -35,7 +35,6 @@ export function tryView(panel, bench) {
   );
   const answer = h("div", { class: "stack", id: "answer", "aria-label": "Answer", role: "region" });
   fill(panel, h("div", { class: "try" }, form, answer));
-  introduce(answer, bench);
 
   let latest = 0;
   async function run() {
@@ -48,6 +47,7 @@ export function tryView(panel, bench) {
       return;
     }
     history.replaceState(null, "", `#try?${address(request)}`);
+    isOwn(location.hash);
     answer.classList.add("stale");
     send.disabled = true;
     try {
@@ -80,7 +80,7 @@ export function tryView(panel, bench) {
     };
     speak(`${result.verdict.word}: ${result.verdict.sentence}`);
     const isBelow = answer.getBoundingClientRect().top > innerHeight / 2;
-    fill(answer, answerParts(result, request, tryIt));
+    fill(answer, answerParts(result, request, tryIt, bench));
     answer.dataset.revision = bench.state.revision;
     if (isBelow) {
       answer.scrollIntoView({ block: "start" });
@@ -101,6 +101,9 @@ export function tryView(panel, bench) {
   /** Takes a request from the address of the page, and sends it. */
   function open(parameters) {
     if (!parameters.has("path")) {
+      if (!answer.hasChildNodes()) {
+        introduce(answer, bench);
+      }
       return;
     }
     who.set({
@@ -114,7 +117,12 @@ export function tryView(panel, bench) {
     query.value = parameters.getAll("query").join("\n");
     sourceIp.value = parameters.get("sourceIp") ?? "";
     more.open = Boolean(headers.value || query.value || sourceIp.value);
-    run();
+    const isSafe = ["GET", "HEAD", "OPTIONS"].includes(where.value().method) || !bench.state.hasBackend;
+    if (isSafe || isKnown(location.hash)) {
+      run();
+    } else {
+      fill(answer, h("p", { class: "notice" }, "This request came with the address of the page, and the backend may act on it. Press Send to send it."));
+    }
   }
 
   return {
@@ -131,6 +139,20 @@ export function tryView(panel, bench) {
     },
   };
 }
+
+/** Any page can open this one with a request in its address. What this page has made itself is known by its session. */
+function isOwn(hash) {
+  sessionStorage.setItem("own", hash);
+}
+
+const isKnown = (hash) => sessionStorage.getItem("own") === hash;
+
+addEventListener("click", ({ target }) => {
+  const link = target.closest?.("a[href^='#try?']");
+  if (link) {
+    isOwn(link.hash);
+  }
+});
 
 /** What stands in the address of the page, so that a reload keeps it. Tokens stay out of it. */
 function address(request) {
@@ -184,7 +206,8 @@ async function introduce(answer, bench) {
       suggestions,
     ),
   );
-  const { matrix } = await get("matrix?by=persona").catch(() => ({}));
+  const by = bench.state.personas.length ? "persona" : "group";
+  const { matrix } = await get(`matrix?by=${by}`).catch(() => ({}));
   const found = [];
   for (const decision of ["deny", "allow"]) {
     const rows = [...(matrix?.rows ?? [])].reverse();
@@ -193,7 +216,7 @@ async function introduce(answer, bench) {
       // What is simply not permitted is easier to see through than what is forbidden.
       const name = matrix.callers.find((name) => is(name, "forbidden-by-policy")) ?? matrix.callers.find((name) => is(name));
       const isNew = !found.some((known) => known.route === row.route);
-      if (name && row.request && isNew && bench.state.personas.some((persona) => persona.name === name)) {
+      if (name && row.request && isNew) {
         found.push({ decision, name, route: row.route, request: row.request });
         break;
       }
@@ -207,9 +230,9 @@ async function introduce(answer, bench) {
         {},
         h(
           "a",
-          { href: `#try?${new URLSearchParams({ as: name, ...request })}` },
+          { href: `#try?${new URLSearchParams({ ...(by === "persona" ? { as: name } : { claims: JSON.stringify(matrix.claims[name]) }), ...request })}` },
           mark(decision),
-          h("div", {}, `${name} asks for `, h("code", {}, `${request.method} ${request.path}`)),
+          h("div", {}, `${by === "persona" ? name : name.startsWith("(") ? "somebody in no group" : `somebody in ${name}`} asks for `, h("code", {}, `${request.method} ${request.path}`)),
         ),
       ),
     ),
