@@ -42,6 +42,8 @@ fn a_denial_is_understood_and_mended() {
     // The matrix leads to the explanation of a cell.
     browser.click("#tab-matrix");
     browser.wait_for(".matrix", "deny");
+    browser.wait_for(".matrix thead", "carol");
+    browser.wait_for(".matrix tbody th", "/");
     browser.screenshot("matrix");
     browser.click("a[aria-label^='bob, post /pets: deny']");
     browser.wait_for(".verdict h2", "Denied: no policy permits bob to post /pets.");

@@ -145,13 +145,21 @@ impl Browser {
         self.ask("POST", "/execute/sync", &json!({"script": script, "args": arguments}))
     }
 
-    /// Keeps a picture of the window in `target/screenshots/`.
+    /// Keeps a picture of the window in `target/screenshots/`. It shows more than an empty page with its head.
+    #[track_caller]
     pub fn screenshot(&self, name: &str) {
+        let bytes = self.picture(name);
+        assert!(bytes > EMPTY_PICTURE_BYTES, "target/screenshots/{name}.png shows nothing");
+    }
+
+    /// Keeps a picture, whatever it shows. Returns its size in bytes.
+    fn picture(&self, name: &str) -> usize {
         let png = self.ask("GET", "/screenshot", &Value::Null);
         let folder = root().join("target/screenshots");
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(format!("{name}.png")), STANDARD.decode(png.as_str().unwrap()).unwrap())
-            .unwrap();
+        let png = STANDARD.decode(png.as_str().unwrap()).unwrap();
+        fs::write(folder.join(format!("{name}.png")), &png).unwrap();
+        png.len()
     }
 
     /// What the console has had to say since the last look: errors, and what the policy of the page refused.
@@ -168,7 +176,7 @@ impl Browser {
         // The driver may run what the policy of the page refuses.
         self.script(&fs::read_to_string(axe).unwrap(), &json!([]));
         let script = "const done = arguments[arguments.length - 1]; axe.run().then(({ violations }) => done( \
-                      violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)) \
+                      violations.filter(({ impact }) => ['moderate', 'serious', 'critical'].includes(impact)) \
                       .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, failureSummary }) => \
                       html.slice(0, 150) + ' ' + failureSummary).join('; ')}`)));";
         let found = self.ask("POST", "/execute/async", &json!({"script": script, "args": []}));
@@ -191,7 +199,7 @@ impl Browser {
         let begun = Instant::now();
         while !is_there() {
             if begun.elapsed() > PATIENCE {
-                self.screenshot("failed");
+                self.picture("failed");
                 panic!("there is no {what}; target/screenshots/failed.png shows what there is");
             }
             thread::sleep(Duration::from_millis(30));
@@ -234,6 +242,9 @@ pub fn note(text: &str) {
 
 /// The key of an element in answers (WebDriver, 12.1).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A page that shows only its head is smaller; the smallest view has half as much again.
+const EMPTY_PICTURE_BYTES: usize = 25_000;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
