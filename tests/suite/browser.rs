@@ -6,8 +6,10 @@ use std::env;
 use std::path::PathBuf;
 
 use serde_json::json;
+use url::form_urlencoded;
 
 use crate::serving::Bench;
+use crate::world::{StoreCopy, sample_store};
 use driver::{Browser, CONTROL, DOWN, ENTER, RIGHT, note};
 
 /// From a denied request to an allowed one: understood, mended, tried again.
@@ -135,6 +137,73 @@ fn the_keyboard_is_enough() {
     browser.press(&[RIGHT]);
     browser.wait_for(".verdict h2", "Allowed");
     assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+/// Whatever stands in the files of a store, the page shows it as text.
+#[test]
+fn texts_of_a_store_are_only_texts() {
+    let Some(browser) = Browser::start() else { return };
+    let store = StoreCopy::of(&sample_store());
+    let image = "<img src=x onerror=document.title='hacked'>";
+    let policy = format!(
+        "@id(\"</script><script>document.title='hacked'</script>\u{202e}\")\npermit (principal, action == \
+         PetStore::Action::\"post /pets\", resource) when {{ context.token.client_id == \"{image}\" }};\n"
+    );
+    store.write("policies/\u{202e}<b>.cedar", policy.as_bytes());
+    let persona = format!("[\"{image}\"]\nsub = \"{image}\"\n[__proto__]\nsub = \"proto\"\n");
+    store.write("personas.toml", persona.as_bytes());
+    let bench = Bench::of(store, &[]);
+    browser.look(1280, 900, "light");
+    browser.open(&bench.url());
+    browser.wait_for("fieldset", image);
+    let who: String = form_urlencoded::byte_serialize(image.as_bytes()).collect();
+    browser.open(&format!("{}#try?as={who}&method=POST&path=/pets&header=X-A:{who}", bench.url()));
+    browser.wait_for(".verdict h2", image);
+    browser.wait_for("#answer", "policies/\\u{202e}<b>.cedar:1");
+    browser.open(&format!("{}#try?as=__proto__&method=POST&path=/pets", bench.url()));
+    browser.wait_for(".verdict h2", "no policy permits __proto__");
+    browser.click("#tab-matrix");
+    browser.wait_for(".matrix thead", image);
+    browser.wait_for(".matrix thead", "__proto__");
+    browser.click("#tab-policies");
+    browser.wait_for(".files", "\\u{202e}<b>.cedar");
+    choose(&browser, "<b>.cedar");
+    browser.wait_for("#editor-help", "Line 1 has a character that is not seen, or turns the direction");
+    browser.click("#tab-traffic");
+    browser.wait_for(".exchanges", image);
+    assert_eq!(
+        browser
+            .script("return document.querySelectorAll('main img, main script, main b b').length", &json!([])),
+        0
+    );
+    assert_eq!(browser.script("return document.title.includes('hacked')", &json!([])), false);
+    assert_eq!(browser.console(), Vec::<String>::new());
+}
+
+/// Any page can open this one with a request in its address, and a backend may act on it.
+#[test]
+fn a_request_in_the_address_is_sent_to_no_backend() {
+    let Some(browser) = Browser::start() else { return };
+    // Nobody listens there.
+    let bench = Bench::start(&["--backend", "http://127.0.0.1:9"]);
+    browser.look(1280, 900, "light");
+    browser.open(&format!("{}#try?as=alice&method=POST&path=/pets", bench.url()));
+    browser.wait_for("#answer", "Press Send to send it");
+    assert!(bench.process.exchanges().is_empty());
+    browser.click("form button[type=submit]");
+    browser.wait_for(".verdict", "502");
+    // It is the page's own now.
+    browser.script("location.reload()", &json!([]));
+    browser.wait_for(".verdict", "502");
+    assert_eq!(bench.process.exchanges().len(), 2);
+    // So is what a cell of the matrix asks for.
+    browser.click("#tab-matrix");
+    browser.click("a[aria-label^='bob, post /pets: deny']");
+    browser.wait_for(".verdict h2", "Denied");
+    // Reading changes nothing.
+    browser.open("about:blank");
+    browser.open(&format!("{}#try?as=alice&method=GET&path=/pets", bench.url()));
+    browser.wait_for(".verdict", "502");
 }
 
 #[test]
