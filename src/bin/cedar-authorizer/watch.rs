@@ -212,3 +212,37 @@ const PAUSE: Duration = Duration::from_millis(150);
 
 /// Files that change all the time are still checked.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Somebody writes a file beside the one that is watched, all the time, and reads that.
+    #[test]
+    fn what_happens_beside_the_files_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, noise) = (folder.path().join("a.yaml"), folder.path().join("b.log"));
+        fs::write(&file, "").unwrap();
+        let mut watching = Watching::new(std::slice::from_ref(&file)).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    fs::write(&noise, "x").unwrap();
+                    fs::read(&file).unwrap();
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+            fs::write(&file, "changed").unwrap();
+            watching.wait().unwrap();
+            let begun = Instant::now();
+            watching.settle().unwrap();
+            is_over.store(true, Ordering::Relaxed);
+            assert!(begun.elapsed() < LONGEST_PAUSE, "{:?}", begun.elapsed());
+        });
+    }
+}
