@@ -43,6 +43,9 @@ struct CachedKeys {
     /// and answers under the one that it is set to.
     is_alternative: bool,
     trust: KeyTrust,
+    /// What is used instead of keys that are too old. It is always the same set, so that whoever remembers it knows it
+    /// again.
+    no_keys: Arc<KeySet>,
     client: KeyClient,
     /// Neither lock is ever held across an await.
     state: Mutex<KeyState>,
@@ -54,8 +57,9 @@ struct CachedKeys {
 pub struct KeyTrust {
     /// Whether the development key is trusted where an issuer publishes it.
     pub development_keys: DevelopmentKeys,
-    /// Keys that are trusted as if every identity source published them. Only programs that try out a policy store have
-    /// such keys: no variable of the function sets them.
+    /// Keys that are trusted as if every identity source published them. A token that none of them signed fares as if
+    /// they were not there. Only programs that try out a policy store have such keys: no variable of the function sets
+    /// them.
     pub test_keys: Option<Arc<KeySet>>,
 }
 
@@ -67,11 +71,8 @@ impl From<DevelopmentKeys> for KeyTrust {
 
 impl KeyTrust {
     /// The keys of an issuer, and those that are trusted besides.
-    fn beside(&self, keys: KeySet) -> KeySet {
-        match &self.test_keys {
-            Some(test_keys) => keys.with(test_keys),
-            None => keys,
-        }
+    fn beside(&self, keys: KeySet) -> Arc<KeySet> {
+        Arc::new(keys.with_test_keys(self.test_keys.clone()))
     }
 }
 
@@ -117,11 +118,9 @@ impl KeyCache {
                 location,
                 is_alternative,
                 trust: trust.clone(),
+                no_keys: trust.beside(KeySet::default()),
                 client: client.clone(),
-                state: Mutex::new(KeyState {
-                    keys: Arc::new(trust.beside(keys)),
-                    freshness: Freshness::default(),
-                }),
+                state: Mutex::new(KeyState { keys: trust.beside(keys), freshness: Freshness::default() }),
                 under_way: Mutex::default(),
             })
         };
@@ -193,7 +192,7 @@ impl CachedKeys {
     fn usable(&self, now: UnixTime) -> Arc<KeySet> {
         let state = self.lock();
         match (&self.location, state.freshness.need(now)) {
-            (Some(_), KeyNeed::Expired) => self.trust.test_keys.clone().unwrap_or_default(),
+            (Some(_), KeyNeed::Expired) => Arc::clone(&self.no_keys),
             _ => Arc::clone(&state.keys),
         }
     }
@@ -229,7 +228,7 @@ impl CachedKeys {
                 info!(source = self.source, keys = keys.len(), skipped = keys.skipped(), "key set fetched");
                 report_weak(&self.source, &keys);
                 // Keys that are no longer published are dropped here.
-                state.keys = Arc::new(self.trust.beside(keys));
+                state.keys = self.trust.beside(keys);
                 state.freshness.succeeded(now, max_age);
             }
             Err(error) => {

@@ -13,7 +13,7 @@ use crate::cache::lock;
 use crate::decide::Session;
 use crate::decide::outcome::Outcome;
 use crate::function::config::Config;
-use crate::function::jwks::KeyClient;
+use crate::function::jwks::{KeyCache, KeyClient};
 use crate::function::log;
 use crate::function::masking::Tokens;
 use crate::function::serving::{DecidedCall, Serving};
@@ -64,6 +64,28 @@ impl Function {
     /// # Errors
     /// [`LoadFailure`].
     pub async fn with_fetcher(fetcher: Fetcher, config: &Config, now: UnixTime) -> Result<Self, LoadFailure> {
+        Self::load(fetcher, config, None, now).await
+    }
+
+    /// The same as [`init`](Self::init), but with the keys that were fetched before for the same issuers, as long as
+    /// they are not too old. So a bundle that takes the place of another one needs no fetch.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub async fn init_with_keys(
+        config: &Config,
+        before: Option<&KeyCache>,
+        now: UnixTime,
+    ) -> Result<Self, LoadFailure> {
+        Self::load(Fetcher::from_env(config.bundle_uri.clone()).await, config, before, now).await
+    }
+
+    async fn load(
+        fetcher: Fetcher,
+        config: &Config,
+        before: Option<&KeyCache>,
+        now: UnixTime,
+    ) -> Result<Self, LoadFailure> {
         let begun = Instant::now();
         let counters = Arc::new(Counters::default());
         let client = KeyClient::new(config.jwks_proxy.clone()).counting(Arc::clone(&counters));
@@ -76,8 +98,9 @@ impl Function {
                 let uri = config.shadow_uri.clone()?;
                 Shadow::load(Fetcher::from_env(uri).await, conditions.clone(), client.clone(), now).await
             };
+            let (conditions, client) = (conditions.clone(), client.clone());
             let current =
-                Current::load(fetcher, fallback, conditions.clone(), MAX_TOKENS, client.clone(), now);
+                Current::load_with_keys(fetcher, fallback, conditions, MAX_TOKENS, client, before, now);
             // Load both at once. The shadow must not take init time away from the bundle that serves.
             let (current, shadow) = tokio::join!(current, shadow);
             let current = current?;

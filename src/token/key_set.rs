@@ -20,6 +20,8 @@ pub struct KeySet {
     keys: Vec<Key>,
     skipped: usize,
     weak: usize,
+    /// Keys that no issuer publishes; see [`with_test_keys`](Self::with_test_keys).
+    test_keys: Option<Arc<Self>>,
 }
 
 impl KeySet {
@@ -55,7 +57,7 @@ impl KeySet {
         let keys: Vec<Key> =
             usable.iter().filter(|key| key.id.is_none() || is_unique(key)).cloned().collect();
         let skipped = members.len() - keys.len();
-        Ok(Self { keys, skipped, weak })
+        Ok(Self { keys, skipped, weak, test_keys: None })
     }
 
     /// How many keys can be used.
@@ -91,15 +93,17 @@ impl KeySet {
         self
     }
 
-    /// The keys of both sets. A key of `others` is left out if there is one with its id already.
+    /// The same set, which trusts these keys besides. They belong to a program that tries out a policy store. A token
+    /// that none of them signed fares as if they were not there: they are not counted, and nobody finds them who does not
+    /// name them.
     #[must_use]
-    pub fn with(mut self, others: &Self) -> Self {
-        for key in &others.keys {
-            if self.find(key.id.as_deref()).is_none() {
-                self.keys.push(key.clone());
-            }
-        }
-        self
+    pub fn with_test_keys(self, test_keys: Option<Arc<Self>>) -> Self {
+        Self { test_keys, ..self }
+    }
+
+    /// The test key that a token names.
+    pub(super) fn find_test_key(&self, key_id: Option<&str>) -> Option<&Key> {
+        self.test_keys.as_ref()?.find(Some(key_id?))
     }
 
     /// The key that a token names. If the token names none, the only key of the set.

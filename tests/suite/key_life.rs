@@ -2,10 +2,12 @@
 //!
 //! The function runs in this process, so that a test can set the time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::function::config::Config;
+use cedar_authorizer::function::jwks::KeyTrust;
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::telemetry::settings::Settings;
@@ -15,6 +17,7 @@ use cedar_authorizer::reason::Reason;
 use cedar_authorizer::store::finding::Code;
 use cedar_authorizer::store::{Store, directory};
 use cedar_authorizer::time::UnixTime;
+use cedar_authorizer::token::key_set::KeySet;
 use serde_json::{Value, json};
 
 use crate::loopback::{KeyServer, KeyServerFault};
@@ -31,13 +34,34 @@ struct InProcess {
 
 impl InProcess {
     fn start(store: &StoreCopy) -> Self {
-        let config = Config {
+        Self::start_with(store, None)
+    }
+
+    /// Trusts these keys besides.
+    fn start_with(store: &StoreCopy, test_keys: Option<Value>) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let config = Self::config(store, test_keys);
+        let function = runtime.block_on(Function::init(&config, UnixTime::from_seconds(START))).unwrap();
+        Self { runtime, function }
+    }
+
+    /// A function with another bundle takes its place, this many seconds after the start.
+    fn replace(&mut self, store: &StoreCopy, seconds: u64) {
+        let keys = self.function.current().unwrap().serving().keys.clone();
+        let (config, now) = (Self::config(store, None), UnixTime::from_seconds(START + seconds));
+        let function = self.runtime.block_on(Function::init_with_keys(&config, Some(&keys), now));
+        self.function = function.unwrap();
+    }
+
+    fn config(store: &StoreCopy, test_keys: Option<Value>) -> Config {
+        let test_keys = test_keys.map(|keys| Arc::new(KeySet::parse(keys.to_string().as_bytes()).unwrap()));
+        Config {
             bundle_uri: store.uri().parse().unwrap(),
             fallback_uri: None,
             shadow_uri: None,
             tenancy: None,
             conditions: Conditions {
-                key_trust: DevelopmentKeys::Refuse.into(),
+                key_trust: KeyTrust { test_keys, ..DevelopmentKeys::Refuse.into() },
                 public_keys: None,
                 name: None,
                 audience: Audience::NoTenant,
@@ -50,10 +74,7 @@ impl InProcess {
             jwks_proxy: None,
             simple_responses: SimpleResponses::Disabled,
             telemetry: Settings::default(),
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let function = runtime.block_on(Function::init(&config, UnixTime::from_seconds(START))).unwrap();
-        Self { runtime, function }
+        }
     }
 
     /// How a call ends, this many seconds after the start.
@@ -71,11 +92,15 @@ fn key_set(keys: &[(&SigningKey, &str)]) -> Value {
 
 /// An access token of the pool, valid for ten days.
 fn pool_token(key: &SigningKey, key_id: &str) -> String {
+    pool_token_with(key, &json!({"alg": key.algorithms()[0], "kid": key_id}))
+}
+
+fn pool_token_with(key: &SigningKey, header: &Value) -> String {
     let claims = json!({
         "iss": POOL, "client_id": "1example23456789", "token_use": "access", "sub": "u1",
         "iat": START, "exp": START + 10 * 86_400
     });
-    key.token(&json!({"alg": key.algorithms()[0], "kid": key_id}), &claims)
+    key.token(header, &claims)
 }
 
 #[test]
@@ -385,4 +410,80 @@ fn one_provider_that_is_down_does_not_stop_the_other() {
     let claims = json!({"iss": down.issuer(), "aud": "api", "sub": "u1", "exp": START + 60});
     let token = key.token(&json!({"alg": "ES256", "kid": "k"}), &claims);
     assert_eq!(function.reason(&token, 1), Reason::KeysUnavailable);
+}
+
+#[test]
+fn a_token_that_no_test_key_signed_fares_as_if_there_were_none() {
+    let (key, other, test) = (SigningKey::p256(), SigningKey::p256(), SigningKey::ed25519());
+    let without_id = |key: &SigningKey| pool_token_with(key, &json!({"alg": key.algorithms()[0]}));
+    let tokens = [
+        ("its own key", pool_token(&key, "k")),
+        ("its own key, without an id", without_id(&key)),
+        ("another key, without an id", without_id(&other)),
+        ("the test key, without an id", without_id(&test)),
+        ("an unknown id", pool_token(&other, "nobody's")),
+        ("the id of the test key, another key", pool_token(&other, "test")),
+        ("the id of the test key, another key of its kind", pool_token(&SigningKey::ed25519(), "test")),
+        ("the id of the test key, its own key", pool_token(&key, "test")),
+        ("the test key, under another id", pool_token(&test, "k")),
+    ];
+    let of_test = pool_token(&test, "test");
+    let one = key_set(&[(&key, "k")]);
+    let two = key_set(&[(&key, "k"), (&other, "o")]);
+    let of_same_id = key_set(&[(&key, "k"), (&other, "test")]);
+    for (says, keys, fault, seconds, allowed) in [
+        ("one key", one.clone(), None, 1, true),
+        ("two keys", two, None, 1, true),
+        ("no keys", json!({"keys": []}), None, 1, true),
+        ("down from the start", one.clone(), Some(503), 1, true),
+        ("too old", one, Some(503), 90_000, true),
+        ("a key with the id of the test key", of_same_id, None, 1, false),
+    ] {
+        let server = KeyServer::start(keys);
+        let store = StoreCopy::with_jwks_uri(&server.uri());
+        if let Some(status) = fault.filter(|_| seconds == 1) {
+            server.fault(KeyServerFault::Status(status));
+        }
+        let deployed = InProcess::start(&store);
+        let tried_out = InProcess::start_with(&store, Some(key_set(&[(&test, "test")])));
+        if let Some(status) = fault {
+            server.fault(KeyServerFault::Status(status));
+        }
+        for (token, text) in &tokens {
+            let (expected, found) = (deployed.reason(text, seconds), tried_out.reason(text, seconds));
+            assert_eq!(found, expected, "{says}: {token}");
+        }
+        assert_eq!(tried_out.reason(&of_test, seconds) == Reason::AllowedByPolicy, allowed, "{says}");
+        assert_ne!(deployed.reason(&of_test, seconds), Reason::AllowedByPolicy, "{says}");
+        // A token that was verified before fares the same.
+        assert_eq!(tried_out.reason(&of_test, seconds) == Reason::AllowedByPolicy, allowed, "{says}");
+    }
+}
+
+#[test]
+fn a_function_that_takes_the_place_of_another_needs_no_fetch() {
+    let (key, other) = (SigningKey::p256(), SigningKey::p256());
+    let server = KeyServer::start(key_set(&[(&key, "k")]));
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let mut function = InProcess::start(&store);
+    let token = pool_token(&key, "k");
+    server.fault(KeyServerFault::Status(503));
+    function.replace(&store, 3599);
+    assert_eq!(function.reason(&token, 3599), Reason::AllowedByPolicy);
+    assert_eq!(server.requests(), 1);
+    // The keys do not become younger by it: they are stale now, and too old within a day.
+    function.replace(&store, 3601);
+    assert_eq!(function.reason(&token, 3602), Reason::AllowedByPolicy);
+    let asked = server.requests();
+    assert!(asked > 1, "{asked}");
+    function.replace(&store, 86_400);
+    assert_eq!(function.reason(&token, 86_400), Reason::KeysUnavailable);
+    server.fault(KeyServerFault::None);
+    function.replace(&store, 86_500);
+    assert_eq!(function.reason(&token, 86_500), Reason::AllowedByPolicy);
+    // Another address has other keys.
+    let elsewhere = KeyServer::start(key_set(&[(&other, "k")]));
+    function.replace(&StoreCopy::with_jwks_uri(&elsewhere.uri()), 86_501);
+    assert_eq!(function.reason(&token, 86_501), Reason::SignatureInvalid);
+    assert_eq!(function.reason(&pool_token(&other, "k"), 86_501), Reason::AllowedByPolicy);
 }

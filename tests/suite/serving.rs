@@ -5,6 +5,7 @@ mod backends;
 mod bench;
 mod changes;
 mod deployments;
+mod issuers;
 mod limits;
 mod page;
 mod server;

@@ -150,6 +150,19 @@ impl Current {
         client: KeyClient,
         now: UnixTime,
     ) -> Result<Arc<Self>, LoadFailure> {
+        Self::load_with_keys(fetcher, fallback, conditions, max_tokens, client, None, now).await
+    }
+
+    /// The same, but with the keys that were fetched before for the same issuers, as long as they are not too old.
+    pub(crate) async fn load_with_keys(
+        fetcher: Fetcher,
+        fallback: Option<BundleUri>,
+        conditions: Conditions,
+        max_tokens: usize,
+        client: KeyClient,
+        before: Option<&KeyCache>,
+        now: UnixTime,
+    ) -> Result<Arc<Self>, LoadFailure> {
         let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
             Ok(Read::New { bytes, etag }) => conditions.open(bytes, 0, now).map(|bundle| (bundle, etag)),
             Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(crate::bundle::file::UnreadableFile::Changed)),
@@ -168,7 +181,7 @@ impl Current {
                 (bundle, None, fallback)
             }
         };
-        let keys = KeyCache::load(&bundle, &conditions.key_trust, client.clone(), None, now).await;
+        let keys = KeyCache::load(&bundle, &conditions.key_trust, client.clone(), before, now).await;
         let manifest = bundle.manifest();
         info!(bundle = manifest.name, revision = manifest.revision, %uri, "bundle loaded");
         let mut jitter = [0];

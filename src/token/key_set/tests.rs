@@ -93,15 +93,13 @@ fn thumbprints_are_those_of_rfc_7638() {
 }
 
 #[test]
-fn of_two_sets_put_together_the_first_keeps_its_keys() {
-    let one = parse(vec![ec()]).unwrap();
-    let ours = one.find(Some("ec")).unwrap().thumbprint;
-    let others = parse(vec![
-        with(json!({"kid": "other"})),
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": "ec", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
-    ]);
-    let both = one.with(&others.unwrap());
-    assert_eq!(both.len(), 2);
-    assert!(both.find(Some("other")).is_some());
-    assert_eq!(both.find(Some("ec")).unwrap().thumbprint, ours);
+fn a_test_key_is_found_by_its_id_alone_and_is_no_key_of_the_set() {
+    let test_keys = Arc::new(parse(vec![with(json!({"kid": "test"}))]).unwrap());
+    for (keys, len, only) in [(vec![], 0, false), (vec![ec()], 1, true)] {
+        let set = parse(keys).unwrap().with_test_keys(Some(Arc::clone(&test_keys)));
+        assert_eq!((set.len(), set.is_empty(), set.find(None).is_some()), (len, len == 0, only));
+        assert!(set.find(Some("test")).is_none() && set.find_test_key(Some("test")).is_some());
+        assert!(set.find_test_key(None).is_none() && set.find_test_key(Some("ec")).is_none());
+    }
+    assert!(parse(vec![ec()]).unwrap().find_test_key(Some("test")).is_none());
 }

@@ -11,7 +11,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, StoreFiles, Trust};
 use cedar_authorizer::function::config::Config;
-use cedar_authorizer::function::jwks::KeyTrust;
+use cedar_authorizer::function::jwks::{KeyCache, KeyTrust};
 use cedar_authorizer::function::lambda::Function;
 use cedar_authorizer::function::source::BundleUri;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
@@ -29,7 +29,7 @@ use crate::init;
 use crate::output::Failure;
 use crate::serve::api::template::{self, TemplateArgs};
 use crate::serve::api::{Kind, ServedApi, ServedAuthorizer, openapi, store};
-use crate::serve::gateway::{ValidationExpression, take_line};
+use crate::serve::gateway::take_line;
 use crate::test_bench::{Personas, TestBench, TestIssuer};
 
 /// Where everything comes from.
@@ -133,11 +133,15 @@ impl Origin {
         let api_files = self.api_files();
         let api = self.read_api(&read.store).map_err(|failure| failed(failure, &read.look))?;
         let ReadStore { store, files, bytes, bundle, personas, look } = read;
-        let mut functions = Vec::new();
+        let mut functions: Vec<Function> = Vec::new();
         if !self.is_elsewhere {
+            // The keys of an issuer are those of all authorizers, and a change of the store does not change them.
+            let mut keys = before.and_then(|before| before.functions.first()).and_then(keys_of);
             for authorizer in &api.authorizers {
-                let function = self.function(&bytes, authorizer, issuer).await;
-                functions.push(function.map_err(|failure| failed(failure, &look))?);
+                let function = self.function(&bytes, authorizer, issuer, keys.as_ref()).await;
+                let function = function.map_err(|failure| failed(failure, &look))?;
+                keys = keys_of(&function);
+                functions.push(function);
             }
         }
         let location = bundle.token_location().clone();
@@ -220,6 +224,7 @@ impl Origin {
         bundle: &[u8],
         authorizer: &ServedAuthorizer,
         issuer: &TestIssuer,
+        keys: Option<&KeyCache>,
     ) -> Result<Function, Failure> {
         // The function reads its bundle from a file. It never looks for a newer one: that would be another function.
         let mut file = tempfile::NamedTempFile::new().map_err(Failure::could_not_run)?;
@@ -252,7 +257,7 @@ impl Origin {
             simple_responses: if is_simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled },
             telemetry: Settings::default(),
         };
-        let function = Function::init(&config, SystemTime::now().into()).await;
+        let function = Function::init_with_keys(&config, keys, SystemTime::now().into()).await;
         let decision_log = DecisionLogSettings { has_requests: true, ..DecisionLogSettings::default() };
         let telemetry = Telemetry::new(Settings { decision_log, ..Settings::default() }, take_line);
         Ok(function.map_err(Failure::invalid)?.with_telemetry(telemetry))
@@ -298,6 +303,11 @@ impl LastLook {
     }
 }
 
+/// The keys of the issuers, as a function has them now.
+fn keys_of(function: &Function) -> Option<KeyCache> {
+    Some(function.current()?.serving().keys.clone())
+}
+
 /// What `CACHE_KEY` is for an authorizer; if nothing says it, what it has to be.
 fn cache_key(authorizer: &ServedAuthorizer) -> CacheKey {
     let ServedAuthorizer { key, time_to_live, function_key, .. } = authorizer;
@@ -313,10 +323,7 @@ fn check(authorizer: &ServedAuthorizer) -> Result<(), Failure> {
         let hint = "use --ttl 0, or add `$context.httpMethod` and `$context.path` to --cache-key";
         return Err(Failure::could_not_run(message).hint(hint));
     }
-    match authorizer.validation_expression.as_deref().map(ValidationExpression::new) {
-        Some(Err(error)) => Err(Failure::could_not_run(error)),
-        Some(Ok(_)) | None => Ok(()),
-    }
+    Ok(())
 }
 
 fn caches(
