@@ -51,7 +51,8 @@ fn check_simple(answer: &Value) -> Result<(), &'static str> {
 }
 
 fn check_policy(answer: &Value, kind: Kind) -> Result<(), &'static str> {
-    if answer.get("isAuthorized").is_some() && answer.get("policyDocument").is_none() {
+    // Beside a policy, too: which of them counts is not documented.
+    if answer.get("isAuthorized").is_some() {
         return Err("the answer is a simple response, but the authorizer is set to IAM policies");
     }
     if answer.get("principalId").and_then(Value::as_str).is_none_or(str::is_empty) {
@@ -62,6 +63,12 @@ fn check_policy(answer: &Value, kind: Kind) -> Result<(), &'static str> {
         Some(statement @ Value::Object(_)) => std::slice::from_ref(statement),
         _ => return Err("the answer has no `policyDocument` with a `Statement`"),
     };
+    // Whatever cannot be read may be a denial, so the answer as a whole is malformed.
+    match answer.pointer("/policyDocument/Version") {
+        None => {}
+        Some(Value::String(version)) if VERSIONS.contains(&version.as_str()) => {}
+        Some(_) => return Err("the `Version` of `policyDocument` is none of IAM's"),
+    }
     for statement in statements {
         let has = |name: &str| statement.get(name).is_some();
         if !matches!(statement.get("Effect").and_then(Value::as_str), Some("Allow" | "Deny")) {
@@ -73,8 +80,23 @@ fn check_policy(answer: &Value, kind: Kind) -> Result<(), &'static str> {
         if !has("Action") {
             return Err("a statement has no `Action`");
         }
+        let are_texts = |name: &str| match statement.get(name) {
+            None | Some(Value::String(_)) => true,
+            Some(Value::Array(texts)) => !texts.is_empty() && texts.iter().all(Value::is_string),
+            Some(_) => false,
+        };
+        if !["Action", "Resource", "NotResource"].into_iter().all(are_texts) {
+            return Err(
+                "`Action`, `Resource` or `NotResource` of a statement is neither a text nor a list of texts",
+            );
+        }
         if has("Condition") {
             return Err("a statement has a `Condition`, which is not evaluated here");
+        }
+        if has("NotAction") || has("Principal") || has("NotPrincipal") {
+            return Err(
+                "a statement has `NotAction`, `Principal` or `NotPrincipal`, which is not evaluated here",
+            );
         }
     }
     check_context(answer, kind)
@@ -100,6 +122,9 @@ pub const UNREACHABLE: &str = "Unreachable";
 
 /// API Gateway turns exactly this message into 401.
 const UNAUTHORIZED: &str = "Unauthorized";
+
+/// IAM User Guide, "IAM JSON policy elements: Version".
+const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
 
 /// Service Quotas, "Lambda authorizer result size".
 const MAX_BYTES: usize = 8 * 1024;
@@ -144,6 +169,8 @@ mod tests {
         for (kind, answer) in [
             (Kind::RestRequest, policy()),
             (Kind::RestToken, without("", "context")),
+            (Kind::RestToken, without("/policyDocument", "Version")),
+            (Kind::RestToken, with("/policyDocument/Statement/0/Resource", json!(["a", "b"]))),
             (Kind::Http, with("/context", json!({"a": [1], "b": {}}))),
             (Kind::HttpV1, policy()),
             (Kind::WebSocket, with("/context", Value::Null)),
@@ -165,6 +192,11 @@ mod tests {
             (Kind::RestRequest, json!([])),
             (Kind::RestRequest, json!("Allow")),
             (Kind::RestRequest, json!({"isAuthorized": true})),
+            (Kind::RestRequest, {
+                let mut both = with("/policyDocument/Statement/0/Effect", json!("Deny"));
+                both["isAuthorized"] = json!(true);
+                both
+            }),
             (Kind::RestRequest, without("", "principalId")),
             (Kind::RestRequest, with("/principalId", json!(""))),
             (Kind::RestRequest, with("/principalId", json!(7))),
@@ -179,6 +211,22 @@ mod tests {
                 Kind::RestRequest,
                 with(statement, json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {}})),
             ),
+            (Kind::RestRequest, with(&format!("{statement}/Action"), json!(7))),
+            (Kind::RestRequest, with(&format!("{statement}/Action"), json!([]))),
+            (Kind::RestRequest, with(&format!("{statement}/Resource"), json!(["*", 7]))),
+            (Kind::RestRequest, with(&format!("{statement}/Resource"), json!([]))),
+            (Kind::RestRequest, with(&format!("{statement}/Resource"), json!(null))),
+            (Kind::RestRequest, with(statement, json!({"Effect": "Deny", "Action": "*", "NotResource": {}}))),
+            (
+                Kind::RestRequest,
+                with(statement, json!({"Effect": "Deny", "Action": "*", "NotAction": "*", "Resource": "*"})),
+            ),
+            (
+                Kind::RestRequest,
+                with(statement, json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"})),
+            ),
+            (Kind::RestRequest, with("/policyDocument/Version", json!("2012"))),
+            (Kind::RestRequest, with("/policyDocument/Version", json!(null))),
             (Kind::RestRequest, with("/context", json!({"a": [1]}))),
             (Kind::WebSocket, with("/context", json!({"a": {}}))),
             (Kind::RestRequest, with("/context", json!(7))),
