@@ -13,6 +13,7 @@ use cedar_authorizer::store::Store;
 use cedar_authorizer::store::finding::Finding;
 use clap::ValueEnum;
 
+use super::gateway::ValidationExpression;
 pub use crate::deployment::{Cors, GatewayResponse};
 use crate::test_bench::ApiKind;
 
@@ -109,7 +110,7 @@ pub struct ServedAuthorizer {
     /// How long an answer is kept. Zero: not at all.
     pub time_to_live: Duration,
     /// The pattern that a token must match, for TOKEN authorizers. `None`: any token.
-    pub validation_expression: Option<String>,
+    pub validation_expression: Option<ValidationExpression>,
     /// `CACHE_KEY` of its function, where the template says it. `None`: one that fits the identity sources.
     pub function_key: Option<CacheKey>,
 }

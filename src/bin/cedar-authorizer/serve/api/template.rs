@@ -19,6 +19,7 @@ use crate::deployment::{
 };
 use crate::init;
 use crate::output::{Failure, printable};
+use crate::serve::gateway::ValidationExpression;
 use crate::yaml::Place;
 use routes::ServedRoutes;
 
@@ -51,8 +52,8 @@ pub fn read(template: &TemplateArgs, store: &Store) -> Result<ServedApi, Failure
     for problem in deployment.problems.iter().chain(&deployment.problems_of_answers) {
         findings.add(problem.place, &problem.message);
     }
-    let authorizers: Vec<ServedAuthorizer> =
-        api.authorizers.iter().map(|authorizer| authorizer_of(api, authorizer, &mut findings)).collect();
+    let authorizers = api.authorizers.iter().map(|authorizer| authorizer_of(api, authorizer, &mut findings));
+    let authorizers: Vec<ServedAuthorizer> = authorizers.collect::<Result<_, _>>()?;
     let ServedRoutes { routes, protections, preflights } = routes::served(api, store, &mut findings);
     let mut all = findings.all;
     all.extend(check::template::compare_routes(api, store, &name));
@@ -148,7 +149,7 @@ fn authorizer_of(
     api: &DeployedApi,
     authorizer: &DeployedAuthorizer,
     findings: &mut Findings<'_>,
-) -> ServedAuthorizer {
+) -> Result<ServedAuthorizer, Failure> {
     let kind = kind_of(api.kind, authorizer);
     let default = match api.kind {
         ApiKind::Rest => REST_SECONDS,
@@ -156,14 +157,15 @@ fn authorizer_of(
     };
     let seconds = authorizer.effective_ttl(api.kind).unwrap_or(default);
     let function_key = authorizer.function.as_ref().and_then(|function| function.cache_key.value());
-    ServedAuthorizer {
+    let pattern = authorizer.validation_expression.value().map(|pattern| ValidationExpression::new(pattern));
+    Ok(ServedAuthorizer {
         name: authorizer.name.clone(),
         kind,
         key: key_of(kind, authorizer, seconds, findings),
         time_to_live: Duration::from_secs(seconds.into()),
-        validation_expression: authorizer.validation_expression.value().cloned(),
+        validation_expression: pattern.transpose().map_err(Failure::could_not_run)?,
         function_key: function_key.and_then(|key| key.parse().ok()),
-    }
+    })
 }
 
 fn kind_of(api: ApiKind, authorizer: &DeployedAuthorizer) -> Kind {

@@ -32,7 +32,7 @@ fn shown(text: &str) -> Vec<String> {
         let ServedAuthorizer { name, kind, key, time_to_live, validation_expression, function_key } =
             authorizer;
         let seconds = time_to_live.as_secs();
-        let expression = validation_expression.as_deref().unwrap_or("-");
+        let expression = validation_expression.as_ref().map_or("-".to_owned(), ToString::to_string);
         let function_key = function_key.as_ref().map_or("-".to_owned(), ToString::to_string);
         lines.push(format!("{name} {kind:?} {key} {seconds} s {expression} {function_key}"));
     }
