@@ -14,10 +14,10 @@ use percent_encoding::percent_decode_str;
 use crate::gateway::call::{Call, TokenLocation};
 
 /// Stands for a text that is not shown.
-pub(super) const MASKED: &str = "***";
+pub const MASKED: &str = "***";
 
 /// So many characters of a token may be written, but not one more. Fewer are part of many words.
-const LONGEST_SHARED: usize = 7;
+pub const LONGEST_SHARED: usize = 7;
 
 /// The texts of a call that are tokens, or have tokens in them.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// These tokens.
-    pub(super) fn of(mut texts: Vec<&'a str>) -> Self {
+    pub fn of(mut texts: Vec<&'a str>) -> Self {
         texts.retain(|text| text.len() > LONGEST_SHARED);
         Self(texts)
     }
@@ -65,7 +65,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Whether one of the texts has part of a token in it.
-    pub(super) fn touch<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
+    pub fn touch<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
         let mut forms = Vec::with_capacity(USUAL_TEXTS);
         // A shorter text has no room for what would be found, and decoding makes none longer.
         for text in texts.into_iter().filter(|text| text.len() > LONGEST_SHARED) {
@@ -181,14 +181,14 @@ fn spread(piece: u32) -> (usize, u16) {
 }
 
 /// Whether a text has a token in it, or the beginning of one: a word with the beginning of a JSON object in base64url.
-pub(super) fn looks_like_token(text: &str) -> bool {
+pub fn looks_like_token(text: &str) -> bool {
     text.len() >= SHORTEST_TOKEN
         && (text.contains("ey") || text.contains("ew"))
         && text.split(|char| !is_of_token(char)).any(has_object)
 }
 
 /// The text without words that look like tokens.
-pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
+pub fn without_tokens(text: &str) -> Cow<'_, str> {
     if !looks_like_token(text) {
         return Cow::Borrowed(text);
     }

@@ -222,6 +222,24 @@ impl Client {
         }
     }
 
+    /// Reads what comes within this time.
+    pub fn rest_for(mut self, time: Duration) -> String {
+        let begun = Instant::now();
+        let mut rest = Vec::new();
+        while let Some(left) = time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+            self.socket.get_ref().set_read_timeout(Some(left)).unwrap();
+            match self.socket.fill_buf() {
+                Ok([]) | Err(_) => break,
+                Ok(bytes) => {
+                    rest.extend_from_slice(bytes);
+                    let read = bytes.len();
+                    self.socket.consume(read);
+                }
+            }
+        }
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
     /// Reads until the server closes the connection.
     pub fn rest(mut self) -> String {
         let mut rest = Vec::new();

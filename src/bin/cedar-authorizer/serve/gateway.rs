@@ -117,7 +117,7 @@ impl Gateway {
             id: number,
             time: iso_8601(milliseconds).unwrap_or_default(),
             microseconds: 0,
-            method: client.method.clone(),
+            method: secrets.mask(&client.method),
             target: secrets.mask(&client.target),
             route: route.map(ToString::to_string),
             status: 0,
@@ -165,6 +165,7 @@ impl Gateway {
             }
             Ok(passage) => {
                 exchange.effect = passage.effect;
+                exchange.problem = backend::problem_of(&passage.context);
                 match preflight {
                     Some((status, headers, body)) => (status, headers, Err(body)),
                     None => match self.backend.call(&client, body, upgrade, &passage.context, route).await {
@@ -174,7 +175,7 @@ impl Gateway {
                             (head.status, head.headers, Ok(body))
                         }
                         Err(failed) => {
-                            exchange.problem = failed.problem;
+                            exchange.problem = failed.problem.or(exchange.problem);
                             let answer = own(&failed.case, &details);
                             (answer.0, answer.1, Err(answer.2))
                         }
@@ -190,6 +191,7 @@ impl Gateway {
                 Body::from(text)
             }
         };
+        exchange.problem = exchange.problem.map(|problem| asked.secrets.mask(&problem));
         self.report(exchange.problem.as_deref());
         if let Some(recorder) = &self.recorder {
             recorder.write(&exchange);
@@ -292,17 +294,18 @@ impl Gateway {
             Found::Ask(slot) => {
                 let said = self.ask(in_force, index, text, asked).await;
                 let shown = masked(said.json.clone(), &asked.secrets);
+                let decided = said.decided.clone().map(|decided| decided.masked(&asked.secrets));
                 exchange.log = said.log.clone().map(|log| masked(log, &asked.secrets));
                 let refused = match verdict::of(&said, kind) {
                     Verdict::Answer => None,
                     Verdict::Unauthorized => Some(unauthorized()),
                     Verdict::Fault(problem) => {
-                        exchange.problem = Some(asked.secrets.mask(&problem));
+                        exchange.problem = Some(problem);
                         Some(Refused::new(Effect::Fault, Case::AuthorizerFailed))
                     }
                 };
                 if let Some(refused) = refused {
-                    exchange.decision = said.decided;
+                    exchange.decision = decided;
                     exchange.answer = Some(shown);
                     if slot.is_some() {
                         exchange.cache = CacheUse::NotKept { key };
@@ -312,13 +315,8 @@ impl Gateway {
                 // Most answers have no token, and need not be kept twice.
                 let answer = Arc::new(said.json);
                 let shown = if *answer == shown { Arc::clone(&answer) } else { Arc::new(shown) };
-                let kept = Arc::new(Kept {
-                    answer,
-                    shown,
-                    made_for: asked.number,
-                    decided: said.decided,
-                    key: key.clone(),
-                });
+                let kept =
+                    Arc::new(Kept { answer, shown, made_for: asked.number, decided, key: key.clone() });
                 if let Some(slot) = slot {
                     lock(cache).keep(slot, Arc::clone(&kept), now);
                     exchange.cache = CacheUse::Miss { key };

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 pub use elsewhere::Elsewhere;
 
+use super::masking::Secrets;
 use crate::serve::exchange::Decided;
 
 /// What an authorizer said.
@@ -77,6 +78,19 @@ fn decided(answer: &Answer, revision: u64) -> Decided {
         policies,
         principal,
         revision: Some(revision),
+    }
+}
+
+impl Decided {
+    /// The same without tokens: an authorizer elsewhere may say anything.
+    pub fn masked(self, secrets: &Secrets) -> Self {
+        Self {
+            reason: secrets.mask(&self.reason),
+            meaning: self.meaning,
+            policies: self.policies.iter().map(|policy| secrets.mask(policy)).collect(),
+            principal: self.principal.map(|principal| secrets.mask(&principal)),
+            revision: self.revision,
+        }
     }
 }
 

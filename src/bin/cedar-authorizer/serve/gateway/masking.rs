@@ -1,78 +1,89 @@
 //! Tokens, kept out of everything that is shown or recorded.
 //!
 //! The function masks what it logs. Here are the texts that come from the client itself: the event, the path, the answer
-//! of an authorizer that repeats them.
+//! of an authorizer that repeats them. The rule is the function's: of a token that the request has, no more than
+//! [`LONGEST_SHARED`] characters in a row are shown, and nothing that looks like the beginning of another one.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use cedar_authorizer::function::masking::{LONGEST_SHARED, MASKED, Tokens, looks_like_token, without_tokens};
 use cedar_authorizer::gateway::call::TokenLocation;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// The secrets of one request.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(Vec<String>);
+pub struct Secrets {
+    /// Texts that are masked as a whole, the longest first.
+    wholes: Vec<String>,
+    /// Texts of which no part is shown either.
+    tokens: Vec<String>,
+}
 
 impl Secrets {
-    /// The values of a request that are tokens: those of the headers and the query parameter that carry one.
+    /// The values of a request that are secret: those of the headers and the query parameter that carry a token, and
+    /// whatever else looks like one.
     pub fn of(headers: &[(String, String)], query: &[(String, String)], location: &TokenLocation) -> Self {
         let mut found = Self::default();
         let carries = |name: &str| {
-            SECRET_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+            TOKEN_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known))
                 || name.eq_ignore_ascii_case(&location.header)
+                || location.subprotocol.is_some() && name.eq_ignore_ascii_case(SUBPROTOCOL)
         };
         for (name, value) in headers {
-            if carries(name) {
-                found.add(value);
-            }
-            if location.subprotocol.is_some() && name.eq_ignore_ascii_case(SUBPROTOCOL) {
-                found.add(value);
+            if carries(name) || looks_like_token(value) {
+                found.add_token(value);
+            } else if name.eq_ignore_ascii_case(COOKIE) {
+                found.add_cookies(value);
             }
         }
         for (name, value) in query {
-            if location.query.as_ref() == Some(name) {
-                found.add(value);
+            if location.query.as_ref() == Some(name) || looks_like_token(value) {
+                found.add_token(value);
             }
         }
+        // So that the whole is replaced before its parts are.
+        found.wholes.sort_by_key(|text| std::cmp::Reverse(text.len()));
         found
     }
 
-    fn add(&mut self, value: &str) {
+    fn add_token(&mut self, value: &str) {
         // `Bearer eyJ...`, `bearer, eyJ...`: the parts alone are secrets, too.
-        let parts = value.split([' ', ',']).map(str::trim).filter(|part| part.len() >= SHORTEST_PART);
-        self.0.extend([value].into_iter().chain(parts).filter(|text| !text.is_empty()).map(str::to_owned));
-        // So that the whole is replaced before its parts are.
-        self.0.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        let parts = value.split([' ', ',', ';']).map(str::trim).filter(|part| part.len() > LONGEST_SHARED);
+        self.add_wholes([value].into_iter().chain(parts));
+        self.tokens.push(value.to_owned());
+    }
+
+    /// A cookie may be a secret, or no more than the language of a page. So its parts are no secrets.
+    fn add_cookies(&mut self, value: &str) {
+        self.add_wholes([value]);
+        for cookie in value.split(';').map(str::trim) {
+            let value =
+                cookie.split_once('=').map(|(_, value)| value).filter(|value| value.len() > LONGEST_SHARED);
+            self.add_wholes([cookie].into_iter().chain(value));
+        }
+    }
+
+    fn add_wholes<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        self.wholes.extend(texts.into_iter().filter(|text| !text.is_empty()).map(str::to_owned));
     }
 
     /// A text without the tokens in it.
     pub fn mask(&self, text: &str) -> String {
-        let mut masked = text.to_owned();
-        for secret in &self.0 {
-            let is_all = masked == *secret;
-            if is_all || secret.len() >= SHORTEST_PART {
-                masked = masked.replace(secret.as_str(), MASK);
-            }
-        }
-        let masked = without_tokens(&masked);
-        if self.is_encoded_in(&masked) { MASK.to_owned() } else { masked }
+        let masked = self.without_wholes(text);
+        if self.tokens().touch([masked.as_str()]) { self.without_parts(&masked) } else { masked }
     }
 
     /// The same for every text in a value.
     pub fn mask_all(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => *text = self.mask(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.mask_all(value)),
-            Value::Object(members) => {
-                let names: Vec<String> =
-                    members.keys().filter(|name| self.mask(name) != **name).cloned().collect();
-                for name in names {
-                    if let Some(value) = members.remove(&name) {
-                        members.insert(self.mask(&name), value);
-                    }
-                }
-                members.values_mut().for_each(|value| self.mask_all(value));
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        change_texts(value, &|text| self.without_wholes(text));
+        // Most values have no part of a token. It takes one look to know.
+        let mut texts = Vec::new();
+        collect_texts(value, &mut texts);
+        if self.tokens().touch(texts) {
+            change_texts(value, &|text| self.mask(text));
         }
     }
 
@@ -87,6 +98,50 @@ impl Secrets {
         format!("token {hash}…")
     }
 
+    fn tokens(&self) -> Tokens<'_> {
+        Tokens::of(self.tokens.iter().map(String::as_str).collect())
+    }
+
+    /// The text without whole secrets, and without what looks like a token.
+    fn without_wholes(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for secret in &self.wholes {
+            let is_all = masked == *secret;
+            if is_all || secret.len() > LONGEST_SHARED {
+                masked = masked.replace(secret.as_str(), MASKED);
+            }
+        }
+        let masked = without_jwts(&masked);
+        let masked = without_tokens(&masked);
+        if self.is_encoded_in(&masked) { MASKED.to_owned() } else { masked.into_owned() }
+    }
+
+    /// The text without runs of characters that a token has, too.
+    fn without_parts(&self, text: &str) -> String {
+        let run = LONGEST_SHARED + 1;
+        let runs: HashSet<&[u8]> =
+            self.tokens.iter().flat_map(|token| token.as_bytes().windows(run)).collect();
+        let mut shared = vec![false; text.len()];
+        for (at, found) in text.as_bytes().windows(run).enumerate() {
+            if runs.contains(found) {
+                shared.iter_mut().skip(at).take(run).for_each(|shared| *shared = true);
+            }
+        }
+        let mut masked = String::with_capacity(text.len());
+        let mut is_within = false;
+        for (at, char) in text.char_indices() {
+            let is_shared = shared.iter().skip(at).take(char.len_utf8()).any(|shared| *shared);
+            match (is_shared, is_within) {
+                (false, _) => masked.push(char),
+                (true, false) => masked.push_str(MASKED),
+                (true, true) => {}
+            }
+            is_within = is_shared;
+        }
+        // What is left shows only once the text is decoded.
+        if self.tokens().touch([masked.as_str()]) { MASKED.to_owned() } else { masked }
+    }
+
     /// Whether there is a token in a text that shows only once the text is decoded.
     fn is_encoded_in(&self, text: &str) -> bool {
         let mut text = text.to_owned();
@@ -98,11 +153,8 @@ impl Secrets {
             if decoded == text {
                 return false;
             }
-            let has_secret = self
-                .0
-                .iter()
-                .any(|secret| secret.len() >= SHORTEST_PART && decoded.contains(secret.as_str()));
-            if has_secret || without_tokens(&decoded) != decoded {
+            let mut wholes = self.wholes.iter().filter(|secret| secret.len() > LONGEST_SHARED);
+            if wholes.any(|secret| decoded.contains(secret.as_str())) || looks_like_token(&decoded) {
                 return true;
             }
             text = decoded;
@@ -111,19 +163,56 @@ impl Secrets {
     }
 }
 
+/// Changes every text of a value, and every name.
+fn change_texts(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| change_texts(value, change)),
+        Value::Object(members) => {
+            let changed: Vec<(String, String)> = members
+                .keys()
+                .map(|name| (name.clone(), change(name)))
+                .filter(|(before, after)| before != after)
+                .collect();
+            for (before, after) in changed {
+                if let Some(value) = members.remove(&before) {
+                    members.insert(after, value);
+                }
+            }
+            members.values_mut().for_each(|value| change_texts(value, change));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(members) => members.iter().for_each(|(name, value)| {
+            texts.push(name);
+            collect_texts(value, texts);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// A text without what looks like a JWT: base64url of `{"`, and all that follows of the alphabet of tokens.
-fn without_tokens(text: &str) -> String {
+fn without_jwts(text: &str) -> Cow<'_, str> {
+    if !text.contains(TOKEN_BEGINS) {
+        return Cow::Borrowed(text);
+    }
     let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, from)) = rest.find(TOKEN_BEGINS).and_then(|at| rest.split_at_checked(at)) {
         let end = from.find(|char: char| !is_of_token(char)).unwrap_or(from.len());
         let (token, after) = from.split_at_checked(end).unwrap_or((from, ""));
         masked.push_str(before);
-        masked.push_str(if token.len() >= SHORTEST_TOKEN { MASK } else { token });
+        masked.push_str(if token.len() >= SHORTEST_TOKEN { MASKED } else { token });
         rest = after;
     }
     masked.push_str(rest);
-    masked
+    Cow::Owned(masked)
 }
 
 fn is_of_token(char: char) -> bool {
@@ -131,7 +220,9 @@ fn is_of_token(char: char) -> bool {
 }
 
 /// Headers that carry secrets of whoever calls, whatever the store says.
-const SECRET_HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
+const TOKEN_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "x-api-key"];
+
+const COOKIE: &str = "cookie";
 
 const SUBPROTOCOL: &str = "sec-websocket-protocol";
 
@@ -141,14 +232,8 @@ const TOKEN_BEGINS: &str = "eyJ";
 /// Shorter than this no JWT is: its header alone has `{"alg":"..."}`.
 const SHORTEST_TOKEN: usize = 16;
 
-/// Shorter parts are words such as `Bearer`.
-const SHORTEST_PART: usize = 8;
-
 /// What is encoded more often than this is not shown.
 const MAX_ENCODINGS: usize = 8;
-
-/// Stands for a text that is not shown, as in the decision log.
-const MASK: &str = "***";
 
 #[cfg(test)]
 mod tests {
@@ -180,6 +265,48 @@ mod tests {
             ("/eyJ/x y", "/eyJ/x y"),
             ("100%", "100%"),
             ("Bearer", "Bearer"),
+        ] {
+            assert_eq!(secrets.mask(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_eight_characters_of_a_token_are_left() {
+        let secrets = secrets(&[
+            ("X-Api-Key", "abcdefgh-0123456789"),
+            ("authorization", &format!("Bearer {JWT}")),
+            ("x-other", "eyJhbGciOiJFZERTQSJ9.zzzzyyyyxxxx"),
+        ]);
+        for (text, expected) in [
+            ("/a/c2lnbmF0dXJl", "/a/***"),
+            ("/a/c2lnbmF0/b", "/a/***/b"),
+            ("/a/c2lnbmF/b", "/a/c2lnbmF/b"),
+            ("/a?x=XX.eyJzdWIi&y=c2lnbmF0dX", "/a?x=XX***&y=***"),
+            ("Bearer e", "***"),
+            ("bcdefgh-0", "***"),
+            ("/zzzzyyyy", "/***"),
+            ("/%632lnbmF0", "***"),
+            ("/%25632lnbmF0", "***"),
+            ("/é/c2lnbmF0/é", "/é/***/é"),
+            ("/pets/7?page=2", "/pets/7?page=2"),
+        ] {
+            assert_eq!(secrets.mask(text), expected, "{text}");
+        }
+        let mut value = json!({"a": "/c2lnbmF0", "c2lnbmF0": ["pets"]});
+        secrets.mask_all(&mut value);
+        assert_eq!(value, json!({"a": "/***", "***": ["pets"]}));
+    }
+
+    #[test]
+    fn each_cookie_is_a_secret_and_no_part_of_one_is() {
+        let secrets = secrets(&[("cookie", "session=opaque-session; lang=en; theme=dark-and-light")]);
+        for (text, expected) in [
+            ("session=opaque-session; lang=en; theme=dark-and-light", "***"),
+            ("session=opaque-session", "***"),
+            ("lang=en", "***"),
+            ("/a/opaque-session", "/a/***"),
+            ("/a?lang=en", "/a?lang=en"),
+            ("/dark-and", "/dark-and"),
         ] {
             assert_eq!(secrets.mask(text), expected, "{text}");
         }
