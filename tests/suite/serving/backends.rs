@@ -1,5 +1,7 @@
 //! Backends and authorizers elsewhere, and their faults.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::ServeProcess;
+use super::server::eventually;
 use crate::loopback::{Answer, Function, Server};
 use crate::world::{FUNCTION, sample_store, token};
 
@@ -117,6 +120,106 @@ fn answers_come_through_as_they_are() {
 }
 
 #[test]
+fn a_body_that_does_not_come_to_its_end_is_the_fault_of_the_client() {
+    let backend = Server::start(Router::new().fallback(any(show)));
+    let (mocked, passed) = (ServeProcess::start(&[]), ServeProcess::start(&["--backend", &url(&backend)]));
+    let headers = format!("Authorization: Bearer {}\r\n", token("alice", json!({})));
+    for server in [&mocked, &passed] {
+        for body in ["ZZ\r\nabc\r\n0\r\n\r\n", "-1\r\n", "3\nabc\n0\n\n"] {
+            let mut client = server.connect();
+            client.send(
+                format!("POST /pets HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n{headers}\r\n{body}")
+                    .as_bytes(),
+            );
+            assert_eq!(client.read("POST").status, 400, "{body:?}");
+            assert_eq!(server.last()["problem"], Value::Null);
+        }
+        assert_eq!(server.errors(), "");
+    }
+}
+
+#[test]
+fn a_request_whose_client_leaves_is_recorded() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let slow = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1))
+    };
+    let backend = Server::start(Router::new().fallback(any(slow)));
+    let server = ServeProcess::start(&["--backend", &url(&backend)]);
+    let mut client = server.connect();
+    let alice = token("alice", json!({}));
+    client.send(
+        format!("GET /pets HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {alice}\r\n\r\n").as_bytes(),
+    );
+    eventually(|| (calls.load(Ordering::Relaxed) == 1).then_some(()));
+    drop(client);
+    let exchange = eventually(|| server.exchanges().pop());
+    assert_eq!((&exchange["status"], &exchange["cache"]["outcome"]), (&json!(200), &json!("miss")));
+}
+
+/// Answers every request with these bytes, and closes the connection.
+fn raw(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut socket, _)) = listener.accept() {
+            let _ = socket.read(&mut [0; 4096]);
+            let _ = socket.write_all(answer);
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_backend_that_answers_no_http_is_502() {
+    let alice = token("alice", json!({}));
+    for answer in [
+        b"nonsense\r\n\r\n".as_slice(),
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Len",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Bad: a\0b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    ] {
+        let server = ServeProcess::start(&["--backend", &raw(answer)]);
+        let reply = server.get_as(&alice, "/pets");
+        let said = String::from_utf8_lossy(answer);
+        assert_eq!(
+            (reply.status, reply.text()),
+            (502, "{\"message\":\"Internal server error\"}"),
+            "{said:?}"
+        );
+        let exchange = server.last();
+        let problem = exchange["problem"].as_str().unwrap();
+        assert!(problem.starts_with("the backend broke off"), "{said:?} {problem}");
+        assert!(server.errors().contains(problem), "{}", server.errors());
+    }
+    let server = ServeProcess::start(&[
+        "--backend",
+        &raw(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+    ]);
+    assert_eq!(server.get_as(&alice, "/pets").status, 502);
+    assert!(server.errors().contains("which nobody asked for"), "{}", server.errors());
+    let server = ServeProcess::start(&[
+        "--backend",
+        &raw(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
+    ]);
+    let reply = server.get_as(&alice, "/pets");
+    assert_eq!((reply.status, reply.header("content-length")), (204, None));
+    // Where the head was good, the client sees that something is missing.
+    let server =
+        ServeProcess::start(&["--backend", &raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")]);
+    let mut client = server.connect();
+    client.send(
+        format!("GET /pets HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {alice}\r\n\r\n").as_bytes(),
+    );
+    let rest = client.rest().to_lowercase();
+    assert!(rest.contains("content-length: 10") && !rest.ends_with("67890"), "{rest}");
+}
+
+#[test]
 fn a_backend_that_is_down_is_502() {
     let backend = Server::start(Router::new().fallback(any(odd)));
     let address = url(&backend);
@@ -179,6 +282,14 @@ async fn authorize(body: Bytes) -> Response {
             (StatusCode::INTERNAL_SERVER_ERROR, [("x-amz-function-error", "Handled")], fault("broken"))
                 .into_response()
         }
+        "token" => {
+            let token = event["headers"]["authorization"].as_str().unwrap();
+            let mut answer = policy("Allow");
+            answer["principalId"] = token.into();
+            answer["context"] = json!({"reason": token, "policies": format!("a,{}", &token[3..14]), "principal": &token[6..], "a:b": 1, "a-b": 2});
+            answer.to_string().into_response()
+        }
+        "token-in-fault" => fault(event["headers"]["authorization"].as_str().unwrap()).into_response(),
         "503" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         "nonsense" => "<html>".into_response(),
         "empty" => "".into_response(),
@@ -243,6 +354,27 @@ fn an_authorizer_elsewhere_is_believed_as_api_gateway_believes_it() {
     drop(authorizer);
     assert_eq!(server.get("/pets?q=allow", "Authorization: x\r\n").status, 500);
     assert!(server.errors().contains("the authorizer cannot be asked: "), "{}", server.errors());
+}
+
+#[test]
+fn a_token_that_the_authorizer_repeats_is_not_shown() {
+    let authorizer = Server::start(Router::new().route("/invoke", post(authorize)));
+    let server = ServeProcess::start(&["--authorizer", &format!("{}/invoke", url(&authorizer))]);
+    let token = "Z9yXw-8VuTs7RqPo6NmLk5JiHg4";
+    for (asked, status) in [("token-in-fault", 500), ("token", 200)] {
+        let reply = server.get(&format!("/pets?q={asked}"), &format!("Authorization: {token}\r\n"));
+        assert_eq!(reply.status, status);
+        let shown = server.last().to_string() + &server.errors();
+        let run = token.as_bytes().windows(8).map(|run| str::from_utf8(run).unwrap());
+        for run in run {
+            assert!(!shown.contains(run), "`{run}`: {shown}");
+        }
+    }
+    // Nor is one value sent as another.
+    let errors = server.errors();
+    assert!(errors.contains("the backend does not get `a:b` of the authorizer's `context`"), "{errors}");
+    let reply = server.get("/pets?q=token", &format!("Authorization: {token}\r\n")).json();
+    assert_eq!(reply["headers"]["x-authorizer-a-b"], "2");
 }
 
 #[test]

@@ -75,7 +75,11 @@ async fn answer(
             let connection = head.extensions.remove::<OnUpgrade>();
             let upgrade = connection.map(|connection| Upgrade { connection, pace: client.pace.clone() });
             let request = ClientRequest { head: client_head(&head, client.address), body, upgrade };
-            served.gateway.answer(request).await.0
+            // Whether the client waits for it or not: the backend may have the request already.
+            let answered = tokio::spawn(async move { served.gateway.answer(request).await.0 });
+            answered
+                .await
+                .unwrap_or_else(|error| self::error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()))
         }
     };
     if client.pace.is_crowded() {

@@ -80,6 +80,17 @@ impl Backend {
     }
 }
 
+/// Says which values of the authorizer no header tells the backend of. `None`: there are none.
+pub fn problem_of(context: &Map<String, Value>) -> Option<String> {
+    let names: Vec<String> = headers::left_out(context).iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the backend does not get {} of the authorizer's `context`: other values would have the same header",
+            names.join(", ")
+        )
+    })
+}
+
 fn is_connect(route: &Route) -> bool {
     matches!(route.template.segments(), [Segment::Key(key)] if key == CONNECT)
 }

@@ -1,11 +1,10 @@
 //! Requests to a server, and its answers. Both are passed on as they come, piece by piece.
 
 use std::error::Error;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, Response, header};
+use axum::http::{HeaderMap, Response, StatusCode, header};
 use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use reqwest::{Method, RequestBuilder, Url};
@@ -25,24 +24,31 @@ impl Server {
         let url = self.url_of(&client.target).ok_or_else(|| Failed::new(Case::BadRequest, None))?;
         let method = Method::from_bytes(client.method.as_bytes());
         let method = method.map_err(|_| Failed::new(Case::BadRequest, None))?;
-        let is_too_large = Arc::new(AtomicBool::new(false));
+        let fault = Arc::new(OnceLock::new());
         let mut request = self.client.request(method, url).headers(headers);
         if !body.is_end_stream() {
             if let Some(length) = body.size_hint().exact() {
                 request = request.header(header::CONTENT_LENGTH, length);
             }
-            request = request.body(limited(body, Arc::clone(&is_too_large)));
+            request = request.body(limited(body, Arc::clone(&fault)));
         }
-        let response = match self.answer_to(request).await {
-            Err(_) if is_too_large.load(Ordering::Relaxed) => {
-                return Err(Failed::new(Case::BodyTooLarge, None));
-            }
-            answered => answered?,
-        };
+        let response = self.answer_to(request).await.map_err(|failed| match fault.get() {
+            Some(case) => Failed::new(Case::clone(case), None),
+            None => failed,
+        })?;
+        let status = response.status();
+        if status.is_informational() {
+            let problem = format!("the backend answered {status}, which nobody asked for");
+            return Err(Failed::new(Case::BackendFailed, problem));
+        }
         let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = response.status();
+        *answer.status_mut() = status;
         *answer.headers_mut() = response.headers().clone();
         headers::without_connection(answer.headers_mut());
+        if status == StatusCode::NO_CONTENT {
+            // RFC 9110, 8.6. Whoever believed it would wait for a body.
+            answer.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         *answer.body_mut() = Body::from_stream(response.bytes_stream());
         Ok(answer)
     }
@@ -83,15 +89,20 @@ fn problem(error: &reqwest::Error) -> String {
     format!("the backend {what}{cause}")
 }
 
-/// A body that ends with an error where it becomes longer than API Gateway takes.
-fn limited(body: Body, is_too_large: Arc<AtomicBool>) -> reqwest::Body {
+/// A body that ends with an error where it becomes longer than API Gateway takes. If it is the client's fault that it
+/// does not come to its end, `fault` says so.
+fn limited(body: Body, fault: Arc<OnceLock<Case>>) -> reqwest::Body {
     let mut bytes: u64 = 0;
+    let fail = move |case, error| {
+        // The first fault is the one that counts.
+        let _ = fault.set(case);
+        error
+    };
     reqwest::Body::wrap_stream(body.into_data_stream().map(move |piece| {
-        let piece = piece.map_err(std::io::Error::other)?;
+        let piece = piece.map_err(|error| fail(Case::BadRequest, std::io::Error::other(error)))?;
         bytes = bytes.saturating_add(piece.len() as u64);
         if bytes > MAX_BODY_BYTES {
-            is_too_large.store(true, Ordering::Relaxed);
-            return Err(std::io::Error::other("the body is too large"));
+            return Err(fail(Case::BodyTooLarge, std::io::Error::other("the body is too large")));
         }
         Ok(piece)
     }))
