@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,6 +13,7 @@ use axum::http::HeaderMap;
 use axum::routing::any;
 use serde_json::json;
 
+use super::server::eventually;
 use super::{Client, ServeProcess};
 use crate::loopback::Server;
 use crate::world::{CLI, StoreCopy, root, run, stderr, stdout, token};
@@ -104,7 +107,11 @@ fn a_target_reaches_the_routes_as_it_was_sent() {
         assert_eq!((reply.status, exchange["route"].as_str()), (status, route), "{target}: {exchange:#}");
     }
     // An absolute target names a host, too.
-    assert_eq!(server.get("http://example.com/pets", &authorization).status, 403);
+    for target in
+        ["http://example.com/pets", "http://localhost@example.com/pets", "http://example.com/_bench/"]
+    {
+        assert_eq!(server.get(target, &authorization).status, 403, "{target}");
+    }
     assert_eq!(server.exchanges().len(), 6);
 }
 
@@ -115,7 +122,15 @@ fn only_names_of_this_machine_are_answered() {
     for (path, host, origin, expected) in [
         ("/pets", "localhost", "", 200),
         ("/pets", "gateway:80", "", 200),
+        ("/pets", "localhost.:80", "", 200),
+        ("/pets", "LOCALHOST", "", 200),
+        ("/pets", "[::1]:3000", "", 200),
         ("/pets", "example.com", "", 403),
+        ("/pets", "localhost.example.com", "", 403),
+        ("/pets", "localhost@example.com", "", 403),
+        ("/pets", "localhost\r\nHost: localhost", "", 403),
+        ("/pets", "localhost\r\nHost: example.com", "", 403),
+        ("/pets", "", "", 403),
         // Who may read the API's answers, the API says.
         ("/pets", "localhost", "https://example.com", 200),
         ("/_bench/", "localhost", "", 200),
@@ -223,6 +238,60 @@ fn a_websocket_is_opened_if_it_is_allowed() {
     let (mut client, _) = open(&mock, &alice);
     client.send(&[0x88, 0x80, 0, 0, 0, 0]);
     assert_eq!(client.take(2), [0x88, 0]);
+}
+
+#[test]
+fn the_end_of_a_websocket_reaches_the_other_side() {
+    let store = chat();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&ended);
+    let answer = async move |upgrade: WebSocketUpgrade| {
+        upgrade.on_upgrade(async move |mut socket| {
+            while let Some(Ok(message)) = socket.recv().await {
+                if matches!(message, Message::Text(_)) {
+                    let _ = socket.send(Message::Close(None)).await;
+                }
+            }
+            counted.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    let backend = Server::start(Router::new().fallback(any(answer)));
+    let server = ServeProcess::start(&[
+        "--store",
+        store.path().to_str().unwrap(),
+        "--kind",
+        "websocket",
+        "--backend",
+        &format!("http://{}", backend.address),
+    ]);
+    let alice = token("alice", json!({}));
+    let ends = |times: usize| eventually(|| (ended.load(Ordering::Relaxed) == times).then_some(()));
+    // A ping is answered by the backend, and a close frame of the client ends both.
+    let (mut client, _) = open(&server, &alice);
+    client.send(&[0x89, 0x80, 0, 0, 0, 0]);
+    assert_eq!(client.take(2), [0x8a, 0]);
+    client.send(&[0x88, 0x80, 0, 0, 0, 0]);
+    assert_eq!(client.take(2), [0x88, 0]);
+    assert_eq!(client.rest(), "");
+    ends(1);
+    // A client that is gone.
+    let (client, _) = open(&server, &alice);
+    drop(client);
+    ends(2);
+    // The backend ends it.
+    let (mut client, _) = open(&server, &alice);
+    client.send(&frame("bye"));
+    assert_eq!(client.take(2), [0x88, 0]);
+    client.send(&[0x88, 0x80, 0, 0, 0, 0]);
+    assert_eq!(client.rest(), "");
+    ends(3);
+    drop(backend);
+    assert_eq!(open(&server, &alice).1, 502);
+    // A backend may refuse it.
+    let refuses = Server::start(Router::new().fallback(any(async || axum::http::StatusCode::IM_A_TEAPOT)));
+    let arguments = ["--store", store.path().to_str().unwrap(), "--kind", "websocket", "--backend"];
+    let server = ServeProcess::start(&[&arguments[..], &[&format!("http://{}", refuses.address)]].concat());
+    assert_eq!(open(&server, &alice).1, 418);
 }
 
 #[test]
