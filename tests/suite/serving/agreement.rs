@@ -519,13 +519,13 @@ fn a_token_is_neither_in_the_record_nor_on_stderr_nor_in_the_traffic() {
         let server = ServeProcess::start(&["--kind", kind]);
         let mut client = server.connect();
         let headers = format!(
-            "Authorization: Bearer {text}\r\nCookie: a=b; t={text}\r\nX-Other: {text}\r\nUser-Agent: curl {text}\r\n"
+            "Authorization: Bearer {text}\r\nCookie: a=b; t={text}; s=hush-this-is-secret\r\nX-Other: {text}\r\nUser-Agent: curl {text}\r\n"
         );
         let half = &text[text.len() / 2..];
         let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let encoded_half: String = half.bytes().map(|byte| format!("%25{byte:02X}")).collect();
         let targets = [
-            "/pets".to_owned(),
+            "/pets?a=hush-this-is-secret".to_owned(),
             format!("/pets/{text}"),
             format!("/pets?token={text}"),
             format!("/pets?{text}=1"),
@@ -551,6 +551,7 @@ fn a_token_is_neither_in_the_record_nor_on_stderr_nor_in_the_traffic() {
         let traffic = page.rest_for(Duration::from_secs(2));
         assert!(traffic.matches("event: exchange").count() == targets.len() + 1, "{traffic}");
         for shown in [record, server.errors(), traffic] {
+            assert!(!shown.contains("hush-this-is-secret"), "{shown}");
             assert_has_nothing_of(text, &shown);
         }
     }

@@ -39,7 +39,7 @@ fn the_backend_gets_the_request_and_the_values_of_the_authorizer() {
     let server = ServeProcess::start(&["--backend", &format!("{}/base/", url(&backend))]);
     let alice = token("alice", json!({}));
     let headers = format!(
-        "Authorization: Bearer {alice}\r\nX-Authorizer-PrincipalId: root\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\nAccept-Encoding: gzip\r\n"
+        "Authorization: Bearer {alice}\r\nX-Authorizer-PrincipalId: root\r\nX-Authorizer-Role: root\r\nX_Authorizer_Role: root\r\nx.authorizer.role: root\r\nX-Forwarded-Host: example.com\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\nAccept-Encoding: gzip\r\n"
     );
     let reply = server.connect().ask("POST", "/pets?a=%2F&a=b", &headers, b"0123456789");
     assert_eq!((reply.status, reply.header("x-backend"), reply.header("x-hop")), (200, Some("yes"), None));
@@ -53,6 +53,7 @@ fn the_backend_gets_the_request_and_the_values_of_the_authorizer() {
         found.map(|header| header[1].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("|")
     };
     assert_eq!(value("x-authorizer-username"), "alice");
+    assert!(!shown.to_string().contains("root"), "{shown:#}");
     assert!(
         value("x-authorizer-principalid").ends_with("a11ce000-0001-4000-8000-000000000001\""),
         "{shown:#}"
@@ -242,6 +243,14 @@ fn a_body_goes_up_to_ten_megabytes() {
         assert_eq!(server.connect().ask("POST", "/pets", &headers, &most).status, 200);
         let reply = server.connect().ask("POST", "/pets", &headers, &more);
         assert_eq!(reply.status, 413);
+        // Nobody waits for what is too much.
+        let mut client = server.connect();
+        let length = more.len();
+        client.send(
+            format!("POST /pets HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n")
+                .as_bytes(),
+        );
+        assert_eq!(client.read("POST").status, 413);
         // The same without saying so before.
         let mut client = server.connect();
         client.send(
@@ -291,6 +300,10 @@ async fn authorize(body: Bytes) -> Response {
         }
         "token-in-fault" => fault(event["headers"]["authorization"].as_str().unwrap()).into_response(),
         "503" => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        "404-with-policy" => (StatusCode::NOT_FOUND, policy("Allow").to_string()).into_response(),
+        "302-with-policy" => {
+            (StatusCode::FOUND, [("location", "/invoke?allow")], policy("Allow").to_string()).into_response()
+        }
         "nonsense" => "<html>".into_response(),
         "empty" => "".into_response(),
         "null" => "null".into_response(),
@@ -328,6 +341,8 @@ fn an_authorizer_elsewhere_is_believed_as_api_gateway_believes_it() {
         ("unauthorized-by-body", 401, "Unauthorized"),
         ("fault", 500, "null"),
         ("503", 500, "null"),
+        ("404-with-policy", 500, "null"),
+        ("302-with-policy", 500, "null"),
         ("nonsense", 500, "null"),
         ("empty", 500, "null"),
         ("null", 500, "null"),
@@ -343,6 +358,10 @@ fn an_authorizer_elsewhere_is_believed_as_api_gateway_believes_it() {
         assert!(status == 200 || reply.text().contains(says), "{asked}: {}", reply.text());
         assert_eq!(exchange["problem"].is_string(), status == 500, "{asked}: {exchange:#}");
         assert_eq!(exchange["log"], Value::Null);
+        if asked == "huge" {
+            let problem = exchange["problem"].as_str().unwrap();
+            assert!(problem.contains("longer than Lambda allows"), "{problem}");
+        }
     }
     server.get("/pets?q=deny", "Authorization: x\r\n");
     let decision = &server.last()["decision"];

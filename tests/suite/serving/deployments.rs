@@ -279,3 +279,48 @@ fn a_description_says_which_operations_are_open() {
     assert_eq!(process.get("/pets", "").status, 401);
     assert_eq!(process.get("/pets", &bearer("alice")).status, 200);
 }
+
+/// A REST API whose TOKEN authorizer reads a header of its own, and only tokens of a form.
+const OWN_HEADER: &str = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Pets:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: live
+      Auth:
+        DefaultAuthorizer: Tokens
+        Authorizers:
+          Tokens: {FunctionArn: !GetAtt Authorizer.Arn, Identity: {Header: X-Token, ValidationExpression: 'Bearer [-_.0-9A-Za-z]+'}}
+  Authorizer: {Type: AWS::Serverless::Function, Properties: {Environment: {Variables: {CACHE_KEY: token}}}}
+  Backend:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        List: {Type: Api, Properties: {Path: /pets, Method: get, RestApiId: !Ref Pets}}
+";
+
+#[test]
+fn a_token_authorizer_is_asked_about_tokens_of_its_form_in_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("template.yaml");
+    std::fs::write(&template, OWN_HEADER).unwrap();
+    let process = ServeProcess::start(&["--template", template.to_str().unwrap()]);
+    let alice = token("alice", json!({}));
+    for (header, status, is_asked) in [
+        (format!("X-Token: Bearer {alice}"), 200, true),
+        (format!("Authorization: Bearer {alice}"), 401, false),
+        ("X-Token: Bearer q7GhX-29aLmZp0_vRt5KwEyB83Nd".to_owned(), 401, true),
+        ("X-Token: Bearer q7GhX-29aLmZp0/vRt5KwEyB83Nd".to_owned(), 401, false),
+        ("X-Token: xBearer q7GhX".to_owned(), 401, false),
+        ("X-Token: Bearer ".to_owned(), 401, false),
+    ] {
+        let target = "/pets?half=29aLmZp0";
+        assert_eq!(process.get(target, &format!("{header}\r\n")).status, status, "{header}");
+        let exchange = process.last();
+        assert_eq!(exchange["answer"].is_null(), !is_asked, "{header} {exchange:#}");
+        if header.contains("29aLmZp0") {
+            assert!(!exchange.to_string().contains("29aLmZp0"), "{header} {exchange:#}");
+        }
+    }
+}

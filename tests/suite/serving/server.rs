@@ -157,7 +157,7 @@ impl Client {
     pub fn ask(&mut self, method: &str, target: &str, headers: &str, body: &[u8]) -> Reply {
         let length =
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-        let host = if headers.to_lowercase().contains("host:") {
+        let host = if headers.to_lowercase().lines().any(|line| line.starts_with("host:")) {
             String::new()
         } else {
             format!("Host: {}\r\n", self.address)

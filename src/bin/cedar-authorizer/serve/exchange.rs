@@ -103,7 +103,7 @@ pub enum CacheUse {
 pub struct KeyPart {
     /// E.g. `method.request.header.Authorization`.
     pub source: String,
-    /// Its value; a token is shown as its first and last few characters that say nothing, such as `token 3f9a…` (a
-    /// hash), so that two of them can be told apart.
+    /// Its value; a token is shown as the beginning of its hash, such as `token 3f9a0c1d…`, so that two of them can be
+    /// told apart.
     pub value: String,
 }

@@ -110,7 +110,8 @@ impl Gateway {
         let ClientRequest { head: client, body, upgrade } = client;
         let (id, milliseconds) = (request::new_id(), now_milliseconds());
         let request = client.to_http(api, kind, &id, milliseconds);
-        let secrets = Secrets::of(&request.headers, &request.query, location);
+        let token_headers: Vec<&str> = api.authorizers.iter().filter_map(event::token_header).collect();
+        let secrets = Secrets::of(&request.headers, &request.query, location, &token_headers);
         let route = chosen(&api.routes, kind.events().api(), &request.verb, &request.path);
         let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
         let mut exchange = Exchange {

@@ -46,16 +46,22 @@ pub fn set_identity(event: &mut Value, kind: Kind, identity: Option<&[(String, S
 ///
 /// Which of several API Gateway takes is not documented. All of them together are no token, so they are refused.
 fn token(request: &HttpRequest, authorizer: &ServedAuthorizer, location: &TokenLocation) -> String {
-    let named = match &authorizer.key {
-        CacheKey::Sources(sources) => sources.iter().find_map(|source| match source {
-            IdentitySourceExpression::Header(name) => Some(name.as_str()),
-            _ => None,
-        }),
-        CacheKey::None | CacheKey::Token => None,
-    };
-    let named = named.unwrap_or(&location.header);
+    let named = token_header(authorizer).unwrap_or(&location.header);
     let values = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(named));
     values.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// The header that a TOKEN authorizer names. `None`: none.
+pub fn token_header(authorizer: &ServedAuthorizer) -> Option<&str> {
+    match &authorizer.key {
+        CacheKey::Sources(sources) if authorizer.kind == Kind::RestToken => {
+            sources.iter().find_map(|source| match source {
+                IdentitySourceExpression::Header(name) => Some(name.as_str()),
+                _ => None,
+            })
+        }
+        CacheKey::Sources(_) | CacheKey::None | CacheKey::Token => None,
+    }
 }
 
 /// Format 2.0 has cookies in a list of their own (Developer Guide, "Create AWS Lambda proxy integrations for HTTP APIs").

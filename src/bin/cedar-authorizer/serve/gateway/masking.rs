@@ -24,11 +24,17 @@ pub struct Secrets {
 
 impl Secrets {
     /// The values of a request that are secret: those of the headers and the query parameter that carry a token, and
-    /// whatever else looks like one.
-    pub fn of(headers: &[(String, String)], query: &[(String, String)], location: &TokenLocation) -> Self {
+    /// whatever else looks like one. `others` are names of more headers that carry one.
+    pub fn of(
+        headers: &[(String, String)],
+        query: &[(String, String)],
+        location: &TokenLocation,
+        others: &[&str],
+    ) -> Self {
         let mut found = Self::default();
         let carries = |name: &str| {
             TOKEN_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known))
+                || others.iter().any(|known| name.eq_ignore_ascii_case(known))
                 || name.eq_ignore_ascii_case(&location.header)
                 || location.subprotocol.is_some() && name.eq_ignore_ascii_case(SUBPROTOCOL)
         };
@@ -247,7 +253,8 @@ mod tests {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let location = TokenLocation { query: Some("token".to_owned()), ..TokenLocation::default() };
-        Secrets::of(&headers, &[("token".to_owned(), "opaque-secret".to_owned())], &location)
+        let query = [("token".to_owned(), "opaque-secret".to_owned())];
+        Secrets::of(&headers, &query, &location, &["X-Own"])
     }
 
     #[test]
@@ -274,6 +281,7 @@ mod tests {
     fn no_eight_characters_of_a_token_are_left() {
         let secrets = secrets(&[
             ("X-Api-Key", "abcdefgh-0123456789"),
+            ("x-own", "own-header-of-a-template"),
             ("authorization", &format!("Bearer {JWT}")),
             ("x-other", "eyJhbGciOiJFZERTQSJ9.zzzzyyyyxxxx"),
         ]);
@@ -284,6 +292,7 @@ mod tests {
             ("/a?x=XX.eyJzdWIi&y=c2lnbmF0dX", "/a?x=XX***&y=***"),
             ("Bearer e", "***"),
             ("bcdefgh-0", "***"),
+            ("/of-a-temp", "/***"),
             ("/zzzzyyyy", "/***"),
             ("/%632lnbmF0", "***"),
             ("/%25632lnbmF0", "***"),
