@@ -8,6 +8,8 @@ mod deployments;
 mod issuers;
 mod limits;
 mod page;
+mod secrecy;
+mod sequences;
 mod server;
 
 pub use bench::Bench;

@@ -295,7 +295,7 @@ async fn authorize(body: Bytes) -> Response {
             let token = event["headers"]["authorization"].as_str().unwrap();
             let mut answer = policy("Allow");
             answer["principalId"] = token.into();
-            answer["context"] = json!({"reason": token, "policies": format!("a,{}", &token[3..14]), "principal": &token[6..], "a:b": 1, "a-b": 2});
+            answer["context"] = json!({"reason": token, "policies": format!("a,{}", token.split_at(3).1), "principal": token.split_at(6).1, "a:b": 1, "a-b": 2});
             answer.to_string().into_response()
         }
         "token-in-fault" => fault(event["headers"]["authorization"].as_str().unwrap()).into_response(),

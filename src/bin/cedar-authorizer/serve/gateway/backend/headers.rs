@@ -224,7 +224,8 @@ mod tests {
             of_authorizer.sort_unstable();
             assert_eq!(of_authorizer, expected, "{context}");
             let (mut left, mut missing) = (left_out(context.as_object().unwrap()), missing.to_vec());
-            (left.sort_unstable(), missing.sort_unstable());
+            left.sort_unstable();
+            missing.sort_unstable();
             assert_eq!(left, missing, "{context}");
         }
     }
