@@ -37,7 +37,7 @@ pub fn watch(served: &Arc<Served>, origin: Origin, watching: Result<Watching, Fa
             }
             // From here on requests wait, so that none is answered by what was in the files before.
             served.in_force.set_changing(true);
-            let settled = watching.settle().and_then(|()| watching.follow(&origin.nested_templates()));
+            let settled = watching.settle().and_then(|_| watching.follow(&origin.nested_templates()));
             runtime.block_on(served.reload(&origin));
             served.in_force.set_changing(false);
             if let Err(failure) = settled {
