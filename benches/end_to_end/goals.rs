@@ -1,17 +1,25 @@
+use crate::far::Row;
 use crate::options::Options;
 use crate::process::Life;
 use crate::report::{Lives, cold, median, ratio, table};
-use crate::subject::{Kind, Subject};
+use crate::subject::{FarStore, Kind, Subject};
 
-/// Prints what was to be reached beside what was measured, for what was measured. It judges nothing: times are those
-/// of one machine on one day.
-pub fn print(subjects: &[Subject], lives: &[Lives], function_bytes: u64, options: &Options) {
+/// What was to be reached, and what was measured.
+pub struct Goal {
+    what: String,
+    limit: f64,
+    unit: &'static str,
+    measured: f64,
+}
+
+/// Of the first table, what was measured.
+pub fn near(subjects: &[Subject], lives: &[Lives], function_bytes: u64, options: &Options) -> Vec<Goal> {
     let of = |kind: Kind| {
         let position = subjects.iter().position(|subject| subject.kind == kind)?;
         lives.get(position)
     };
     let (Some(echo), Some(raw)) = (of(Kind::Echo), of(Kind::Raw)) else {
-        return;
+        return Vec::new();
     };
     let (least, most) = options.ends();
     let mut goals = Vec::new();
@@ -60,6 +68,43 @@ pub fn print(subjects: &[Subject], lives: &[Lives], function_bytes: u64, options
     #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
     goal("size of the executable".to_owned(), 9.0, "MB", Some(function_bytes as f64 / 1e6));
 
+    goals
+}
+
+/// Of bundles that are far away, what was measured.
+pub fn far(rows: &[Row]) -> Vec<Goal> {
+    let policies = || rows.iter().filter(|row| matches!(row.store, FarStore::Policies(_)));
+    let fetched = rows.iter().filter(|row| matches!(row.store, FarStore::FetchedKeys(_)));
+    let shares = || rows.iter().filter(|row| matches!(row.store, FarStore::Shares(_)));
+    let mut goals = Vec::new();
+    let mut goal = |what: String, limit: f64, unit: &'static str, measured: f64| {
+        goals.push(Goal { what, limit, unit, measured });
+    };
+    if let Some(few) = policies().next() {
+        goal(format!("from afar, {}", few.name()), 1.15, X_FLOOR, few.to_floor());
+    }
+    for row in fetched {
+        goal(format!("from afar, {}", row.name()), 1.25, X_FLOOR, row.to_floor());
+    }
+    for row in policies() {
+        goal(format!("from afar, CPU of first call, {}", row.name()), 1.3, "x new token", row.first_to_new());
+    }
+    if let (Some(few), Some(many)) = (policies().next(), policies().nth(1).and(policies().next_back())) {
+        goal(format!("from afar, {}", many.name()), 1.5, X_LEAST, many.to(few));
+    }
+    if let (Some(few), Some(many)) = (shares().next(), shares().nth(1).and(shares().next_back())) {
+        let name = many.name();
+        goal(format!("from afar, {name}"), 2.0, X_LEAST, many.to(few));
+        goal(format!("memory, {name}"), 64.0, "MB", many.memory());
+        let seen = many.ratio(few, |life| life.seen.median);
+        goal(format!("a decision, {name}"), 1.2, X_LEAST, seen);
+    }
+    goals
+}
+
+/// Prints what was to be reached beside what was measured. It judges nothing: times are those of one machine on one
+/// day.
+pub fn print(goals: Vec<Goal>, options: &Options) {
     let mut rows = vec![["", "goal", "measured", "met"].map(str::to_owned).to_vec()];
     rows.extend(goals.into_iter().map(|Goal { what, limit, unit, measured }| {
         let met = if measured <= limit { "yes" } else { "no" };
@@ -68,11 +113,5 @@ pub fn print(subjects: &[Subject], lives: &[Lives], function_bytes: u64, options
     table(&rows, options);
 }
 
-struct Goal {
-    what: String,
-    limit: f64,
-    unit: &'static str,
-    measured: f64,
-}
-
+const X_FLOOR: &str = "x floor";
 const X_LEAST: &str = "x the smallest";

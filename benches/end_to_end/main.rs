@@ -12,6 +12,12 @@
     reason = "a benchmark prints, and ends at the first thing that is wrong"
 )]
 
+/// What the command line takes to build a store.
+mod building;
+/// Which CPUs there are.
+mod cpus;
+/// Bundles and keys that are far away.
+mod far;
 /// What is to be reached.
 mod goals;
 /// What may be chosen.
@@ -30,9 +36,9 @@ mod subject;
 mod world;
 
 use std::env;
-use std::fs;
 use std::process::{Command, ExitCode};
 
+use far::Far;
 use options::Options;
 use process::{Calls, Life};
 use subject::Executables;
@@ -56,12 +62,18 @@ fn main() -> ExitCode {
     if env::var_os(PREPARED).is_none() {
         Executables::build();
         subject::shapes(&options).iter().for_each(|shape| drop(world::bundle_file(shape)));
-        return again_on_one_cpu();
+        far::prepare(&options);
+        let code = again_on_one_cpu();
+        if options.build {
+            building::print(&options);
+        }
+        return code;
     }
     let executables = Executables::find();
     let object_server = s3::ObjectServer::start();
     let subjects = subject::subjects(&options, &executables, &object_server);
     let calls = Calls::sign(&options);
+    let mut far = Far::start(&options, &executables, &calls);
     let mut lives: Vec<Vec<Life>> = subjects.iter().map(|_| Vec::new()).collect();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
@@ -69,9 +81,20 @@ fn main() -> ExitCode {
         for (subject, lives) in subjects.iter().zip(&mut lives) {
             lives.push(Life::of(subject, &calls, &options));
         }
+        if let Some(far) = &mut far {
+            far.round(&calls, &options);
+        }
     }
-    report::print(&subjects, &lives, &options);
-    goals::print(&subjects, &lives, executables.function_bytes(), &options);
+    println!("Measured {} of {}, {} rounds.\n", pinning(), report::machine(), options.rounds);
+    if !subjects.is_empty() {
+        report::print(&subjects, &lives, &options);
+    }
+    if let Some(far) = &far {
+        far::report::print(far, &options);
+    }
+    let mut goals = goals::near(&subjects, &lives, executables.function_bytes(), &options);
+    goals.extend(far.iter().flat_map(|far| goals::far(&far.rows)));
+    goals::print(goals, &options);
     ExitCode::SUCCESS
 }
 
@@ -79,26 +102,23 @@ fn main() -> ExitCode {
 /// for them to wake each other than for its answer.
 fn again_on_one_cpu() -> ExitCode {
     let executable = env::current_exe().unwrap();
-    let cpu = last_cpu();
-    let pinned = cpu.as_ref().map(|cpu| {
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", cpu]).arg(&executable);
-        (command, cpu.as_str())
+    let mut others = cpus::allowed();
+    // The first CPU has the interrupts.
+    let last = others.pop();
+    let pinned = last.and_then(|cpu| Some((cpus::on(&[cpu], &executable)?, format!("on CPU {cpu}"))));
+    let (mut command, pinning) = pinned.unwrap_or_else(|| {
+        let pinning = "unpinned, as `taskset` is not there, on the CPUs".to_owned();
+        (Command::new(&executable), pinning)
     });
-    let is_there = |command: &str| Command::new(command).arg("--version").output().is_ok();
-    let (mut command, pinning) = match pinned {
-        Some((command, cpu)) if is_there("taskset") => (command, format!("on CPU {cpu}")),
-        _ => (Command::new(&executable), "unpinned, as `taskset` is not there, on the CPUs".to_owned()),
-    };
-    let status = command.args(env::args().skip(1)).env(PREPARED, pinning).status().unwrap();
+    let others: Vec<String> = others.iter().map(usize::to_string).collect();
+    let environment = [(PREPARED, pinning), (cpus::OTHERS, others.join(","))];
+    let status = command.args(env::args().skip(1)).envs(environment).status().unwrap();
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The last CPU that this process may run on: the first has the interrupts.
-fn last_cpu() -> Option<String> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-    list.trim().rsplit([',', '-']).next().map(str::to_owned)
+/// How this process is pinned.
+fn pinning() -> String {
+    env::var(PREPARED).unwrap_or_default()
 }
 
 /// Says that everything is built, and how this process is pinned.

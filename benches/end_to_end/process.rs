@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::options::Options;
 use crate::runtime_api::{Answered, RuntimeApi};
-use crate::subject::{Kind, Subject};
+use crate::subject::Subject;
 use crate::world::{events, tokens};
 
 /// What was measured of one subject in one round.
@@ -39,12 +39,17 @@ impl Calls {
         let mut new = tokens::sign(0..options.new_tokens + 1);
         Self { seen: new.pop().unwrap(), new }
     }
+
+    /// The events with them: each of the new ones, and the one that is seen.
+    pub fn events(&self, subject: &Subject) -> (Vec<Arc<str>>, Arc<str>) {
+        let event = |token: &String| Arc::<str>::from(events::token(token, subject.kind.path()));
+        (self.new.iter().map(event).collect(), event(&self.seen))
+    }
 }
 
 impl Life {
     pub fn of(subject: &Subject, calls: &Calls, options: &Options) -> Self {
-        let event = |token: &String| Arc::<str>::from(events::token(token, subject.kind.path()));
-        let (new, seen): (Vec<_>, _) = (calls.new.iter().map(event).collect(), event(&calls.seen));
+        let (new, seen) = calls.events(subject);
         let mut cold = Vec::new();
         for _ in 1..options.starts {
             cold.push(Process::start(subject, &seen).1);
@@ -59,9 +64,10 @@ impl Life {
 }
 
 /// Ended when dropped.
-struct Process {
+pub struct Process {
     child: Child,
-    runtime_api: RuntimeApi,
+    pub runtime_api: RuntimeApi,
+    pub started: Instant,
 }
 
 impl Process {
@@ -70,6 +76,14 @@ impl Process {
     fn start(subject: &Subject, event: &Arc<str>) -> (Self, f64, f64) {
         let runtime_api = RuntimeApi::start();
         runtime_api.give([event].into_iter());
+        let process = Self::under(runtime_api, subject);
+        let answer = process.take(subject)[0];
+        let cold = milliseconds(answer.answered - process.started);
+        (process, cold, milliseconds(answer.took()))
+    }
+
+    /// Starts an executable as Lambda does.
+    pub fn under(runtime_api: RuntimeApi, subject: &Subject) -> Self {
         let mut command = Command::new(&subject.executable);
         command
             .env_clear()
@@ -80,12 +94,10 @@ impl Process {
             .stdout(Stdio::null());
         let started = Instant::now();
         let child = command.spawn().unwrap();
-        let process = Self { child, runtime_api };
-        let answer = process.take(subject)[0];
-        (process, milliseconds(answer.answered - started), milliseconds(answer.took()))
+        Self { child, runtime_api, started }
     }
 
-    fn calls(&self, subject: &Subject, events: &[Arc<str>]) -> Warm {
+    pub fn calls(&self, subject: &Subject, events: &[Arc<str>]) -> Warm {
         let warm_up = events.len() / 10;
         let give = |events: &[Arc<str>]| {
             self.runtime_api.give(events.iter());
@@ -105,15 +117,15 @@ impl Process {
     }
 
     /// A fast answer that is wrong would be a fine number.
-    fn take(&self, subject: &Subject) -> Vec<Answered> {
+    pub fn take(&self, subject: &Subject) -> Vec<Answered> {
         let answers = self.runtime_api.take();
-        let allows = |answered: &Answered| answered.allows || matches!(subject.kind, Kind::Echo | Kind::Raw);
+        let allows = |answered: &Answered| answered.allows || subject.kind.is_floor();
         assert!(answers.iter().all(allows), "{}: an answer allows nothing", subject.kind.name());
         answers
     }
 
     /// The time that its threads were running (proc(5), `schedstat`).
-    fn cpu_nanoseconds(&self) -> f64 {
+    pub fn cpu_nanoseconds(&self) -> f64 {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let of_task = |task: fs::DirEntry| {
             let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
@@ -122,10 +134,8 @@ impl Process {
         tasks.map(|task| of_task(task.unwrap())).sum()
     }
 
-    fn peak_memory(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB")).unwrap();
-        peak.trim().parse::<f64>().unwrap() / 1024.0
+    pub fn peak_memory(&self) -> f64 {
+        peak_memory(&self.child).unwrap()
     }
 }
 
@@ -137,7 +147,14 @@ impl Drop for Process {
     }
 }
 
-fn milliseconds(duration: Duration) -> f64 {
+/// The most memory that a process held, MB. `None`: it has ended.
+pub fn peak_memory(process: &Child) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"))?;
+    Some(peak.trim().parse::<f64>().unwrap() / 1024.0)
+}
+
+pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 

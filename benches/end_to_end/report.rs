@@ -9,8 +9,6 @@ pub type Lives = Vec<Life>;
 
 /// Prints what was measured: medians over the rounds, and ratios within each round.
 pub fn print(subjects: &[Subject], lives: &[Lives], options: &Options) {
-    let pinned = std::env::var(crate::PREPARED).unwrap_or_default();
-    println!("Measured {pinned} of {}, {} rounds.\n", machine(), options.rounds);
     let header = [
         "",
         "cold start, ms",
@@ -49,7 +47,7 @@ pub fn print(subjects: &[Subject], lives: &[Lives], options: &Options) {
 }
 
 /// The CPUs of this machine.
-fn machine() -> String {
+pub fn machine() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or("an unknown machine", |(_, model)| model).to_owned()

@@ -35,11 +35,16 @@ struct Desk {
     state: Mutex<State>,
     /// There are events, or none is open any more.
     changed: Condvar,
+    /// The function asked for an event.
+    polled: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     events: VecDeque<Arc<str>>,
+    /// When the function asked first.
+    first_poll: Option<Instant>,
+    polls: usize,
     given: Option<Instant>,
     answers: Vec<Answered>,
     awaited: usize,
@@ -78,6 +83,27 @@ impl RuntimeApi {
         self.desk.changed.notify_all();
     }
 
+    /// Waits until the function has asked for its first event, which ends its init; gives when that was.
+    pub fn first_poll(&self) -> Instant {
+        self.wait_for_polls(1).unwrap()
+    }
+
+    /// Waits until the function has asked for its second event, and so is done with all that follows its first answer.
+    pub fn second_poll(&self) {
+        self.wait_for_polls(2);
+    }
+
+    fn wait_for_polls(&self, polls: usize) -> Option<Instant> {
+        let state = self.desk.state.lock().unwrap();
+        let is_busy = |state: &mut State| state.polls < polls && state.failure.is_none();
+        let (state, waited) = self.desk.polled.wait_timeout_while(state, PATIENCE, is_busy).unwrap();
+        if let Some(failure) = &state.failure {
+            panic!("the function failed: {failure}");
+        }
+        assert!(!waited.timed_out(), "no request for an event within {PATIENCE:?}");
+        state.first_poll
+    }
+
     /// Waits until all events are answered.
     pub fn take(&self) -> Vec<Answered> {
         let state = self.desk.state.lock().unwrap();
@@ -106,6 +132,7 @@ impl Desk {
         let mut connection = BufReader::new(connection);
         while let Some(Request { path, body }) = Request::read(&mut connection)? {
             if path.ends_with("/next") {
+                self.poll(Instant::now());
                 let Some(event) = self.next() else {
                     return Ok(());
                 };
@@ -121,6 +148,13 @@ impl Desk {
         Ok(())
     }
 
+    fn poll(&self, now: Instant) {
+        let mut state = self.state.lock().unwrap();
+        state.first_poll.get_or_insert(now);
+        state.polls += 1;
+        self.polled.notify_all();
+    }
+
     fn next(&self) -> Option<Arc<str>> {
         let state = self.state.lock().unwrap();
         let is_idle = |state: &mut State| state.events.is_empty() && !state.is_closed;
@@ -134,7 +168,10 @@ impl Desk {
                 let allows = body.windows(ALLOW.len()).any(|window| window == ALLOW);
                 state.answers.push(Answered { given, answered, allows });
             }
-            _ => state.failure = Some(format!("{path}: {}", String::from_utf8_lossy(body))),
+            _ => {
+                state.failure = Some(format!("{path}: {}", String::from_utf8_lossy(body)));
+                self.polled.notify_all();
+            }
         }
         // To wake anybody sooner would take time from the function.
         if state.answers.len() == state.awaited || state.failure.is_some() {

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::options::Options;
+use crate::options::{Options, Part};
 use crate::s3::ObjectServer;
 use crate::world::store::Shape;
 use crate::world::{bundle_file, root, target};
@@ -33,6 +33,39 @@ pub enum Kind {
     Entities(usize),
     /// So many routes.
     Routes(usize),
+    /// A bundle that is far away.
+    Far(FarStore),
+    /// A plain client that gets the same before the first call of an echo.
+    FarFloor(FarStore),
+}
+
+/// The store of a bundle that is far away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FarStore {
+    /// So many policies.
+    Policies(usize),
+    /// So many policies, and the keys are with the issuer.
+    FetchedKeys(usize),
+    /// So many links of a template that share documents, with `CACHE_KEY=none`.
+    Shares(usize),
+}
+
+impl FarStore {
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Policies(policies) => Shape::of_policies(policies),
+            Self::FetchedKeys(policies) => Shape::of_policies(policies).with_fetched_keys(),
+            Self::Shares(shares) => Shape::of_shares(shares),
+        }
+    }
+
+    pub fn name(self) -> String {
+        match self {
+            Self::Policies(policies) => format!("{policies} policies"),
+            Self::FetchedKeys(policies) => format!("{policies} policies, keys from the issuer"),
+            Self::Shares(shares) => format!("{shares} links of a template"),
+        }
+    }
 }
 
 impl Kind {
@@ -44,6 +77,7 @@ impl Kind {
             }
             Self::Entities(entities) => Some(Shape::of_entities(entities)),
             Self::Routes(routes) => Some(Shape::of_routes(routes)),
+            Self::Far(store) | Self::FarFloor(store) => Some(store.shape()),
         }
     }
 
@@ -52,6 +86,8 @@ impl Kind {
         match self {
             // It belongs to the caller.
             Self::Entities(_) => "/items/i7",
+            // It is shared with the caller, if there are ten shares or more.
+            Self::Far(FarStore::Shares(_)) | Self::FarFloor(FarStore::Shares(_)) => "/documents/d5",
             _ => "/r0",
         }
     }
@@ -65,12 +101,19 @@ impl Kind {
             Self::Undecided(policies) => format!("{policies} policies, `CACHE_KEY=none`"),
             Self::Entities(entities) => format!("{entities} entities, `CACHE_KEY=none`"),
             Self::Routes(routes) => format!("{routes} routes, half of them granted"),
+            Self::Far(store) => store.name(),
+            Self::FarFloor(store) => format!("{}: floor", store.name()),
         }
     }
 
-    fn cache_key(self) -> &'static str {
+    /// Whether it answers with something else than a decision.
+    pub fn is_floor(self) -> bool {
+        matches!(self, Self::Echo | Self::Raw | Self::FarFloor(_))
+    }
+
+    pub fn cache_key(self) -> &'static str {
         match self {
-            Self::Undecided(_) | Self::Entities(_) => "none",
+            Self::Undecided(_) | Self::Entities(_) | Self::Far(FarStore::Shares(_)) => "none",
             _ => "token",
         }
     }
@@ -78,6 +121,9 @@ impl Kind {
 
 /// All that is to be measured. The first is what the others are compared with.
 fn kinds(options: &Options) -> Vec<Kind> {
+    if options.only == Some(Part::Far) {
+        return Vec::new();
+    }
     let (least, most) = options.ends();
     let mut kinds = vec![Kind::Echo, Kind::Raw];
     kinds.extend(options.policies.iter().copied().map(Kind::Policies));
@@ -133,7 +179,11 @@ fn public_key() -> String {
 
 /// What is started.
 pub struct Executables {
-    function: PathBuf,
+    pub function: PathBuf,
+    /// What gets the same as a function from afar.
+    pub floor: PathBuf,
+    /// What is far away.
+    pub servers: PathBuf,
     echo: PathBuf,
     raw: PathBuf,
 }
@@ -151,13 +201,25 @@ impl Executables {
             "--manifest-path",
         ];
         cargo_build(&package, "Cargo.toml");
-        cargo_build(&["--manifest-path"], "benches/baselines/Cargo.toml");
+        let baselines = "benches/baselines/Cargo.toml";
+        cargo_build(&["--bin", "bench-echo", "--bin", "bench-raw", "--manifest-path"], baselines);
+        let far = ["--features", "far", "--bin", "bench-floor", "--bin", "bench-servers", "--manifest-path"];
+        cargo_build(&far, baselines);
+    }
+
+    /// Builds the command line as it is shipped; gives its path.
+    pub fn build_command_line() -> PathBuf {
+        eprintln!("building the command line, in the release profile");
+        cargo_build(&["--bin", "cedar-authorizer", "--manifest-path"], "Cargo.toml");
+        target().join("release").join("cedar-authorizer")
     }
 
     pub fn find() -> Self {
         let executable = |name: &str| target().join("release").join(name);
         Self {
             function: executable("cedar-authorizer-lambda"),
+            floor: executable("bench-floor"),
+            servers: executable("bench-servers"),
             echo: executable("bench-echo"),
             raw: executable("bench-raw"),
         }

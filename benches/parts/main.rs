@@ -24,6 +24,7 @@ mod baseline;
 mod callgrind;
 /// The parts.
 mod part;
+#[expect(dead_code, reason = "the end-to-end benchmark has stores of more kinds")]
 #[path = "../world/mod.rs"]
 mod world;
 

@@ -26,22 +26,47 @@ pub fn target() -> PathBuf {
 
 /// The bundle of a store of this shape. It is kept as long as this executable is: large ones take a while.
 pub fn bundle_file(shape: &Shape) -> PathBuf {
-    let Shape { policies, entities, routes } = shape;
-    let folder = target().join("benches");
-    let path = folder.join(format!("{policies}-policies-{entities}-entities-{routes}-routes.bundle"));
+    try_bundle_file(shape).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+/// The same for a store that may be too large for a bundle.
+pub fn try_bundle_file(shape: &Shape) -> Result<PathBuf, String> {
+    let name = shape.name();
+    let folder = bundles();
+    let path = folder.join(format!("{name}.bundle"));
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    if modified(&path) > modified(&std::env::current_exe().unwrap()) {
-        return path;
+    let refusal = path.with_extension("refusal");
+    let executable = modified(&std::env::current_exe().unwrap());
+    if modified(&path) > executable {
+        return Ok(path);
     }
-    eprintln!("building a bundle: {policies} policies, {entities} entities, {routes} routes");
-    let files = shape.files();
-    let (store, findings) = Store::check(&files);
-    let store = store.unwrap_or_else(|| panic!("{findings:#?}"));
-    let bytes = build::bundle(&store, &files, 1).unwrap();
+    if modified(&refusal) > executable {
+        return Err(fs::read_to_string(refusal).unwrap());
+    }
+    eprintln!("building a bundle: {name}");
     fs::create_dir_all(&folder).unwrap();
+    let bytes = match built(shape) {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            fs::write(refusal, &problem).unwrap();
+            return Err(problem);
+        }
+    };
     // Half a bundle must not pass for one.
     let unfinished = path.with_extension("unfinished");
     fs::write(&unfinished, bytes).unwrap();
     fs::rename(&unfinished, &path).unwrap();
-    path
+    Ok(path)
+}
+
+fn built(shape: &Shape) -> Result<Vec<u8>, String> {
+    let files = shape.files();
+    let (store, findings) = Store::check(&files);
+    let store = store.ok_or_else(|| format!("{findings:#?}"))?;
+    build::bundle(&store, &files, 1).map_err(|error| error.to_string())
+}
+
+/// Where bundles are.
+pub fn bundles() -> PathBuf {
+    target().join("benches")
 }

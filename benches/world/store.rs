@@ -18,22 +18,55 @@ pub struct Shape {
     /// Routes on the API as a whole. Beyond those of an API of the usual size, the caller may take every other one,
     /// each by a policy of its own.
     pub routes: usize,
+    /// Links of a template, each of which shares a document with a person, five for each person. Where there are any,
+    /// `GET /documents/{id}` is for those it is shared with.
+    pub shares: usize,
+    pub keys: Keys,
+}
+
+/// Where the keys of the issuer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// In the bundle.
+    Pinned,
+    /// At the issuer.
+    Fetched,
 }
 
 impl Shape {
     /// A store with so many policies, and else as small as can be.
     pub const fn of_policies(policies: usize) -> Self {
-        Self { policies, entities: 0, routes: ROUTES }
+        Self { policies, entities: 0, routes: ROUTES, shares: 0, keys: Keys::Pinned }
     }
 
     /// A store with so many entities and few policies.
     pub const fn of_entities(entities: usize) -> Self {
-        Self { policies: 12, entities, routes: ROUTES }
+        Self { entities, ..Self::of_policies(12) }
     }
 
     /// A store with so many routes and few policies.
     pub const fn of_routes(routes: usize) -> Self {
-        Self { policies: 12, entities: 0, routes }
+        Self { routes, ..Self::of_policies(12) }
+    }
+
+    /// A store with so many shares and few policies.
+    pub const fn of_shares(shares: usize) -> Self {
+        Self { shares, ..Self::of_policies(12) }
+    }
+
+    /// The same store, without the keys of the issuer.
+    pub const fn with_fetched_keys(self) -> Self {
+        Self { keys: Keys::Fetched, ..self }
+    }
+
+    /// The name of its bundle.
+    pub fn name(&self) -> String {
+        let Self { policies, entities, routes, shares, keys } = self;
+        let keys = match keys {
+            Keys::Pinned => "pinned",
+            Keys::Fetched => "fetched",
+        };
+        format!("{policies}-policies-{entities}-entities-{routes}-routes-{shares}-shares-{keys}-keys")
     }
 
     pub fn files(&self) -> StoreFiles {
@@ -43,9 +76,14 @@ impl Shape {
         insert("store.toml", self.settings());
         insert("schema.cedarschema", self.schema());
         insert("identity-sources/cognito.json", SOURCE.to_string());
-        insert("jwks/cognito.json", keys);
+        if self.keys == Keys::Pinned {
+            insert("jwks/cognito.json", keys);
+        }
         insert("templates/reader.cedar", TEMPLATE.to_owned());
-        insert("template-links.json", Value::from(self.links()).to_string());
+        if self.shares > 0 {
+            insert("templates/share.cedar", SHARE.to_owned());
+        }
+        insert("template-links.json", self.links());
         insert("entities.json", Value::from(self.items()).to_string());
         for (number, text) in self.policies().into_iter().enumerate() {
             insert(&format!("policies/p{number}.cedar"), text);
@@ -62,6 +100,10 @@ impl Shape {
             settings += "[[routes]]\nmethod = 'GET'\npath = '/items/{id}'\naction = 'readItem'\n\
                          resource = 'Shop::Item::\"{id}\"'\n";
         }
+        if self.shares > 0 {
+            settings += "[[routes]]\nmethod = 'GET'\npath = '/documents/{id}'\naction = 'readDocument'\n\
+                         resource = 'Shop::Document::\"{id}\"'\n";
+        }
         settings
     }
 
@@ -74,6 +116,13 @@ impl Shape {
                  action readItem appliesTo { principal: User, resource: Item, context: { token: Token } };"
             }
         };
+        let document = match self.shares {
+            0 => "",
+            _ => {
+                "entity Document;
+                 action readDocument appliesTo { principal: User, resource: Document, context: { token: Token } };"
+            }
+        };
         format!(
             "namespace Shop {{
                 entity Application;
@@ -82,6 +131,7 @@ impl Shape {
                 type Token = {{ client_id: String, scope?: Set<String>, username?: String }};
                 action {} appliesTo {{ principal: User, resource: Application, context: {{ token: Token }} }};
                 {item}
+                {document}
             }}",
             actions.join(", ")
         )
@@ -130,16 +180,25 @@ impl Shape {
         texts
     }
 
-    fn links(&self) -> Vec<Value> {
+    /// Written piece by piece: a million of them would take gigabytes as values of JSON.
+    fn links(&self) -> String {
         let links = (0..self.policies).filter(|number| number % 3 == LINK).map(|number| {
-            json!({
-                "id": format!("p{number}"),
-                "templateId": "reader",
-                "principal": {"entityType": "Shop::User", "entityId": format!("{POOL}|u{}", number - 1)},
-                "resource": {"entityType": "Shop::Application", "entityId": "Shop"}
-            })
+            let user = format!("{POOL}|u{}", number - 1);
+            link(&format!("p{number}"), "reader", &user, "Shop::Application", "Shop")
         });
-        links.collect()
+        let documents = (self.shares / 2).max(1);
+        let shares = (0..self.shares).map(|number| {
+            let user = format!("{POOL}|u{}", number / 5);
+            // Everything is shared twice, with people who lie far from each other.
+            let document = format!("d{}", number % documents);
+            link(&format!("s{number}"), "share", &user, "Shop::Document", &document)
+        });
+        let mut text = String::from("[");
+        for (number, link) in links.chain(shares).enumerate() {
+            let separator = if number == 0 { "" } else { ",\n" };
+            write!(text, "{separator}{link}").unwrap();
+        }
+        text + "]"
     }
 
     fn items(&self) -> Vec<Value> {
@@ -154,6 +213,15 @@ impl Shape {
         });
         items.collect()
     }
+}
+
+fn link(id: &str, template: &str, user: &str, resource_type: &str, resource: &str) -> Value {
+    json!({
+        "id": id,
+        "templateId": template,
+        "principal": {"entityType": "Shop::User", "entityId": user},
+        "resource": {"entityType": resource_type, "entityId": resource}
+    })
 }
 
 /// The id of an action, and so its route: resources with sub-resources, as APIs have them.
@@ -176,8 +244,14 @@ const LINK: usize = 2;
 /// The user pool of the development key.
 pub const POOL: &str = "us-east-1_EXAMPLE";
 
+/// The user pool of [`SOURCE`].
+pub const USER_POOL_ARN: &str = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_EXAMPLE";
+
 const TEMPLATE: &str = "@id(\"reader\") permit (principal == ?principal, \
     action in [Shop::Action::\"get /r0\", Shop::Action::\"get /r1\"], resource == ?resource);";
+
+const SHARE: &str = "@id(\"share\") permit (principal == ?principal, \
+    action == Shop::Action::\"readDocument\", resource == ?resource);";
 
 const SOURCE: &str = r#"{
     "principalEntityType": "Shop::User",
