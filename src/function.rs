@@ -12,5 +12,7 @@ pub mod source;
 pub mod telemetry;
 pub mod tenant;
 pub mod tenants;
+mod tls;
 pub mod token_cache;
 mod under_way;
+mod warm_up;

@@ -1,13 +1,14 @@
 //! The configuration of the function. Nothing else reads the environment.
 
+mod issuers;
 mod tenancy;
 
-use std::collections::BTreeSet;
 use std::env;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use issuers::{TrustedIssuers, TrustedPool};
 use reqwest::Proxy;
 
 use crate::bundle::signature::PublicKeys;
@@ -20,7 +21,6 @@ use crate::function::tenant::Tenancy;
 use crate::gateway::cache_key::{CacheKey, CacheScope};
 use crate::gateway::call::RouteKey;
 use crate::gateway::response::SimpleResponses;
-use crate::token::identity_source::{IdentitySource, Provider, UserPoolArn};
 
 /// How the function is set up.
 #[derive(Clone, Debug)]
@@ -36,8 +36,8 @@ pub struct Config {
     /// `MAX_TENANTS`). `None`: one bundle answers all calls.
     pub tenancy: Option<Tenancy>,
     /// What a bundle must meet, and when the function looks for a newer one: `CACHE_KEY` (`token` by default),
-    /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `BUNDLE_PUBLIC_KEYS`, `BUNDLE_NAME`,
-    /// `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
+    /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `ISSUERS`, `BUNDLE_PUBLIC_KEYS`,
+    /// `BUNDLE_NAME`, `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
     pub conditions: Conditions,
     /// The proxy for fetching keys (`JWKS_PROXY`). `None`: no proxy. `HTTPS_PROXY` is ignored, because it may be
     /// meant for other programs.
@@ -101,19 +101,7 @@ impl Config {
                 ),
             );
         }
-        let user_pool: Option<UserPoolArn> =
-            lookup("USER_POOL_ARN").and_then(|value| problems.parse("USER_POOL_ARN", &value));
-        let client_ids = lookup("USER_POOL_CLIENT_IDS").map(|value| {
-            let ids = value.split(',').map(|id| id.trim().to_owned());
-            let ids: BTreeSet<String> = ids.filter(|id| !id.is_empty()).collect();
-            if ids.is_empty() {
-                problems.add("USER_POOL_CLIENT_IDS", "empty; it lists client ids, separated by commas");
-            }
-            ids
-        });
-        if client_ids.is_some() && lookup("USER_POOL_ARN").is_none() {
-            problems.add("USER_POOL_CLIENT_IDS", "set without USER_POOL_ARN, the pool of these clients");
-        }
+        let trusted_issuers = issuers::read(&lookup, &mut problems);
         let jwks_proxy = lookup("JWKS_PROXY").and_then(|value| {
             let runtime_api = lookup(RUNTIME_API).as_deref().and_then(RuntimeApi::parse);
             if runtime_api.is_some() && RuntimeApi::parse(&value) == runtime_api {
@@ -170,7 +158,7 @@ impl Config {
                     name,
                     audience: Audience::NoTenant,
                     min_revision,
-                    trusted_pool: user_pool.map(|user_pool| TrustedPool { user_pool, client_ids }),
+                    trusted_issuers,
                     cache_key,
                     refresh,
                     max_stale,
@@ -181,31 +169,6 @@ impl Config {
             }),
             _ => Err(InvalidConfig(problems.0)),
         }
-    }
-}
-
-/// The user pool that this deployment is for. A bundle for another pool, such as one of a test environment, is
-/// refused. This guards against mistakes only: whoever may write bundles can still put keys and policies of their
-/// own into one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrustedPool {
-    /// The user pool.
-    pub user_pool: UserPoolArn,
-    /// The app clients of the pool. `None`: all of them.
-    pub client_ids: Option<BTreeSet<String>>,
-}
-
-impl TrustedPool {
-    /// Whether the identity source accepts only tokens of this pool and these clients.
-    pub fn covers(&self, source: &IdentitySource) -> bool {
-        let covers_clients = match &self.client_ids {
-            Some(trusted) => !source.accepted().is_empty() && source.accepted().is_subset(trusted),
-            None => true,
-        };
-        // An emulator's own issuer is not an issuer of the pool.
-        let is_of_pool = *source.provider() == Provider::Cognito(self.user_pool.clone())
-            && source.issuers().iter().all(|issuer| self.user_pool.issuers().contains(issuer));
-        is_of_pool && covers_clients
     }
 }
 
@@ -325,10 +288,10 @@ mod tests {
 
     #[test]
     fn the_least_that_is_needed_is_safe() {
-        let Conditions { key_trust, trusted_pool, public_keys, .. } = config(&LEAST).unwrap().conditions;
+        let Conditions { key_trust, trusted_issuers, public_keys, .. } = config(&LEAST).unwrap().conditions;
         assert_eq!(key_trust.development_keys, DevelopmentKeys::Refuse);
         assert!(key_trust.test_keys.is_none());
-        assert_eq!(trusted_pool, None);
+        assert_eq!(trusted_issuers, None);
         assert!(public_keys.is_none());
     }
 

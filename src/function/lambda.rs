@@ -19,12 +19,14 @@ use crate::function::masking::Tokens;
 use crate::function::serving::{DecidedCall, Serving};
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
-use crate::function::source::{Fetcher, LoadFailure};
+use crate::function::source::{BundleUri, Fetcher, LoadFailure};
 use crate::function::telemetry::Telemetry;
 use crate::function::telemetry::counters::Counters;
 use crate::function::telemetry::invocation::{Invocation, LambdaContext, Stopwatch};
+use crate::function::tenant::Tenancy;
 use crate::function::tenants::{Tenants, Unserved};
 use crate::function::token_cache::MAX_TOKENS;
+use crate::function::{tls, warm_up};
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::call::Call;
 use crate::gateway::response::{Response, SimpleResponses};
@@ -90,6 +92,13 @@ impl Function {
         let counters = Arc::new(Counters::default());
         let client = KeyClient::new(config.jwks_proxy.clone()).counting(Arc::clone(&counters));
         let (fallback, conditions) = (config.fallback_uri.clone(), config.conditions.clone());
+        let warm_up = matches!(fetcher.uri(), BundleUri::S3 { .. }).then(warm_up::begin);
+        let early = client.clone();
+        // Bundles that wait for the first call of their tenant would need their keys later.
+        let is_loaded_now = config.tenancy.as_ref().is_none_or(Tenancy::has_root);
+        if let Some(issuers) = conditions.trusted_issuers.as_ref().filter(|_| is_loaded_now) {
+            early.begin(issuers.key_locations());
+        }
         let cache_key = conditions.cache_key.clone();
         let bundles = if let Some(tenancy) = &config.tenancy {
             Bundles::PerTenant(Tenants::load(fetcher, tenancy, conditions, client, now).await?)
@@ -107,6 +116,11 @@ impl Function {
             current.serving().report_uncacheable(&cache_key);
             Bundles::One { current, shadow }
         };
+        early.end_early();
+        if let Some(warm_up) = warm_up {
+            // It reports nothing, and the function works without it.
+            let _ = warm_up.await;
+        }
         Ok(Self {
             bundles,
             cache_key,
@@ -278,7 +292,7 @@ pub async fn report_init_error(runtime_api: &str, message: &str) {
     let url = format!("http://{runtime_api}/2018-06-01/runtime/init/error");
     let body = json!({"errorType": INIT_ERROR, "errorMessage": message, "stackTrace": []});
     // The Runtime API is on this machine, so the system's proxy is not used.
-    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).tls_certs_only([]).build();
+    let client = tls::client().no_proxy().redirect(Policy::none()).build();
     let sent = match client {
         Ok(client) => {
             let request = client.post(url).header("Lambda-Runtime-Function-Error-Type", INIT_ERROR);

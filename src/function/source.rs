@@ -214,7 +214,7 @@ pub enum LoadFailure {
     },
     /// The bundle accepts tokens that this deployment must not accept.
     #[error(
-        "the bundle accepts tokens of another user pool or client than USER_POOL_ARN and USER_POOL_CLIENT_IDS name: identity source `{0}`"
+        "the bundle accepts tokens of others than USER_POOL_ARN, USER_POOL_CLIENT_IDS and ISSUERS name: identity source `{0}`"
     )]
     UntrustedIdentitySource(String),
     /// What was loaded cannot be used.

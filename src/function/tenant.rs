@@ -23,6 +23,13 @@ pub struct Tenancy {
     pub max_open: usize,
 }
 
+impl Tenancy {
+    /// Whether there is a bundle that serves before any tenant is known.
+    pub(in crate::function) fn has_root(&self) -> bool {
+        matches!(self.from, TenantFrom::Claim { .. })
+    }
+}
+
 /// What names the tenant of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TenantFrom {

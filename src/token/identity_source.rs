@@ -59,6 +59,15 @@ pub enum KeyLocation {
 }
 
 impl KeyLocation {
+    /// Where a user pool publishes its keys: one place for each of the issuers that it may have.
+    pub fn of_user_pool(arn: &UserPoolArn) -> [Self; 2] {
+        arn.issuers().map(|issuer| Self::of_cognito(&issuer))
+    }
+
+    fn of_cognito(issuer: &str) -> Self {
+        Self::Url(format!("{issuer}/.well-known/jwks.json"))
+    }
+
     /// Whether keys may be fetched from this place, that is, whether it is a [`KeyUri`].
     pub fn is_allowed(&self) -> bool {
         let (Self::Discovery { issuer: place } | Self::Url(place)) = self;
@@ -226,8 +235,7 @@ impl IdentitySource {
             (Some(uri), _) => vec![KeyLocation::Url(uri.as_str().to_owned())],
             // Cognito publishes its keys at a fixed address. Discovery would only cost a request.
             (None, Provider::Cognito(_)) => {
-                let uri = |issuer: &String| KeyLocation::Url(format!("{issuer}/.well-known/jwks.json"));
-                self.issuers.iter().map(uri).collect()
+                self.issuers.iter().map(|issuer| KeyLocation::of_cognito(issuer)).collect()
             }
             (None, Provider::OpenIdConnect) => {
                 let discovery = |issuer: &String| KeyLocation::Discovery { issuer: issuer.clone() };

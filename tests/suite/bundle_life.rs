@@ -81,7 +81,7 @@ impl InProcess {
                 name: setup.name.map(str::to_owned),
                 audience: Audience::NoTenant,
                 min_revision: setup.min_revision,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key: CacheKey::None,
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(3600),

@@ -66,7 +66,7 @@ impl InProcess {
                 name: None,
                 audience: Audience::NoTenant,
                 min_revision: 0,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key: CacheKey::None,
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(365 * 24 * 3600),

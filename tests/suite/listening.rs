@@ -70,7 +70,7 @@ impl Listening {
                 name: None,
                 audience: Audience::NoTenant,
                 min_revision: 0,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key: cache_key.parse().unwrap(),
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(3600),

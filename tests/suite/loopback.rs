@@ -6,7 +6,8 @@
 //! | [`Function`] | the Lambda service running the executable | memory and CPU limits, restarts, IAM: its credentials are made up |
 //! | [`S3`] | S3's `GetObject`, `PutObject` and `ListObjectsV2` | every other operation, ranges, checksums other than SHA-256, and whether a signature is right (only that there is one) |
 //! | [`ApiGateway`] | the exports of API Gateway | whether a signature is right (only that there is one) |
-//! | [`KeyServer`] | an issuer's key set URL | TLS, and issuing tokens |
+//! | [`KeyServer`] | an issuer's key set URL | issuing tokens |
+//! | [`Tls`] | the HTTPS of each of them | chains of certificates |
 //!
 //! Each server binds a free port, runs on its own thread and stops when dropped. So tests are plain blocking
 //! functions that run side by side. A test can set a fault at any moment. It lasts until the next one is set.
@@ -21,12 +22,15 @@ mod key_server;
 mod runtime_api;
 /// Objects with versions and entity tags, and the ways in which reading and writing them can fail.
 mod s3;
+/// TLS before any of these servers.
+mod tls;
 
 pub use api_gateway::ApiGateway;
 pub use function::Function;
 pub use key_server::{KeyServer, KeyServerFault};
 pub use runtime_api::{Answer, Init, RuntimeApi};
 pub use s3::{S3, S3Fault};
+pub use tls::Tls;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -60,7 +60,7 @@ impl World {
                 key_trust: DevelopmentKeys::Refuse.into(),
                 public_keys: None,
                 min_revision: 0,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key,
                 refresh: Duration::from_secs(3600),
                 max_stale: Duration::from_secs(7200),

@@ -644,7 +644,7 @@ fn words() -> Vec<Secret> {
 const MARKER: &str = "sekrit0123456789";
 
 /// The settings that can be wrong; see docs/function.md.
-const VARIABLES: [&str; 36] = [
+const VARIABLES: [&str; 37] = [
     "BUNDLE_URI",
     "BUNDLE_REFRESH_SECONDS",
     "BUNDLE_MAX_STALE_SECONDS",
@@ -659,6 +659,7 @@ const VARIABLES: [&str; 36] = [
     "USER_POOL_ARN",
     "SIMPLE_RESPONSES",
     "JWKS_PROXY",
+    "ISSUERS",
     "ALLOW_DEVELOPMENT_KEYS",
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL",

@@ -147,7 +147,7 @@ impl InProcess {
                 name: setup.name.map(str::to_owned),
                 audience: Audience::NoTenant,
                 min_revision: 0,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key: setup.cache_key.clone(),
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(3600),

@@ -100,7 +100,7 @@ impl Invoke {
                 name: None,
                 audience: Audience::Any,
                 min_revision: 0,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key: self.cache_key.clone(),
                 refresh: Duration::MAX,
                 max_stale: Duration::MAX,

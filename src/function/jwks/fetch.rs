@@ -1,29 +1,57 @@
 //! One fetch of a key set, with discovery if the issuer has to be asked where its keys are.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::header::{CACHE_CONTROL, HeaderMap};
 use reqwest::{Client, Proxy, StatusCode, redirect};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::runtime_api::RuntimeApi;
 use crate::bundle::DevelopmentKeys;
+use crate::cache::lock;
 use crate::function::config;
 use crate::function::telemetry::counters::Counters;
+use crate::function::tls;
 use crate::token::identity_source::{KeyLocation, KeyUri};
 use crate::token::key_set::{self, InvalidKeySet, KeySet};
 
-/// An HTTP client for keys. It is set up when first needed, because loading the certificates of the system takes
-/// longer than the rest of a cold start.
+/// An HTTP client for keys, set up when first needed.
 #[derive(Clone, Debug)]
 pub struct KeyClient {
     proxy: Option<Proxy>,
     runtime_api: Option<RuntimeApi>,
     client: Arc<OnceCell<Client>>,
+    early: Arc<EarlyFetches>,
     counters: Arc<Counters>,
+}
+
+/// A document, and how long it may be kept.
+type Text = (Vec<u8>, Option<Duration>);
+
+/// Fetches that began before anybody asked for their keys.
+#[derive(Debug, Default)]
+struct EarlyFetches(Mutex<Vec<(KeyLocation, EarlyFetch)>>);
+
+type EarlyFetch = JoinHandle<Result<Text, FetchFailure>>;
+
+impl EarlyFetches {
+    fn insert(&self, location: KeyLocation, fetch: EarlyFetch) {
+        lock(&self.0).push((location, fetch));
+    }
+
+    fn take(&self, location: &KeyLocation) -> Option<EarlyFetch> {
+        let mut fetches = lock(&self.0);
+        let found = fetches.iter().position(|(of, _)| of == location)?;
+        Some(fetches.swap_remove(found).1)
+    }
+
+    fn clear(&self) {
+        lock(&self.0).drain(..).for_each(|(_, fetch)| fetch.abort());
+    }
 }
 
 /// A key set as it was published.
@@ -38,7 +66,7 @@ impl KeyClient {
     /// A client that uses this proxy. `None`: no proxy, even if the system has one set.
     pub fn new(proxy: Option<Proxy>) -> Self {
         let runtime_api = config::runtime_api().as_deref().and_then(RuntimeApi::parse);
-        Self { proxy, runtime_api, client: Arc::default(), counters: Arc::default() }
+        Self { proxy, runtime_api, client: Arc::default(), early: Arc::default(), counters: Arc::default() }
     }
 
     /// The same client, whose fetches are counted here.
@@ -50,6 +78,20 @@ impl KeyClient {
     /// Where its fetches are counted, and the looks for the bundles whose keys it fetches.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Begins to fetch from these places, since their keys are about to be needed. The next fetch from one of them is
+    /// this one.
+    pub(in crate::function) fn begin(&self, locations: impl IntoIterator<Item = KeyLocation>) {
+        for location in locations {
+            let (client, of_task) = (self.clone(), location.clone());
+            self.early.insert(location, tokio::spawn(async move { client.get_keys_now(&of_task).await }));
+        }
+    }
+
+    /// Ends the fetches that were begun and that nobody needed. Later, their keys would pass for new.
+    pub(in crate::function) fn end_early(&self) {
+        self.early.clear();
     }
 
     /// Fetches and reads a key set.
@@ -74,8 +116,20 @@ impl KeyClient {
         Ok(Fetched { keys: read(&text, development_keys)?, max_age })
     }
 
+    /// Gets the text of a key set, from a fetch that was begun before if there is one.
+    async fn get_keys(&self, location: &KeyLocation) -> Result<Text, FetchFailure> {
+        match self.early.take(location) {
+            Some(fetch) => match fetch.await {
+                Ok(fetched) => fetched,
+                // It did not come to its end.
+                Err(_) => self.get_keys_now(location).await,
+            },
+            None => self.get_keys_now(location).await,
+        }
+    }
+
     /// Gets the text of a key set. One deadline covers discovery and all attempts.
-    async fn get_keys(&self, location: &KeyLocation) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+    async fn get_keys_now(&self, location: &KeyLocation) -> Result<Text, FetchFailure> {
         let get = async {
             match location {
                 KeyLocation::Url(url) => self.get(url).await,
@@ -95,7 +149,7 @@ impl KeyClient {
 
     /// Gets a document, and tries again once if the first failure may have been chance. Every request goes through
     /// here, wherever its URL comes from.
-    async fn get(&self, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+    async fn get(&self, url: &str) -> Result<Text, FetchFailure> {
         let key_uri: KeyUri = url.parse().map_err(|_| FetchFailure::Address)?;
         if self.runtime_api.as_ref().is_some_and(|api| api.is_at(key_uri.url())) {
             return Err(FetchFailure::Address);
@@ -108,7 +162,7 @@ impl KeyClient {
     }
 
     fn set_up(&self) -> Result<Client, FetchFailure> {
-        let builder = Client::builder()
+        let builder = tls::client()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -136,7 +190,7 @@ fn discovered(issuer: &str, document: &[u8]) -> Result<KeyUri, FetchFailure> {
     if keys.has_tls() || !issuer.has_tls() { Ok(keys) } else { Err(FetchFailure::Discovery) }
 }
 
-async fn get_once(client: &Client, url: &str) -> Result<(Vec<u8>, Option<Duration>), FetchFailure> {
+async fn get_once(client: &Client, url: &str) -> Result<Text, FetchFailure> {
     let unreachable = |error: reqwest::Error| {
         if error.is_timeout() { FetchFailure::Timeout } else { FetchFailure::Unreachable }
     };
@@ -277,6 +331,34 @@ mod tests {
         }
         let elsewhere = discovered("http://auth.example.com", "https://auth.example.com/keys");
         assert_eq!(elsewhere, Err(FetchFailure::Address));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_was_begun_is_used_once_and_only_by_whoever_needs_it_then() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let location = KeyLocation::Url(format!("http://{}/keys", listener.local_addr().unwrap()));
+        let requests = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+                let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+                connection.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let client = KeyClient::new(None);
+        let requests = || requests.load(std::sync::atomic::Ordering::SeqCst);
+        client.begin([location.clone()]);
+        for expected in [1, 2] {
+            assert_eq!(client.get_keys(&location).await.unwrap().0, b"{}");
+            assert_eq!(requests(), expected);
+        }
+        client.begin([location.clone()]);
+        client.end_early();
+        assert!(client.early.take(&location).is_none(), "what nobody needed then could be used later");
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use crate::bundle::Tenant;
 use crate::bundle::signature::PublicKeys;
 use crate::bundle::{Bundle, Manifest, Trust};
 use crate::cache::lock;
-use crate::function::config::TrustedPool;
+use crate::function::config::TrustedIssuers;
 use crate::function::jwks::{KeyCache, KeyClient, KeyTrust};
 use crate::function::serving::Serving;
 use crate::function::source::s3::Read;
@@ -41,8 +41,8 @@ pub struct Conditions {
     pub audience: Audience,
     /// The lowest revision.
     pub min_revision: u64,
-    /// The user pool whose tokens it may accept. `None`: tokens of any issuer.
-    pub trusted_pool: Option<TrustedPool>,
+    /// The issuers whose tokens it may accept. `None`: any.
+    pub trusted_issuers: Option<TrustedIssuers>,
     /// What API Gateway keys its cache by.
     pub cache_key: CacheKey,
     /// How often the function looks for a newer bundle.
@@ -68,7 +68,7 @@ impl Conditions {
         if bundle.manifest().has_ended(now) {
             return Err(LoadFailure::Expired);
         }
-        if let Some(trusted) = &self.trusted_pool {
+        if let Some(trusted) = &self.trusted_issuers {
             let strangers = bundle.identity_sources().iter().filter(|source| !trusted.covers(source));
             let names: Vec<&str> = strangers.map(|source| source.name()).collect();
             if !names.is_empty() {

@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::bundle::MAX_BUNDLE_BYTES;
+use crate::function::tls;
 pub use refusal::ErrorCode;
 use refusal::Refusal;
 pub use settings::{InvalidSettings, S3Settings};
@@ -32,7 +33,7 @@ pub use signature::NotSigned;
 #[derive(Clone, Debug)]
 pub struct Reader {
     settings: Arc<S3Settings>,
-    /// Set up when first needed, because that reads the certificates of the system.
+    /// Set up when first needed.
     client: Arc<OnceCell<Client>>,
 }
 
@@ -122,17 +123,11 @@ impl Reader {
     }
 
     fn set_up(&self) -> Result<Client, Refusal> {
-        let builder = Client::builder()
+        let builder = tls::client()
             .redirect(redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT);
-        let builder = if self.settings.endpoint.has_tls() {
-            builder
-        } else {
-            // No certificates are needed: such an endpoint is another S3, nearby.
-            builder.tls_certs_only([])
-        };
         Ok(builder.build()?)
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -86,6 +87,11 @@ impl S3 {
     /// The value of `AWS_ENDPOINT_URL_S3`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.server.address)
+    }
+
+    /// Where it is, for a server in front of it.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// Stores a new version of an object, which becomes the current one. Returns its version id.

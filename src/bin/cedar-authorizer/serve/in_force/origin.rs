@@ -248,7 +248,7 @@ impl Origin {
                 name: None,
                 audience: Audience::Any,
                 min_revision: 0,
-                trusted_pool: None,
+                trusted_issuers: None,
                 cache_key: cache_key(authorizer),
                 refresh: Duration::MAX,
                 max_stale: Duration::MAX,
