@@ -4,18 +4,21 @@
 //! ```text
 //! <key>              the current bundle, which functions load
 //! <key>.<revision>   every bundle that was meant to become current: the history
+//! <key>.<revision><suffix>   what a publisher says of this bundle: its [`Companion`]
 //! ```
 //!
 //! 1. The current bundle is read, with its entity tag. If it is usable but is not in the history (because of an
 //!    `aws s3 cp`), it is added there.
 //! 2. The next one is stored as `<key>.<revision>`, on the condition that nothing is there.
-//! 3. It is stored as `<key>`, on the condition that the entity tag is still that of step 1.
+//! 3. If it has a companion, that is stored beside it, on the condition that nothing is there.
+//! 4. The bundle is stored as `<key>`, on the condition that the entity tag is still that of step 1.
 //!
-//! So the current bundle is always in the history, and only one of all who have seen the same bundle can replace
-//! it. Each PUT takes effect completely or not at all: if interrupted between two steps, either the old or the
-//! new bundle stays in place. If step 2 finds a number taken, somebody else is between steps 2 and 3, or was
-//! interrupted there. If the same bundle is stored under that number, it is used. Otherwise the number is
-//! skipped, and step 3 decides who was first. So numbers rise, but may have gaps.
+//! So the current bundle is always in the history, with its companion if it has one, and only one of all who have
+//! seen the same bundle can replace it. Each PUT takes effect completely or not at all: if interrupted between two
+//! steps, either the old or the new bundle stays in place. If step 2 finds a number taken, somebody else is between
+//! steps 2 and 4, or was interrupted there. If the same bundle is stored under that number, and the same companion or
+//! none, it is used. Otherwise the number is skipped, and step 4 decides who was first. So numbers rise, but may have
+//! gaps. A companion beside a bundle that never became current says so itself: it names the bundle.
 
 mod failure;
 mod upload;
@@ -121,34 +124,31 @@ impl Shelf {
         Ok(revisions)
     }
 
-    /// Publishes the bundle that `build` makes, under the first free revision from `revision` on, in the place of
-    /// `replaced`. `replaced` is kept as revision `kept_as`, unless it is already in the history. `id` is unique
-    /// to this attempt, which recognizes its own object by it. `progress` is told how many bytes of an object are
-    /// on their way, of how many.
+    /// Publishes the bundle that `build` makes, under the first free revision. `progress` is told how many bytes of an
+    /// object are on their way, of how many.
     ///
     /// # Errors
     /// [`NotPublished`].
     pub async fn publish(
         &self,
-        replaced: Option<&Object>,
-        kept_as: Option<u64>,
-        revision: u64,
-        id: &str,
+        attempt: Attempt<'_>,
         build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: Progress,
     ) -> Result<Published, NotPublished> {
+        let Attempt { replaced, kept_as, id, .. } = attempt;
         if let (Some(Object { id: None, bytes, .. }), Some(revision)) = (replaced, kept_as) {
-            let key = self.history_key(revision);
+            let upload = Upload::bundle(self.history_key(revision), bytes, revision, id);
             // Here too, an object under a number that is taken stays as it is.
-            self.put(&key, bytes, revision, id, Condition::Absent, &progress).await?;
+            self.put(&upload, Condition::Absent, &progress).await?;
         }
-        let (revision, bytes) = self.take_revision(replaced, revision, id, build, &progress).await?;
+        let (revision, bytes) = self.take_revision(&attempt, build, &progress).await?;
+        let upload = Upload::bundle(self.key.clone(), &bytes, revision, id);
         let condition = match replaced {
             Some(object) => Condition::Unchanged(&object.etag),
             None => Condition::Absent,
         };
         for _ in 0..MAX_CONFLICTS {
-            let put = self.put(&self.key, &bytes, revision, id, condition, &progress).await;
+            let put = self.put(&upload, condition, &progress).await;
             if let Put::Done { version_id } = put.map_err(|source| source.at_current(revision))? {
                 return Ok(Published::new(revision, bytes, version_id));
             }
@@ -168,40 +168,59 @@ impl Shelf {
         Err(NotPublished::Contended { uri: self.uri() })
     }
 
-    /// Stores the bundle in the history, under the first free revision.
+    /// Stores the bundle in the history, and its companion, under the first revision that is free for both.
     async fn take_revision(
         &self,
-        replaced: Option<&Object>,
-        first: u64,
-        id: &str,
+        attempt: &Attempt<'_>,
         build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: &Progress,
     ) -> Result<(u64, Bytes), NotPublished> {
+        let Attempt { replaced, first, id, companion, .. } = *attempt;
         let end = first.saturating_add(MAX_TAKEN);
-        'numbers: for revision in first..end {
+        for revision in first..end {
             let bytes = Bytes::from(build(revision)?);
-            let key = self.history_key(revision);
-            for _ in 0..MAX_CONFLICTS {
-                let put = self.put(&key, &bytes, revision, id, Condition::Absent, progress).await?;
-                if let Put::Done { .. } = put {
-                    return Ok((revision, bytes));
-                }
-                let current = self.current().await?;
-                if !is_same(current.as_ref(), replaced) {
-                    return Err(self.overtaken(current));
-                }
-                match self.read(&key).await {
-                    Ok(Some(stored)) if stored.bytes == bytes => return Ok((revision, bytes)),
-                    Ok(Some(_)) => continue 'numbers,
-                    // What caused the conflict is gone: the number is still free.
-                    Ok(None) => {}
-                    Err(failure) if failure.is_too_large() => continue 'numbers,
-                    Err(failure) => return Err(failure.into()),
-                }
+            let upload = Upload::bundle(self.history_key(revision), &bytes, revision, id);
+            if self.take(&upload, replaced, progress).await? == Taken::ByAnother {
+                continue;
             }
-            return Err(NotPublished::Contended { uri: self.uri_of(&key) });
+            let Some(Companion { suffix, content_type, make }) = companion else {
+                return Ok((revision, bytes));
+            };
+            let content = Bytes::from(make(revision, &bytes).map_err(NotPublished::Companion)?);
+            let key = format!("{}{suffix}", self.history_key(revision));
+            let upload = Upload { key, bytes: &content, content_type, revision, id };
+            if self.take(&upload, replaced, progress).await? == Taken::ByUs {
+                return Ok((revision, bytes));
+            }
         }
         Err(NotPublished::Taken { uri: self.uri(), first, last: end.saturating_sub(1) })
+    }
+
+    /// Stores an object that belongs to a revision, unless another one is there.
+    async fn take(
+        &self,
+        upload: &Upload<'_>,
+        replaced: Option<&Object>,
+        progress: &Progress,
+    ) -> Result<Taken, NotPublished> {
+        for _ in 0..MAX_CONFLICTS {
+            if let Put::Done { .. } = self.put(upload, Condition::Absent, progress).await? {
+                return Ok(Taken::ByUs);
+            }
+            let current = self.current().await?;
+            if !is_same(current.as_ref(), replaced) {
+                return Err(self.overtaken(current));
+            }
+            match self.read(&upload.key).await {
+                Ok(Some(stored)) if stored.bytes == *upload.bytes => return Ok(Taken::ByUs),
+                Ok(Some(_)) => return Ok(Taken::ByAnother),
+                // What caused the conflict is gone: the number is still free.
+                Ok(None) => {}
+                Err(failure) if failure.is_too_large() => return Ok(Taken::ByAnother),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Err(NotPublished::Contended { uri: self.uri_of(&upload.key) })
     }
 
     fn overtaken(&self, current: Option<Object>) -> NotPublished {
@@ -247,26 +266,24 @@ impl Shelf {
 
     async fn put(
         &self,
-        key: &str,
-        bytes: &Bytes,
-        revision: u64,
-        id: &str,
+        Upload { key, bytes, content_type, revision, id }: &Upload<'_>,
         condition: Condition<'_>,
         progress: &Progress,
     ) -> Result<Put, ShelfFailure> {
+        let bytes = *bytes;
         let sha256 = digest(&SHA256, bytes);
         let request = self
             .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
-            .content_type(CONTENT_TYPE)
+            .content_type(*content_type)
             .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
             // S3 refuses a body with another checksum, and keeps the checksum with the object.
             .checksum_sha256(STANDARD.encode(sha256.as_ref()))
             .metadata(REVISION, revision.to_string())
             .metadata(SHA256_OF_BUNDLE, hex::encode(sha256.as_ref()))
-            .metadata(ID, id)
+            .metadata(ID, *id)
             .body(upload(bytes, progress));
         let request = match condition {
             Condition::Absent => request.if_none_match("*"),
@@ -313,6 +330,59 @@ pub struct Object {
     pub revision: Option<u64>,
     /// The attempt that stored it.
     id: Option<String>,
+}
+
+/// What is to be published.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The current bundle, which is replaced. `None`: there is none.
+    pub replaced: Option<&'a Object>,
+    /// The revision as which the replaced bundle is kept, unless it is already in the history.
+    pub kept_as: Option<u64>,
+    /// The first revision that may be taken.
+    pub first: u64,
+    /// Unique to this attempt, which recognizes its own object by it.
+    pub id: &'a str,
+    /// What is stored beside the bundle in the history.
+    pub companion: Option<&'a Companion<'a>>,
+}
+
+/// An object that is stored beside each bundle of the history, before the bundle becomes the current one.
+pub struct Companion<'a> {
+    /// What comes after the key of the bundle. It is not a number, so no companion is taken for a bundle.
+    pub suffix: &'static str,
+    /// The media type.
+    pub content_type: &'static str,
+    /// Makes the content for a revision and its bundle. The same bundle has to give the same content: after an
+    /// interruption, the next attempt recognizes it.
+    pub make: MakeCompanion<'a>,
+}
+
+/// Makes the content of a [`Companion`], or says why not.
+pub type MakeCompanion<'a> = Box<dyn Fn(u64, &[u8]) -> Result<Vec<u8>, String> + 'a>;
+
+/// An object that is about to be stored.
+struct Upload<'a> {
+    key: String,
+    bytes: &'a Bytes,
+    content_type: &'static str,
+    revision: u64,
+    /// The attempt that stores it.
+    id: &'a str,
+}
+
+impl<'a> Upload<'a> {
+    fn bundle(key: String, bytes: &'a Bytes, revision: u64, id: &'a str) -> Self {
+        Self { key, bytes, content_type: CONTENT_TYPE, revision, id }
+    }
+}
+
+/// Whose object is under the key of a revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Ours, or the same.
+    ByUs,
+    ByAnother,
 }
 
 /// A bundle that is now the current one.

@@ -22,6 +22,9 @@ mod decision_log;
 #[cfg(test)]
 #[cfg(unix)]
 mod browser;
+// `diff`: what a change of policies would do.
+#[cfg(test)]
+mod diffs;
 // Compares the tables of the documentation with the code.
 #[cfg(test)]
 mod documentation;
@@ -105,6 +108,9 @@ mod pictures;
 // The workflows of the documentation.
 #[cfg(test)]
 mod pipelines;
+// `prove`, and the proofs of `diff`.
+#[cfg(test)]
+mod proofs;
 // Tokens of OpenID Connect providers: every algorithm, and one fault each.
 #[cfg(test)]
 mod providers;
@@ -117,6 +123,9 @@ mod publishing;
 // The sample stores: their tests, and what is left of them without each policy.
 #[cfg(test)]
 mod samples;
+// `replay` and `redact`: recorded requests.
+#[cfg(test)]
+mod replaying;
 // What the function must never write: tokens, and secrets from its settings.
 #[cfg(test)]
 mod secrets;
@@ -132,6 +141,9 @@ mod rooms;
 // `serve`: an API Gateway on this machine.
 #[cfg(test)]
 mod serving;
+// Starts of the function: what is asked of the network before the first call, and in which order.
+#[cfg(test)]
+mod starting;
 // Keys made for tests, and tokens signed with them.
 #[cfg(test)]
 mod signing;

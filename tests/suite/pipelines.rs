@@ -18,6 +18,7 @@ fn every_workflow_is_yaml_and_every_policy_is_json() {
         names,
         [
             "# .github/workflows/policies.yml",
+            "# .github/workflows/policies-comment.yml",
             "# .gitlab-ci.yml",
             "# buildspec-check.yml",
             "# buildspec-publish.yml"
@@ -77,11 +78,36 @@ fn every_command_and_option_is_there() {
             }
         }
     }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["check", "keygen", "matrix", "publish", "test"]);
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        ["check", "diff", "keygen", "matrix", "publish", "test"]
+    );
     assert_eq!(missing, BTreeSet::new(), "what the page has, and the program has not");
 }
 
-const VERBS: [&str; 5] = ["check", "keygen", "matrix", "publish", "test"];
+/// The code of a change gets no token that may write, and what may write runs no code of a change.
+#[test]
+fn what_a_change_brings_gets_no_token_that_may_write() {
+    let page = page();
+    let workflows = blocks(&page, "yaml");
+    let of = |name: &str| *workflows.iter().find(|text| text.starts_with(&format!("# {name}"))).unwrap();
+    let (_, diff) = of(".github/workflows/policies.yml").split_once("\n  diff:\n").unwrap();
+    let (diff, _) = diff.split_once("\n  publish:\n").unwrap();
+    assert!(diff.contains("contents: read") && !diff.contains(": write"), "{diff}");
+    let comment = of(".github/workflows/policies-comment.yml");
+    assert!(comment.contains("pull-requests: write") && comment.contains("\npermissions: {}\n"), "{comment}");
+    for code in ["checkout", "cedar-authorizer", "cargo", "contents: write", "id-token"] {
+        assert!(!comment.contains(code), "{code}: {comment}");
+    }
+    // Text of a change is never put into a script.
+    let (_, script) = comment.split_once("run: |").unwrap();
+    assert!(!script.contains("${{"), "{script}");
+    for (workflow, count) in [(of(".github/workflows/policies.yml"), 2), (of(".gitlab-ci.yml"), 2)] {
+        assert_eq!(workflow.matches("--allow-only agreed.txt").count(), count, "{workflow}");
+    }
+}
+
+const VERBS: [&str; 6] = ["check", "diff", "keygen", "matrix", "publish", "test"];
 
 fn page() -> String {
     fs::read_to_string(root().join("docs/ci.md")).unwrap()

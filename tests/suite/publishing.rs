@@ -1,5 +1,7 @@
 //! `publish` against a stand-in for S3: the protocol, its races and its faults.
 
+mod review;
+
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;

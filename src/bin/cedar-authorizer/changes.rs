@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 pub struct Changes {
     files: Difference,
     policies: Difference,
+    /// The old and the new id of policies that say the same.
+    #[serde(skip)]
+    renamed: Vec<(String, String)>,
 }
 
 impl Changes {
@@ -20,11 +23,33 @@ impl Changes {
     /// # Errors
     /// [`Unreadable`]: the compiled part of one cannot be read.
     pub fn between(old: Option<&Bundle>, new: &Bundle) -> Result<Self, Unreadable> {
-        let of_old = old.map(Bundle::policies).transpose()?.unwrap_or_default();
+        let of_old = policies(&old.map(Bundle::policies).transpose()?.unwrap_or_default());
+        let of_new = policies(&new.policies()?);
         Ok(Self {
             files: Difference::between(old.map(files).unwrap_or_default(), files(new)),
-            policies: Difference::between(policies(&of_old), policies(&new.policies()?)),
+            renamed: renamed(&of_old, &of_new),
+            policies: Difference::between(of_old, of_new),
         })
+    }
+
+    /// The files that people write: all but the compiled part of a bundle.
+    pub fn written_files(&self) -> Difference {
+        let written = |names: &Vec<String>| {
+            let written = names.iter().filter(|name| !name.starts_with(COMPILED));
+            written.cloned().collect()
+        };
+        let Difference { added, removed, changed } = &self.files;
+        Difference { added: written(added), removed: written(removed), changed: written(changed) }
+    }
+
+    /// The policies, those that were renamed among the added and the removed ones.
+    pub fn policies(&self) -> &Difference {
+        &self.policies
+    }
+
+    /// The old and the new id of policies that say the same.
+    pub fn renamed_policies(&self) -> &[(String, String)] {
+        &self.renamed
     }
 
     /// Whether all files are the same. Then the policies are the same too.
@@ -51,11 +76,11 @@ impl Changes {
 }
 
 /// Names, in order.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Difference {
-    added: Vec<String>,
-    removed: Vec<String>,
-    changed: Vec<String>,
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    pub changed: Vec<String>,
 }
 
 impl Difference {
@@ -72,7 +97,8 @@ impl Difference {
         Self { added, removed, changed }
     }
 
-    fn len(&self) -> usize {
+    /// How many names there are.
+    pub fn len(&self) -> usize {
         let Self { added, removed, changed } = self;
         added.len() + removed.len() + changed.len()
     }
@@ -111,6 +137,42 @@ fn policies(set: &PolicySet) -> BTreeMap<String, Value> {
     templates.chain(policies).collect()
 }
 
+/// The policies that are gone, each with a new one that says the same under another id.
+fn renamed(old: &BTreeMap<String, Value>, new: &BTreeMap<String, Value>) -> Vec<(String, String)> {
+    let mut added: Vec<(&String, Value)> = new
+        .iter()
+        .filter(|(id, _)| !old.contains_key(*id))
+        .map(|(id, body)| (id, without_id(body)))
+        .collect();
+    let removed = old.iter().filter(|(id, _)| !new.contains_key(*id));
+    let mut renamed = Vec::new();
+    for (id, body) in removed {
+        let body = without_id(body);
+        if let Some(place) = added.iter().position(|(_, new)| *new == body) {
+            let (new, _) = added.remove(place);
+            renamed.push((id.clone(), new.clone()));
+        }
+    }
+    renamed
+}
+
+/// A policy without the annotation that names it.
+fn without_id(policy: &Value) -> Value {
+    let mut policy = policy.clone();
+    if let Some(annotations) = policy.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove("id");
+        if annotations.is_empty()
+            && let Some(policy) = policy.as_object_mut()
+        {
+            policy.remove("annotations");
+        }
+    }
+    policy
+}
+
+/// The folder of the compiled part of a bundle.
+const COMPILED: &str = "compiled/";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +184,23 @@ mod tests {
         let difference =
             Difference::between(map(&[("a", 1), ("b", 1), ("c", 1)]), map(&[("b", 1), ("c", 2), ("d", 1)]));
         assert_eq!(difference.lines("policy "), ["added   policy d", "removed policy a", "changed policy c"]);
+    }
+
+    #[test]
+    fn a_policy_is_renamed_if_it_says_the_same_under_another_id() {
+        let parse = |text: &str| policies(&text.parse().unwrap());
+        let named = |id: &str, condition: &str| {
+            let mut set = PolicySet::new();
+            let text = format!("@id(\"{id}\") permit(principal, action, resource) when {{ {condition} }};");
+            set.add(cedar_policy::Policy::parse(Some(cedar_policy::PolicyId::new(id)), text).unwrap())
+                .unwrap();
+            policies(&set)
+        };
+        let pair = ("a".to_owned(), "b".to_owned());
+        assert_eq!(renamed(&named("a", "1 < 2"), &named("b", "1 < 2")), [pair]);
+        assert_eq!(renamed(&named("a", "1 < 2"), &named("b", "1 < 3")), []);
+        assert_eq!(renamed(&named("a", "1 < 2"), &named("a", "1 < 2")), []);
+        assert_eq!(renamed(&parse("permit(principal, action, resource);"), &named("b", "true")), []);
     }
 
     #[test]

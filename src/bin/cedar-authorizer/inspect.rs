@@ -3,7 +3,7 @@
 mod comparison;
 mod extract;
 mod report;
-mod source;
+pub mod source;
 mod verify;
 
 use std::path::PathBuf;

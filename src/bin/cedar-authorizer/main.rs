@@ -1,5 +1,6 @@
 //! `cedar-authorizer`, the command line.
 
+mod access;
 mod authorize;
 mod avp;
 mod build;
@@ -8,6 +9,7 @@ mod check;
 mod completions;
 mod deployment;
 mod description;
+mod diff;
 mod edition;
 mod explanation;
 mod export;
@@ -26,7 +28,12 @@ mod matrix;
 mod nearest;
 mod output;
 mod progress;
+mod proof;
+mod prove;
 mod publish;
+mod recorded;
+mod redact;
+mod replay;
 mod runtime;
 mod schema;
 mod serve;
@@ -61,6 +68,10 @@ enum Command {
     Test(test::Test),
     Authorize(Box<authorize::Authorize>),
     Matrix(matrix::MatrixArgs),
+    Diff(Box<diff::Diff>),
+    Prove(prove::Prove),
+    Replay(replay::Replay),
+    Redact(redact::Redact),
     Schema(schema::Schema),
     Token(token::Token),
     Invoke(invoke::Invoke),
@@ -83,6 +94,9 @@ Examples:
   cedar-authorizer test                                       what the policies decide, and should decide
   cedar-authorizer authorize --as alice GET /pets/7           one decision, explained
   cedar-authorizer matrix                                     who may call what
+  cedar-authorizer diff main:policies policies                what a change would do, before it does it
+  cedar-authorizer prove                                      what holds for every possible request
+  cedar-authorizer replay calls.jsonl                         decide recorded requests again
   cedar-authorizer schema --output schema.svg                 draw entity types and actions
   cedar-authorizer invoke events/token-get-pets-allow.json    run the function on an event
   cedar-authorizer serve                                      an API Gateway and a test bench on this machine
@@ -96,7 +110,8 @@ Examples:
 Exit codes:
   0  fine
   1  could not run
-  2  denied, or a test failed; with `matrix --check` and `inspect --exit-code`, different;
+  2  denied, or a test or property failed; with `diff`, `replay`, `publish --require diff`,
+     `matrix --check` and `inspect --exit-code`, different;
      or `init` or `import` left something out; or what was exported could decide differently
   3  invalid policy store or bundle
 
@@ -132,6 +147,10 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Check(check) => check.run(),
         Command::Authorize(authorize) => authorize.run(),
         Command::Matrix(matrix) => matrix.run(),
+        Command::Diff(diff) => diff.run(),
+        Command::Prove(prove) => prove.run(),
+        Command::Replay(replay) => replay.run(),
+        Command::Redact(redact) => redact.run(),
         Command::Test(test) => test.run(),
         Command::Schema(schema) => schema.run(),
         Command::Token(token) => token.run(),

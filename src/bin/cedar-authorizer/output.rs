@@ -148,8 +148,6 @@ const SHORTEST_SECRET: usize = 12;
 /// Text from somebody else, without characters that a terminal would obey: control characters, and those that reverse
 /// the direction of writing (Unicode Standard Annex 9).
 pub fn printable(text: &str) -> String {
-    let is_obeyed =
-        |char: char| char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().fold(String::new(), |mut shown, char| {
         if is_obeyed(char) {
             shown.extend(char.escape_default())
@@ -158,6 +156,11 @@ pub fn printable(text: &str) -> String {
         }
         shown
     })
+}
+
+/// Whether a terminal would obey a character instead of showing it.
+pub fn is_obeyed(char: char) -> bool {
+    char.is_control() || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A count with its noun, given in singular and plural.

@@ -2,18 +2,51 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::output::plural;
+
 /// Does some work. Shows what it is once the program has run for a second.
 pub fn during<T>(what: impl Into<String>, work: impl FnOnce() -> T) -> T {
     let is_shown = io::stderr().is_terminal() && !SILENT.load(Ordering::Relaxed);
     let _shown = is_shown.then(|| Shown::after(patience(), what.into())).flatten();
     work()
+}
+
+/// Does some work on many things. Shows what it is, how many there were, and how many in a second.
+pub fn counting<T>(what: &str, noun: &str, work: impl FnOnce(&Counter) -> T) -> T {
+    let is_shown = io::stderr().is_terminal() && !SILENT.load(Ordering::Relaxed);
+    let shown = is_shown.then(|| Shown::after(patience(), what.to_owned())).flatten();
+    let bar = shown.as_ref().map(|shown| shown.bar.clone());
+    let (what, noun) = (what.to_owned(), noun.to_owned());
+    work(&Counter { bar, what, noun, begun: Instant::now(), count: AtomicUsize::new(0) })
+}
+
+/// How many things were worked on.
+#[derive(Debug)]
+pub struct Counter {
+    /// `None`: nothing is shown.
+    bar: Option<ProgressBar>,
+    what: String,
+    noun: String,
+    begun: Instant,
+    count: AtomicUsize,
+}
+
+impl Counter {
+    /// So many more.
+    pub fn add(&self, more: usize) {
+        let count = self.count.fetch_add(more, Ordering::Relaxed) + more;
+        let Some(bar) = &self.bar else { return };
+        let milliseconds = self.begun.elapsed().as_millis().max(1);
+        let in_a_second = count as u128 * 1000 / milliseconds;
+        bar.set_message(format!("{}: {}, {in_a_second}/s", self.what, plural(count, &self.noun)));
+    }
 }
 
 /// Shows nothing from now on: a server works for others than whoever looks at its terminal.

@@ -1,8 +1,10 @@
 //! `publish`: puts a new revision of the bundle into S3.
 
 mod past;
+mod review;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +13,15 @@ use cedar_authorizer::bundle::signature::{KeyId, PublicKeys, SignatureStatus};
 use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, MAX_REVISION, Trust};
 use cedar_authorizer::function::source::BundleUri;
 use cedar_authorizer::store;
-use cedar_authorizer::store::publish::{NotPublished, Progress, Published, Shelf, ShelfFailure};
-use clap::{Args, value_parser};
+use cedar_authorizer::store::publish::{Attempt, NotPublished, Progress, Published, Shelf, ShelfFailure};
+use clap::{Args, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::build;
 use crate::changes::Changes;
+use crate::diff::agreement::Agreement;
+use crate::diff::{EvidenceArgs, write_file};
 use crate::edition::{self, EditionArgs};
 use crate::output::{Exit, Failure, HINT, OutputFormat, SUCCESS, paint, print, warn};
 use crate::progress;
@@ -25,6 +29,7 @@ use crate::runtime::runtime;
 use crate::store::StoreArgs;
 use crate::trust::TrustArgs;
 use past::{Owner, Past};
+use review::{Candidate, Review, Reviewed};
 
 /// Publish a new revision of the bundle to S3
 ///
@@ -35,6 +40,10 @@ use past::{Owner, Past};
 ///
 /// With --sign-key, --public-keys or BUNDLE_PUBLIC_KEYS, one of these keys must have signed the bundles in S3 that
 /// count: the current one, and that of a rollback. Without any, signatures are not checked.
+///
+/// With --require diff, what would be published is compared with the current bundle, as `diff` does. If access changes
+/// in a way that --allow-only does not agree to, nothing is published. --report keeps the comparison in a file, and in S3
+/// as `<key>.<revision>.diff.json`. With --rollback there are no personas and no tests.
 ///
 /// Endpoint, region and credentials are set as for every AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID,
 /// AWS_ENDPOINT_URL_S3 and so on. This needs s3:GetObject and s3:PutObject on the key and on `<key>.*`, and
@@ -47,10 +56,12 @@ Examples:
   cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem
   cedar-authorizer publish --to s3://bucket/petstore.bundle --sign-key bundle-key.pem --rollback 41
   cedar-authorizer publish --to s3://bucket/acme.bundle --sign-key bundle-key.pem --tenant acme
+  cedar-authorizer publish --to s3://bucket/petstore.bundle --require diff --allow-only agreed.txt --report diff.json
   cedar-authorizer publish --to s3://bucket/petstore.bundle --format json
 
 Exit codes: 0 published, or nothing to publish; 1 could not run, or somebody else published at the
-same time; 3 invalid store or bundle")]
+same time; 2 with --require diff: access changes in a way that was not agreed to; 3 invalid store or
+bundle")]
 pub struct Publish {
     #[command(flatten)]
     store: StoreArgs,
@@ -84,6 +95,21 @@ pub struct Publish {
     #[arg(long)]
     pin_jwks: bool,
 
+    /// What must hold, or nothing is published
+    #[arg(long, value_enum, value_name = "WHAT")]
+    require: Option<Requirement>,
+
+    /// Changes that were agreed to, as `diff --format agreement` prints them
+    #[arg(long, value_name = "FILE", requires = "require")]
+    allow_only: Option<PathBuf>,
+
+    /// Write what changes to this file, and beside the bundle in S3, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+
     #[command(flatten)]
     edition: EditionArgs,
 
@@ -95,6 +121,13 @@ pub struct Publish {
     format: OutputFormat,
 }
 
+/// What must hold for a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Requirement {
+    /// Access changes only as --allow-only says
+    Diff,
+}
+
 #[derive(Clone, Debug)]
 struct Destination {
     bucket: String,
@@ -103,6 +136,11 @@ struct Destination {
 
 impl Publish {
     pub fn run(self) -> Result<Exit, Failure> {
+        if self.evidence.is_given() && !self.is_reviewed() {
+            let message = "--replay and --prove are for a comparison, and none was asked for";
+            return Err(Failure::could_not_run(message).hint("add --require diff or --report FILE"));
+        }
+        let agreement = self.allow_only.as_deref().map(Agreement::read).transpose()?;
         let stamp = self.edition.read(edition::source_date()?)?;
         let given_keys = self.trust.read()?;
         let is_signed = stamp.public_keys().next().is_some();
@@ -157,6 +195,22 @@ impl Publish {
             self.same_owner(old, &bundle, &shelf)?;
         }
         let changes = Changes::between(old, &bundle).map_err(Failure::invalid)?;
+        let review = if self.is_reviewed() {
+            let content = match self.rollback {
+                Some(revision) => Candidate::Rollback { name: shelf.history_uri(revision) },
+                None => Candidate::Directory(&self.store.store),
+            };
+            let review = Review {
+                past: &past,
+                evidence: &self.evidence,
+                agreement: agreement.as_ref(),
+                is_required: self.require == Some(Requirement::Diff),
+            };
+            let (store, files) = (store.clone(), files.clone());
+            Some(review.of(replaced.as_ref(), content, (store, files), (&bytes, &bundle))?)
+        } else {
+            None
+        };
         let report = PublishReport {
             args: &self,
             shelf: &shelf,
@@ -167,6 +221,7 @@ impl Publish {
                 .as_ref()
                 .map(|replaced| bundle::survey(&replaced.object.bytes).check_signatures(trust.public_keys)),
             changes,
+            review: review.as_ref(),
         };
         if trust.public_keys.is_none() && (replaced.is_some() || self.rollback.is_some()) {
             warn(&format_args!(
@@ -181,25 +236,54 @@ impl Publish {
         let is_same = report.changes.is_empty()
             && old.is_some_and(|old| old.manifest().not_after == bundle.manifest().not_after)
             && object.is_some_and(|object| signers(&object.bytes) == signers(&bytes));
-        if is_same && !self.force {
+        let is_unchanged = is_same && !self.force;
+        let open = review.as_ref().map_or(0, |review| review.open());
+        let is_refused = self.require == Some(Requirement::Diff) && open > 0 && !is_unchanged;
+        if is_unchanged || is_refused || self.dry_run {
+            self.keep_report(review.as_ref(), &bytes)?;
+        }
+        if is_unchanged {
             report.print(previous.unwrap_or_default(), PublishOutcome::Unchanged)?;
+        } else if is_refused {
+            report.print(revision, PublishOutcome::Refused)?;
+            review::refuse(&shelf.uri(), &self.store.name(), open);
+            return Ok(Exit::Denied);
         } else if self.dry_run {
             report.print(revision, PublishOutcome::WouldPublish)?;
         } else {
             let bar = bar(bytes.len());
+            let companion =
+                review.as_ref().filter(|_| self.report.is_some()).map(|review| review.companion());
+            let attempt = Attempt {
+                replaced: object,
+                kept_as: old.map(Bundle::revision),
+                first: revision,
+                id: &attempt_id()?,
+                companion: companion.as_ref(),
+            };
             let published = runtime.block_on(shelf.publish(
-                object,
-                old.map(Bundle::revision),
-                revision,
-                &attempt_id()?,
+                attempt,
                 |revision| store::build::bundle(&store, &files, stamp.edition(revision)),
                 progress(&bar),
             ));
             bar.finish_and_clear();
             let published = published.map_err(not_published)?;
+            self.keep_report(review.as_ref(), &published.bytes)?;
             report.print(published.revision, PublishOutcome::Published(&published))?;
         }
         Ok(Exit::Fine)
+    }
+
+    /// Whether what changes is compared.
+    fn is_reviewed(&self) -> bool {
+        self.require.is_some() || self.report.is_some()
+    }
+
+    /// Writes the file of --report. `bytes` are those of the bundle.
+    fn keep_report(&self, review: Option<&Reviewed<'_>>, bytes: &[u8]) -> Result<(), Failure> {
+        let Some((path, review)) = self.report.as_ref().zip(review) else { return Ok(()) };
+        let report = review.report_of(bytes).map_err(Failure::could_not_run)?;
+        write_file(path, &report)
     }
 
     /// Refuses another store or tenant under the same key. That is a mistake: one API would get the
@@ -238,6 +322,7 @@ fn signers(bytes: &[u8]) -> BTreeSet<String> {
 /// What came of publishing.
 enum PublishOutcome<'a> {
     Published(&'a Published),
+    Refused,
     Unchanged,
     WouldPublish,
 }
@@ -252,6 +337,8 @@ struct PublishReport<'a> {
     /// The signatures of the replaced bundle.
     signatures: Option<Vec<(KeyId, SignatureStatus)>>,
     changes: Changes,
+    /// `None`: it was not asked for.
+    review: Option<&'a Reviewed<'a>>,
 }
 
 impl PublishReport<'_> {
@@ -265,10 +352,11 @@ impl PublishReport<'_> {
     fn print_json(&self, revision: u64, outcome: PublishOutcome<'_>) -> Result<(), Failure> {
         let (status, published) = match outcome {
             PublishOutcome::Published(published) => ("published", Some(published)),
+            PublishOutcome::Refused => ("refused", None),
             PublishOutcome::Unchanged => ("unchanged", None),
             PublishOutcome::WouldPublish => ("would-publish", None),
         };
-        let report = json!({
+        let mut report = json!({
             "status": status,
             "uri": self.shelf.uri(),
             "name": self.bundle.manifest().name,
@@ -283,12 +371,20 @@ impl PublishReport<'_> {
             "sha256": published.map(|published| &published.sha256),
             "versionId": published.and_then(|published| published.version_id.as_ref()),
         });
+        if let Some((review, report)) = self.review.zip(report.as_object_mut()) {
+            report.insert("diff".to_owned(), review.json());
+        }
         print(&format_args!("{report:#}"))
     }
 
     fn print_human(&self, revision: u64, outcome: PublishOutcome<'_>) -> Result<(), Failure> {
+        if let Some(review) = self.review {
+            print(&format_args!("{}\n", review.human()))?;
+        }
         let name = &self.bundle.manifest().name;
         let (verdict, size) = match outcome {
+            // What is refused is said on stderr, and why stands above.
+            PublishOutcome::Refused => return Ok(()),
             PublishOutcome::Published(published) => {
                 ("published", format!(", {} bytes", published.bytes.len()))
             }

@@ -1,13 +1,14 @@
 //! `test`: what the policies decide, compared with what they should decide.
 
 mod case;
+pub mod comparison;
 mod coverage;
 mod event;
 mod expectation;
-mod fields;
+pub mod fields;
 pub mod page;
-mod problem;
-mod read;
+pub mod problem;
+pub mod read;
 mod record;
 mod report;
 mod run;
@@ -247,7 +248,7 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure>
         let is_test = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
         if entry.file_type().map_err(unreadable)?.is_dir() {
             collect_files(&path, files)?;
-        } else if is_test && path.is_file() {
+        } else if is_test && path.is_file() && !path.ends_with(PROPERTIES) {
             files.push(path);
         }
     }
@@ -313,6 +314,9 @@ fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// How many problems of test files are printed.
 const MAX_SHOWN: usize = 50;
+
+/// What is proved stands among the tests; see [`crate::prove`].
+const PROPERTIES: &str = "tests/properties.yaml";
 
 /// A thread is not worth starting for fewer cases.
 const FEWEST: usize = 32;

@@ -17,6 +17,9 @@ pub enum NotPublished {
     /// It cannot be built.
     #[error(transparent)]
     Bundle(#[from] CannotBuild),
+    /// What is stored beside it cannot be made.
+    #[error("cannot make what is stored beside the bundle: {0}")]
+    Companion(String),
     /// S3 refuses repeatedly, although nothing changes.
     #[error("S3 says that somebody else is writing to `{uri}`; nothing was overwritten")]
     Contended {
@@ -59,7 +62,7 @@ impl NotPublished {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Bundle(_) => None,
+            Self::Bundle(_) | Self::Companion(_) => None,
             Self::Contended { .. } => Some("publish again in a minute".to_owned()),
             Self::Overtaken { .. } => {
                 Some("look at what they changed, and publish again if yours is still right".to_owned())

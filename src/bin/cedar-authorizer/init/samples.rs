@@ -56,6 +56,7 @@ const SAMPLES: &[Sample] = &[
             "template-links.json"
             "templates/auditor.cedar"
             "tests/pets.yaml"
+            "tests/properties.yaml"
             "tests/tokens.yaml"
         ),
     },

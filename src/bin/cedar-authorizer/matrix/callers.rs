@@ -34,14 +34,15 @@ pub fn callers(bench: &TestBench, by: Option<By>) -> Result<Vec<Caller>, Failure
     }
 }
 
+impl Caller {
+    /// A persona.
+    pub fn persona(name: &str, claims: &Claims) -> Self {
+        Self { name: name.to_owned(), group: None, claims: claims.clone(), source: None }
+    }
+}
+
 fn personas(bench: &TestBench) -> Vec<Caller> {
-    let caller = |(name, claims): (&str, &Claims)| Caller {
-        name: name.to_owned(),
-        group: None,
-        claims: claims.clone(),
-        source: None,
-    };
-    bench.personas().iter().map(caller).collect()
+    bench.personas().iter().map(|(name, claims)| Caller::persona(name, claims)).collect()
 }
 
 /// Of each identity source, a caller in no group, and one in each group that policies or entities name.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::callers::Caller;
 use crate::output::{Failure, printable};
 use crate::progress;
-use crate::test_bench::{ApiKind, DEFAULT_TIME, HttpRequest, NoSource, TestBench};
+use crate::test_bench::{ApiKind, DEFAULT_TIME, HttpRequest, NoSource, SignedToken, TestBench};
 
 /// Who may call what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,28 @@ impl Matrix {
 }
 
 impl Cell {
+    /// The decision on a request of whoever has this token. `None`: every request is taken by another route.
+    ///
+    /// # Errors
+    /// API Gateway would not take the request.
+    pub fn decide(
+        signed: &SignedToken,
+        request: Option<&HttpRequest>,
+        bench: &TestBench,
+    ) -> Result<Self, Failure> {
+        let (session, request) = match (&signed.session, request) {
+            (Err(reason), _) => return Ok(Self::refused(*reason)),
+            (Ok(_), None) => return Ok(Self::refused(Reason::RouteUnmapped)),
+            (Ok(session), Some(request)) => (session, request),
+        };
+        let call = bench.call(request, None).map_err(Failure::could_not_run)?;
+        let outcome = session.authorize(&call, &CacheKey::None);
+        Ok(outcome.map_or_else(Self::refused, |outcome| Self {
+            policies: outcome.decision.policies.iter().map(ToString::to_string).collect(),
+            ..Self::refused(outcome.decision.reason)
+        }))
+    }
+
     fn refused(reason: Reason) -> Self {
         let decision = reason.status().name();
         Self { decision: decision.to_owned(), reason: reason.code().to_owned(), policies: Vec::new() }
@@ -137,10 +159,7 @@ impl Asked {
     }
 
     fn request(text: &str, bench: &TestBench) -> Result<Self, Failure> {
-        let request = HttpRequest::parse(text, milliseconds()).map_err(|error| {
-            Failure::could_not_run(format_args!("request `{}`: {error}", printable(text)))
-                .hint("a request reads `GET /pets/7?all=true`")
-        })?;
+        let request = read_request(text)?;
         let store = bench.store();
         let found = request.route(&store.routes);
         let read = store.routes.routes().iter().zip(&store.reads).find(|(route, _)| found == Some(*route));
@@ -158,6 +177,17 @@ impl Asked {
     }
 }
 
+/// Reads a request as it is given on the command line.
+///
+/// # Errors
+/// It is malformed.
+pub fn read_request(text: &str) -> Result<HttpRequest, Failure> {
+    HttpRequest::parse(text, milliseconds()).map_err(|error| {
+        Failure::could_not_run(format_args!("request `{}`: {error}", printable(text)))
+            .hint("a request reads `GET /pets/7?all=true`")
+    })
+}
+
 /// Whether the line of a request says it: `GET /pets/7?all=true`.
 fn is_written(input: &Input) -> bool {
     let is_of_path = matches!(input, Input::Method | Input::Path | Input::PathParameters | Input::Resource);
@@ -168,19 +198,7 @@ fn cells_of(caller: &Caller, asked: &[Asked], bench: &TestBench) -> Result<Vec<C
     let source = bench.source(caller.source.as_deref(), &caller.claims).map_err(NoSource::into_failure)?;
     let claims = bench.claims(&caller.claims, source, None, DEFAULT_TIME);
     let signed = bench.sign(&claims, DEFAULT_TIME)?;
-    let cell = |asked: &Asked| match (&signed.session, &asked.request) {
-        (Err(reason), _) => Ok(Cell::refused(*reason)),
-        (Ok(_), None) => Ok(Cell::refused(Reason::RouteUnmapped)),
-        (Ok(session), Some(request)) => {
-            let call = bench.call(request, None).map_err(Failure::could_not_run)?;
-            let outcome = session.authorize(&call, &CacheKey::None);
-            Ok(outcome.map_or_else(Cell::refused, |outcome| Cell {
-                policies: outcome.decision.policies.iter().map(ToString::to_string).collect(),
-                ..Cell::refused(outcome.decision.reason)
-            }))
-        }
-    };
-    asked.iter().map(cell).collect()
+    asked.iter().map(|asked| Cell::decide(&signed, asked.request.as_ref(), bench)).collect()
 }
 
 fn milliseconds() -> u64 {
@@ -189,6 +207,11 @@ fn milliseconds() -> u64 {
 
 /// A request that takes a route of this table. `None`: every request is taken by another one.
 pub fn request(table: &RouteTable, route: &Route) -> Option<HttpRequest> {
+    requests(route).find(|request| request.route(table) == Some(route))
+}
+
+/// Requests that this route covers. Other routes may take some of them.
+pub fn requests(route: &Route) -> impl Iterator<Item = HttpRequest> {
     let milliseconds = milliseconds();
     let verbs = match route.method {
         // A method that has no route of its own on this resource.
@@ -199,32 +222,33 @@ pub fn request(table: &RouteTable, route: &Route) -> Option<HttpRequest> {
     let verbs = verbs.iter().map(|verb| if verb.is_empty() { own.as_str() } else { verb });
     let values = ["1", "x", "~", "~~~"];
     let requests = verbs.flat_map(|verb| values.map(|value| (verb, value)));
-    let made = requests.filter_map(|(verb, value)| {
-        let mut request = match route.template.segments() {
-            [Segment::Key(key)] if route.template.is_connect() => {
-                HttpRequest::parse(key, milliseconds).ok()?
+    let requests: Vec<HttpRequest> = requests
+        .filter_map(|(verb, value)| {
+            let mut request = match route.template.segments() {
+                [Segment::Key(key)] if route.template.is_connect() => {
+                    HttpRequest::parse(key, milliseconds).ok()?
+                }
+                [Segment::Key(_)] => HttpRequest::parse(&format!("{verb} /{value}"), milliseconds).ok()?,
+                segments => {
+                    let path = segments.iter().map(|segment| match segment {
+                        Segment::Static(text) | Segment::Key(text) => text.as_str(),
+                        Segment::Parameter(_) | Segment::Greedy(_) => value,
+                    });
+                    let path = path.collect::<Vec<_>>().join("/");
+                    HttpRequest::parse(&format!("{verb} /{path}"), milliseconds).ok()?
+                }
+            };
+            if !route.template.is_connect() && matches!(route.template.segments(), [Segment::Key(_)]) {
+                // Only HTTP APIs have `$default`.
+                request.api = ApiKind::HttpV2;
             }
-            [Segment::Key(_)] => HttpRequest::parse(&format!("{verb} /{value}"), milliseconds).ok()?,
-            segments => {
-                let path = segments.iter().map(|segment| match segment {
-                    Segment::Static(text) | Segment::Key(text) => text.as_str(),
-                    Segment::Parameter(_) | Segment::Greedy(_) => value,
-                });
-                let path = path.collect::<Vec<_>>().join("/");
-                HttpRequest::parse(&format!("{verb} /{path}"), milliseconds).ok()?
-            }
-        };
-        if !route.template.is_connect() && matches!(route.template.segments(), [Segment::Key(_)]) {
-            // Only HTTP APIs have `$default`.
-            request.api = ApiKind::HttpV2;
-        }
-        Some(request)
-    });
-    let mut made = made;
-    made.find(|request| request.route(table) == Some(route))
+            Some(request)
+        })
+        .collect();
+    requests.into_iter()
 }
 
 /// Routes are in the order of their paths, and then of their methods.
-fn by_path(route: &str) -> (&str, &str) {
+pub fn by_path(route: &str) -> (&str, &str) {
     route.split_once(' ').map_or((route, ""), |(method, path)| (path, method))
 }

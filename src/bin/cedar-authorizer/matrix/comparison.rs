@@ -60,21 +60,7 @@ impl Change {
         after: Option<&Cell>,
         bench: &TestBench,
     ) -> Self {
-        let mut because = Vec::new();
-        for id in before.iter().filter(|_| after.is_some()).flat_map(|cell| &cell.policies) {
-            if after.is_some_and(|after| after.policies.contains(id)) {
-                continue;
-            }
-            let is_known = bench.store().policies.policy(&PolicyId::new(id)).is_some();
-            because.push(format!("`{id}` {}", if is_known { "does not decide any more" } else { "is gone" }));
-        }
-        if let Some(after) = after {
-            let effect = if after.decision == "allow" { "permits" } else { "forbids" };
-            because.extend(after.policies.iter().map(|id| format!("`{id}` {effect} it")));
-            if after.policies.is_empty() && after.decision != "allow" {
-                because.push(after.reason.clone());
-            }
-        }
+        let because = after.map(|after| because(before, after, bench)).unwrap_or_default();
         let decision = |cell: Option<&Cell>| cell.map(|cell| cell.decision.clone());
         Self {
             route: route.to_owned(),
@@ -84,4 +70,19 @@ impl Change {
             because,
         }
     }
+}
+
+/// What made the difference. `bench` is that of the decision after.
+pub fn because(before: Option<&Cell>, after: &Cell, bench: &TestBench) -> Vec<String> {
+    let mut because = Vec::new();
+    for id in before.iter().flat_map(|cell| &cell.policies).filter(|id| !after.policies.contains(id)) {
+        let is_known = bench.store().policies.policy(&PolicyId::new(id)).is_some();
+        because.push(format!("`{id}` {}", if is_known { "does not decide any more" } else { "is gone" }));
+    }
+    let effect = if after.decision == "allow" { "permits" } else { "forbids" };
+    because.extend(after.policies.iter().map(|id| format!("`{id}` {effect} it")));
+    if after.policies.is_empty() && after.decision != "allow" {
+        because.push(after.reason.clone());
+    }
+    because
 }

@@ -26,7 +26,7 @@ use step::{StepReader, Variant};
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read_file(bench: &TestBench, path: &Path) -> Result<Vec<Case>, Vec<Problem>> {
+pub(super) fn read_file(bench: &TestBench, path: &Path) -> Result<Vec<Case>, Vec<Problem>> {
     let name = path.display().to_string();
     let problems = Problems::new(&name, MAX_CASES);
     let cases = match read_text(path) {
@@ -42,7 +42,11 @@ pub fn read_file(bench: &TestBench, path: &Path) -> Result<Vec<Case>, Vec<Proble
     if problems.count() == 0 { Ok(cases) } else { Err(problems.into_sorted()) }
 }
 
-fn read_text(path: &Path) -> Result<String, String> {
+/// The text of a file for people, without a byte order mark.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read_text(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| format!("cannot read the file: {error}"))?;
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);

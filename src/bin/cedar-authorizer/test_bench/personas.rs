@@ -15,7 +15,7 @@ use crate::output::Failure;
 pub type Claims = Map<String, Value>;
 
 /// The people of `personas.toml`, in the order of the file: a table for each, with claims as keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Personas {
     path: PathBuf,
     personas: Vec<(String, Claims)>,
