@@ -20,29 +20,27 @@
 //! none, it is used. Otherwise the number is skipped, and step 4 decides who was first. So numbers rise, but may have
 //! gaps. A companion beside a bundle that never became current says so itself: it names the bundle.
 
+mod attempt;
 mod failure;
+mod object;
+mod put;
 mod upload;
 
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use tokio::time::timeout;
 
-use crate::bundle::MAX_BUNDLE_BYTES;
-use crate::bundle::archive::sha256_hex;
 use crate::store::build::CannotBuild;
+pub use attempt::{Attempt, Companion, MakeCompanion, Published};
 use failure::S3Cause;
 pub use failure::{NotPublished, ShelfFailure};
+pub use object::Object;
+use object::is_same;
+use put::{ANSWER_TIMEOUT, Condition, Put, Upload};
 pub use upload::Progress;
-use upload::upload;
 
 /// The place in S3 where the bundles of one policy store are published.
 #[derive(Clone, Debug)]
@@ -227,153 +225,12 @@ impl Shelf {
         NotPublished::Overtaken { uri: self.uri(), revision: current.and_then(|object| object.revision) }
     }
 
-    async fn read(&self, key: &str) -> Result<Option<Object>, ShelfFailure> {
-        self.read_version(key, None).await
-    }
-
-    async fn read_version(&self, key: &str, id: Option<&str>) -> Result<Option<Object>, ShelfFailure> {
-        let failure = |cause| ShelfFailure { operation: "read", uri: self.uri_of(key), cause };
-        let request = self.client.get_object().bucket(&self.bucket).key(key);
-        let mut object = match request.set_version_id(id.map(str::to_owned)).send().await {
-            Ok(object) => object,
-            Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchVersion")) => return Ok(None),
-            Err(error) => return Err(failure(S3Cause::from_sdk(&error))),
-        };
-        let length =
-            object.content_length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-        let mut bytes = Vec::new();
-        let body = async {
-            while let Some(chunk) = object.body.next().await {
-                bytes.extend_from_slice(&chunk.map_err(S3Cause::Interrupted)?);
-                if bytes.len() > MAX_BUNDLE_BYTES {
-                    return Err(S3Cause::TooLarge);
-                }
-            }
-            Ok(())
-        };
-        // The SDK limits the time until the answer begins, but not the time of the body as long as bytes arrive.
-        let deadline = BODY_TIMEOUT + at_slowest(length.min(MAX_BUNDLE_BYTES));
-        timeout(deadline, body).await.unwrap_or(Err(S3Cause::TooSlow(deadline))).map_err(failure)?;
-        let note = |name: &str| object.metadata.as_ref().and_then(|all| all.get(name)).cloned();
-        Ok(Some(Object {
-            bytes: Bytes::from(bytes),
-            etag: object.e_tag.ok_or_else(|| failure(S3Cause::NoEntityTag))?,
-            version_id: object.version_id,
-            revision: note(REVISION).and_then(|text| text.parse().ok()),
-            id: note(ID),
-        }))
-    }
-
-    async fn put(
-        &self,
-        Upload { key, bytes, content_type, revision, id }: &Upload<'_>,
-        condition: Condition<'_>,
-        progress: &Progress,
-    ) -> Result<Put, ShelfFailure> {
-        let bytes = *bytes;
-        let sha256 = digest(&SHA256, bytes);
-        let request = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(key)
-            .content_type(*content_type)
-            .content_length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
-            // S3 refuses a body with another checksum, and keeps the checksum with the object.
-            .checksum_sha256(STANDARD.encode(sha256.as_ref()))
-            .metadata(REVISION, revision.to_string())
-            .metadata(SHA256_OF_BUNDLE, hex::encode(sha256.as_ref()))
-            .metadata(ID, *id)
-            .body(upload(bytes, progress));
-        let request = match condition {
-            Condition::Absent => request.if_none_match("*"),
-            Condition::Unchanged(etag) => request.if_match(etag),
-        };
-        let deadline = ANSWER_TIMEOUT + at_slowest(bytes.len());
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(deadline).build();
-        let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
-        match request.customize().config_override(config).send().await {
-            Ok(stored) => Ok(Put::Done { version_id: stored.version_id }),
-            Err(error) => match status(&error) {
-                // PreconditionFailed, ConditionalRequestConflict. With If-Match, S3 also says that there is no
-                // such key if the object is gone.
-                Some(409 | 412) => Ok(Put::Refused),
-                Some(404) if error.code() == Some("NoSuchKey") => Ok(Put::Refused),
-                _ => Err(ShelfFailure {
-                    operation: "write",
-                    uri: self.uri_of(key),
-                    cause: S3Cause::from_sdk(&error),
-                }),
-            },
-        }
-    }
-
     fn history_key(&self, revision: u64) -> String {
         format!("{}.{revision}", self.key)
     }
 
     fn uri_of(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
-    }
-}
-
-/// An object as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
-    /// The content.
-    pub bytes: Bytes,
-    /// The entity tag that a later PUT compares.
-    pub etag: String,
-    /// The version, in a bucket with versioning.
-    pub version_id: Option<String>,
-    /// The revision in its metadata. It is not verified.
-    pub revision: Option<u64>,
-    /// The attempt that stored it.
-    id: Option<String>,
-}
-
-/// What is to be published.
-#[derive(Clone, Copy)]
-pub struct Attempt<'a> {
-    /// The current bundle, which is replaced. `None`: there is none.
-    pub replaced: Option<&'a Object>,
-    /// The revision as which the replaced bundle is kept, unless it is already in the history.
-    pub kept_as: Option<u64>,
-    /// The first revision that may be taken.
-    pub first: u64,
-    /// Unique to this attempt, which recognizes its own object by it.
-    pub id: &'a str,
-    /// What is stored beside the bundle in the history.
-    pub companion: Option<&'a Companion<'a>>,
-}
-
-/// An object that is stored beside each bundle of the history, before the bundle becomes the current one.
-pub struct Companion<'a> {
-    /// What comes after the key of the bundle. It is not a number, so no companion is taken for a bundle.
-    pub suffix: &'static str,
-    /// The media type.
-    pub content_type: &'static str,
-    /// Makes the content for a revision and its bundle. The same bundle has to give the same content: after an
-    /// interruption, the next attempt recognizes it.
-    pub make: MakeCompanion<'a>,
-}
-
-/// Makes the content of a [`Companion`], or says why not.
-pub type MakeCompanion<'a> = Box<dyn Fn(u64, &[u8]) -> Result<Vec<u8>, String> + 'a>;
-
-/// An object that is about to be stored.
-struct Upload<'a> {
-    key: String,
-    bytes: &'a Bytes,
-    content_type: &'static str,
-    revision: u64,
-    /// The attempt that stores it.
-    id: &'a str,
-}
-
-impl<'a> Upload<'a> {
-    fn bundle(key: String, bytes: &'a Bytes, revision: u64, id: &'a str) -> Self {
-        Self { key, bytes, content_type: CONTENT_TYPE, revision, id }
     }
 }
 
@@ -385,70 +242,7 @@ enum Taken {
     ByAnother,
 }
 
-/// A bundle that is now the current one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Its revision.
-    pub revision: u64,
-    /// The bundle.
-    pub bytes: Bytes,
-    /// Its SHA-256, in lower-case hexadecimal digits.
-    pub sha256: String,
-    /// The version of the object, in a bucket with versioning.
-    pub version_id: Option<String>,
-}
-
-impl Published {
-    fn new(revision: u64, bytes: Bytes, version_id: Option<String>) -> Self {
-        let sha256 = sha256_hex(&bytes);
-        Self { revision, bytes, sha256, version_id }
-    }
-}
-
-/// The condition under which an object is stored.
-#[derive(Clone, Copy, Debug)]
-enum Condition<'a> {
-    /// There is no object yet.
-    Absent,
-    /// The object still has this entity tag.
-    Unchanged(&'a str),
-}
-
-enum Put {
-    Done { version_id: Option<String> },
-    Refused,
-}
-
-/// Whether the current object is still the one to be replaced.
-fn is_same(current: Option<&Object>, replaced: Option<&Object>) -> bool {
-    current.map(|object| &object.etag) == replaced.map(|object| &object.etag)
-}
-
-fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
-    error.raw_response().map(|response| response.status().as_u16())
-}
-
-/// How long this many bytes take at the slowest accepted speed.
-fn at_slowest(bytes: usize) -> Duration {
-    Duration::from_secs(bytes as u64 / SLOWEST_BYTES_PER_SECOND)
-}
-
-/// User metadata (`x-amz-meta-...`), for people and tools that look at a bucket.
-const REVISION: &str = "revision";
-const SHA256_OF_BUNDLE: &str = "sha256";
-const ID: &str = "publication";
-
-/// In the vendor tree of RFC 6838, unregistered.
-const CONTENT_TYPE: &str = "application/vnd.cedar-authorizer.bundle";
-
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// From a request to its answer, without the time for the body at the slowest speed.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
-
-/// From the beginning of an answer to its end, without the time for the body at the slowest speed.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Each taken number means that somebody was interrupted or came second. That does not happen a hundred times in
 /// a row.
