@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`RuntimeApi`] | the Lambda Runtime API | the freeze between invocations, enforcing the deadline, extensions, snapshots |
 //! | [`Function`] | the Lambda service running the executable | memory and CPU limits, restarts, IAM: its credentials are made up |
-//! | [`S3`] | S3's `GetObject`, `PutObject` and `ListObjectsV2` | every other operation, ranges, checksums other than SHA-256, and whether a signature is right (only that there is one) |
+//! | [`S3`] | S3's `GetObject`, `PutObject`, `ListObjectsV2` and multipart uploads | every other operation, several ranges at once, checksums other than SHA-256, and whether a signature is right (only that there is one) |
 //! | [`ApiGateway`] | the exports of API Gateway | whether a signature is right (only that there is one) |
 //! | [`KeyServer`] | an issuer's key set URL | issuing tokens |
 //! | [`Tls`] | the HTTPS of each of them | chains of certificates |
@@ -29,7 +29,7 @@ pub use api_gateway::ApiGateway;
 pub use function::Function;
 pub use key_server::{KeyServer, KeyServerFault};
 pub use runtime_api::{Answer, Init, RuntimeApi};
-pub use s3::{S3, S3Fault};
+pub use s3::{RangeFault, S3, S3Fault, Step};
 pub use tls::Tls;
 
 use std::convert::Infallible;

@@ -2,6 +2,8 @@
 mod answer;
 /// What goes wrong on purpose.
 mod fault;
+/// Multipart uploads.
+mod multipart;
 /// `GetObject` and `ListObjectsV2`.
 mod reading;
 #[cfg(test)]
@@ -11,7 +13,7 @@ mod version;
 /// `PutObject`.
 mod writing;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +22,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,17 +30,20 @@ use cedar_authorizer::function::source::s3::{Reader, S3Settings};
 use tokio::sync::Barrier;
 
 use super::Server;
-pub use fault::S3Fault;
+pub use fault::{RangeFault, S3Fault, Step};
+use multipart::{Upload, delete, post};
 use reading::{get_object, list_objects};
 use version::Version;
-use writing::put_object;
+use writing::put;
 
-/// `GetObject`, `PutObject` and `ListObjectsV2` for any number of buckets. All buckets are versioned. They are
-/// addressed in path style, as the SDK does if the endpoint is an IP address.
+/// `GetObject`, `PutObject`, `ListObjectsV2` and multipart uploads for any number of buckets. All buckets are
+/// versioned. They are addressed in path style, as the SDK does if the endpoint is an IP address.
 ///
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>,
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>,
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html>,
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
 pub struct S3 {
     server: Server,
     shelf: Arc<Shelf>,
@@ -51,15 +56,21 @@ impl S3 {
             objects: Mutex::default(),
             fault: Mutex::new(S3Fault::None),
             get_faults: Mutex::default(),
+            coming_get_faults: Mutex::default(),
             put_faults: Mutex::default(),
+            step_faults: Mutex::default(),
+            uploads: Mutex::default(),
             meeting: Mutex::default(),
             requests: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
+            steps: Mutex::default(),
+            sent: AtomicUsize::new(0),
+            received: AtomicUsize::new(0),
         });
         let router = Router::new()
             .route("/{bucket}", get(list_objects))
             .route("/{bucket}/", get(list_objects))
-            .route("/{bucket}/{*key}", get(get_object).put(put_object))
+            .route("/{bucket}/{*key}", get(get_object).put(put).post(post).delete(delete))
             .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shelf));
         Self { server: Server::start(router), shelf }
@@ -144,6 +155,17 @@ impl S3 {
         self.shelf.get_faults.lock().unwrap().insert(key.to_owned(), fault);
     }
 
+    /// Sets a fault for each of the next GETs of a key, one after the other. What comes after them is as before.
+    pub fn fault_gets(&self, key: &str, faults: &[S3Fault]) {
+        let coming = faults.iter().copied().collect();
+        self.shelf.coming_get_faults.lock().unwrap().insert(key.to_owned(), coming);
+    }
+
+    /// Sets a fault for a step of multipart uploads. It holds from the next one on, until another one is set.
+    pub fn fault_step(&self, step: Step, fault: S3Fault) {
+        self.shelf.step_faults.lock().unwrap().insert(step, fault);
+    }
+
     /// Sets a fault for the PUTs of a key. It holds from the next one on, until another one is set.
     pub fn fault_put(&self, key: &str, fault: S3Fault) {
         self.shelf.put_faults.lock().unwrap().insert(key.to_owned(), fault);
@@ -155,7 +177,7 @@ impl S3 {
             Some(Meeting { key: key.to_owned(), awaited: count, barrier: Arc::new(Barrier::new(count)) });
     }
 
-    /// How many PUTs have come so far, including the SDK's retries and those that failed.
+    /// How many PUTs of objects have come so far, including the SDK's retries and those that failed.
     pub fn puts(&self) -> usize {
         self.shelf.puts.load(Ordering::SeqCst)
     }
@@ -164,6 +186,31 @@ impl S3 {
     pub fn requests(&self) -> usize {
         self.shelf.requests.load(Ordering::SeqCst)
     }
+
+    /// How often a step of multipart uploads has come so far, including the SDK's retries and those that failed.
+    pub fn steps(&self, step: Step) -> usize {
+        self.shelf.count(step)
+    }
+
+    /// How many uploads are neither completed nor aborted.
+    pub fn uploads(&self) -> usize {
+        self.shelf.uploads.lock().unwrap().len()
+    }
+
+    /// How many bytes of objects the GETs so far were answered with. Those of a body that breaks off count.
+    pub fn sent(&self) -> usize {
+        self.shelf.sent.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of objects and parts have come so far, including the SDK's retries and those that failed.
+    pub fn received(&self) -> usize {
+        self.shelf.received.load(Ordering::SeqCst)
+    }
+
+    /// The entity tag of the current version of an object.
+    pub fn etag(&self, bucket: &str, key: &str) -> String {
+        self.shelf.find(bucket, key, None).unwrap().etag
+    }
 }
 
 struct Shelf {
@@ -171,10 +218,17 @@ struct Shelf {
     objects: Mutex<HashMap<String, Vec<Version>>>,
     fault: Mutex<S3Fault>,
     get_faults: Mutex<HashMap<String, S3Fault>>,
+    coming_get_faults: Mutex<HashMap<String, VecDeque<S3Fault>>>,
     put_faults: Mutex<HashMap<String, S3Fault>>,
+    step_faults: Mutex<HashMap<Step, S3Fault>>,
+    /// By id.
+    uploads: Mutex<HashMap<String, Upload>>,
     meeting: Mutex<Option<Meeting>>,
     requests: AtomicUsize,
     puts: AtomicUsize,
+    steps: Mutex<HashMap<Step, usize>>,
+    sent: AtomicUsize,
+    received: AtomicUsize,
 }
 
 struct Meeting {
@@ -203,7 +257,7 @@ impl Shelf {
         bucket: &str,
         key: &str,
         headers: &HeaderMap,
-        bytes: Bytes,
+        make: impl FnOnce(usize) -> Version,
     ) -> Result<Version, (StatusCode, &'static str)> {
         // Locked until the end, so that one of two conditional PUTs comes first.
         let mut objects = self.objects.lock().unwrap();
@@ -219,9 +273,17 @@ impl Shelf {
             }
         }
         let versions = objects.entry(path).or_default();
-        let version = Version::new(versions.len() + 1, bytes, headers);
+        let version = make(versions.len() + 1);
         versions.push(version.clone());
         Ok(version)
+    }
+
+    /// What goes wrong with a GET that has come.
+    fn fault_of_get(&self, key: &str) -> S3Fault {
+        let mut coming = self.coming_get_faults.lock().unwrap();
+        let next = coming.get_mut(key).and_then(VecDeque::pop_front);
+        let of_key = next.or_else(|| self.get_faults.lock().unwrap().get(key).copied());
+        of_key.unwrap_or_else(|| *self.fault.lock().unwrap())
     }
 
     /// The barrier at which a GET of this key has to wait.
@@ -250,3 +312,5 @@ impl Shelf {
 }
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
+
+const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");

@@ -1,18 +1,20 @@
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 
-use super::answer::{error, failure, redirect};
-use super::fault::S3Fault;
-use super::{Shelf, is_signed};
-use crate::loopback::{close_connection, dripping};
+use super::answer::failure;
+use super::fault::{RangeFault, S3Fault};
+use super::version::Version;
+use super::{CHECKSUM, Shelf, VERSION_ID, is_signed};
+use crate::loopback::dripping;
 
 pub(super) async fn get_object(
     State(shelf): State<Arc<Shelf>>,
@@ -24,23 +26,9 @@ pub(super) async fn get_object(
     if !is_signed(&headers) {
         return failure(StatusCode::FORBIDDEN, "AccessDenied");
     }
-    let of_key = shelf.get_faults.lock().unwrap().get(&key).copied();
-    let fault = of_key.unwrap_or_else(|| *shelf.fault.lock().unwrap());
-    match fault {
-        S3Fault::None | S3Fault::Truncated | S3Fault::Drips(_) | S3Fault::AnswerLost => {}
-        S3Fault::Forbidden => return failure(StatusCode::FORBIDDEN, "AccessDenied"),
-        S3Fault::NotFound => return failure(StatusCode::NOT_FOUND, "NoSuchKey"),
-        S3Fault::InternalError => {
-            return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-        }
-        S3Fault::Slow(delay) => tokio::time::sleep(delay).await,
-        S3Fault::Reset => close_connection(),
-        S3Fault::Error(status, code) => return error(status, code),
-        S3Fault::Answer(status, body) => {
-            return (StatusCode::from_u16(status).unwrap(), body).into_response();
-        }
-        S3Fault::Region(region) => return redirect(region),
-        S3Fault::Hang => std::future::pending().await,
+    let fault = shelf.fault_of_get(&key);
+    if let Some(answer) = fault.answer().await {
+        return answer;
     }
     if let Some(barrier) = shelf.meeting_of(&key) {
         barrier.wait().await;
@@ -49,18 +37,125 @@ pub(super) async fn get_object(
         Ok(version) => version,
         Err(code) => return failure(StatusCode::NOT_FOUND, code),
     };
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|etag| *etag == version.etag) {
+    // The order of RFC 9110 13.2.2, to which S3's reference refers.
+    if headers.get(header::IF_MATCH).is_some_and(|tags| !names(tags, &version.etag)) {
+        return failure(StatusCode::PRECONDITION_FAILED, "PreconditionFailed");
+    }
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|tags| names(tags, &version.etag)) {
         return (StatusCode::NOT_MODIFIED, version.headers()).into_response();
     }
-    let length = version.bytes.len();
-    let body = match fault {
-        S3Fault::Truncated => body_cut_after(version.bytes.slice(..length / 2)),
-        S3Fault::Drips(pause) => dripping(version.bytes.clone(), pause),
-        _ => Body::from(version.bytes.clone()),
+    let range = headers.get(header::RANGE);
+    let range_fault = match fault {
+        S3Fault::Range(fault) if range.is_some() => Some(fault),
+        _ => None,
     };
-    let mut kept = version.kept.clone();
-    kept.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("binary/octet-stream"));
-    (version.headers(), [(header::CONTENT_LENGTH, length.to_string())], kept, body).into_response()
+    let range =
+        range.filter(|_| !matches!(range_fault, Some(RangeFault::Ignored | RangeFault::IgnoredOfAnother)));
+    let part = match range.map_or(Asked::Whole, |range| Asked::of(range, &version)) {
+        Asked::Whole => None,
+        Asked::Part(range) => Some(range),
+        Asked::Unsatisfiable => return failure(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidRange"),
+    };
+    let answer = Found { version, part }.answer(fault, range_fault);
+    shelf.sent.fetch_add(answer.length, Ordering::SeqCst);
+    answer.response
+}
+
+/// Whether a header with entity tags names this one.
+fn names(tags: &HeaderValue, etag: &str) -> bool {
+    tags.to_str().unwrap().split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag)
+}
+
+/// What a `Range` asks for.
+enum Asked {
+    Whole,
+    Part(Range<usize>),
+    Unsatisfiable,
+}
+
+impl Asked {
+    /// RFC 9110 14.1.2. A header that is no range of bytes is ignored, and so are several ranges, which S3 does not
+    /// support.
+    fn of(range: &HeaderValue, version: &Version) -> Self {
+        let length = version.bytes.len();
+        let text = range.to_str().unwrap().strip_prefix("bytes=").unwrap_or_default();
+        let Some((first, last)) = text.split_once('-') else {
+            return Self::Whole;
+        };
+        let number = |text: &str| text.parse::<usize>().ok();
+        let part = match (first, number(first), number(last)) {
+            ("", _, Some(count)) => length - count.min(length)..length,
+            (_, Some(first), None) if last.is_empty() => first..length,
+            (_, Some(first), Some(last)) if first <= last => first..length.min(last.saturating_add(1)),
+            _ => return Self::Whole,
+        };
+        if part.is_empty() { Self::Unsatisfiable } else { Self::Part(part) }
+    }
+}
+
+/// What is sent.
+struct Found {
+    version: Version,
+    part: Option<Range<usize>>,
+}
+
+struct Answer {
+    response: Response,
+    /// Of the body, if it arrives whole.
+    length: usize,
+}
+
+impl Found {
+    fn answer(self, fault: S3Fault, range_fault: Option<RangeFault>) -> Answer {
+        let Self { version, mut part } = self;
+        let total = version.bytes.len();
+        match (range_fault, &mut part) {
+            (Some(RangeFault::Later), Some(range)) => range.start += 1,
+            (Some(RangeFault::Shorter), Some(range)) => range.end -= 1,
+            _ => {}
+        }
+        let range = part.clone().unwrap_or(0..total);
+        let mut bytes = version.bytes.slice(range.clone());
+        match range_fault {
+            Some(RangeFault::BodyShorter) => bytes = bytes.slice(1..),
+            Some(RangeFault::BodyLonger) => bytes = [&bytes[..], b"x"].concat().into(),
+            _ => {}
+        }
+        let mut headers = version.kept.clone();
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("binary/octet-stream"));
+        for (name, value) in version.headers() {
+            headers.insert(name, value.parse().unwrap());
+        }
+        let mut insert = |name: HeaderName, text: &str| headers.insert(name, text.parse().unwrap());
+        insert(header::ACCEPT_RANGES, "bytes");
+        insert(header::CONTENT_LENGTH, &bytes.len().to_string());
+        if part.is_some() {
+            let text = format!("bytes {}-{}/{total}", range.start, range.end - 1);
+            insert(header::CONTENT_RANGE, &text);
+        }
+        match range_fault {
+            Some(RangeFault::ContentRange(text)) => drop(insert(header::CONTENT_RANGE, text)),
+            Some(RangeFault::NoContentRange) => drop(headers.remove(header::CONTENT_RANGE)),
+            Some(RangeFault::OtherTag | RangeFault::IgnoredOfAnother) => {
+                insert(header::ETAG, "\"0123456789abcdef0123456789abcdef\"");
+            }
+            Some(RangeFault::NoTag) => drop(headers.remove(header::ETAG)),
+            Some(RangeFault::OtherVersion) => drop(insert(VERSION_ID, "version-0")),
+            _ => {}
+        }
+        if part.is_some() {
+            // The checksum is that of the whole object.
+            headers.remove(CHECKSUM);
+        }
+        let length = bytes.len();
+        let body = match fault {
+            S3Fault::Truncated => body_cut_after(bytes.slice(..length / 2)),
+            S3Fault::Drips(pause) => dripping(bytes, pause),
+            _ => Body::from(bytes),
+        };
+        let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+        Answer { response: (status, headers, body).into_response(), length }
+    }
 }
 
 /// Lists in pages of two, so that a client has to ask for more than one.

@@ -1,3 +1,6 @@
+mod multipart;
+mod ranges;
+
 use super::*;
 use crate::loopback::exchange;
 

@@ -41,7 +41,7 @@ impl Version {
 }
 
 /// Whether S3 stores this header with the bytes and sends it back. Only headers that the tests look at count.
-fn is_kept(name: &HeaderName) -> bool {
+pub(super) fn is_kept(name: &HeaderName) -> bool {
     name == header::CONTENT_TYPE || name == CHECKSUM || name.as_str().starts_with("x-amz-meta-")
 }
 
