@@ -120,6 +120,9 @@ mod porting;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;
+// Parts of objects in S3, as the function reads them, and what can be wrong with them.
+#[cfg(test)]
+mod ranges;
 // The sample stores: their tests, and what is left of them without each policy.
 #[cfg(test)]
 mod samples;

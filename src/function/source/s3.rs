@@ -1,11 +1,13 @@
 //! Bundles in S3.
 //!
-//! The function sends S3 one kind of request, a conditional GET. A crate of the AWS SDK signs it, and the
-//! HTTP client that also fetches keys sends it. The SDK itself would double the size of the function and its
-//! cold start (`docs/decisions.md`).
+//! The function sends S3 one kind of request, a conditional GET: of an object, of its end or of a range in it. A crate
+//! of the AWS SDK signs it, and the HTTP client that also fetches keys sends it. The SDK itself would double the size
+//! of the function and its cold start (`docs/decisions.md`).
 
+mod content_range;
 mod endpoint;
 mod failure;
+mod range;
 mod refusal;
 mod settings;
 mod signature;
@@ -18,14 +20,16 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use reqwest::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, USER_AGENT};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::bundle::MAX_BUNDLE_BYTES;
 use crate::function::tls;
-pub use failure::S3Failure;
+use content_range::ContentRange;
+pub use failure::{S3Failure, WrongAnswer};
+pub use range::ReadEnd;
 pub use refusal::ErrorCode;
 use refusal::Refusal;
 pub use settings::{InvalidSettings, S3Settings};
@@ -81,10 +85,10 @@ impl Reader {
             Some(response) => response,
             None => return Ok(Read::Unchanged),
         };
-        let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let etag = text(response.headers(), ETAG);
         // Only this limit stops a body that drips.
         let bytes = timeout_at(deadline, body(response, uri)).await;
-        let bytes = bytes.unwrap_or_else(|_| Err(S3Failure::TooSlow { uri: uri() }))?;
+        let bytes = bytes.unwrap_or_else(|_| Err(S3Failure::TooSlow { uri: uri(), limit: DEADLINE }))?;
         Ok(Read::New { bytes, etag })
     }
 
@@ -106,22 +110,28 @@ impl Reader {
     }
 
     async fn attempt(&self, url: &Url, etag: Option<&str>) -> Result<Option<Response>, Refusal> {
-        let client = self.client.get_or_try_init(|| async { self.set_up() }).await?;
-        let conditions: Vec<_> = etag.map(|etag| (IF_NONE_MATCH.as_str(), etag)).into_iter().collect();
-        let signature = signature::headers_for(url, &conditions, &self.settings, SystemTime::now())?;
-        let mut request = client.get(url.clone()).header(USER_AGENT, AGENT);
-        for (name, value) in conditions {
-            request = request.header(name, value);
-        }
-        for (name, value) in signature {
-            request = request.header(name, value);
-        }
-        let response = request.send().await?;
+        let conditions: Vec<_> = etag.map(|etag| (IF_NONE_MATCH, etag)).into_iter().collect();
+        let response = self.send(url, &conditions).await?;
         match response.status() {
             StatusCode::OK => Ok(Some(response)),
             StatusCode::NOT_MODIFIED => Ok(None),
             _ => Err(Refusal::read(response).await),
         }
+    }
+
+    /// Sends a GET with these headers, all of them signed. Whatever the answer says, it is not looked at.
+    async fn send(&self, url: &Url, headers: &[(HeaderName, &str)]) -> Result<Response, Refusal> {
+        let client = self.client.get_or_try_init(|| async { self.set_up() }).await?;
+        let signed: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let signature = signature::headers_for(url, &signed, &self.settings, SystemTime::now())?;
+        let mut request = client.get(url.clone()).header(USER_AGENT, AGENT);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        for (name, value) in signature {
+            request = request.header(name, value);
+        }
+        Ok(request.send().await?)
     }
 
     fn set_up(&self) -> Result<Client, Refusal> {
@@ -149,6 +159,11 @@ async fn body(mut response: Response, uri: impl Fn() -> String) -> Result<Bytes,
         }
     }
     Ok(bytes.into())
+}
+
+/// The text of a header.
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// A random part of one second, then of two, and so on. Functions that failed together then do not retry together

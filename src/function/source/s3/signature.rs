@@ -17,7 +17,7 @@ use super::settings::S3Settings;
 /// [`NotSigned`].
 pub fn headers_for(
     url: &Url,
-    headers: &[(&'static str, &str)],
+    headers: &[(&str, &str)],
     settings: &S3Settings,
     now: SystemTime,
 ) -> Result<Vec<(&'static str, String)>, NotSigned> {

@@ -32,6 +32,8 @@ struct Case<'a> {
     key: &'a str,
     version_id: Option<&'a str>,
     etag: Option<&'a str>,
+    if_match: Option<&'a str>,
+    range: Option<&'a str>,
 }
 
 const PLAIN: Case = Case {
@@ -44,6 +46,8 @@ const PLAIN: Case = Case {
     key: "shop/petstore.bundle",
     version_id: None,
     etag: None,
+    if_match: None,
+    range: None,
 };
 
 fn now() -> SystemTime {
@@ -67,7 +71,9 @@ impl Case<'_> {
     fn ours(&self) -> Sent {
         let settings = self.settings().ok()?;
         let url = settings.endpoint.object(self.bucket, self.key, self.version_id);
-        let mut headers: Vec<_> = self.etag.map(|etag| ("if-none-match", etag)).into_iter().collect();
+        let headers = [("range", self.range), ("if-none-match", self.etag), ("if-match", self.if_match)];
+        let mut headers: Vec<_> =
+            headers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let signature = signature::headers_for(&url, &headers, &settings, now()).unwrap();
         headers.extend(signature.iter().map(|(name, value)| (*name, value.as_str())));
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -96,7 +102,9 @@ impl Case<'_> {
         let request = Client::from_conf(config.build()).get_object().bucket(self.bucket).key(self.key);
         let request = request
             .set_version_id(self.version_id.map(str::to_owned))
-            .set_if_none_match(self.etag.map(str::to_owned));
+            .set_if_none_match(self.etag.map(str::to_owned))
+            .set_if_match(self.if_match.map(str::to_owned))
+            .set_range(self.range.map(str::to_owned));
         request.send().await.expect_err("the spy lets nothing pass");
         spy.0.lock().unwrap().take()
     }
@@ -201,6 +209,23 @@ fn for_every_key_the_request_is_that_of_the_sdk() {
                 for token in [None, PLAIN.token] {
                     assert_same(&Case { key, version_id, etag, token, ..PLAIN });
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn for_every_part_the_request_is_that_of_the_sdk() {
+    let tag = Some("\"d41d8cd98f00b204e9800998ecf8427e-2\"");
+    for range in ["bytes=-262144", "bytes=0-0", "bytes=4096-18446744073709551615"] {
+        for (etag, if_match) in [(None, None), (tag, None), (None, tag), (tag, tag)] {
+            for version_id in [None, Some("3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY")] {
+                let case = Case { range: Some(range), etag, if_match, version_id, ..PLAIN };
+                assert_same(&case);
+                let (_, headers) = case.ours().unwrap();
+                let signed = &headers["authorization"];
+                assert!(signed.contains(";range;"), "{signed}");
+                assert_eq!(signed.contains(";if-match;"), if_match.is_some(), "{signed}");
             }
         }
     }
