@@ -84,10 +84,11 @@ resource "aws_iam_policy" "publisher" {
     Version = "2012-10-17"
     Statement = concat(
       [
-        # `publish` reads what is there, and writes it and its history (KEY.1, KEY.2, ...). It deletes nothing.
+        # `publish` reads what is there, and writes it and its history (KEY.1, KEY.2, ...). It deletes nothing but the
+        # parts of an upload that failed.
         {
           Effect   = "Allow"
-          Action   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
+          Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
           Resource = [local.bundle_arn, "${local.bundle_arn}.*"]
         },
         # For the history, and so that S3 says 404 where nothing is. A condition on the prefix would take the 404 away.

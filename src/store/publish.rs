@@ -21,6 +21,7 @@
 //! gaps. A companion beside a bundle that never became current says so itself: it names the bundle.
 
 mod attempt;
+mod compose;
 mod failure;
 mod object;
 mod put;
@@ -35,11 +36,13 @@ use bytes::Bytes;
 
 use crate::store::build::CannotBuild;
 pub use attempt::{Attempt, Companion, MakeCompanion, Published};
+pub use compose::{Composed, MIN_COPIED_BYTES, Notes, Source};
 use failure::S3Cause;
 pub use failure::{NotPublished, ShelfFailure};
 pub use object::Object;
 use object::is_same;
-use put::{ANSWER_TIMEOUT, Condition, Put, Upload};
+pub use put::Condition;
+use put::{ANSWER_TIMEOUT, Put, Upload};
 pub use upload::Progress;
 
 /// The place in S3 where the bundles of one policy store are published.
@@ -58,7 +61,12 @@ impl Shelf {
             .operation_attempt_timeout(ANSWER_TIMEOUT)
             .build();
         let config = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await;
-        Self { client: Client::new(&config), bucket: bucket.to_owned(), key: key.to_owned() }
+        Self::new(Client::new(&config), bucket, key)
+    }
+
+    /// Finds endpoint, region and credentials in this client.
+    pub fn new(client: Client, bucket: &str, key: &str) -> Self {
+        Self { client, bucket: bucket.to_owned(), key: key.to_owned() }
     }
 
     /// The URI of the current bundle.
@@ -105,12 +113,8 @@ impl Shelf {
         let mut pages = list.into_paginator().send();
         let mut revisions = Vec::new();
         while let Some(page) = pages.next().await {
-            let uri = || self.uri_of(&format!("{prefix}*"));
-            let page = page.map_err(|error| ShelfFailure {
-                operation: "list",
-                uri: uri(),
-                cause: S3Cause::from_sdk(&error),
-            })?;
+            let page =
+                page.map_err(|error| self.failed("list", &format!("{prefix}*"), S3Cause::from_sdk(&error)))?;
             let keys = page.contents().iter().filter_map(|object| object.key()?.strip_prefix(&prefix));
             revisions.extend(keys.filter_map(|text| {
                 let revision: u64 = text.parse().ok()?;
@@ -227,6 +231,10 @@ impl Shelf {
 
     fn history_key(&self, revision: u64) -> String {
         format!("{}.{revision}", self.key)
+    }
+
+    fn failed(&self, operation: &'static str, key: &str, cause: S3Cause) -> ShelfFailure {
+        ShelfFailure { operation, uri: self.uri_of(key), cause, left: None }
     }
 
     fn uri_of(&self, key: &str) -> String {

@@ -22,6 +22,9 @@ mod decision_log;
 #[cfg(test)]
 #[cfg(unix)]
 mod browser;
+// Objects that are composed of others within S3.
+#[cfg(test)]
+mod composing;
 // `diff`: what a change of policies would do.
 #[cfg(test)]
 mod diffs;

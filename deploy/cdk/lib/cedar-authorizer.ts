@@ -251,9 +251,10 @@ export class CedarAuthorizer extends Construct {
 
   private makePublisherPolicy(props: CedarAuthorizerProps, key: string): iam.ManagedPolicy {
     const statements = [
-      // `publish` reads what is there, and writes it and its history (KEY.1, KEY.2, ...). It deletes nothing.
+      // `publish` reads what is there, and writes it and its history (KEY.1, KEY.2, ...). It deletes nothing but the
+      // parts of an upload that failed.
       new iam.PolicyStatement({
-        actions: ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"],
+        actions: ["s3:AbortMultipartUpload", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"],
         resources: [this.bucket.arnForObjects(key), this.bucket.arnForObjects(`${key}.*`)],
       }),
       // For the history, and so that S3 says 404 where nothing is. A condition on the prefix would take the 404 away.

@@ -46,8 +46,8 @@ use review::{Candidate, Review, Reviewed};
 /// as `<key>.<revision>.diff.json`. With --rollback there are no personas and no tests.
 ///
 /// Endpoint, region and credentials are set as for every AWS SDK: AWS_PROFILE, AWS_REGION, AWS_ACCESS_KEY_ID,
-/// AWS_ENDPOINT_URL_S3 and so on. This needs s3:GetObject and s3:PutObject on the key and on `<key>.*`, and
-/// s3:ListBucket on the bucket.
+/// AWS_ENDPOINT_URL_S3 and so on. This needs s3:GetObject, s3:PutObject and s3:AbortMultipartUpload on the key and on
+/// `<key>.*`, and s3:ListBucket on the bucket.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

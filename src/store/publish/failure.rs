@@ -8,6 +8,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
 
+use super::compose::{ABORT, BEGIN, COPY, MIN_COPIED_BYTES, SEND};
 use crate::bundle::MAX_BUNDLE_BYTES;
 use crate::store::build::CannotBuild;
 
@@ -81,17 +82,19 @@ impl NotPublished {
 
 /// What failed in S3, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {operation} `{uri}`: {cause}")]
+#[error("cannot {operation} `{uri}`: {cause}{}", what_is_left(.left.as_deref()))]
 pub struct ShelfFailure {
     pub(super) operation: &'static str,
     pub(super) uri: String,
     pub(super) cause: S3Cause,
+    /// Why parts of the object stay in S3, if they do.
+    pub(super) left: Option<Box<ShelfFailure>>,
 }
 
 impl ShelfFailure {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let Self { operation, uri, cause } = self;
+        let Self { operation, uri, cause, .. } = self;
         let hint = match cause {
             S3Cause::BucketMissing => "create the bucket, or correct its name",
             S3Cause::ClockSkewed => "set the clock of this machine",
@@ -101,12 +104,18 @@ impl ShelfFailure {
             }
             // Without s3:ListBucket, S3 answers 403 for an object that does not exist.
             S3Cause::Forbidden(_) if *operation == "read" => {
-                "to inspect takes s3:GetObject on the key, to publish s3:GetObject and s3:PutObject on the key and on \
-                 `<key>.*`, and both s3:ListBucket on the bucket: without that, S3 says the same of an object that \
-                 does not exist"
+                "to inspect takes s3:GetObject on the key, to publish s3:GetObject, s3:PutObject and \
+                 s3:AbortMultipartUpload on the key and on `<key>.*`, and both s3:ListBucket on the bucket: without \
+                 that, S3 says the same of an object that does not exist"
             }
             S3Cause::Forbidden(_) if *operation == "list" => {
                 "to list the revisions takes s3:ListBucket on the bucket"
+            }
+            S3Cause::Forbidden(_) if *operation == ABORT => {
+                "publishing needs s3:AbortMultipartUpload on the key and on `<key>.*`"
+            }
+            S3Cause::Forbidden(_) if *operation == COPY => {
+                "publishing needs s3:GetObject and s3:PutObject on the key and on `<key>.*`"
             }
             S3Cause::Forbidden(_) => "publishing needs s3:PutObject on the key and on `<key>.*`",
             S3Cause::Region { bucket: Some(region) } => return Some(format!("set AWS_REGION={region}")),
@@ -116,7 +125,9 @@ impl ShelfFailure {
             S3Cause::TooSlow(_) | S3Cause::Unreachable(_) => {
                 "is the network up? AWS_ENDPOINT_URL_S3 is used if it is set"
             }
-            S3Cause::Interrupted(_) | S3Cause::NoEntityTag | S3Cause::Other(_) => return None,
+            S3Cause::Interrupted(_) | S3Cause::NoEntityTag | S3Cause::Other(_) | S3Cause::TooSmallToCopy => {
+                return None;
+            }
         };
         Some(hint.to_owned())
     }
@@ -129,12 +140,18 @@ impl ShelfFailure {
     /// The same failure, if it happened in the step that makes the bundle current.
     pub(super) fn at_current(self, revision: u64) -> NotPublished {
         match self.cause {
+            // Nothing is under the key before the upload is completed.
+            _ if [BEGIN, COPY, SEND].contains(&self.operation) => NotPublished::Shelf(self),
             S3Cause::Interrupted(_) | S3Cause::TooSlow(_) | S3Cause::Unreachable(_) | S3Cause::Other(_) => {
                 NotPublished::Unknown { revision, source: self }
             }
             _ => NotPublished::Shelf(self),
         }
     }
+}
+
+fn what_is_left(failure: Option<&ShelfFailure>) -> String {
+    failure.map_or(String::new(), |failure| format!("; nor can its parts be removed: {failure}"))
 }
 
 /// Why a request to S3 failed.
@@ -160,6 +177,8 @@ pub(super) enum S3Cause {
     RegionMissing,
     #[error("it is larger than a bundle may be, {MAX_BUNDLE_BYTES} bytes")]
     TooLarge,
+    #[error("S3 copies parts of at least {MIN_COPIED_BYTES} bytes")]
+    TooSmallToCopy,
     #[error("the answer did not end within {0:?}")]
     TooSlow(Duration),
     #[error("no answer: {0}")]

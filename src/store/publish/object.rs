@@ -36,7 +36,7 @@ impl Shelf {
         key: &str,
         id: Option<&str>,
     ) -> Result<Option<Object>, ShelfFailure> {
-        let failure = |cause| ShelfFailure { operation: "read", uri: self.uri_of(key), cause };
+        let failure = |cause| self.failed("read", key, cause);
         let request = self.client.get_object().bucket(&self.bucket).key(key);
         let mut object = match request.set_version_id(id.map(str::to_owned)).send().await {
             Ok(object) => object,

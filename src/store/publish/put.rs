@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +32,7 @@ impl<'a> Upload<'a> {
 
 /// The condition under which an object is stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Condition<'a> {
+pub enum Condition<'a> {
     /// There is no object yet.
     Absent,
     /// The object still has this entity tag.
@@ -71,20 +71,14 @@ impl Shelf {
             Condition::Unchanged(etag) => request.if_match(etag),
         };
         let deadline = ANSWER_TIMEOUT + at_slowest(bytes.len());
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(deadline).build();
-        let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts);
-        match request.customize().config_override(config).send().await {
+        match request.customize().config_override(within(deadline)).send().await {
             Ok(stored) => Ok(Put::Done { version_id: stored.version_id }),
             Err(error) => match status(&error) {
                 // PreconditionFailed, ConditionalRequestConflict. With If-Match, S3 also says that there is no
                 // such key if the object is gone.
                 Some(409 | 412) => Ok(Put::Refused),
                 Some(404) if error.code() == Some("NoSuchKey") => Ok(Put::Refused),
-                _ => Err(ShelfFailure {
-                    operation: "write",
-                    uri: self.uri_of(key),
-                    cause: S3Cause::from_sdk(&error),
-                }),
+                _ => Err(self.failed("write", key, S3Cause::from_sdk(&error))),
             },
         }
     }
@@ -92,6 +86,12 @@ impl Shelf {
 
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
+}
+
+/// The settings of a request that has this much time for each attempt.
+pub(super) fn within(deadline: Duration) -> aws_sdk_s3::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(deadline).build();
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts)
 }
 
 /// How long this many bytes take at the slowest accepted speed.
