@@ -54,15 +54,14 @@ impl Reader {
         let length = length.max(1);
         let range = format!("bytes=-{length}");
         let deadline = Deadline::of_end();
-        let found =
-            deadline.retry(&request, attempts, |_| request.end(etag, Some(&range), length, &deadline)).await;
-        match found {
+        let attempt = async || match request.end(etag, Some(&range), length, &deadline).await {
             // No range of an empty object can be satisfied, and not every server knows ranges from the end.
             Err(S3Failure::Refused { status: Some(416), .. }) => {
                 request.end(etag, None, length, &deadline).await
             }
             found => found,
-        }
+        };
+        deadline.retry(&request, attempts, |_| attempt()).await
     }
 
     /// Reads a range of the object that has this entity tag. `attempts` is how often this is tried. All attempts, up to
@@ -321,7 +320,9 @@ impl Deadline {
         loop {
             let is_last = number >= attempts;
             let answer_by = if is_last { self.end } else { self.end.min(Instant::now() + self.answer) };
-            let result = attempt(answer_by).await;
+            // This ends the body of an error, too.
+            let result = timeout_at(self.end, attempt(answer_by)).await;
+            let result = result.unwrap_or_else(|_| Err(request.refused(Refusal::Timeout)));
             let is_late = |failure: &S3Failure| {
                 let no_answer = matches!(failure, S3Failure::Refused { status: None, .. });
                 no_answer && (answer_by..self.end).contains(&Instant::now())
