@@ -18,15 +18,18 @@ impl<'a> Bearer<'a> {
     /// [`Reason::TokenMissing`] without a token, [`Reason::TokenMalformed`] for another scheme,
     /// [`Reason::TokenTooLarge`] for more than [`MAX_BYTES`].
     pub fn parse(header: &'a str) -> Result<Self, Reason> {
-        let mut words = header.split(' ').filter(|word| !word.is_empty());
-        let token = match (words.next(), words.next(), words.next()) {
-            (None, _, _) => return Err(Reason::TokenMissing),
-            (Some(scheme), None, _) if scheme.eq_ignore_ascii_case(SCHEME) => {
-                return Err(Reason::TokenMissing);
+        let text = header.trim_matches(' ');
+        let is_scheme = |word: &str| word.eq_ignore_ascii_case(SCHEME);
+        let token = match text.split_once(' ') {
+            None if text.is_empty() || is_scheme(text) => return Err(Reason::TokenMissing),
+            None => text,
+            Some((scheme, rest)) => {
+                let token = rest.trim_start_matches(' ');
+                if !is_scheme(scheme) || has_space(token) {
+                    return Err(Reason::TokenMalformed);
+                }
+                token
             }
-            (Some(token), None, _) => token,
-            (Some(scheme), Some(token), None) if scheme.eq_ignore_ascii_case(SCHEME) => token,
-            _ => return Err(Reason::TokenMalformed),
         };
         if token.len() > MAX_BYTES {
             return Err(Reason::TokenTooLarge);
@@ -46,6 +49,11 @@ impl fmt::Debug for Bearer<'_> {
     }
 }
 
+/// Without an end before the last byte, so that many bytes are compared at once.
+fn has_space(text: &str) -> bool {
+    text.bytes().fold(0, |found, byte| found | u8::from(byte == b' ')) != 0
+}
+
 const SCHEME: &str = "bearer";
 
 /// The longest token. All headers of a request together have at most 10,240 bytes (API Gateway quotas), so API
@@ -54,6 +62,8 @@ pub const MAX_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -76,6 +86,22 @@ mod tests {
             (&long, Reason::TokenTooLarge),
         ] {
             assert_eq!(Bearer::parse(header), Err(reason), "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_header_is_one_word_or_the_scheme_and_one_word(header in "[ ]{0,2}(([Bb]earer|Basic|a.b|x)[ ]{0,2}){0,3}") {
+            let words: Vec<&str> = header.split(' ').filter(|word| !word.is_empty()).collect();
+            let is_scheme = |word: &str| word.eq_ignore_ascii_case("bearer");
+            let expected = match words.as_slice() {
+                [] => Err(Reason::TokenMissing),
+                [scheme] if is_scheme(scheme) => Err(Reason::TokenMissing),
+                [token] => Ok(*token),
+                [scheme, token] if is_scheme(scheme) => Ok(*token),
+                _ => Err(Reason::TokenMalformed),
+            };
+            prop_assert_eq!(Bearer::parse(&header).map(Bearer::as_str), expected);
         }
     }
 

@@ -75,23 +75,47 @@ pub(super) fn bounded(text: &str) -> Cow<'_, str> {
 
 /// Whether a claim that may not be shown is in a text. The id of the caller may.
 fn has_claim(text: &str, session: &Session, opted_in: &[String]) -> bool {
-    let id = session.token().principal_id();
+    if text.len() < SHORTEST_CLAIM {
+        return false;
+    }
+    let text = Searched { text, has_digits: has_digits(text), id: session.token().principal_id() };
     let claims = session.token().claims().iter();
     let mut hidden = claims.filter(|(name, _)| !opted_in.contains(name));
-    text.len() >= SHORTEST_CLAIM && hidden.any(|(_, claim)| is_in(claim, text, id))
+    hidden.any(|(_, claim)| text.has(claim))
 }
 
-fn is_in(claim: &Value, text: &str, id: &str) -> bool {
-    match claim {
-        Value::String(claim) => claim.len() >= SHORTEST_CLAIM && claim != id && text.contains(claim.as_str()),
-        Value::Number(claim) => {
-            let claim = claim.to_string();
-            claim.len() >= SHORTEST_CLAIM && text.contains(&claim)
+/// A text in which claims are looked for.
+struct Searched<'a> {
+    text: &'a str,
+    /// Whether there are as many digits in a row as the shortest whole number has that is looked for.
+    has_digits: bool,
+    /// The id of the caller.
+    id: &'a str,
+}
+
+impl Searched<'_> {
+    fn has(&self, claim: &Value) -> bool {
+        match claim {
+            Value::String(claim) => {
+                claim.len() >= SHORTEST_CLAIM && claim != self.id && self.text.contains(claim.as_str())
+            }
+            // To write a number takes longer than all else here, and most texts have no room for one.
+            Value::Number(claim) if !claim.is_f64() && !self.has_digits => false,
+            Value::Number(claim) => {
+                let claim = claim.to_string();
+                claim.len() >= SHORTEST_CLAIM && self.text.contains(&claim)
+            }
+            Value::Array(items) => items.iter().any(|item| self.has(item)),
+            Value::Object(members) => members.values().any(|member| self.has(member)),
+            Value::Null | Value::Bool(_) => false,
         }
-        Value::Array(items) => items.iter().any(|item| is_in(item, text, id)),
-        Value::Object(members) => members.values().any(|member| is_in(member, text, id)),
-        Value::Null | Value::Bool(_) => false,
     }
+}
+
+/// Whether a text has so many digits in a row that a whole number of [`SHORTEST_CLAIM`] characters may be in it. One of
+/// them may be a sign.
+fn has_digits(text: &str) -> bool {
+    text.as_bytes().split(|byte| !byte.is_ascii_digit()).any(|digits| digits.len() + 1 >= SHORTEST_CLAIM)
 }
 
 /// The longest text of a line, but for the Cedar request. All lines of an invocation count for the price of CloudWatch,
@@ -105,3 +129,26 @@ pub(super) const CUT: char = '…';
 const SHORTEST_CLAIM: usize = 8;
 
 const SHORTEST_ID: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_number_is_found_wherever_it_is_written(
+            number in prop_oneof![any::<i64>(), -99_999_999_i64..99_999_999],
+            before in "[-0-9a-f]{0,12}",
+            after in "[-0-9a-f]{0,12}",
+        ) {
+            let text = format!("{before}{number}{after}");
+            let searched = Searched { text: &text, has_digits: has_digits(&text), id: "" };
+            prop_assert_eq!(searched.has(&number.into()), number.to_string().len() >= SHORTEST_CLAIM);
+            let elsewhere = Searched { text: &before, has_digits: has_digits(&before), id: "" };
+            let is_there = number.to_string().len() >= SHORTEST_CLAIM && before.contains(&number.to_string());
+            prop_assert_eq!(elsewhere.has(&number.into()), is_there);
+        }
+    }
+}
