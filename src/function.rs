@@ -6,6 +6,7 @@ pub mod jwks;
 pub mod lambda;
 pub mod log;
 pub mod masking;
+mod rehearsal;
 pub mod serving;
 pub mod shadow;
 pub mod source;

@@ -36,5 +36,7 @@ async fn main() -> Result<ExitCode, Error> {
 async fn init() -> Result<Function, Error> {
     let config = Config::from_env()?;
     let function = Function::init(&config, SystemTime::now().into()).await?;
-    Ok(function.with_telemetry(Telemetry::new(config.telemetry, log::write)))
+    let function = function.with_telemetry(Telemetry::new(config.telemetry, log::write));
+    function.rehearse(SystemTime::now()).await;
+    Ok(function)
 }

@@ -146,6 +146,23 @@ impl KeyCache {
         cache
     }
 
+    /// These keys for every identity source, as if they were pinned. Nothing is ever fetched.
+    pub(super) fn of_final_keys(sources: &[IdentitySource], keys: &Arc<KeySet>) -> Self {
+        let cached = |source: &IdentitySource| {
+            vec![Arc::new(CachedKeys {
+                source: source.name().to_owned(),
+                location: None,
+                is_alternative: false,
+                trust: DevelopmentKeys::Refuse.into(),
+                no_keys: Arc::default(),
+                client: KeyClient::new(None),
+                state: Mutex::new(KeyState { keys: Arc::clone(keys), freshness: Freshness::default() }),
+                under_way: Mutex::default(),
+            })]
+        };
+        Self { sources: sources.iter().map(cached).collect() }
+    }
+
     /// The keys that may be used now. Keys that are too old are left out.
     pub fn snapshot(&self, now: UnixTime) -> KeySets {
         let usable = |keys: &Arc<CachedKeys>| keys.usable(now);

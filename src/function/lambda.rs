@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use lambda_runtime::Diagnostic;
 use reqwest::redirect::Policy;
 use serde_json::json;
+use tokio::time::timeout;
 use tracing::error;
 
 use crate::bundle::Tenant;
@@ -16,6 +17,7 @@ use crate::function::config::Config;
 use crate::function::jwks::{KeyCache, KeyClient};
 use crate::function::log;
 use crate::function::masking::Tokens;
+use crate::function::rehearsal::{self, Rehearsal};
 use crate::function::serving::{DecidedCall, Serving};
 use crate::function::shadow::Shadow;
 use crate::function::source::current::Current;
@@ -48,8 +50,13 @@ pub struct Function {
 /// Which bundles answer.
 #[derive(Debug)]
 enum Bundles {
-    One { current: Arc<Current>, shadow: Option<Shadow> },
+    One {
+        current: Arc<Current>,
+        shadow: Option<Shadow>,
+    },
     PerTenant(Arc<Tenants>),
+    /// That of a rehearsal.
+    Understudy(Arc<Serving>),
 }
 
 impl Function {
@@ -137,11 +144,61 @@ impl Function {
         Self { telemetry, ..self }
     }
 
+    /// Answers made-up calls, so that the first real one finds done what is done once. This is for init, which has a
+    /// whole CPU; it takes about a millisecond of it. What cannot be rehearsed is left to the first call.
+    ///
+    /// No real call can reach any of it. An understudy answers: a function of its own, with keys of its own, that
+    /// remembers and counts for itself, tells nobody, and ends here. It shares the bundle with this function, whose parts
+    /// are read when they are first needed, and Cedar, which is set up once in a process.
+    pub async fn rehearse(&self, now: SystemTime) {
+        let begun = Instant::now();
+        warm_up::set_up_cedar();
+        let serving = match &self.bundles {
+            Bundles::One { current, .. } => Some(current.serving()),
+            Bundles::PerTenant(tenants) => tenants.root().map(|root| root.serving()),
+            Bundles::Understudy(_) => None,
+        };
+        if let Some(serving) = serving {
+            rehearsal::refuse(&serving.bundle, &serving.keys, now.into());
+            if let Some(Rehearsal { keys, events }) = Rehearsal::of(&serving.bundle, now.into()) {
+                let understudy = self.understudy(serving.understudy(&keys, now.into()));
+                let context = LambdaContext {
+                    request_id: Some(String::new()),
+                    trace_id: Some(TRACE_OF_NOBODY.to_owned()),
+                };
+                let calls = async {
+                    for event in events.iter().take_while(|_| begun.elapsed() < REHEARSAL_LIMIT) {
+                        let answer = understudy.answer_to(event, &context, now).await;
+                        // Lambda's runtime writes it like this.
+                        let _ = answer.into_response().map(|response| serde_json::to_vec(&response));
+                    }
+                };
+                let _ = timeout(REHEARSAL_LIMIT, calls).await;
+            }
+            log::hide(&Tokens::default());
+        }
+        if let Some(init) = lock(&self.cold_start).as_mut() {
+            *init += begun.elapsed();
+        }
+    }
+
+    /// A function that answers from this bundle as this function would, and shares nothing else with it.
+    fn understudy(&self, serving: Serving) -> Self {
+        Self {
+            bundles: Bundles::Understudy(Arc::new(serving)),
+            cache_key: self.cache_key.clone(),
+            simple_responses: self.simple_responses,
+            counters: Arc::default(),
+            telemetry: self.telemetry.in_silence(),
+            cold_start: Mutex::new(Some(Duration::ZERO)),
+        }
+    }
+
     /// The bundle in use. `None`: each tenant has one of its own.
     pub fn current(&self) -> Option<&Current> {
         match &self.bundles {
             Bundles::One { current, .. } => Some(current),
-            Bundles::PerTenant(_) => None,
+            Bundles::PerTenant(_) | Bundles::Understudy(_) => None,
         }
     }
 
@@ -231,6 +288,7 @@ impl Function {
                 let (tenant, serving) = tenants.get(call, now).await?;
                 Ok((Some(tenant), serving))
             }
+            Bundles::Understudy(serving) => Ok((None, Arc::clone(serving))),
         }
     }
 }
@@ -304,6 +362,12 @@ pub async fn report_init_error(runtime_api: &str, message: &str) {
         error!(%error, "the failed init cannot be reported");
     }
 }
+
+/// How long made-up calls may take. One is begun only within this time, and init has ten times as much.
+const REHEARSAL_LIMIT: Duration = Duration::from_secs(1);
+
+/// Lambda's header of a trace, in a rehearsal.
+const TRACE_OF_NOBODY: &str = "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=0";
 
 /// API Gateway turns exactly this message into 401.
 const UNAUTHORIZED: &str = "Unauthorized";

@@ -17,6 +17,7 @@ use crate::gateway::call::{Call, RouteKey};
 use crate::reason::Reason;
 use crate::time::UnixTime;
 use crate::token::bearer::Bearer;
+use crate::token::key_set::KeySet;
 use crate::token::{self, Unverified};
 
 /// A bundle in use.
@@ -36,6 +37,23 @@ impl Serving {
     pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize, now: UnixTime) -> Self {
         let confirmed = AtomicU64::new(now.as_seconds());
         Self { bundle: Arc::new(bundle), keys, tokens: TokenCache::new(max_tokens), confirmed }
+    }
+
+    /// The same bundle with these keys alone, for a [rehearsal](super::lambda::Function::rehearse). Nothing else is
+    /// shared: neither the keys of this one nor the tokens that it has seen.
+    pub(super) fn understudy(&self, keys: &Arc<KeySet>, now: UnixTime) -> Self {
+        Self {
+            bundle: Arc::clone(&self.bundle),
+            keys: KeyCache::of_final_keys(self.bundle.identity_sources(), keys),
+            tokens: TokenCache::new(1),
+            confirmed: AtomicU64::new(now.as_seconds()),
+        }
+    }
+
+    /// Whether it has verified no token.
+    #[cfg(test)]
+    pub(super) fn has_seen_no_token(&self) -> bool {
+        self.tokens.is_empty()
     }
 
     /// Notes that the bundle is the current one.

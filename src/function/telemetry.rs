@@ -42,6 +42,16 @@ impl Telemetry {
         }
     }
 
+    /// The same, but nobody gets to know: lines are written for nothing, and there are no traces.
+    pub(super) fn in_silence(&self) -> Self {
+        Self {
+            decision_log: self.decision_log.clone(),
+            metrics: self.metrics.clone(),
+            traces: None,
+            output: self.output.map(|_| nowhere as Output),
+        }
+    }
+
     /// Tells of an event.
     pub(super) fn tell(&self, invocation: &Invocation<'_>) {
         let Some(output) = self.output else {
@@ -63,6 +73,8 @@ impl Telemetry {
         }
     }
 }
+
+fn nowhere(_: &[u8]) {}
 
 /// About what a line of the log and one of the metrics take.
 const LINES_BYTES: usize = 2048;

@@ -101,6 +101,14 @@ impl Tenants {
         Ok(Arc::new(Self { naming, fetcher, uri, conditions, max_tokens, client, known }))
     }
 
+    /// The root, if there is one.
+    pub(super) fn root(&self) -> Option<&Arc<Current>> {
+        match &self.naming {
+            Naming::Call(_) => None,
+            Naming::Claim { root, .. } => Some(root),
+        }
+    }
+
     /// The tenant of a call, and its bundle.
     ///
     /// # Errors

@@ -46,6 +46,12 @@ impl TokenCache {
         Self { entries: bounded(max_tokens) }
     }
 
+    /// Whether no token is kept.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The session of the token with this hash, if the keys that verified it are still in use. `usable` says which keys
     /// of a place are.
     pub fn get(

@@ -69,6 +69,26 @@ impl Record {
         }
     }
 
+    /// Claims that have a value for each of its attributes.
+    #[cfg(feature = "function")]
+    pub(crate) fn sample(&self, source: &IdentitySource) -> Map<String, Value> {
+        let mut claims = Map::new();
+        for (name, attribute) in &self.attributes {
+            match (source.provider(), &attribute.value_type) {
+                (Provider::Cognito(_), ValueType::Record(record))
+                    if COGNITO_FAMILIES.contains(&name.as_str()) =>
+                {
+                    let members = record.sample(source).into_iter();
+                    claims.extend(members.map(|(member, value)| (format!("{name}:{member}"), value)));
+                }
+                (_, value_type) => {
+                    claims.extend(value_type.sample(source).map(|value| (name.clone(), value)));
+                }
+            }
+        }
+        claims
+    }
+
     /// Keeps only the attributes whose names are wanted.
     pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
         self.attributes.retain(|name, _| is_wanted(name));

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::record::{Attribute, Projected, Record};
+#[cfg(feature = "function")]
+use crate::token::identity_source::IdentitySource;
 
 /// The type of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,20 @@ impl ValueType {
         }
     }
 
+    /// JSON that can be converted. `None`: no JSON can.
+    #[cfg(feature = "function")]
+    pub(super) fn sample(&self, source: &IdentitySource) -> Option<Value> {
+        Some(match self {
+            Self::Bool => Value::Bool(false),
+            Self::Entity => return None,
+            Self::Extension(extension) => extension.sample().into(),
+            Self::Long => 0.into(),
+            Self::Record(record) => record.sample(source).into(),
+            Self::Set(_) => Value::Array(Vec::new()),
+            Self::String => "sample".into(),
+        })
+    }
+
     /// Converts a text from a URL or header, which have no types of their own. A number must be written as Cedar
     /// writes it, so that each number has only one text.
     pub(crate) fn convert_text(&self, text: &str) -> Option<RestrictedExpression> {
@@ -80,6 +96,16 @@ impl ValueType {
 }
 
 impl Extension {
+    #[cfg(feature = "function")]
+    fn sample(self) -> &'static str {
+        match self {
+            Self::Datetime => "1970-01-01",
+            Self::Decimal => "0.0",
+            Self::Duration => "0s",
+            Self::IpAddr => "192.0.2.1",
+        }
+    }
+
     /// `None` for a text that Cedar's constructor refuses. So the constructor cannot fail later.
     fn convert(self, text: &str) -> Option<RestrictedExpression> {
         let value = match self {

@@ -106,6 +106,15 @@ impl KeySet {
         self.test_keys.as_ref()?.find(Some(key_id?))
     }
 
+    /// How tokens name each key, and what their signatures look like.
+    #[cfg(feature = "function")]
+    pub(crate) fn outlines(&self) -> impl Iterator<Item = KeyOutline<'_>> {
+        self.keys.iter().filter_map(|key| {
+            let (algorithm, signature_bytes) = key.verifying_key.outline()?;
+            Some(KeyOutline { id: key.id.as_deref(), algorithm, signature_bytes })
+        })
+    }
+
     /// The key that a token names. If the token names none, the only key of the set.
     pub fn find(&self, key_id: Option<&str>) -> Option<&Key> {
         match (key_id, self.keys.as_slice()) {
@@ -114,6 +123,15 @@ impl KeySet {
             (None, _) => None,
         }
     }
+}
+
+/// How tokens name a key, and what their signatures look like.
+#[cfg(feature = "function")]
+pub(crate) struct KeyOutline<'a> {
+    pub(crate) id: Option<&'a str>,
+    /// The first of its algorithms.
+    pub(crate) algorithm: Algorithm,
+    pub(crate) signature_bytes: usize,
 }
 
 /// The keys of every issuer of every identity source.

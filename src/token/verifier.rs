@@ -93,6 +93,19 @@ impl VerifyingKey {
         self.0.iter().find(|verifier| verifier.algorithm == algorithm)
     }
 
+    /// The first of its algorithms, and the length of its signatures in bytes.
+    #[cfg(feature = "function")]
+    pub(super) fn outline(&self) -> Option<(Algorithm, usize)> {
+        let first = self.0.first()?;
+        let bytes = match &*first.material {
+            Material::Rsa { n, .. } => n.len(),
+            // Two numbers as long as the coordinates of the point, behind its first byte.
+            Material::Ec { point } => point.len().saturating_sub(1),
+            Material::Ed25519 { x } => 2 * x.len(),
+        };
+        Some((first.algorithm, bytes))
+    }
+
     /// The algorithms of the key.
     pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.0.iter().map(|verifier| verifier.algorithm)

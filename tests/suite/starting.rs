@@ -1,14 +1,21 @@
 //! Starts of the function: what is asked of the network before the first call, and in which order.
 
+use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use cedar_authorizer::bundle::DevelopmentKeys;
+use cedar_authorizer::function::config::Config;
+use cedar_authorizer::function::lambda;
+use cedar_authorizer::function::source::current::{Audience, Conditions};
+use cedar_authorizer::function::telemetry::settings::Settings;
+use cedar_authorizer::gateway::response::SimpleResponses;
 use cedar_authorizer::store::build::bundle_of_directory;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::loopback::{Answer, Function, KeyServer, KeyServerFault, S3, Tls};
 use crate::signing::SigningKey;
-use crate::world::{FUNCTION, StoreCopy, bundle_bytes, event};
+use crate::world::{FUNCTION, ISSUED_AT, StoreCopy, bundle_bytes, event, token};
 
 const BUCKET: &str = "bundles";
 const KEY: &str = "petstore.bundle";
@@ -35,7 +42,7 @@ fn store_of(issuer: &str) -> StoreCopy {
 }
 
 /// A provider with a key, and a call with a token of it.
-fn provider() -> (KeyServer, serde_json::Value) {
+fn provider() -> (KeyServer, Value) {
     let key = SigningKey::ed25519();
     let server = KeyServer::start(json!({"keys": [key.jwk("k")]}));
     let claims = json!({
@@ -104,7 +111,7 @@ fn a_bundle_that_accepts_tokens_of_an_issuer_without_a_name_is_refused() {
     let own = "http://127.0.0.1:1/pool";
     let of_provider = store_of(own);
     let of_both = store_of(own);
-    let cognito = std::fs::read(StoreCopy::new().path().join("identity-sources/cognito.json")).unwrap();
+    let cognito = fs::read(StoreCopy::new().path().join("identity-sources/cognito.json")).unwrap();
     of_both.write("identity-sources/cognito.json", &cognito);
     let both = format!("{pool}, {updated}, {own}");
     for (store, named, stranger) in [
@@ -137,6 +144,146 @@ fn a_bundle_that_accepts_tokens_of_an_issuer_without_a_name_is_refused() {
     }
 }
 
+/// Answers of a function of this process, with a rehearsal or without.
+fn answers(store: &StoreCopy, cache_key: &str, events: &[String], is_rehearsed: bool) -> Vec<String> {
+    let config = Config {
+        bundle_uri: store.uri().parse().unwrap(),
+        fallback_uri: None,
+        shadow_uri: None,
+        tenancy: None,
+        conditions: Conditions {
+            key_trust: DevelopmentKeys::Allow.into(),
+            public_keys: None,
+            name: None,
+            audience: Audience::NoTenant,
+            min_revision: 0,
+            trusted_issuers: None,
+            cache_key: cache_key.parse().unwrap(),
+            refresh: Duration::from_secs(60),
+            max_stale: Duration::from_secs(3600),
+        },
+        jwks_proxy: None,
+        simple_responses: SimpleResponses::Disabled,
+        telemetry: Settings::default(),
+    };
+    let now = UNIX_EPOCH + Duration::from_secs(ISSUED_AT + 1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let function = lambda::Function::init(&config, now.into()).await.unwrap();
+        if is_rehearsed {
+            function.rehearse(now).await;
+        }
+        let mut answers = Vec::new();
+        for event in events {
+            answers.push(match function.answer(event, now.into()).await.into_response() {
+                Ok(response) => response.as_json().to_owned(),
+                Err(refused) => refused.error_type,
+            });
+        }
+        answers
+    })
+}
+
+#[test]
+fn a_rehearsal_changes_no_answer() {
+    let tokens = ["alice", "bob"].map(|persona| token(persona, json!({})));
+    let mut events: Vec<String> = Vec::new();
+    for token in tokens.iter().map(String::as_str).chain(["x.y.z", ""]) {
+        for (verb, path) in [("GET", "/pets"), ("POST", "/pets"), ("GET", "/pets/7"), ("GET", "/nowhere")] {
+            events.push(event(token, verb, path).to_string());
+        }
+    }
+    events.extend(["{}".to_owned(), "x".to_owned()]);
+    let store = StoreCopy::new();
+    for cache_key in ["none", "token", "method.request.header.Authorization,context.path"] {
+        let plain = answers(&store, cache_key, &events, false);
+        assert_eq!(answers(&store, cache_key, &events, true), plain, "{cache_key}");
+    }
+}
+
+#[test]
+fn init_tells_nobody_of_the_calls_that_it_makes_up() {
+    let (provider, call) = provider();
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, bundle_of_directory(store_of(&provider.issuer()).path(), 1).unwrap());
+    let (endpoint, issuer) = (s3.endpoint(), provider.issuer());
+    let function = start(&[
+        ("AWS_ENDPOINT_URL_S3", &endpoint),
+        ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
+        ("ISSUERS", &issuer),
+        ("POWERTOOLS_METRICS_NAMESPACE", "CedarAuthorizer"),
+    ])
+    .unwrap();
+    let lines = || -> Vec<Value> {
+        function.logs().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let messages: Vec<Value> = lines().iter().map(|line| line["message"].clone()).collect();
+    assert_eq!(messages, ["key set fetched", "bundle loaded"]);
+    assert_eq!((s3.requests(), provider.requests()), (1, 1));
+    assert_eq!(effect(function.invoke(&call)), "Allow");
+    let [decision, start, metrics] = &lines()[2..] else { panic!("{}", function.logs()) };
+    assert_eq!(decision["coldStart"], true);
+    assert_eq!(decision["remembered"], json!({"token": false, "answer": false}));
+    assert_eq!(
+        (&start["ColdStart"], &metrics["Decisions"], &metrics["KeyFetches"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert!(metrics.get("RememberedTokens").is_none() && metrics.get("RememberedAnswers").is_none());
+    assert_eq!((s3.requests(), provider.requests()), (1, 1));
+}
+
+#[test]
+fn what_cannot_be_rehearsed_is_left_to_the_first_call() {
+    let nobody = event("x.y.z", "GET", "/");
+    let without = |files: &[&str], schema: Option<&str>| {
+        let store = StoreCopy::new();
+        files.iter().for_each(|file| store.remove(file));
+        if let Some(schema) = schema {
+            for folder in ["policies", "templates"] {
+                fs::remove_dir_all(store.path().join(folder)).unwrap();
+            }
+            for file in ["entities.json", "template-links.json"] {
+                store.remove(file);
+            }
+            store.write("schema.cedarschema", schema.as_bytes());
+        }
+        store
+    };
+    let no_routes = "namespace PetStore { entity Application; entity UserGroup; entity User in [UserGroup];
+                     action read appliesTo { principal: User, resource: Application, context: {} }; }";
+    let only_connect = "namespace PetStore { entity Application; entity UserGroup; entity User in [UserGroup];
+                        action \"$connect\" appliesTo { principal: User, resource: Application, context: {} }; }";
+    for store in [
+        without(&[], Some(no_routes)),
+        without(&[], Some(only_connect)),
+        without(&["jwks/cognito.json"], None),
+    ] {
+        let uri = store.uri();
+        for cache_key in ["none", "token"] {
+            let function = start(&[
+                ("ALLOW_DEVELOPMENT_KEYS", "true"),
+                ("BUNDLE_URI", &uri),
+                ("CACHE_KEY", cache_key),
+                // The keys of Cognito are nowhere here.
+                ("JWKS_PROXY", "http://127.0.0.1:1"),
+            ])
+            .unwrap();
+            assert_eq!(effect(function.invoke(&nobody)), "Unauthorized");
+        }
+    }
+    // The bundle of a tenant is opened by the first call.
+    let s3 = S3::start();
+    let function = start(&[
+        ("AWS_ENDPOINT_URL_S3", &s3.endpoint()),
+        ("BUNDLE_URI", "s3://bundles/{tenant}.bundle"),
+        ("TENANT_FROM", "stage"),
+    ])
+    .unwrap();
+    assert_eq!(s3.requests(), 0);
+    assert_eq!(effect(function.invoke(&nobody)), "Deny");
+}
+
 #[test]
 fn issuers_are_urls_with_tls() {
     for wrong in
@@ -167,7 +314,7 @@ fn a_server_is_known_by_the_certificates_of_the_system_and_by_nothing_else() {
     // A certificate that nobody trusts, a name that it is not for, and no certificates at all.
     assert!(with(&tls.endpoint(), &other).is_err());
     assert!(with(&elsewhere.endpoint(), &elsewhere).is_err());
-    std::fs::write(tls.certificate(), "").unwrap();
+    fs::write(tls.certificate(), "").unwrap();
     assert!(with(&tls.endpoint(), &tls).is_err());
     assert_eq!(s3.requests(), 1);
 }

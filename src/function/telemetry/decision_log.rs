@@ -22,7 +22,7 @@ use principal_ids::PrincipalIds;
 use settings::{DecisionLogSettings, Extent, Format};
 
 /// Writes the lines of the decision log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DecisionLog {
     settings: DecisionLogSettings,
     service: String,

@@ -23,7 +23,7 @@ use crate::reason::Reason;
 use settings::MetricsSettings;
 
 /// Writes the metrics of events.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
     /// The line of an event, up to the definitions of the metrics that not every event has.
     head: String,
