@@ -147,6 +147,27 @@ fn a_schema_that_asks_for_claims_gets_them() {
 }
 
 #[test]
+fn an_api_with_many_routes_is_called_once() {
+    for (routes, calls) in [(0, 0), (1, CALLS), (MANY_ROUTES, CALLS), (MANY_ROUTES + 1, 1)] {
+        let actions: Vec<String> = (0..routes).map(|number| format!("\"get /r{number}\"")).collect();
+        let actions = if actions.is_empty() { "read".to_owned() } else { actions.join(", ") };
+        let is_kept = |path: &str| {
+            path == "store.toml" || path.starts_with("identity-sources/") || path.starts_with("jwks/")
+        };
+        let (sample, mut files) = (files("policies"), StoreFiles::default());
+        for (path, content) in sample.iter().filter(|(path, _)| is_kept(path)) {
+            files.insert(path.to_owned(), content.to_vec());
+        }
+        let schema = format!(
+            "namespace PetStore {{ entity Application; entity UserGroup; entity User in [UserGroup];
+             action {actions} appliesTo {{ principal: User, resource: Application, context: {{}} }}; }}"
+        );
+        files.insert("schema.cedarschema".to_owned(), schema.into_bytes());
+        assert_eq!(Rehearsal::of(&bundle(&files), NOW).unwrap().events.len(), calls, "{routes}");
+    }
+}
+
+#[test]
 fn no_key_of_the_function_takes_a_made_up_token() {
     for cache_key in ["none", "token"] {
         let function = function("policies", cache_key);
