@@ -244,5 +244,5 @@ const ADDRESS: &str = "192.0.2.1";
 /// Longer than any init.
 const LIFETIME_SECONDS: u64 = 60;
 
-#[cfg(all(test, feature = "authoring"))]
+#[cfg(test)]
 mod tests;

@@ -51,7 +51,7 @@ impl Serving {
     }
 
     /// Whether it has verified no token.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "authoring"))]
     pub(super) fn has_seen_no_token(&self) -> bool {
         self.tokens.is_empty()
     }

@@ -47,7 +47,7 @@ impl TokenCache {
     }
 
     /// Whether no token is kept.
-    #[cfg(test)]
+    #[cfg(all(test, feature = "authoring"))]
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

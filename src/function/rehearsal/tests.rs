@@ -1,3 +1,6 @@
+// Bundles are made of stores.
+#![cfg(feature = "authoring")]
+
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
