@@ -41,6 +41,8 @@ pub use manifest::{InvalidManifest, MAX_REVISION, Manifest, Member};
 use outline::{AppliesTo, Opened, Outline};
 use policies::PolicyIndex;
 use signature::{PublicKeys, Untrusted};
+#[cfg(feature = "authoring")]
+pub(crate) use stack::STACK_BYTES;
 pub use stack::{MAX_DEPTH, with_room};
 pub use survey::{MemberState, Survey, survey};
 pub use table::Unreadable;

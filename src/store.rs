@@ -21,22 +21,25 @@ mod grants;
 pub mod guess;
 mod identity_sources;
 pub mod inputs;
+pub mod links;
 mod lints;
 mod policies;
 #[cfg(feature = "cli")]
 pub mod publish;
+mod room;
 pub mod schema;
 pub mod settings;
 pub mod sources;
 pub mod statement;
+pub mod stored_policy;
 
 use std::collections::{BTreeSet, HashSet};
 use std::{io, mem};
 
 use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet, Schema};
 
+use crate::bundle::StoreFiles;
 use crate::bundle::files::{IDENTITY_SOURCE_FOLDER, POLICY_FOLDER, SETTINGS_FILE, is_in};
-use crate::bundle::{StoreFiles, with_room};
 use crate::gateway::cache_key::CacheScope;
 use crate::gateway::input::Input;
 use crate::gateway::route::{Route, RouteTable};
@@ -44,10 +47,13 @@ use crate::projection::Projection;
 use crate::token::identity_source::IdentitySource;
 use finding::{Code, Finding, Position, Severity};
 use guess::nearest;
+use links::TemplateLinks;
 pub use lints::{Checks, open_routes, unpermitted_routes};
 use policies::StorePolicies;
+use room::with_room_on_all;
 use schema::{SchemaUnusable, StoreSchema};
 use settings::{RouteSetting, Settings, Validation};
+use stored_policy::StoredPolicy;
 
 /// A policy store that can be used: none of its problems is an error.
 #[derive(Clone, Debug)]
@@ -60,8 +66,10 @@ pub struct Store {
     pub projection: Projection,
     /// The routes of the API.
     pub routes: RouteTable,
-    /// Static policies, templates and template links.
+    /// Static policies and templates.
     pub policies: PolicySet,
+    /// Template links.
+    pub links: TemplateLinks,
     /// The entities of the store and the actions of the schema.
     pub entities: Entities,
     /// Of these entities, those that policies name in their conditions.
@@ -79,7 +87,7 @@ impl Store {
     /// # Errors
     /// All the problems that make it unusable.
     pub fn open(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
-        with_room(|| Self::open_with_room(files)).unwrap_or_else(|error| Err(vec![no_room(&error)]))
+        with_room_on_all(|| Self::open_with_room(files)).unwrap_or_else(|error| Err(vec![no_room(&error)]))
     }
 
     fn open_with_room(files: &StoreFiles) -> Result<Self, Vec<Finding>> {
@@ -102,7 +110,7 @@ impl Store {
             findings.retain(|finding| finding.severity == Severity::Error);
             store.filter(|_| findings.is_empty()).map(|(store, _)| store).ok_or(findings)
         };
-        with_room(read).unwrap_or_else(|error| Err(vec![no_room(&error)]))
+        with_room_on_all(read).unwrap_or_else(|error| Err(vec![no_room(&error)]))
     }
 
     /// Reads and checks a policy store. Returns all its problems, in the order of the files. Also returns the
@@ -113,7 +121,7 @@ impl Store {
 
     /// Reads and checks a policy store as [`Store::check`] does, with further checks.
     pub fn check_for(files: &StoreFiles, checks: &Checks) -> (Option<Self>, Vec<Finding>) {
-        with_room(|| Self::check_with_room(files, checks))
+        with_room_on_all(|| Self::check_with_room(files, checks))
             .unwrap_or_else(|error| (None, vec![no_room(&error)]))
     }
 
@@ -126,7 +134,7 @@ impl Store {
         let store = parts.into_store().filter(|_| is_usable).map(|(store, origins)| {
             // An answer for one method and path needs no grant for others.
             if checks.cache_key.as_ref().is_none_or(|key| key.scope() != CacheScope::Method) {
-                grants::check(&store, schema.as_ref(), &mut findings);
+                grants::check(&store, schema.as_ref(), &origins, &mut findings);
             }
             lints::check(files, &store, schema.as_ref(), &origins, &impossible, checks, &mut findings);
             lints::accept(&store, &origins, checks, &mut findings);
@@ -134,6 +142,45 @@ impl Store {
         });
         finding::sort(&mut findings);
         (store, findings)
+    }
+}
+
+impl Store {
+    /// The policies that decide about requests: static ones, and links with their templates.
+    pub fn stored_policies(&self) -> impl Iterator<Item = StoredPolicy<'_>> {
+        stored_policy::all(&self.policies, &self.links)
+    }
+
+    /// How many policies decide about requests.
+    pub fn policy_count(&self) -> usize {
+        self.policies.num_of_policies() + self.links.len()
+    }
+
+    /// The policy that decides about requests by this name.
+    pub fn stored_policy(&self, id: &str) -> Option<StoredPolicy<'_>> {
+        match self.links.get(id) {
+            Some(link) => StoredPolicy::linked(link, &self.policies),
+            None => self.policies.policy(&PolicyId::new(id)).map(StoredPolicy::Static),
+        }
+    }
+
+    /// All policies, with the links as Cedar has them. A link then takes more than three kilobytes: this is for
+    /// explanations, proofs and tests, not for what is done with every store.
+    pub fn policy_set(&self) -> PolicySet {
+        let mut set = self.policies.clone();
+        for link in self.links.iter() {
+            // INVARIANT: each link was compared with its template when it was read.
+            let _ = set.link(link.template_id.clone(), PolicyId::new(link.id), link.values());
+        }
+        set
+    }
+
+    /// The entities that policies name in their scopes and conditions, and those in the slots of links.
+    pub fn entities_in_policies(&self) -> BTreeSet<EntityUid> {
+        let of_policies = self.policies.policies().flat_map(|policy| policy.entity_literals());
+        let linked = self.links.templates().iter();
+        let of_templates = linked.flat_map(|template| links::literals_of(template, &self.policies));
+        of_policies.chain(of_templates).chain(self.links.entities().map(|entity| entity.uid())).collect()
     }
 }
 
@@ -182,8 +229,10 @@ impl<'a> Parts<'a> {
             _ => RouteTable::default(),
         };
         let known_schema = schema.as_ref().ok().and_then(Option::as_ref);
+        let mut policies = StorePolicies::read(files, findings);
+        policies.analyse(known_schema);
         Self {
-            policies: StorePolicies::read(files, findings),
+            policies,
             entities: match &schema {
                 Ok(schema) => entities::read(files, schema.as_ref(), findings),
                 Err(SchemaUnusable) => None,
@@ -212,7 +261,8 @@ impl<'a> Parts<'a> {
         // Neither the settings nor the schema have a say in which tokens there are.
         let identity_sources =
             if has_sources { identity_sources::read(files, None, None, findings) } else { Vec::new() };
-        let (policies, routes) = (StorePolicies::from(policies), RouteTable::default());
+        let (mut policies, routes) = (StorePolicies::from(policies), RouteTable::default());
+        policies.analyse(schema.as_ref().ok().and_then(Option::as_ref));
         Self { settings, schema, routes, policies, entities, identity_sources }
     }
 
@@ -307,6 +357,7 @@ impl<'a> Parts<'a> {
             projection,
             routes,
             policies: mem::take(&mut policies.set),
+            links: mem::take(&mut policies.links),
             entities,
             named_entities,
             identity_sources,

@@ -14,7 +14,7 @@ pub const MAX_DEPTH: usize = 1024;
 
 /// Room for [`MAX_DEPTH`]. Without optimisation, a level of brackets takes a hundred kilobytes of stack (measured
 /// with Cedar 4.14.1). Only the levels that are used take up memory.
-const STACK_BYTES: usize = 256 * 1024 * 1024;
+pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// Does work on something that may be [`MAX_DEPTH`] deep, on a stack that is large enough.
 ///

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::gateway::route::{Method, Route};
 
 /// What a decision may depend on beside token and route.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Input {
     /// A header, by its name in lower case.

@@ -129,7 +129,7 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
 /// [`CannotBuild`].
 pub fn cedar_gate(store: &Store) -> Result<CedarGate, CannotBuild> {
     let written = || -> Result<_, CannotBuild> {
-        Ok((policies::file(&store.policies)?, entities::write(&store.entities)?))
+        Ok((policies::file(&store.policies, &store.links)?, entities::write(&store.entities)?))
     };
     let (PolicyMembers { policies, parts, index }, entities) =
         with_room(written).map_err(CannotBuild::Room)??;
@@ -141,7 +141,7 @@ pub fn cedar_gate(store: &Store) -> Result<CedarGate, CannotBuild> {
 /// Computes the compiled part, as members with their paths.
 fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
     let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
-    let PolicyMembers { policies, parts, index } = policies::file(&store.policies)?;
+    let PolicyMembers { policies, parts, index } = policies::file(&store.policies, &store.links)?;
     Ok([
         (ENTITIES, entities::write(&store.entities)?),
         (OUTLINE, outline),

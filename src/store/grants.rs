@@ -4,15 +4,16 @@
 //! All this matters if API Gateway caches answers for more than one method and path, which is the default.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::{EntityUid, PolicyId, PrincipalConstraint};
-use serde_json::Value;
+use cedar_policy::{EntityTypeName, EntityUid, PolicyId, PrincipalConstraint};
 
 use super::Store;
 use super::build::separate;
 use super::finding::{Code, Finding, Position};
+use super::policies::StorePolicies;
 use super::schema::StoreSchema;
+use super::stored_policy::StoredPolicy;
 use crate::bundle::files::SETTINGS_FILE;
 use crate::bundle::policies::Dependence;
 use crate::bundle::policies::with_ancestors;
@@ -25,7 +26,12 @@ use crate::grant::Grant;
 use crate::store::inputs::PolicyInputs;
 
 /// Finds these problems, in the order of the routes.
-pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut Vec<Finding>) {
+pub(super) fn check(
+    store: &Store,
+    schema: Option<&StoreSchema>,
+    origins: &StorePolicies<'_>,
+    findings: &mut Vec<Finding>,
+) {
     let routes = store.routes.routes();
     let position = |index: RouteId| match routes.get(index.0) {
         Some(route) => store.settings.position_of(route, schema),
@@ -92,7 +98,7 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
     }
 
     let all: Vec<RouteId> = (0..routes.len()).map(RouteId).filter(|index| is_grantable(*index)).collect();
-    check_expense(store, &all, findings);
+    check_expense(store, &all, origins, findings);
     // All routes, and all but the first: there is no short pattern for these.
     let largest = [all.as_slice(), all.get(1..).unwrap_or_default()].into_iter();
     let left_out = largest.map(|allowed| match Grant::of_routes(LONG_PREFIX, &separation, allowed, None) {
@@ -113,37 +119,49 @@ pub(super) fn check(store: &Store, schema: Option<&StoreSchema>, findings: &mut 
 /// Finds out whether one answer may need more evaluations of conditions than it is allowed. The assumed caller is
 /// the worst case. All policies apply that are not for single users or groups; of those, the policies of one user
 /// and of the most expensive groups apply.
-fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Finding>) {
-    // Costs by everything that they depend on.
-    let mut costs: BTreeMap<String, Cost> = BTreeMap::new();
+fn check_expense(
+    store: &Store,
+    grantable: &[RouteId],
+    origins: &StorePolicies<'_>,
+    findings: &mut Vec<Finding>,
+) {
+    let requests = RouteRequest::of(store, grantable);
+    // Costs by what they depend on: the condition, and the actions and the type of resource of the scope.
+    let mut costs: HashMap<(&PolicyInputs, [bool; 4]), Cost> = HashMap::new();
+    let mut by_text: HashMap<&PolicyId, Option<Cost>> = HashMap::new();
     let (mut by_user, mut by_group): (Work, Work) = Default::default();
+    let (mut by_linked_user, mut by_linked_group): (LinkedWork, LinkedWork) = Default::default();
     let mut total = Cost::default();
-    let mut templates: BTreeMap<PolicyId, Option<Value>> = BTreeMap::new();
-    for policy in store.policies.policies() {
-        let own;
-        let json = match policy.template_id() {
-            None => {
-                own = policy.to_json().ok();
-                &own
-            }
-            Some(id) => templates
-                .entry(id.clone())
-                .or_insert_with(|| store.policies.template(id).and_then(|template| template.to_json().ok())),
+    for policy in store.stored_policies() {
+        let cost = *by_text.entry(policy.text_id()).or_insert_with(|| {
+            let facts = origins.facts(policy.text_id()).filter(|facts| facts.has_conditions)?;
+            let Some(inputs) = &facts.inputs else {
+                return Some(Cost::default());
+            };
+            let Dependence { action, resource, token, context } = facts.depends;
+            let cost = costs.entry((inputs, [action, resource, token, context]));
+            Some(*cost.or_insert_with(|| cost_of(&requests, inputs, facts.depends)))
+        });
+        let Some(cost) = cost else { continue };
+        let linked = match policy {
+            StoredPolicy::Static(_) => None,
+            StoredPolicy::Linked(link, _) => link.principal.map(|principal| principal.number),
         };
-        let Some(json) = json else { continue };
-        if json.get("conditions").and_then(Value::as_array).is_some_and(Vec::is_empty) {
-            continue;
-        }
-        let depends = Dependence::from_policy(json);
-        let scope = ["action", "resource"].map(|part| json.get(part).map(Value::to_string));
-        let cost = *costs
-            .entry(format!("{depends:?} {scope:?}"))
-            .or_insert_with(|| cost_of(store, grantable, json, depends));
-        match policy.principal_constraint() {
-            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => total.add(cost),
-            PrincipalConstraint::Eq(uid) => by_user.entry(uid).or_default().add(cost),
-            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+        match (policy.principal_constraint(), linked) {
+            (PrincipalConstraint::Any | PrincipalConstraint::Is(_), _) => total.add(cost),
+            (PrincipalConstraint::Eq(_), Some(number)) => by_linked_user.entry(number).or_default().add(cost),
+            (_, Some(number)) => by_linked_group.entry(number).or_default().add(cost),
+            (PrincipalConstraint::Eq(uid), None) => by_user.entry(uid).or_default().add(cost),
+            (PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid), None) => {
                 by_group.entry(uid).or_default().add(cost);
+            }
+        }
+    }
+    // An entity may be named by static policies and in slots.
+    for linked in store.links.entities() {
+        for (of_linked, work) in [(&by_linked_user, &mut by_user), (&by_linked_group, &mut by_group)] {
+            if let Some(cost) = of_linked.get(&linked.number) {
+                work.entry(linked.uid()).or_default().add(*cost);
             }
         }
     }
@@ -152,8 +170,8 @@ fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Findin
         work.sort_unstable_by_key(|cost| Reverse(cost.conditions));
         work.into_iter().take(most).for_each(|cost| total.add(cost));
     }
-    let requests = total.conditions.min(grantable.len() as u64);
-    if Effort::estimate(total.conditions, requests, total.looks) > Effort::BUDGET {
+    let evaluated = total.conditions.min(grantable.len() as u64);
+    if Effort::estimate(total.conditions, evaluated, total.looks) > Effort::BUDGET {
         let message = format!(
             "an answer for the whole API may need {} evaluations of conditions for its {} routes, which is more than \
              one call may take: such a caller gets answers for one method and path each",
@@ -167,7 +185,10 @@ fn check_expense(store: &Store, grantable: &[RouteId], findings: &mut Vec<Findin
 }
 
 /// The cost of policies by the entity that they are for.
-type Work = BTreeMap<EntityUid, Cost>;
+type Work = HashMap<EntityUid, Cost>;
+
+/// The same for entities in slots, by their numbers.
+type LinkedWork = HashMap<usize, Cost>;
 
 /// How often the condition of a policy is evaluated, and how often the policy is looked at.
 #[derive(Clone, Copy, Default)]
@@ -183,31 +204,59 @@ impl Cost {
     }
 }
 
+/// What the requests for a route have in common, as far as a cost depends on it.
+struct RouteRequest<'a> {
+    id: RouteId,
+    action: &'a EntityUid,
+    /// The action with all that it is in.
+    actions: Vec<EntityUid>,
+    resource_type: &'a EntityTypeName,
+    /// A number for each different resource.
+    resource: usize,
+    has_attributes: bool,
+    /// A number for each different shape of a token.
+    token: usize,
+}
+
+impl<'a> RouteRequest<'a> {
+    fn of(store: &'a Store, grantable: &[RouteId]) -> Vec<Self> {
+        let mut resources: HashMap<Option<(EntityUid, String)>, usize> = HashMap::new();
+        let mut tokens: HashMap<Option<String>, usize> = HashMap::new();
+        let of_route = |id: &RouteId| {
+            let route = store.routes.route(*id)?;
+            let made = route.resource.as_ref();
+            let resource = made.map(|made| (Resource::unnamed(made).uid, format!("{:?}", made.attributes)));
+            let shape = store.projection.context(&route.action);
+            let token = shape.as_ref().and_then(|shape| context::token_shape(shape));
+            let (next_resource, next_token) = (resources.len(), tokens.len());
+            Some(Self {
+                id: *id,
+                action: &route.action,
+                actions: with_ancestors(&store.entities, &route.action),
+                resource_type: made.map_or(store.settings.resource.type_name(), |made| &made.entity_type),
+                resource: *resources.entry(resource).or_insert(next_resource),
+                has_attributes: made.is_some_and(|made| !made.attributes.is_empty()),
+                token: *tokens.entry(token.map(|shape| format!("{shape:?}"))).or_insert(next_token),
+            })
+        };
+        grantable.iter().filter_map(of_route).collect()
+    }
+}
+
 /// The cost of one policy. Its condition is evaluated once for all routes that agree in what it depends on.
-fn cost_of(store: &Store, grantable: &[RouteId], json: &Value, depends: Dependence) -> Cost {
-    let Some(inputs) = PolicyInputs::from_policy(json) else {
-        return Cost::default();
-    };
-    let names_actions = json.pointer("/action/op").is_some_and(|operator| operator != "All");
-    let (mut alike, mut looks) = (BTreeSet::new(), BTreeSet::new());
-    for (id, route) in grantable.iter().filter_map(|id| Some((id, store.routes.route(*id)?))) {
-        let made = route.resource.as_ref();
-        let resource_type = made.map_or(store.settings.resource.type_name(), |made| &made.entity_type);
-        let actions = with_ancestors(&store.entities, &route.action);
-        if !inputs.may_match(&actions, resource_type) {
+fn cost_of(requests: &[RouteRequest<'_>], inputs: &PolicyInputs, depends: Dependence) -> Cost {
+    let (mut alike, mut looks) = (HashSet::new(), HashSet::new());
+    for request in requests {
+        let RouteRequest { id, action, actions, resource_type, resource, has_attributes, token } = request;
+        if !inputs.may_match(actions, resource_type) {
             continue;
         }
-        let resource = made.map(|made| (Resource::unnamed(made).uid, format!("{:?}", made.attributes)));
-        let has_attributes = made.is_some_and(|made| !made.attributes.is_empty());
-        let shape = store.projection.context(&route.action);
-        let token =
-            shape.as_ref().and_then(|shape| context::token_shape(shape)).map(|shape| format!("{shape:?}"));
-        looks.insert((names_actions.then_some(&route.action), resource.clone()));
+        looks.insert((inputs.names_actions().then_some(*action), *resource));
         alike.insert((
-            depends.action.then_some(&route.action),
-            (depends.resource || has_attributes).then_some(resource),
-            depends.token.then_some(token),
-            depends.context.then_some(id),
+            depends.action.then_some(*action),
+            (depends.resource || *has_attributes).then_some(*resource),
+            depends.token.then_some(*token),
+            depends.context.then_some(*id),
         ));
     }
     Cost { conditions: alike.len() as u64, looks: looks.len() as u64 }

@@ -81,7 +81,7 @@ pub fn reads(policy: &Value) -> BTreeSet<AttributeRead> {
 }
 
 /// The requests to which a policy or template may apply, and the inputs that it reads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PolicyInputs {
     /// The actions that its scope names. Actions in these match as well. `None`: any.
     actions: Option<BTreeSet<EntityUid>>,
@@ -116,6 +116,11 @@ impl PolicyInputs {
     /// What it reads of a call.
     pub fn inputs(&self) -> &BTreeSet<Input> {
         &self.inputs
+    }
+
+    /// Whether its scope names actions.
+    pub fn names_actions(&self) -> bool {
+        self.actions.is_some()
     }
 
     /// Whether its scope may match a request for this action on a resource of this type. `action` is the action

@@ -1,5 +1,9 @@
 //! The policies of a policy store: static ones, templates, and template links.
 
+mod facts;
+mod link_file;
+mod shape;
+mod shapes;
 mod unprovided;
 mod validation;
 
@@ -9,14 +13,16 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::str::FromStr;
 
-use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, SlotId};
+use cedar_policy::{Entities, EntityTypeName, EntityUid, ParseError, Policy, PolicyId, PolicySet};
 use miette::Diagnostic;
+use rayon::prelude::*;
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::finding::{Code, Finding, Position, Text, chain};
+use super::finding::{Code, Finding, Position, Text};
+use super::links::TemplateLinks;
 use super::schema::{StoreSchema, part_of, with_expectation};
 use super::settings::Settings;
+use super::statement::Statement;
 use super::{in_folder, read_text, sources};
 use crate::bundle::files::{POLICY_FOLDER, StoreFiles, TEMPLATE_FOLDER, TEMPLATE_LINKS_FILE};
 use crate::bundle::nesting;
@@ -24,9 +30,10 @@ use crate::bundle::policies::with_ancestors;
 use crate::gateway::input::Input;
 use crate::gateway::route::Route;
 use crate::projection::Projection;
-use crate::store::guess::nearest;
-use crate::store::inputs::{self, InputsByAction, PolicyInputs};
+use crate::store::inputs::InputsByAction;
 use crate::token::identity_source::IdentitySource;
+pub(super) use facts::Facts;
+use shapes::Shapes;
 
 /// The member with the text of a policy in JSON.
 const STATEMENT: &str = "statement";
@@ -34,7 +41,12 @@ const STATEMENT: &str = "statement";
 /// The policies of a store, and where each came from.
 #[derive(Default)]
 pub(super) struct StorePolicies<'a> {
+    /// Static policies and templates.
     pub(super) set: PolicySet,
+    pub(super) links: TemplateLinks,
+    /// What policies have in common. Empty until they are [analysed](StorePolicies::analyse).
+    shapes: Shapes,
+    /// Where static policies and templates came from. Links have a file of their own.
     sources: HashMap<PolicyId, PolicySource<'a>>,
     texts: BTreeMap<&'a str, Text<'a>>,
 }
@@ -42,11 +54,13 @@ pub(super) struct StorePolicies<'a> {
 /// Policies without files. Nothing is known of where they came from.
 impl From<PolicySet> for StorePolicies<'_> {
     fn from(set: PolicySet) -> Self {
-        Self { set, ..Self::default() }
+        let (set, links) = TemplateLinks::split(set);
+        Self { set, links, ..Self::default() }
     }
 }
 
 /// Where a policy came from.
+#[derive(Clone)]
 struct PolicySource<'a> {
     file: &'a str,
     /// Where it is in the text of the file. `None`: the file is JSON, for which positions are not known.
@@ -57,19 +71,23 @@ impl<'a> StorePolicies<'a> {
     pub(super) fn read(files: &'a StoreFiles, findings: &mut Vec<Finding>) -> Self {
         let mut policies = Self::default();
         let mut is_empty = files.get(TEMPLATE_LINKS_FILE).is_none();
+        let mut texts = Vec::new();
         for folder in [POLICY_FOLDER, TEMPLATE_FOLDER] {
             for file in in_folder(files, folder, ".cedar") {
                 is_empty &= folder != POLICY_FOLDER;
-                if let Some(text) = read_text(files, file, findings) {
-                    policies.read_file(file, text, folder, findings);
-                }
+                let text = read_text(files, file, findings);
+                texts.extend(text.map(|text| (file, text, Form::Cedar { folder })));
             }
         }
         for file in in_folder(files, POLICY_FOLDER, ".json") {
             is_empty = false;
-            if let Some(text) = read_text(files, file, findings) {
-                policies.read_definition(file, text, findings);
-            }
+            let text = read_text(files, file, findings);
+            texts.extend(text.map(|text| (file, text, Form::Definition)));
+        }
+        let read: Vec<ReadFile<'a>> =
+            texts.into_par_iter().map(|(file, text, form)| ReadFile::read(file, text, form)).collect();
+        for file in read {
+            policies.add_file(file, findings);
         }
         if let Some(text) = read_text(files, TEMPLATE_LINKS_FILE, findings) {
             policies.read_links(text, findings);
@@ -87,9 +105,9 @@ impl<'a> StorePolicies<'a> {
 
     /// The entities that policies and templates name in their conditions.
     pub(super) fn named_entities(&self) -> Vec<EntityUid> {
-        let named: BTreeSet<EntityUid> =
-            self.as_json().flat_map(|(_, json)| inputs::named_entities(&json)).collect();
-        named.into_iter().collect()
+        let named: BTreeSet<&EntityUid> =
+            self.shapes.facts().flat_map(|facts| &facts.named_entities).collect();
+        named.into_iter().cloned().collect()
     }
 
     /// For each route, what the policies that may matter to it read in a call. `named_entities` are those from
@@ -107,9 +125,7 @@ impl<'a> StorePolicies<'a> {
             return Vec::new();
         }
         let mut inputs = InputsByAction::default();
-        self.as_json()
-            .filter_map(|(_, json)| PolicyInputs::from_policy(&json))
-            .for_each(|policy| inputs.add(policy));
+        self.shapes.facts().filter_map(|facts| facts.inputs.clone()).for_each(|policy| inputs.add(policy));
         let mut named_types: BTreeSet<EntityTypeName> =
             named_entities.iter().map(|uid| uid.type_name().clone()).collect();
         if !named_types.is_empty() {
@@ -142,13 +158,27 @@ impl<'a> StorePolicies<'a> {
         routes.iter().map(of_route).collect()
     }
 
-    /// Static policies and templates in Cedar's JSON form.
-    fn as_json(&self) -> impl Iterator<Item = (&PolicyId, Value)> {
-        let policies = self.set.policies().filter(|policy| policy.is_static());
-        let policies = policies.filter_map(|policy| Some((policy.id(), policy.to_json().ok()?)));
-        let templates =
-            self.set.templates().filter_map(|template| Some((template.id(), template.to_json().ok()?)));
-        policies.chain(templates)
+    /// Finds out what policies have in common, before anything else is asked about them. `schema` says which ids
+    /// matter.
+    pub(super) fn analyse(&mut self, schema: Option<&StoreSchema>) {
+        let none = BTreeSet::new();
+        let enumerated = schema.map_or(&none, |schema| &schema.enumerated);
+        self.shapes = Shapes::of(self, enumerated);
+    }
+
+    /// What the conditions of a static policy or template read and name. `None`: Cedar cannot write it as JSON.
+    pub(super) fn facts(&self, policy: &PolicyId) -> Option<&Facts> {
+        self.shapes.of_policy(policy)
+    }
+
+    /// The same for all static policies and templates, once where it is the same.
+    pub(super) fn all_facts(&self) -> impl Iterator<Item = &Facts> {
+        self.shapes.facts()
+    }
+
+    /// The number of the shape of a static policy or template.
+    pub(super) fn shape(&self, policy: &PolicyId) -> Option<usize> {
+        self.shapes.number(policy)
     }
 
     /// Where a text is first found in a policy, otherwise where the policy begins.
@@ -182,9 +212,7 @@ impl<'a> StorePolicies<'a> {
                 let found = text.words_in(part.clone()).find(|(word, _)| is_it(word));
                 found.map_or_else(|| text.at(part.start), |(_, word)| text.span(word))
             }
-            Some((PolicySource { file, .. }, text)) if *file == TEMPLATE_LINKS_FILE => {
-                text.find_string(policy.as_ref())
-            }
+            Some((PolicySource { file: TEMPLATE_LINKS_FILE, .. }, text)) => text.find_string(policy.as_ref()),
             Some((_, text)) => text.find_string(STATEMENT),
             None => Position::file(POLICY_FOLDER),
         }
@@ -217,6 +245,7 @@ impl<'a> StorePolicies<'a> {
     pub(super) fn text_of(&self, policy: &PolicyId) -> Option<sources::PolicySource<'_>> {
         let (PolicySource { file, part }, text) = self.source(policy)?;
         match part {
+            None if file == TEMPLATE_LINKS_FILE => None,
             Some(part) => {
                 let text = Cow::Borrowed(text.part(part.clone())?);
                 Some(sources::PolicySource { file, text, offset: Some(part.start) })
@@ -229,6 +258,12 @@ impl<'a> StorePolicies<'a> {
         }
     }
 
+    /// The text of a policy or template in a file of Cedar's syntax.
+    fn cedar_text(&self, policy: &PolicyId) -> Option<&str> {
+        let PolicySource { file, part } = self.sources.get(policy)?;
+        self.texts.get(file)?.part(part.clone()?)
+    }
+
     /// The position of a byte offset in the text of a policy or template.
     pub(super) fn position_in(&self, policy: &PolicyId, offset: usize) -> Option<Position> {
         let (PolicySource { part, .. }, text) = self.source(policy)?;
@@ -238,9 +273,12 @@ impl<'a> StorePolicies<'a> {
         })
     }
 
-    fn source(&self, policy: &PolicyId) -> Option<(&PolicySource<'a>, &Text<'a>)> {
-        let source = self.sources.get(policy)?;
-        Some((source, self.texts.get(source.file)?))
+    fn source(&self, policy: &PolicyId) -> Option<(PolicySource<'a>, &Text<'a>)> {
+        // What is in no other file is a link.
+        let link = || PolicySource { file: TEMPLATE_LINKS_FILE, part: None };
+        let source = self.sources.get(policy).cloned().unwrap_or_else(link);
+        let text = self.texts.get(source.file)?;
+        Some((source, text))
     }
 
     fn finding(&self, code: Code, diagnostic: &(impl Diagnostic + Display), policy: &PolicyId) -> Finding {
@@ -249,7 +287,7 @@ impl<'a> StorePolicies<'a> {
                 let found = found.unwrap_or_default();
                 text.span(part.start + found.start..part.start + found.end)
             }
-            (Some((PolicySource { file, .. }, text)), _) if *file == TEMPLATE_LINKS_FILE => {
+            (Some((PolicySource { file: TEMPLATE_LINKS_FILE, .. }, text)), _) => {
                 text.find_string(policy.as_ref())
             }
             (Some((_, text)), _) => text.find_string(STATEMENT),
@@ -262,147 +300,44 @@ impl<'a> StorePolicies<'a> {
         }
     }
 
-    fn read_file(&mut self, file: &'a str, text: &'a str, folder: &str, findings: &mut Vec<Finding>) {
-        let places = Text::new(file, text);
-        let starts = match nesting::policies(text) {
-            Ok(starts) => starts,
-            Err(too_deep) => {
-                findings.push(Finding::new(Code::PolicyTooDeep, places.at(too_deep.offset), too_deep));
-                return;
-            }
+    fn add_file(
+        &mut self,
+        ReadFile { file, text, form, content }: ReadFile<'a>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let statements = match content {
+            Ok(statements) => statements,
+            Err(mistakes) => return findings.extend(mistakes),
         };
-        let ends = starts.iter().skip(1).copied().chain([text.len()]);
-        let parts = starts.iter().zip(ends).map(|(start, end)| *start..end);
-        let mut parsed: Vec<(Range<usize>, PolicySet)> = Vec::new();
-        let before = findings.len();
-        // One policy at a time: Cedar caches diagnostics of a policy by a hash of the whole text from which it
-        // was read.
-        for part in parts {
-            match PolicySet::from_str(text.get(part.clone()).unwrap_or_default()) {
-                Ok(policies) => parsed.push((part, policies)),
-                Err(errors) => findings.extend(errors.iter().map(|error| {
-                    let position = part_of(error)
-                        .map(|found| places.span(part.start + found.start..part.start + found.end));
-                    let position = position.unwrap_or_else(|| places.whole());
-                    Finding::new(Code::PolicyInvalid, position, with_expectation(error))
-                })),
-            }
-        }
-        if findings.len() > before {
-            return;
-        }
-        self.texts.insert(file, places);
-        let stem = stem(file);
-        let mut misplaced = |what: &str, other: &str| {
-            let message = format!("a {what} stands in `{folder}/`");
-            let at = Position::file(file);
-            findings
-                .push(Finding::new(Code::PolicyInvalid, at, message).hint(format!("move it to `{other}/`")));
+        self.texts.insert(file, Text::new(file, text));
+        let is_misplaced = |(_, statement): &(_, Statement)| match (form, statement) {
+            (Form::Cedar { folder: TEMPLATE_FOLDER }, Statement::Static(_)) => true,
+            (Form::Cedar { folder: POLICY_FOLDER }, Statement::Template(_)) => true,
+            _ => false,
         };
-        if folder == POLICY_FOLDER && parsed.iter().any(|(_, parsed)| parsed.templates().next().is_some()) {
-            return misplaced("template", TEMPLATE_FOLDER);
+        if let (Form::Cedar { folder }, Some((_, misplaced))) =
+            (form, statements.iter().find(|one| is_misplaced(one)))
+        {
+            let (what, other) = match misplaced {
+                Statement::Static(_) => ("static policy", POLICY_FOLDER),
+                Statement::Template(_) => ("template", TEMPLATE_FOLDER),
+            };
+            let finding = Finding::new(
+                Code::PolicyInvalid,
+                Position::file(file),
+                format_args!("a {what} stands in `{folder}/`"),
+            );
+            return findings.push(finding.hint(format!("move it to `{other}/`")));
         }
-        if folder == TEMPLATE_FOLDER && parsed.iter().any(|(_, parsed)| parsed.policies().next().is_some()) {
-            return misplaced("static policy", POLICY_FOLDER);
-        }
-        for (number, (part, parsed)) in parsed.iter().enumerate() {
-            let source = || PolicySource { file, part: Some(part.clone()) };
-            for policy in parsed.policies() {
-                let id = id_of(number, policy.annotation("id"), stem);
-                let added = self.set.add(policy.new_id(id.clone())).is_ok();
-                self.note(id, added, source(), findings);
-            }
-            for template in parsed.templates() {
-                let id = id_of(number, template.annotation("id"), stem);
-                let added = self.set.add_template(template.new_id(id.clone())).is_ok();
-                self.note(id, added, source(), findings);
-            }
-        }
-    }
-
-    /// Reads a static policy in the JSON that AVP's `CreatePolicy` takes as its definition.
-    fn read_definition(&mut self, file: &'a str, text: &'a str, findings: &mut Vec<Finding>) {
-        let Definition { r#static: StaticPolicy { statement, description: _ } } =
-            match serde_json::from_str(text) {
-                Ok(definition) => definition,
-                Err(error) => {
-                    findings.push(Finding::json(Code::PolicyInvalid, file, error));
-                    return;
+        for (part, statement) in statements {
+            let (id, added) = match statement {
+                Statement::Static(policy) => (policy.id().clone(), self.set.add(policy).is_ok()),
+                Statement::Template(template) => {
+                    (template.id().clone(), self.set.add_template(template).is_ok())
                 }
             };
-        let places = Text::new(file, text);
-        if let Err(too_deep) = nesting::policies(&statement) {
-            findings.push(Finding::new(Code::PolicyTooDeep, places.find_string(STATEMENT), too_deep));
-            return;
+            self.note(id, added, PolicySource { file, part }, findings);
         }
-        let stem = stem(file);
-        match Policy::parse(None, &statement) {
-            Ok(policy) => {
-                let id = PolicyId::new(policy.annotation("id").unwrap_or(stem));
-                let added = self.set.add(policy.new_id(id.clone())).is_ok();
-                self.texts.insert(file, places);
-                self.note(id, added, PolicySource { file, part: None }, findings);
-            }
-            Err(errors) => {
-                let position = places.find_string(STATEMENT);
-                findings.extend(errors.iter().map(|error| {
-                    Finding::new(Code::PolicyInvalid, position.clone(), with_expectation(error))
-                }));
-            }
-        }
-    }
-
-    fn read_links(&mut self, text: &'a str, findings: &mut Vec<Finding>) {
-        let links: Vec<TemplateLink> = match serde_json::from_str(text) {
-            Ok(links) => links,
-            Err(error) => {
-                findings.push(Finding::json(Code::LinkInvalid, TEMPLATE_LINKS_FILE, error));
-                return;
-            }
-        };
-        let places = Text::new(TEMPLATE_LINKS_FILE, text);
-        for link in links {
-            let TemplateLink { id, template_id, principal, resource } = link;
-            let mut problem = |needle: &str, message: String| {
-                findings
-                    .push(Finding::new(Code::LinkInvalid, places.find_string(needle), message).about(&id));
-            };
-            let mut values = HashMap::new();
-            for (slot, entity) in [(SlotId::principal(), principal), (SlotId::resource(), resource)] {
-                let Some(EntityIdentifier { entity_type, entity_id }) = entity else {
-                    continue;
-                };
-                match entity_type.parse() {
-                    Ok(entity_type) => {
-                        let uid = EntityUid::from_type_name_and_id(entity_type, EntityId::new(entity_id));
-                        values.insert(slot, uid);
-                    }
-                    Err(_) => {
-                        problem(&entity_type, format!("`{entity_type}` is not the name of an entity type"))
-                    }
-                }
-            }
-            let template = PolicyId::new(&template_id);
-            if self.set.template(&template).is_none() {
-                let position = places.find_string(&template_id);
-                let message = format!("there is no template `{template_id}`");
-                let finding = Finding::new(Code::LinkInvalid, position, message).about(&id);
-                let near = nearest(&template_id, self.set.templates().map(|template| template.id().as_ref()));
-                findings.push(match near {
-                    Some(near) => finding.hint(format!("did you mean `{near}`?")),
-                    None => finding,
-                });
-                continue;
-            }
-            let link_id = PolicyId::new(&id);
-            match self.set.link(template, link_id.clone(), values) {
-                Ok(()) => {
-                    self.sources.insert(link_id, PolicySource { file: TEMPLATE_LINKS_FILE, part: None });
-                }
-                Err(error) => problem(&id, format!("link `{id}`: {}", chain(&error))),
-            }
-        }
-        self.texts.insert(TEMPLATE_LINKS_FILE, places);
     }
 
     fn note(&mut self, id: PolicyId, added: bool, source: PolicySource<'a>, findings: &mut Vec<Finding>) {
@@ -420,6 +355,90 @@ impl<'a> StorePolicies<'a> {
         let position = place.unwrap_or_else(|| Position::file(file));
         findings.push(Finding::new(Code::PolicyDuplicate, position, message));
     }
+}
+
+/// A file with policies or templates, read on its own.
+struct ReadFile<'a> {
+    file: &'a str,
+    text: &'a str,
+    form: Form,
+    /// The policies, each with its place in a file of Cedar's syntax; or all mistakes.
+    content: Result<Vec<(Option<Range<usize>>, Statement)>, Vec<Finding>>,
+}
+
+/// The form of a file with policies.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Cedar's syntax.
+    Cedar { folder: &'static str },
+    /// The JSON that AVP's `CreatePolicy` takes as its definition.
+    Definition,
+}
+
+impl<'a> ReadFile<'a> {
+    fn read(file: &'a str, text: &'a str, form: Form) -> Self {
+        let content = match form {
+            Form::Cedar { .. } => read_cedar(file, text),
+            Form::Definition => read_definition(file, text).map(|policy| vec![(None, policy)]),
+        };
+        Self { file, text, form, content }
+    }
+}
+
+/// Reads static policies and templates in Cedar's syntax.
+fn read_cedar(file: &str, text: &str) -> Result<Vec<(Option<Range<usize>>, Statement)>, Vec<Finding>> {
+    let places = Text::new(file, text);
+    let starts = nesting::policies(text)
+        .map_err(|too_deep| vec![Finding::new(Code::PolicyTooDeep, places.at(too_deep.offset), too_deep)])?;
+    let stem = stem(file);
+    // One policy at a time: Cedar caches diagnostics of a policy by a hash of the whole text from which it was read.
+    let read = starts.par_iter().enumerate().map(|(number, start)| {
+        let part = *start..starts.get(number + 1).copied().unwrap_or(text.len());
+        let set = PolicySet::from_str(text.get(part.clone()).unwrap_or_default()).map_err(|errors| {
+            let mistake = |error: &ParseError| {
+                let found = part_of(error);
+                let position =
+                    found.map(|found| places.span(part.start + found.start..part.start + found.end));
+                let position = position.unwrap_or_else(|| places.whole());
+                Finding::new(Code::PolicyInvalid, position, with_expectation(error))
+            };
+            errors.iter().map(mistake).collect::<Vec<_>>()
+        })?;
+        let policies = set
+            .policies()
+            .map(|policy| Statement::Static(policy.new_id(id_of(number, policy.annotation("id"), stem))));
+        let templates = set.templates().map(|template| {
+            Statement::Template(template.new_id(id_of(number, template.annotation("id"), stem)))
+        });
+        Ok(policies.chain(templates).map(|statement| (Some(part.clone()), statement)).collect::<Vec<_>>())
+    });
+    let read: Vec<Result<Vec<_>, Vec<Finding>>> = read.collect();
+    let mut statements = Vec::new();
+    let mut mistakes = Vec::new();
+    for part in read {
+        match part {
+            Ok(found) => statements.extend(found),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    if mistakes.is_empty() { Ok(statements) } else { Err(mistakes) }
+}
+
+/// Reads a static policy in the JSON that AVP's `CreatePolicy` takes as its definition.
+fn read_definition(file: &str, text: &str) -> Result<Statement, Vec<Finding>> {
+    let Definition { r#static: StaticPolicy { statement, description: _ } } =
+        serde_json::from_str(text).map_err(|error| vec![Finding::json(Code::PolicyInvalid, file, error)])?;
+    let position = || Text::new(file, text).find_string(STATEMENT);
+    nesting::policies(&statement)
+        .map_err(|too_deep| vec![Finding::new(Code::PolicyTooDeep, position(), too_deep)])?;
+    let policy = Policy::parse(None, &statement).map_err(|errors| {
+        let position = position();
+        let mistake =
+            |error: &ParseError| Finding::new(Code::PolicyInvalid, position.clone(), with_expectation(error));
+        errors.iter().map(mistake).collect::<Vec<_>>()
+    })?;
+    let id = PolicyId::new(policy.annotation("id").unwrap_or(stem(file)));
+    Ok(Statement::Static(policy.new_id(id)))
 }
 
 /// The name of a file without its folders and extension.
@@ -451,21 +470,4 @@ struct StaticPolicy {
     #[serde(default)]
     #[expect(dead_code, reason = "part of AVP's definition")]
     description: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TemplateLink {
-    id: String,
-    template_id: String,
-    principal: Option<EntityIdentifier>,
-    resource: Option<EntityIdentifier>,
-}
-
-/// AVP's `EntityIdentifier`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EntityIdentifier {
-    entity_type: String,
-    entity_id: String,
 }

@@ -2,7 +2,7 @@
 
 mod resolved;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::ops::Range;
 
@@ -27,6 +27,8 @@ pub(super) struct StoreSchema {
     pub(super) file: &'static str,
     /// The routes that annotations of actions declare.
     pub(super) annotated: Vec<Route>,
+    /// The entity types of which the schema lists all entities.
+    pub(super) enumerated: BTreeSet<String>,
     text: Text<'static>,
 }
 
@@ -52,7 +54,9 @@ impl StoreSchema {
         match resolved.shapes() {
             Ok(shapes) => {
                 let annotated = resolved.annotated_routes();
-                Some(Self { schema, shapes, file, annotated, text: Text::new(file, text.to_owned()) })
+                let enumerated = resolved.enumerated();
+                let text = Text::new(file, text.to_owned());
+                Some(Self { schema, shapes, file, annotated, enumerated, text })
             }
             Err(error) => {
                 findings.push(Finding::new(Code::SchemaInvalid, Position::file(file), error));

@@ -248,7 +248,7 @@ pub fn ask_all(
     });
     let all: Vec<Entity> = flat.chain(given.iter().cloned()).collect();
     let entities = Entities::from_entities(all, None).ok()?;
-    Some(Authorizer::new().is_authorized(&request, &store.policies, &entities))
+    Some(Authorizer::new().is_authorized(&request, &store.policy_set(), &entities))
 }
 
 /// What Cedar decides with all policies and all entities.
@@ -283,7 +283,7 @@ fn naive_of(
         .collect();
     policies.sort();
     errors.sort();
-    let forbids = |id: &PolicyId| store.policies.policy(id).unwrap().effect() == Effect::Forbid;
+    let forbids = |id: &PolicyId| store.stored_policy(id.as_ref()).unwrap().effect() == Effect::Forbid;
     let failed: Vec<PolicyId> = errors.iter().filter(|id| forbids(id)).cloned().collect();
     let (reason, policies) = match response.decision() {
         cedar_policy::Decision::Deny if !policies.is_empty() => (Reason::ForbiddenByPolicy, policies),
@@ -367,7 +367,7 @@ proptest! {
         let mut bare = StoreFiles::default();
         bare.insert("store.toml".to_owned(), b"[store]\nname = 'x'\nnamespace = ''\n".to_vec());
         bare.insert("entities.json".to_owned(), files.get("entities.json").unwrap().to_vec());
-        let bare = Store::open_with_policies(&bare, store.policies.clone()).unwrap();
+        let bare = Store::open_with_policies(&bare, store.policy_set()).unwrap();
         let gates = [CedarGate::of_bundle(&bundle), build::cedar_gate(&bare).unwrap()];
         for CedarRequest { principal, given, action, resource, context } in requests {
             let request = AuthorizationRequest::new(action.clone(), resource.clone())

@@ -241,7 +241,7 @@ impl Report<'_> {
         let (errors, warnings) = (self.count(Severity::Error), self.count(Severity::Warning));
         let verdict = match self.store {
             Some(store) if errors == 0 => {
-                let (policies, routes) = (store.policies.policies().count(), store.routes.routes().len());
+                let (policies, routes) = (store.policy_count(), store.routes.routes().len());
                 let (policies, routes) = (many(policies, "policy", "policies"), plural(routes, "route"));
                 paint(SUCCESS, &format!("ok: {policies}, {routes}"))
             }

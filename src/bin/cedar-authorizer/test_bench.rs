@@ -138,7 +138,8 @@ impl TestBench {
 
     /// Explains decisions of its policies.
     pub fn explainer(&self) -> &Explainer {
-        self.explainer.get_or_init(|| Explainer::new(&self.store.policies, &PolicySources::read(&self.files)))
+        self.explainer
+            .get_or_init(|| Explainer::new(&self.store.policy_set(), &PolicySources::read(&self.files)))
     }
 
     /// Its personas.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
     ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, PolicyToJsonError, PrincipalConstraint,
-    ResourceConstraint, SlotId, Template,
+    ResourceConstraint, Template,
 };
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,8 @@ use crate::bundle::policies::format::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RES
 use crate::bundle::table::entity_key;
 use crate::bundle::text::uid;
 use crate::store::build::table::TooLarge;
+use crate::store::links::{LinkedEntity, TemplateLinks};
+use crate::store::stored_policy::{self, StoredPolicy};
 
 /// The members of a set of policies.
 #[derive(Clone, Debug)]
@@ -26,22 +28,22 @@ pub(crate) struct PolicyMembers {
 ///
 /// # Errors
 /// [`CannotBuild`].
-pub(crate) fn file(set: &PolicySet) -> Result<PolicyMembers, CannotBuild> {
+pub(crate) fn file(set: &PolicySet, links: &TemplateLinks) -> Result<PolicyMembers, CannotBuild> {
     let mut forms = BTreeMap::new();
     for template in set.templates() {
         let json = exact(template.to_json(), |json| Template::from_json(None, json).ok()?.to_json().ok());
         let form = json.map_or_else(|| WrittenPolicy::Text(template.to_cedar()), WrittenPolicy::Json);
         forms.insert(key(template.id()), form);
     }
-    for policy in set.policies() {
-        let form = form(policy).ok_or_else(|| CannotBuild::Policy(policy.id().clone()))?;
-        forms.insert(key(policy.id()), form);
+    for policy in stored_policy::all(set, links) {
+        let form = form(&policy).ok_or_else(|| CannotBuild::Policy(PolicyId::new(policy.id())))?;
+        forms.insert(policy.id().as_bytes().to_vec(), form);
     }
     let parts = common_parts(forms.values());
     let numbers_of_parts = numbers(&parts)?;
     let rows: BTreeMap<Vec<u8>, Vec<u8>> =
         forms.into_iter().map(|(key, form)| (key, form.written(&numbers_of_parts).into_bytes())).collect();
-    let index = index(set, &numbers(&rows)?)?;
+    let index = index(stored_policy::all(set, links), &numbers(&rows)?)?;
     Ok(PolicyMembers { policies: table::write(&rows)?, parts: table::write(&parts)?, index })
 }
 
@@ -83,15 +85,18 @@ fn common_parts<'a>(forms: impl Iterator<Item = &'a WrittenPolicy>) -> BTreeMap<
 }
 
 /// The index of policies. `policies` has the number of each policy by its key.
-fn index(set: &PolicySet, policies: &Numbers<'_>) -> Result<Vec<u8>, CannotBuild> {
+fn index<'a>(
+    all: impl Iterator<Item = StoredPolicy<'a>>,
+    policies: &Numbers<'_>,
+) -> Result<Vec<u8>, CannotBuild> {
     let mut places: BTreeMap<Vec<u8>, BTreeSet<IndexedPolicy>> = BTreeMap::new();
-    for policy in set.policies() {
-        let Some(&number) = policies.get(key(policy.id()).as_slice()) else {
-            return Err(CannotBuild::Policy(policy.id().clone()));
+    for policy in all {
+        let Some(&number) = policies.get(policy.id().as_bytes()) else {
+            return Err(CannotBuild::Policy(PolicyId::new(policy.id())));
         };
-        let named = principal_of(policy).map(|uid| index_key(PRINCIPAL, &entity_key(&uid)).into_bytes());
+        let named = principal_of(&policy).map(|uid| index_key(PRINCIPAL, &entity_key(&uid)).into_bytes());
         let named = named
-            .or_else(|| resource_of(policy).map(|uid| index_key(RESOURCE, &entity_key(&uid)).into_bytes()));
+            .or_else(|| resource_of(&policy).map(|uid| index_key(RESOURCE, &entity_key(&uid)).into_bytes()));
         let actions = match policy.action_constraint() {
             ActionConstraint::Any => {
                 let place = named.unwrap_or_else(|| OTHERS.to_vec());
@@ -140,13 +145,16 @@ fn key(id: &PolicyId) -> Vec<u8> {
     id.as_bytes().to_vec()
 }
 
-fn form(policy: &Policy) -> Option<WrittenPolicy> {
-    if let (Some(template), Some(values)) = (policy.template_id(), policy.template_links()) {
-        let value = |slot: SlotId| values.get(&slot).map(uid::pair);
-        let template: &str = template.as_ref();
-        let link = json!([template, value(SlotId::principal()), value(SlotId::resource())]);
-        return Some(WrittenPolicy::Text(link.to_string()));
-    }
+fn form(policy: &StoredPolicy<'_>) -> Option<WrittenPolicy> {
+    let policy = match policy {
+        StoredPolicy::Static(policy) => policy,
+        StoredPolicy::Linked(link, _) => {
+            let value = |entity: Option<LinkedEntity<'_>>| entity.map(|entity| uid::pair(&entity.uid()));
+            let template: &str = link.template_id.as_ref();
+            let link = json!([template, value(link.principal), value(link.resource)]);
+            return Some(WrittenPolicy::Text(link.to_string()));
+        }
+    };
     let json = exact(policy.to_json(), |json| Policy::from_json(None, json).ok()?.to_json().ok());
     json.map(WrittenPolicy::Json).or_else(|| policy.to_cedar().map(WrittenPolicy::Text))
 }
@@ -165,7 +173,7 @@ fn exact(
     }
 }
 
-fn principal_of(policy: &Policy) -> Option<EntityUid> {
+fn principal_of(policy: &StoredPolicy<'_>) -> Option<EntityUid> {
     match policy.principal_constraint() {
         PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
         PrincipalConstraint::In(uid) | PrincipalConstraint::Eq(uid) | PrincipalConstraint::IsIn(_, uid) => {
@@ -174,7 +182,7 @@ fn principal_of(policy: &Policy) -> Option<EntityUid> {
     }
 }
 
-fn resource_of(policy: &Policy) -> Option<EntityUid> {
+fn resource_of(policy: &StoredPolicy<'_>) -> Option<EntityUid> {
     match policy.resource_constraint() {
         ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
         ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) | ResourceConstraint::IsIn(_, uid) => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::iter;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -14,17 +15,31 @@ pub(in crate::store) struct Text<'a> {
     file: Cow<'a, str>,
     text: Cow<'a, str>,
     places: OnceLock<Places>,
-    /// Where each word and each string, without its quotes, is first found.
-    words: OnceLock<HashMap<Box<str>, usize>>,
+    words: OnceLock<Words>,
 }
 
-/// Where the lines of a text begin, and how many characters come before each block of it.
+/// What comes before each block of [`BLOCK`] bytes of a text. A text of many short lines takes no more memory than one
+/// of few long ones.
 #[derive(Clone, Debug)]
 struct Places {
-    /// Where each line begins.
-    lines: Vec<usize>,
-    /// The characters before each block of [`BLOCK`] bytes.
-    characters: Vec<usize>,
+    blocks: Vec<Block>,
+}
+
+/// What comes before a block.
+#[derive(Clone, Copy, Debug, Default)]
+struct Block {
+    characters: usize,
+    newlines: usize,
+    /// Where the line begins that the block begins in.
+    line_start: usize,
+}
+
+/// Where each word and each string, without its quotes, is first found, by its hash. Of two words with one hash, only
+/// the first is here.
+#[derive(Clone, Debug)]
+struct Words {
+    hasher: RandomState,
+    first: HashMap<u64, usize>,
 }
 
 impl<'a> Text<'a> {
@@ -48,8 +63,7 @@ impl<'a> Text<'a> {
             return self.whole();
         }
         let places = self.places.get_or_init(|| Places::new(&self.text));
-        let line = places.lines.partition_point(|start| *start <= offset);
-        let start = line.checked_sub(1).and_then(|line| places.lines.get(line)).copied().unwrap_or_default();
+        let (line, start) = places.line(&self.text, offset);
         let before = |offset| places.characters_before(&self.text, offset);
         Position::line(&self.file, line, before(offset) - before(start) + 1)
     }
@@ -111,46 +125,73 @@ impl<'a> Text<'a> {
     }
 
     fn word(&self, word: &str) -> Option<usize> {
-        self.words.get_or_init(|| words(&self.text)).get(word).copied()
+        let words = self.words.get_or_init(|| Words::new(&self.text));
+        let found = *words.first.get(&words.hasher.hash_one(word))?;
+        if self.text.get(found..)?.starts_with(word) {
+            return Some(found);
+        }
+        words_of(&self.text).find(|(_, other)| *other == word).map(|(offset, _)| offset)
     }
 }
 
 impl Places {
     fn new(text: &str) -> Self {
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines = iter::once(0).chain(newlines.map(|(offset, _)| offset + 1)).collect();
-        let blocks = text.as_bytes().chunks(BLOCK).scan(0, |before, block| {
-            let of_block = *before;
-            *before += characters(block);
-            Some(of_block)
-        });
-        Self { lines, characters: blocks.collect() }
+        let starts = (0..).step_by(BLOCK);
+        let blocks =
+            text.as_bytes().chunks(BLOCK).zip(starts).scan(Block::default(), |before, (block, start)| {
+                let of_block = *before;
+                before.characters += characters(block);
+                before.newlines += newlines(block);
+                before.line_start = line_start(block).map_or(before.line_start, |found| start + found);
+                Some(of_block)
+            });
+        Self { blocks: blocks.collect() }
+    }
+
+    /// The number of the line with a byte offset, and where it begins.
+    fn line(&self, text: &str, offset: usize) -> (usize, usize) {
+        let (before, start, part) = self.block(text, offset);
+        let line_start = line_start(part).map_or(before.line_start, |found| start + found);
+        (before.newlines + newlines(part) + 1, line_start)
     }
 
     fn characters_before(&self, text: &str, offset: usize) -> usize {
-        let block = offset / BLOCK;
-        let before = self.characters.get(block).copied();
-        // At the end of a text that is made of whole blocks, there is no further block.
-        let (block, before) = match before {
-            Some(before) => (block, before),
-            None => (block.saturating_sub(1), self.characters.last().copied().unwrap_or_default()),
-        };
-        before + text.as_bytes().get(block * BLOCK..offset).map_or(0, characters)
+        let (before, _, part) = self.block(text, offset);
+        before.characters + characters(part)
     }
+
+    /// What comes before the block with a byte offset, where it begins, and the part of it before the offset.
+    fn block<'t>(&self, text: &'t str, offset: usize) -> (Block, usize, &'t [u8]) {
+        // At the end of a text that is made of whole blocks, there is no further block.
+        let number = (offset / BLOCK).min(self.blocks.len().saturating_sub(1));
+        let start = number * BLOCK;
+        let part = text.as_bytes().get(start..offset).unwrap_or_default();
+        (self.blocks.get(number).copied().unwrap_or_default(), start, part)
+    }
+}
+
+impl Words {
+    fn new(text: &str) -> Self {
+        let (hasher, mut first) = (RandomState::new(), HashMap::new());
+        for (offset, word) in words_of(text) {
+            first.entry(hasher.hash_one(word)).or_insert(offset);
+        }
+        Self { hasher, first }
+    }
+}
+
+fn newlines(part: &[u8]) -> usize {
+    part.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// Where the last line begins that begins in a part of a text.
+fn line_start(part: &[u8]) -> Option<usize> {
+    part.iter().rposition(|byte| *byte == b'\n').map(|newline| newline + 1)
 }
 
 /// How many characters begin in a part of a text.
 fn characters(part: &[u8]) -> usize {
     part.iter().filter(|byte| !matches!(byte, 0x80..=0xbf)).count()
-}
-
-/// Where each word and each string of Cedar or JSON is first found.
-fn words(text: &str) -> HashMap<Box<str>, usize> {
-    let mut found = HashMap::new();
-    for (offset, word) in words_of(text) {
-        found.entry(word.into()).or_insert(offset);
-    }
-    found
 }
 
 /// The words and the strings, without their quotes, of a text in Cedar or JSON; those in comments are left out.

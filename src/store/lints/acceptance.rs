@@ -30,8 +30,7 @@ pub(in crate::store) fn accept(
             return true;
         };
         // A link has the annotations of its template.
-        let template = store.policies.policy(&PolicyId::new(policy)).and_then(|policy| policy.template_id());
-        let policy = template.map_or(policy.as_str(), |template| template.as_ref());
+        let policy = store.links.get(policy).map_or(policy.as_str(), |link| link.template_id.as_ref());
         let Some((policy, accepted)) = acceptances.get_key_value(policy) else {
             return true;
         };
@@ -87,7 +86,7 @@ pub(in crate::store) fn accept(
 
 /// The static policies and templates that accept something, each with the text of the annotation.
 fn acceptances(store: &Store) -> BTreeMap<&str, &str> {
-    let policies = store.policies.policies().filter(|policy| policy.is_static());
+    let policies = store.policies.policies();
     let policies = policies.filter_map(|policy| Some((policy.id().as_ref(), policy.annotation(ANNOTATION)?)));
     let templates = store.policies.templates();
     let templates =

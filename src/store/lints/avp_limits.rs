@@ -3,13 +3,14 @@
 //! All numbers are from the Verified Permissions User Guide, "Quotas for Amazon Verified Permissions", tables
 //! "Quotas for resources" and "Quotas for hierarchies". They are the defaults; AWS raises some on request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{EntityUid, PolicyId, ResourceConstraint};
 
 use super::Scene;
 use crate::bundle::files::{IDENTITY_SOURCE_FOLDER, POLICY_FOLDER, TEMPLATE_FOLDER};
 use crate::store::finding::{Code, Finding, Position};
+use crate::store::stored_policy::StoredPolicy;
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let exceeds = |position: Position, what: &str, size: usize, limit: usize| {
@@ -41,8 +42,7 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
         let position = Position::file(IDENTITY_SOURCE_FOLDER);
         findings.push(exceeds(position, "the identity sources of the store", sources, MAX_IDENTITY_SOURCES));
     }
-    for (resource, size) in size_by_resource(scene).into_iter().filter(|(_, size)| *size > MAX_RESOURCE_BYTES)
-    {
+    for (resource, size) in large_resources(scene) {
         let what = match resource {
             Some(resource) => format!("the bytes of all policies for `{resource}`"),
             None => "the bytes of all policies whose scope names no resource".to_owned(),
@@ -72,8 +72,7 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
 
 /// The static policies and templates with the sizes of their texts.
 fn sizes<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = (&'a PolicyId, usize)> {
-    let policies =
-        scene.store.policies.policies().filter(|policy| policy.is_static()).map(|policy| policy.id());
+    let policies = scene.store.policies.policies().map(|policy| policy.id());
     let templates = scene.store.policies.templates().map(|template| template.id());
     policies.chain(templates).map(|id| (id, size(scene, id)))
 }
@@ -83,27 +82,53 @@ fn size(scene: &Scene<'_>, policy: &PolicyId) -> usize {
     scene.origins.text_of(policy).map_or(0, |source| source.text.trim().len())
 }
 
-/// The size of all policies for each resource of a scope. A template counts once, and each of its links with its
-/// parameters.
-fn size_by_resource(scene: &Scene<'_>) -> BTreeMap<Option<EntityUid>, usize> {
-    let mut sizes: BTreeMap<Option<EntityUid>, usize> = BTreeMap::new();
-    let mut counted: BTreeSet<(Option<EntityUid>, &PolicyId)> = BTreeSet::new();
-    for policy in scene.store.policies.policies() {
-        let resource = match policy.resource_constraint() {
-            ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
-            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
-                Some(uid)
-            }
+/// The resources of scopes with the size of all policies for each, where that is too large. A template counts once for
+/// a resource, and each of its links with its parameters.
+fn large_resources(scene: &Scene<'_>) -> Vec<(Option<EntityUid>, usize)> {
+    let store = scene.store;
+    let mut sizes: HashMap<Option<EntityUid>, usize> = HashMap::new();
+    // By the numbers of entities in slots.
+    let mut of_linked: HashMap<usize, usize> = HashMap::new();
+    let mut counted: HashSet<(Option<usize>, &PolicyId)> = HashSet::new();
+    for policy in store.stored_policies() {
+        let slot = match policy {
+            StoredPolicy::Static(_) => None,
+            StoredPolicy::Linked(link, _) => link.resource.map(|resource| resource.number),
         };
-        let parameters = policy.template_links().into_iter().flatten().map(|(_, uid)| uid.to_string().len());
-        let mut size: usize = parameters.sum();
-        let text = policy.template_id().unwrap_or(policy.id());
-        if counted.insert((resource.clone(), text)) {
-            size += self::size(scene, text);
+        let mut size: usize = policy.linked_entities().map(|entity| entity.uid().to_string().len()).sum();
+        // A resource that the text names is the same for all links.
+        if counted.insert((slot, policy.text_id())) {
+            size += self::size(scene, policy.text_id());
         }
-        *sizes.entry(resource).or_default() += size;
+        *match slot {
+            Some(number) => of_linked.entry(number).or_default(),
+            None => sizes.entry(resource_of(&policy)).or_default(),
+        } += size;
     }
-    sizes
+    for linked in store.links.entities() {
+        if let Some(size) = of_linked.get(&linked.number) {
+            let known = sizes.get_mut(&Some(linked.uid()));
+            match known {
+                Some(known) => *known += size,
+                None if *size > MAX_RESOURCE_BYTES => {
+                    sizes.insert(Some(linked.uid()), *size);
+                }
+                None => {}
+            }
+        }
+    }
+    let mut large: Vec<_> = sizes.into_iter().filter(|(_, size)| *size > MAX_RESOURCE_BYTES).collect();
+    large.sort();
+    large
+}
+
+fn resource_of(policy: &StoredPolicy<'_>) -> Option<EntityUid> {
+    match policy.resource_constraint() {
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
+        ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+            Some(uid)
+        }
+    }
 }
 
 /// "Policy size".

@@ -1,9 +1,8 @@
 //! Policies that read more than the cache key has. The function then denies all routes that they may matter to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cedar_policy::PolicyId;
-use serde_json::Value;
 
 use super::{Scene, some_of};
 use crate::bundle::policies::with_ancestors;
@@ -26,15 +25,15 @@ pub(super) fn check(scene: &Scene<'_>, key: &CacheKey, findings: &mut Vec<Findin
     }
     let hint = hint(store);
     let mut explained: BTreeSet<usize> = BTreeSet::new();
-    // Many policies differ only in their principals.
-    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for (id, json) in policies(store) {
-        let Some(policy) = PolicyInputs::from_policy(&json).filter(|policy| !policy.inputs().is_empty())
-        else {
+    // Many policies read the same.
+    let mut by_inputs: HashMap<&PolicyInputs, Option<String>> = HashMap::new();
+    for id in texts(store) {
+        let inputs = scene.origins.facts(id).and_then(|facts| facts.inputs.as_ref());
+        let Some(policy) = inputs.filter(|policy| !policy.inputs().is_empty()) else {
             continue;
         };
-        let lack = known.entry(format!("{policy:?}")).or_insert_with(|| {
-            let lack = Lack::of(&policy, &denied, key, store);
+        let lack = by_inputs.entry(policy).or_insert_with(|| {
+            let lack = Lack::of(policy, &denied, key, store);
             explained.extend(lack.routes.iter().copied());
             lack.message(&denied, key)
         });
@@ -102,13 +101,10 @@ impl Lack {
     }
 }
 
-/// Static policies and templates in Cedar's JSON form.
-fn policies(store: &Store) -> impl Iterator<Item = (&PolicyId, Value)> {
-    let policies = store.policies.policies().filter(|policy| policy.is_static());
-    let policies = policies.filter_map(|policy| Some((policy.id(), policy.to_json().ok()?)));
-    let templates = store.policies.templates();
-    let templates = templates.filter_map(|template| Some((template.id(), template.to_json().ok()?)));
-    policies.chain(templates)
+/// The ids of static policies and templates.
+fn texts(store: &Store) -> impl Iterator<Item = &PolicyId> {
+    let policies = store.policies.policies().map(|policy| policy.id());
+    policies.chain(store.policies.templates().map(|template| template.id()))
 }
 
 /// The smallest key that is enough for all routes.

@@ -5,26 +5,33 @@ use std::collections::HashSet;
 
 use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint};
 
+use rayon::prelude::*;
+
 use super::{Scene, some_of};
 use crate::store::finding::{Code, Finding, Position};
 use crate::store::guess::nearest;
+use crate::store::stored_policy::StoredPolicy;
 
 pub(super) fn check(scene: &Scene<'_>, impossible: &HashSet<PolicyId>, findings: &mut Vec<Finding>) {
+    let store = scene.store;
+    let cause_of = |policy: StoredPolicy<'_>| {
+        if !impossible.is_empty() && impossible.contains(&PolicyId::new(policy.id())) {
+            return None;
+        }
+        let cause = cause(scene, &policy)?;
+        let template = policy.template_id().filter(|_| cause.of_template);
+        Some((template.map_or(policy.id(), |template| template.as_ref()).to_owned(), cause))
+    };
+    let policies: Vec<&Policy> = store.policies.policies().collect();
+    let of_policies = policies.into_par_iter().filter_map(|policy| cause_of(StoredPolicy::Static(policy)));
+    let linked = store.links.par_iter().filter_map(|link| StoredPolicy::linked(link, &store.policies));
+    let causes: Vec<(String, Cause)> = of_policies.chain(linked.filter_map(cause_of)).collect();
     // What the text of a template says is said once, not for each of its links.
-    let mut templates: HashSet<&PolicyId> = HashSet::new();
-    for policy in scene.store.policies.policies().filter(|policy| !impossible.contains(policy.id())) {
-        let Some(Cause { message, hint, position, of_template }) = cause(scene, policy) else {
+    let mut templates: HashSet<String> = HashSet::new();
+    for (id, Cause { message, hint, position, of_template }) in causes {
+        if of_template && !templates.insert(id.clone()) {
             continue;
-        };
-        let id = match policy.template_id() {
-            Some(template) if of_template => {
-                if !templates.insert(template) {
-                    continue;
-                }
-                template
-            }
-            _ => policy.id(),
-        };
+        }
         let message = format!("policy `{id}` never applies: {message}");
         let finding = Finding::new(Code::PolicyNeverApplies, position, message).about(id);
         findings.push(match hint {
@@ -43,11 +50,11 @@ struct Cause {
     of_template: bool,
 }
 
-fn cause(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
+fn cause(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
     of_action(scene, policy).or_else(|| of_resource(scene, policy)).or_else(|| of_principal(scene, policy))
 }
 
-fn of_action(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
+fn of_action(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
     let named = match policy.action_constraint() {
         constraint if scene.requests.may_have_action(&constraint) => return None,
         ActionConstraint::Any => return None,
@@ -58,7 +65,7 @@ fn of_action(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
         Some(_) => format!("no route leads to {}", some_of(named.iter().map(|action| format!("`{action}`")))),
         None => "its scope names no action".to_owned(),
     };
-    let id = policy.template_id().unwrap_or(policy.id());
+    let id = policy.text_id();
     let position = match named.first() {
         Some(action) => scene.origins.entity_position(id, action),
         None => scene.origins.effect_position(id),
@@ -75,7 +82,7 @@ fn of_action(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
     })
 }
 
-fn of_resource(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
+fn of_resource(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
     let constraint = policy.resource_constraint();
     if scene.requests.may_have_resource(&policy.action_constraint(), &constraint) {
         return None;
@@ -103,7 +110,7 @@ fn of_resource(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
     Some(at_scope(scene, policy, uid, "resource", message, hint))
 }
 
-fn of_principal(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
+fn of_principal(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
     let constraint = policy.principal_constraint();
     if scene.requests.may_have_principal(&constraint) {
         return None;
@@ -142,15 +149,20 @@ fn of_principal(scene: &Scene<'_>, policy: &Policy) -> Option<Cause> {
 /// A cause that is in the text of a policy, or in what a link puts into the slot for `variable`.
 fn at_scope(
     scene: &Scene<'_>,
-    policy: &Policy,
+    policy: &StoredPolicy<'_>,
     uid: Option<&EntityUid>,
     variable: &str,
     message: String,
     hint: Option<String>,
 ) -> Cause {
-    let linked = policy.template_links().unwrap_or_default();
-    let is_linked = uid.is_some_and(|uid| linked.values().any(|value| value == uid));
-    let id = policy.template_id().filter(|_| !is_linked).unwrap_or(policy.id());
+    let is_linked = uid.is_some_and(|uid| policy.linked_entities().any(|entity| entity.is(uid)));
+    let link;
+    let id = if is_linked {
+        link = PolicyId::new(policy.id());
+        &link
+    } else {
+        policy.text_id()
+    };
     let position = match uid {
         Some(uid) => scene.origins.entity_position(id, uid),
         None => scene.origins.variable_position(id, variable),

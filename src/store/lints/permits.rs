@@ -2,26 +2,31 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use cedar_policy::{Effect, Policy, PolicyId};
-use serde_json::{Value, json};
+use cedar_policy::{Effect, PolicyId};
 
 use super::{Scene, some_of};
 use crate::gateway::input::Input;
 use crate::store::finding::{Code, Finding};
-use crate::store::inputs::{self, AttributeRead, Variable};
+use crate::store::inputs::{AttributeRead, Variable};
+use crate::store::policies::Facts;
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     // What the text of a template says is said once, not for each of its links.
     let mut templates: HashSet<&PolicyId> = HashSet::new();
-    for policy in scene.store.policies.policies() {
-        let is_open = policy.effect() == Effect::Permit
-            && scene.requests.is_every_principal(&policy.principal_constraint());
-        if !is_open || policy.template_id().is_some_and(|template| !templates.insert(template)) {
+    for policy in scene.store.stored_policies() {
+        // Whether a scope is for everybody does not depend on what is in a slot.
+        if policy.template_id().is_some_and(|template| !templates.insert(template)) {
             continue;
         }
-        let id = policy.template_id().unwrap_or(policy.id());
-        let conditions = conditions(scene, policy);
-        if conditions.as_ref().is_none_or(is_always_true) {
+        let is_open = policy.effect() == Effect::Permit
+            && scene.requests.is_every_principal(&policy.principal_constraint());
+        if !is_open {
+            continue;
+        }
+        let id = policy.text_id();
+        // A policy without conditions says the same as `when { true }`.
+        let facts = scene.origins.facts(id).filter(|_| policy.has_conditions());
+        if facts.is_none_or(|facts| facts.is_always_true) {
             let position = scene.origins.variable_position(id, "principal");
             let message = format!("policy `{id}` is for every caller with a token");
             let finding = Finding::new(Code::PermitForEveryone, position, message).about(id);
@@ -29,7 +34,7 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
                 "name a group or user in the scope, or say that it is meant so with \
                  `@accept(\"permit-for-everyone\")`",
             ));
-        } else if let Some(claimed) = conditions.as_ref().and_then(claimed_alone) {
+        } else if let Some(claimed) = facts.and_then(claimed_alone) {
             let position = scene.origins.variable_position(id, "principal");
             let message = format!(
                 "policy `{id}` is for every caller who sends the right {}: nothing of it is verified",
@@ -44,34 +49,16 @@ pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The conditions in Cedar's JSON form. `None`: there are none.
-fn conditions(scene: &Scene<'_>, policy: &Policy) -> Option<Value> {
-    if !policy.has_non_scope_constraint() {
-        return None;
-    }
-    let json = match policy.template_id() {
-        Some(template) => scene.store.policies.template(template)?.to_json().ok()?,
-        None => policy.to_json().ok()?,
-    };
-    Some(json)
-}
-
-/// Whether all its conditions are `when { true }`.
-fn is_always_true(policy: &Value) -> bool {
-    let is_true = |condition: &Value| *condition == json!({"kind": "when", "body": {"Value": true}});
-    policy.get("conditions").and_then(Value::as_array).is_some_and(|all| all.iter().all(is_true))
-}
-
 /// What the conditions read, if all of it is what a client may claim. The action, the method, the stage and the
 /// time say nothing of the caller.
-fn claimed_alone(policy: &Value) -> Option<BTreeSet<String>> {
+fn claimed_alone(facts: &Facts) -> Option<BTreeSet<String>> {
     let mut claimed = BTreeSet::new();
-    for read in inputs::reads(policy) {
+    for read in &facts.reads {
         if read.variable == Variable::Action {
             continue;
         }
         let inputs = read.inputs();
-        if inputs.is_empty() && !is_of_call(&read) {
+        if inputs.is_empty() && !is_of_call(read) {
             return None;
         }
         for input in inputs {

@@ -3,33 +3,34 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cedar_policy::{
-    ActionConstraint, Effect, EntityTypeName, EntityUid, Policy, PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Effect, EntityTypeName, EntityUid, PolicyId, PrincipalConstraint, ResourceConstraint,
 };
 
 use super::{Scene, some_of};
 use crate::bundle::policies::with_ancestors;
 use crate::store::finding::{Code, Finding};
+use crate::store::stored_policy::StoredPolicy;
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
-    let policies = || scene.store.policies.policies();
+    let policies = || scene.store.stored_policies();
     let mut actions = Actions::new(scene);
     let mut forbids = Forbids::default();
     for policy in policies() {
-        if policy.effect() == Effect::Forbid && !policy.has_non_scope_constraint() {
-            forbids.add(policy, &mut actions);
+        if policy.effect() == Effect::Forbid && !policy.has_conditions() {
+            forbids.add(&policy, &mut actions);
         }
     }
     if forbids.0.is_empty() {
         return;
     }
     for policy in policies().filter(|policy| policy.effect() == Effect::Permit) {
-        let Some(covering) = forbids.covering(policy, &mut actions, scene) else {
+        let Some(covering) = forbids.covering(&policy, &mut actions, scene) else {
             continue;
         };
         let id = policy.id();
         let covering = some_of(covering.into_iter().map(|id| format!("`{id}`")));
         let message = format!("policy `{id}` permits nothing: all of it is forbidden by {covering}");
-        let position = scene.origins.effect_position(id);
+        let position = scene.origins.effect_position(&PolicyId::new(id));
         findings.push(Finding::new(Code::PolicyShadowed, position, message).about(id));
     }
 }
@@ -56,11 +57,11 @@ struct ForbiddenActions<'a> {
 }
 
 impl<'a> Forbids<'a> {
-    fn add(&mut self, policy: &'a Policy, actions: &mut Actions<'_>) {
+    fn add(&mut self, policy: &StoredPolicy<'a>, actions: &mut Actions<'_>) {
         let principal = Part::of_principal(policy.principal_constraint());
         let resource = Part::of_resource(policy.resource_constraint());
         let of_scope = self.0.entry(principal).or_default().entry(resource).or_default();
-        let id = policy.id().as_ref();
+        let id = policy.id();
         match policy.action_constraint() {
             ActionConstraint::Any => of_scope.all = Some(of_scope.all.unwrap_or(id)),
             constraint => {
@@ -74,7 +75,7 @@ impl<'a> Forbids<'a> {
     /// The forbids that together cover a policy. `None`: something of it is left.
     fn covering(
         &self,
-        policy: &Policy,
+        policy: &StoredPolicy<'_>,
         actions: &mut Actions<'_>,
         scene: &Scene<'_>,
     ) -> Option<BTreeSet<&'a str>> {

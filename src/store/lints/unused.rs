@@ -9,7 +9,7 @@ use crate::store::finding::{Code, Finding};
 
 pub(super) fn check(scene: &Scene<'_>, findings: &mut Vec<Finding>) {
     let policies = &scene.store.policies;
-    let linked: HashSet<&PolicyId> = policies.policies().filter_map(|policy| policy.template_id()).collect();
+    let linked: HashSet<&PolicyId> = scene.store.links.templates().iter().collect();
     for template in policies.templates().filter(|template| !linked.contains(template.id())) {
         let id = template.id();
         let position = scene.origins.effect_position(id);

@@ -1,36 +1,24 @@
 //! Claims and groups that policies ask for and no identity source provides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use cedar_policy::Entities;
+use cedar_policy::{Entities, EntityUid, PolicyId};
 
-use super::{Code, Finding, StorePolicies};
-use crate::store::inputs::{self, AttributeRead, Variable};
+use super::{Code, Facts, Finding, StorePolicies};
+use crate::store::inputs::{AttributeRead, Variable};
+use crate::store::links::literals_of;
 use crate::token::TokenType;
 use crate::token::identity_source::{IdentitySource, Provider};
 
 impl StorePolicies<'_> {
     /// Finds claims that policies read and none of the identity sources has.
     pub(in crate::store) fn check_claims(&self, sources: &[&IdentitySource], findings: &mut Vec<Finding>) {
-        for (id, json) in self.as_json() {
-            let claim_of = |read: AttributeRead| match (read.variable, read.path.as_slice()) {
-                (Variable::Principal, [claim, ..]) => Some((TokenType::Id, claim.clone())),
-                (Variable::Context, [token, claim, ..]) if token == "token" => {
-                    Some((TokenType::Access, claim.clone()))
-                }
-                _ => None,
-            };
-            let claims: BTreeSet<_> = inputs::reads(&json).into_iter().filter_map(claim_of).collect();
-            for (token_type, claim) in &claims {
-                if let Some(cause) = unprovided(claim, *token_type, sources) {
-                    let what = match token_type {
-                        TokenType::Id => format!("principal[{claim:?}]"),
-                        TokenType::Access => format!("context.token[{claim:?}]"),
-                    };
-                    let message = format!("policy `{id}` reads `{what}`, but {cause}");
-                    let position = self.position(id, claim);
-                    findings.push(Finding::new(Code::ClaimUnprovided, position, message).about(id));
-                }
+        let missing: Vec<Vec<Missing>> = self.shapes.all().map(|facts| Missing::of(facts, sources)).collect();
+        for (id, shape) in self.shapes.policies() {
+            for Missing { claim, what, cause } in missing.get(shape).into_iter().flatten() {
+                let message = format!("policy `{id}` reads `{what}`, but {cause}");
+                let position = self.position(id, claim);
+                findings.push(Finding::new(Code::ClaimUnprovided, position, message).about(id));
             }
         }
     }
@@ -43,8 +31,8 @@ impl StorePolicies<'_> {
         entities: &Entities,
         findings: &mut Vec<Finding>,
     ) {
-        for policy in self.set.policies() {
-            for group in policy.entity_literals() {
+        let mut check = |id: &PolicyId, literals: Vec<EntityUid>| {
+            for group in literals {
                 let of_type =
                     || sources.iter().filter(|source| source.group_type() == Some(group.type_name()));
                 let makes = |source: &&&IdentitySource| match source.id_prefix() {
@@ -59,13 +47,63 @@ impl StorePolicies<'_> {
                 if of_type().any(|source| makes(&source)) || entities.get(&group).is_some() {
                     continue;
                 }
-                let message = format!("policy `{}` names `{group}`, which no token leads to", policy.id());
-                let position = self.position(policy.id(), group.id().unescaped());
+                let message = format!("policy `{id}` names `{group}`, which no token leads to");
+                let position = self.position(id, group.id().unescaped());
                 let name = example.entity(group.type_name(), "GROUP");
-                let finding = Finding::new(Code::GroupUnprovided, position, message).about(policy.id());
+                let finding = Finding::new(Code::GroupUnprovided, position, message).about(id);
                 findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));
             }
+        };
+        for policy in self.set.policies() {
+            check(policy.id(), policy.entity_literals());
         }
+        // What a template names, each of its links does.
+        let named: HashMap<&PolicyId, Vec<EntityUid>> = self
+            .links
+            .templates()
+            .iter()
+            .map(|template| (template, literals_of(template, &self.set)))
+            .collect();
+        let of_groups =
+            |uid: &EntityUid| sources.iter().any(|source| source.group_type() == Some(uid.type_name()));
+        for link in self.links.iter() {
+            let named = named.get(link.template_id).into_iter().flatten();
+            let groups: Vec<EntityUid> = named.filter(|uid| of_groups(uid)).cloned().collect();
+            if !groups.is_empty() {
+                check(&PolicyId::new(link.id), groups);
+            }
+        }
+    }
+}
+
+/// A claim that a policy reads and no identity source has.
+struct Missing {
+    claim: String,
+    /// As the policy reads it.
+    what: String,
+    cause: &'static str,
+}
+
+impl Missing {
+    fn of(facts: Option<&Facts>, sources: &[&IdentitySource]) -> Vec<Self> {
+        let claim_of = |read: &AttributeRead| match (read.variable, read.path.as_slice()) {
+            (Variable::Principal, [claim, ..]) => Some((TokenType::Id, claim.clone())),
+            (Variable::Context, [token, claim, ..]) if token == "token" => {
+                Some((TokenType::Access, claim.clone()))
+            }
+            _ => None,
+        };
+        let claims: BTreeSet<_> =
+            facts.into_iter().flat_map(|facts| facts.reads.iter().filter_map(claim_of)).collect();
+        let missing = |(token_type, claim): (TokenType, String)| {
+            let cause = unprovided(&claim, token_type, sources)?;
+            let what = match token_type {
+                TokenType::Id => format!("principal[{claim:?}]"),
+                TokenType::Access => format!("context.token[{claim:?}]"),
+            };
+            Some(Self { claim, what, cause })
+        };
+        claims.into_iter().filter_map(missing).collect()
     }
 }
 

@@ -1,12 +1,22 @@
 //! What Cedar's validator finds in policies: once where it reports one mistake for each action, and with better guesses.
+//!
+//! Of many policies with one [shape](super::shape), and of many links that fill a template with entities of the same
+//! types, the validator sees one. If it finds something there, it sees the others too, so that each finding is about
+//! its own policy, in the validator's words.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{EntityUid, PolicyId, ValidationError, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{
+    EntityTypeName, EntityUid, PolicyId, PolicySet, Schema, Template, ValidationError, ValidationMode,
+    ValidationWarning, Validator,
+};
+use rayon::prelude::*;
 
 use super::{Code, Finding, StorePolicies, StoreSchema};
 use crate::store::finding::Position;
 use crate::store::guess::nearest;
+use crate::store::links::LinkedEntity;
+use crate::store::stored_policy::{self, StoredPolicy};
 
 impl StorePolicies<'_> {
     /// Validates all policies strictly against the schema. Returns those that can never apply.
@@ -16,22 +26,22 @@ impl StorePolicies<'_> {
         findings: &mut Vec<Finding>,
     ) -> HashSet<PolicyId> {
         use ValidationWarning::{ImpossiblePolicy, InvalidActionApplication};
-        let result = Validator::new(schema.schema.clone()).validate(&self.set, ValidationMode::Strict);
+        let Problems { errors, warnings } = self.problems(&schema.schema);
         let names = Names::of(schema);
-        let errors = result.validation_errors().map(|error| {
+        let errors = errors.iter().map(|error| {
             let finding = self.finding(Code::PolicyMismatch, error, error.policy_id());
             let hint = names.hint(error, finding.hint.as_deref());
             Finding { hint, ..finding }
         });
         findings.extend(once_for_all_actions(errors));
         // No action for the scope is the better reason why a policy is impossible.
-        let without_action: HashSet<&PolicyId> = result
-            .validation_warnings()
+        let without_action: HashSet<&PolicyId> = warnings
+            .iter()
             .filter(|warning| matches!(warning, InvalidActionApplication(_)))
             .map(ValidationWarning::policy_id)
             .collect();
         let mut impossible: HashSet<PolicyId> = without_action.iter().map(|id| (*id).clone()).collect();
-        for warning in result.validation_warnings() {
+        for warning in &warnings {
             let id = warning.policy_id();
             if matches!(warning, ImpossiblePolicy(_)) {
                 impossible.insert(id.clone());
@@ -43,7 +53,142 @@ impl StorePolicies<'_> {
         }
         impossible
     }
+
+    /// What the validator finds.
+    fn problems(&self, schema: &Schema) -> Problems {
+        let validator = Validator::new(schema.clone());
+        let mut known = HashSet::new();
+        let first: Vec<Validated<'_>> = self
+            .validated()
+            .filter(|one| self.likeness(one).is_none_or(|likeness| known.insert(likeness)))
+            .collect();
+        drop(known);
+        let mut problems = Problems::of_all(&first, &validator);
+        let ids = problems.ids();
+        let (mut blamed, mut done) = (HashSet::new(), HashSet::new());
+        for one in first.iter().filter(|one| ids.contains(one.id())) {
+            blamed.extend(self.likeness(one));
+            done.insert(one.id());
+        }
+        if !blamed.is_empty() {
+            let is_blamed = |one: &Validated<'_>| {
+                self.likeness(one).is_some_and(|likeness| blamed.contains(&likeness))
+                    && !done.contains(one.id())
+            };
+            let rest: Vec<Validated<'_>> = self.validated().filter(is_blamed).collect();
+            let of_rest = Problems::of_all(&rest, &validator);
+            problems.add(of_rest);
+        }
+        problems
+    }
+
+    fn validated(&self) -> impl Iterator<Item = Validated<'_>> {
+        let templates = self.set.templates().map(Validated::Template);
+        templates.chain(stored_policy::all(&self.set, &self.links).map(Validated::Policy))
+    }
+
+    /// `None`: it is like no other.
+    fn likeness<'a>(&self, one: &Validated<'a>) -> Option<Likeness<'a>> {
+        match one {
+            Validated::Template(template) => self.shape(template.id()).map(Likeness::Shape),
+            Validated::Policy(StoredPolicy::Static(policy)) => self.shape(policy.id()).map(Likeness::Shape),
+            Validated::Policy(StoredPolicy::Linked(link, _)) => {
+                let entity_type = |entity: Option<LinkedEntity<'a>>| entity.map(|entity| entity.entity_type);
+                Some(Likeness::Types {
+                    template: link.template_id,
+                    principal: entity_type(link.principal),
+                    resource: entity_type(link.resource),
+                })
+            }
+        }
+    }
 }
+
+/// Something that the validator looks at.
+#[derive(Clone, Copy)]
+enum Validated<'a> {
+    Policy(StoredPolicy<'a>),
+    Template(&'a Template),
+}
+
+impl<'a> Validated<'a> {
+    fn id(&self) -> &'a str {
+        match self {
+            Self::Policy(policy) => policy.id(),
+            Self::Template(template) => template.id().as_ref(),
+        }
+    }
+}
+
+/// What the validator looks at in a policy. Of two that are alike, it accepts both or neither.
+#[derive(PartialEq, Eq, Hash)]
+enum Likeness<'a> {
+    /// The text.
+    Shape(usize),
+    /// The template, which is looked at by itself, and the types of what is in its slots (`validate_slots` in
+    /// `validator.rs` of Cedar 4.14.1).
+    Types {
+        template: &'a PolicyId,
+        principal: Option<&'a EntityTypeName>,
+        resource: Option<&'a EntityTypeName>,
+    },
+}
+
+/// What the validator has found.
+#[derive(Default)]
+struct Problems {
+    errors: Vec<ValidationError>,
+    warnings: Vec<ValidationWarning>,
+}
+
+impl Problems {
+    fn of_all(all: &[Validated<'_>], validator: &Validator) -> Self {
+        let found: Vec<Self> = all.par_chunks(AT_ONCE).map(|some| Self::of(some, validator)).collect();
+        let mut problems = Self::default();
+        found.into_iter().for_each(|found| problems.add(found));
+        problems
+    }
+
+    fn of(some: &[Validated<'_>], validator: &Validator) -> Self {
+        let mut set = PolicySet::new();
+        for one in some {
+            // INVARIANT: the store has each id once, and its links fit their templates.
+            let _ = match one {
+                Validated::Template(template) => set.add_template((*template).clone()),
+                Validated::Policy(StoredPolicy::Static(policy)) => set.add((*policy).clone()),
+                Validated::Policy(StoredPolicy::Linked(link, template)) => {
+                    if set.template(template.id()).is_none() {
+                        let _ = set.add_template((*template).clone());
+                    }
+                    set.link(template.id().clone(), PolicyId::new(link.id), link.values())
+                }
+            };
+        }
+        let ids: HashSet<&str> = some.iter().map(Validated::id).collect();
+        // A template that is there for its links is looked at elsewhere.
+        let is_asked = |id: &PolicyId| ids.contains::<str>(id.as_ref());
+        let result = validator.validate(&set, ValidationMode::Strict);
+        let errors = result.validation_errors().filter(|error| is_asked(error.policy_id()));
+        let warnings = result.validation_warnings().filter(|warning| is_asked(warning.policy_id()));
+        Self { errors: errors.cloned().collect(), warnings: warnings.cloned().collect() }
+    }
+
+    fn add(&mut self, Self { errors, warnings }: Self) {
+        self.errors.extend(errors);
+        self.warnings.extend(warnings);
+    }
+
+    fn ids(&self) -> HashSet<String> {
+        let of_errors = self.errors.iter().map(ValidationError::policy_id);
+        of_errors
+            .chain(self.warnings.iter().map(ValidationWarning::policy_id))
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+/// So many policies are validated together. A set for each would take as long as a short policy.
+const AT_ONCE: usize = 32;
 
 /// The validator checks a policy for each action that its scope matches, and reports a mistake for each of them.
 /// Makes one finding of those that differ in nothing else.

@@ -3,6 +3,8 @@
 //! Cedar's library tells which types and actions a schema has, but not what attributes they have. Only the JSON
 //! form of the schema has those.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::{CedarSchemaError, EntityId, EntityUid, schema_str_to_json_with_resolved_types};
 use serde_json::Value;
 
@@ -40,6 +42,13 @@ impl ResolvedSchema {
             Route::new(&verb, annotation("httpPathTemplate")?, &action)
         };
         self.definitions("actions").filter_map(route).collect()
+    }
+
+    /// The entity types of which it lists all entities: `entity Name enum ["a", "b"]`.
+    pub(in crate::store) fn enumerated(&self) -> BTreeSet<String> {
+        let types = self.definitions("entityTypes");
+        let enumerated = types.filter(|(_, _, definition)| definition.get("enum").is_some());
+        enumerated.map(|(namespace, name, _)| qualify(namespace, name)).collect()
     }
 
     /// Reads the shapes of entity types and of the context of actions.

@@ -47,12 +47,8 @@ fn personas(bench: &TestBench) -> Vec<Caller> {
 
 /// Of each identity source, a caller in no group, and one in each group that policies or entities name.
 pub fn groups(store: &Store) -> Vec<Caller> {
-    let named = store.policies.policies().flat_map(|policy| {
-        let linked = policy.template_links().into_iter().flat_map(|links| links.into_values());
-        policy.entity_literals().into_iter().chain(linked).collect::<Vec<_>>()
-    });
     let known = store.entities.iter().map(|entity| entity.uid());
-    let all: BTreeSet<EntityUid> = named.chain(known).collect();
+    let all: BTreeSet<EntityUid> = store.entities_in_policies().into_iter().chain(known).collect();
     let mut callers = Vec::new();
     for source in &store.identity_sources {
         let name = |group: &str| match store.identity_sources.len() {

@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use cedar_authorizer::cedar::PolicyId;
 use serde::Serialize;
 
 use super::cells::{Cell, Matrix};
@@ -76,7 +75,7 @@ impl Change {
 pub fn because(before: Option<&Cell>, after: &Cell, bench: &TestBench) -> Vec<String> {
     let mut because = Vec::new();
     for id in before.iter().flat_map(|cell| &cell.policies).filter(|id| !after.policies.contains(id)) {
-        let is_known = bench.store().policies.policy(&PolicyId::new(id)).is_some();
+        let is_known = bench.store().stored_policy(id).is_some();
         because.push(format!("`{id}` {}", if is_known { "does not decide any more" } else { "is gone" }));
     }
     let effect = if after.decision == "allow" { "permits" } else { "forbids" };

@@ -73,7 +73,7 @@ impl<'a> Provable<'a> {
         let environments = environments.collect();
         let schema = fragment(bench.files()).and_then(existence::extended).map_err(|why| unprovable(&why))?;
         let mut policies = Vec::new();
-        for policy in store.policies.policies() {
+        for policy in store.policy_set().policies() {
             let why = |error: String| unprovable(&format!("policy `{}`: {error}", policy.id()));
             policies.push(ProvablePolicy::new(policy).map_err(why)?);
         }

@@ -114,7 +114,7 @@ impl Seen {
         // A group has the members of the groups in it.
         let ancestors = self.groups.iter().filter_map(|group| store.entities.ancestors(group)).flatten();
         let groups: BTreeSet<&EntityUid> = self.groups.iter().chain(ancestors).collect();
-        let ids: BTreeSet<String> = store.policies.policies().map(|policy| policy.id().to_string()).collect();
+        let ids: BTreeSet<String> = store.stored_policies().map(|policy| policy.id().to_owned()).collect();
         let policies = ids.into_iter().map(|id| Item { is_covered: self.policies.contains(&id), name: id });
         let routes: BTreeSet<String> = store.routes.routes().iter().map(ToString::to_string).collect();
         let open: BTreeSet<String> = open_routes(store)
@@ -166,11 +166,7 @@ fn conditions(explainer: &Explainer) -> BTreeMap<ConditionId, String> {
 /// The groups that policies name.
 fn named_groups(store: &Store) -> BTreeSet<EntityUid> {
     let types: Vec<_> = store.identity_sources.iter().filter_map(|source| source.group_type()).collect();
-    let named = store.policies.policies().flat_map(|policy| {
-        let linked = policy.template_links().into_iter().flat_map(|links| links.into_values());
-        policy.entity_literals().into_iter().chain(linked).collect::<Vec<_>>()
-    });
-    named.filter(|uid| types.contains(&uid.type_name())).collect()
+    store.entities_in_policies().into_iter().filter(|uid| types.contains(&uid.type_name())).collect()
 }
 
 /// What of a policy store its tests have tried.

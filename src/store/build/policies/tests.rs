@@ -25,6 +25,11 @@ fn uid(text: &str) -> EntityUid {
     text.parse().unwrap()
 }
 
+fn filed(set: PolicySet) -> PolicyMembers {
+    let (set, links) = TemplateLinks::split(set);
+    file(&set, &links).unwrap()
+}
+
 fn set() -> PolicySet {
     let mut set = PolicySet::from_str(POLICIES).unwrap();
     let values =
@@ -61,7 +66,7 @@ fn slice(
 
 #[test]
 fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
-    let filed = file(&set()).unwrap();
+    let filed = filed(set());
     for (principal, action, resource, expected) in [
         ("User::\"u\"", "Action::\"read\"", "Doc::\"d\"", [vec!["policy0", "policy4"], vec![], vec![]]),
         (
@@ -104,7 +109,7 @@ fn what_policies_have_in_common_is_written_once() {
         permit (principal == User::"u", action == Action::"write", resource) when { context.x == 1 };
         forbid (principal == User::"v", action == Action::"write", resource) when { context.x == 1 };
     "#;
-    let filed = file(&PolicySet::from_str(text).unwrap()).unwrap();
+    let filed = filed(PolicySet::from_str(text).unwrap());
     let found = slice(&filed, &[uid("User::\"u\"")], &uid("Action::\"write\""), &uid("Doc::\"d\"")).unwrap();
     assert_eq!(found, [vec![], vec![], vec!["policy0".to_owned()]]);
     let parts = Table::open(filed.parts.into()).unwrap();
@@ -120,7 +125,7 @@ fn what_policies_have_in_common_is_written_once() {
 fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
     let members: [fn(&mut PolicyMembers) -> &mut Vec<u8>; 3] =
         [|filed| &mut filed.policies, |filed| &mut filed.parts, |filed| &mut filed.index];
-    let good = file(&set()).unwrap();
+    let good = filed(set());
     for member in members {
         let length = member(&mut good.clone()).len();
         for by in [1, 0x80, 0xff] {
@@ -144,7 +149,7 @@ fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
     let mut rows = BTreeMap::new();
     let (action, resource) = (uid("Action::\"read\""), uid("Doc::\"d\""));
     let read = |policies: Vec<u8>| {
-        let filed = PolicyMembers { policies, ..file(&set()).unwrap() };
+        let filed = PolicyMembers { policies, ..filed(set()) };
         slice(&filed, &[], &action, &resource)
     };
     // Policy numbers that lead nowhere.

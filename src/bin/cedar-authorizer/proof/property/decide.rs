@@ -250,7 +250,8 @@ impl Question<'_> {
 
     /// All policies but one, with template links written out.
     fn static_policies(&self, without: &PolicyId) -> Result<Vec<Policy>, String> {
-        let policies = self.store.bench.store().policies.policies().filter(|known| known.id() != without);
+        let set = self.store.bench.store().policy_set();
+        let policies = set.policies().filter(|known| known.id() != without);
         let written = policies.map(|known| {
             let json = known.to_json().map_err(|error| error.to_string())?;
             Policy::from_json(Some(known.id().clone()), json).map_err(|error| error.to_string())
