@@ -25,5 +25,6 @@ pub(super) fn with_room_on_all<T: Send>(work: impl FnOnce() -> T + Send) -> io::
     Ok(pool.install(work))
 }
 
-/// What is left after so many is reading files, which one thread does. Each has a large stack.
+/// More would find little to do, since one thread reads the files and puts the results together, and each takes address
+/// space for its stack.
 const MAX_THREADS: usize = 8;

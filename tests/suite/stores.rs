@@ -1,5 +1,6 @@
 //! Broken policy stores, and what `check` says of them.
 
+use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,10 +10,11 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cedar_authorizer::bundle::MAX_DEPTH;
+use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, MAX_DEPTH};
+use cedar_authorizer::decide::{AuthorizationRequest, CedarGate};
 use cedar_authorizer::store::finding::{Code, Finding};
-use cedar_authorizer::store::{Store, directory};
-use serde_json::json;
+use cedar_authorizer::store::{Store, build, directory};
+use serde_json::{Value, json};
 
 use crate::world::{StoreCopy, golden, root, run, stdout};
 
@@ -263,4 +265,84 @@ fn what_is_found_in_one_large_file_takes_as_long_as_in_many_small_ones() {
     };
     let (one, many) = (time(1, 200), time(200, 1));
     assert!(one < 4 * many + Duration::from_secs(1), "one file: {one:?}, many: {many:?}");
+}
+
+/// Links of the sample's template `auditor`, one a line; the first is on line 2.
+fn links(count: usize) -> Vec<Value> {
+    let link = |number: usize| {
+        let principal = format!("us-east-1_EXAMPLE|user-{}", number % 500);
+        json!({
+            "id": format!("share-{number}"),
+            "templateId": "auditor",
+            "principal": {"entityType": "PetStore::User", "entityId": principal},
+            "resource": {"entityType": "PetStore::Application", "entityId": "PetStore"},
+        })
+    };
+    (0..count).map(link).collect()
+}
+
+fn write_links(store: &StoreCopy, links: &[Value]) {
+    let lines: Vec<String> = links.iter().map(Value::to_string).collect();
+    store.write("template-links.json", format!("[\n{}\n]", lines.join(",\n")).as_bytes());
+}
+
+/// `LINKS` sets how many there are.
+#[test]
+fn of_very_many_links_each_is_checked_and_the_wrong_ones_are_named_where_they_stand() {
+    let count = env::var("LINKS").map_or(20_000, |count| count.parse().unwrap());
+    let store = StoreCopy::new();
+    let before = check(&store);
+    let good = links(count);
+    write_links(&store, &good);
+    let files = directory::read(store.path()).unwrap();
+    let (read, findings) = Store::check(&files);
+    assert_eq!(findings, before);
+    let read = read.unwrap();
+    assert_eq!(read.links.len(), count);
+    assert!(read.links.iter().is_sorted_by_key(|link| link.id));
+    for number in [0, count / 2, count - 1] {
+        let link = read.links.get(&format!("share-{number}")).unwrap();
+        let principal = link.principal.unwrap().uid().to_string();
+        assert_eq!(principal, format!("PetStore::User::\"us-east-1_EXAMPLE|user-{}\"", number % 500));
+    }
+    let bytes = build::bundle(&read, &files, 1).unwrap();
+    let bundle = Bundle::open(bytes, DevelopmentKeys::Allow).unwrap();
+    let last = format!("PetStore::User::\"us-east-1_EXAMPLE|user-{}\"", (count - 1) % 500).parse().unwrap();
+    let gate = CedarGate::of_bundle(&bundle);
+    let request = AuthorizationRequest::new(
+        "PetStore::Action::\"get /pets\"".parse().unwrap(),
+        read.settings.resource.clone(),
+    );
+    let decided = gate.is_authorized(&last, &request).unwrap();
+    let of_last = (0..count).filter(|number| number % 500 == (count - 1) % 500).count();
+    assert_eq!(decided.decision.policies.len(), of_last);
+
+    let mut wrong = good;
+    let third = count / 3;
+    wrong[third]["templateId"] = "auditors".into();
+    wrong[third + 1]["resource"] = Value::Null;
+    wrong[third + 2]["principal"]["entityType"] = "PetStore::Nobody".into();
+    wrong[third + 3]["id"] = "share-0".into();
+    wrong[third + 4]["principal"]["entityType"] = "no type".into();
+    write_links(&store, &wrong);
+    let found: Vec<_> = check(&store)
+        .into_iter()
+        .filter(|finding| !before.contains(finding) && finding.code != Code::PolicyWarning)
+        .map(|finding| (finding.code, finding.position.line.unwrap(), finding.policy.unwrap()))
+        .collect();
+    let id = |number: usize| format!("share-{number}");
+    let line = third + 2;
+    assert_eq!(
+        found,
+        [
+            // The id is that of the first link.
+            (Code::LinkInvalid, 2, id(0)),
+            (Code::LinkInvalid, line, id(third)),
+            (Code::LinkInvalid, line + 1, id(third + 1)),
+            (Code::PolicyMismatch, line + 2, id(third + 2)),
+            // The type, and the slot that is left empty.
+            (Code::LinkInvalid, line + 4, id(third + 4)),
+            (Code::LinkInvalid, line + 4, id(third + 4)),
+        ]
+    );
 }

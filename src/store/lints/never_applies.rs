@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PrincipalConstraint, ResourceConstraint};
-
 use rayon::prelude::*;
 
 use super::{Scene, some_of};
@@ -14,24 +13,38 @@ use crate::store::stored_policy::StoredPolicy;
 
 pub(super) fn check(scene: &Scene<'_>, impossible: &HashSet<PolicyId>, findings: &mut Vec<Finding>) {
     let store = scene.store;
-    let cause_of = |policy: StoredPolicy<'_>| {
-        if !impossible.is_empty() && impossible.contains(&PolicyId::new(policy.id())) {
-            return None;
-        }
-        let cause = cause(scene, &policy)?;
-        let template = policy.template_id().filter(|_| cause.of_template);
-        Some((template.map_or(policy.id(), |template| template.as_ref()).to_owned(), cause))
-    };
-    let policies: Vec<&Policy> = store.policies.policies().collect();
-    let of_policies = policies.into_par_iter().filter_map(|policy| cause_of(StoredPolicy::Static(policy)));
-    let linked = store.links.par_iter().filter_map(|link| StoredPolicy::linked(link, &store.policies));
-    let causes: Vec<(String, Cause)> = of_policies.chain(linked.filter_map(cause_of)).collect();
+    let is_impossible = |id: &str| !impossible.is_empty() && impossible.contains(&PolicyId::new(id));
+    let policies: Vec<&Policy> =
+        store.policies.policies().filter(|policy| !impossible.contains(policy.id())).collect();
+    let of_policies = policies.into_par_iter().filter_map(|policy| {
+        let cause = of_action(scene, policy.id(), policy.action_constraint());
+        let cause = cause.or_else(|| of_entities(scene, &StoredPolicy::Static(policy)))?;
+        Some((policy.id().to_string(), cause))
+    });
+    let mut causes: Vec<(String, Cause)> = of_policies.collect();
+
     // What the text of a template says is said once, not for each of its links.
+    let linked = || store.links.par_iter().filter(|link| !is_impossible(link.id));
+    let linked_templates: HashSet<&PolicyId> = linked().map(|link| link.template_id).collect();
     let mut templates: HashSet<String> = HashSet::new();
-    for (id, Cause { message, hint, position, of_template }) in causes {
-        if of_template && !templates.insert(id.clone()) {
-            continue;
+    for template in linked_templates.into_iter().filter_map(|id| store.policies.template(id)) {
+        if let Some(cause) = of_action(scene, template.id(), template.action_constraint()) {
+            templates.insert(template.id().to_string());
+            causes.push((template.id().to_string(), cause));
         }
+    }
+    let of_links = linked().filter(|link| !templates.contains::<str>(link.template_id.as_ref()));
+    let of_links = of_links.filter_map(|link| StoredPolicy::linked(link, &store.policies));
+    let of_links = of_links.filter_map(|policy| {
+        let cause = of_entities(scene, &policy)?;
+        Some((if cause.of_template { policy.text_id().as_ref() } else { policy.id() }.to_owned(), cause))
+    });
+    let of_links: Vec<(String, Cause)> = of_links.collect();
+    causes.extend(
+        of_links.into_iter().filter(|(id, cause)| !cause.of_template || templates.insert(id.clone())),
+    );
+
+    for (id, Cause { message, hint, position, of_template: _ }) in causes {
         let message = format!("policy `{id}` never applies: {message}");
         let finding = Finding::new(Code::PolicyNeverApplies, position, message).about(id);
         findings.push(match hint {
@@ -50,12 +63,14 @@ struct Cause {
     of_template: bool,
 }
 
-fn cause(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
-    of_action(scene, policy).or_else(|| of_resource(scene, policy)).or_else(|| of_principal(scene, policy))
+/// Why no request has a principal and a resource for a policy.
+fn of_entities(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
+    of_resource(scene, policy).or_else(|| of_principal(scene, policy))
 }
 
-fn of_action(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
-    let named = match policy.action_constraint() {
+/// Why no request has an action for a policy or template.
+fn of_action(scene: &Scene<'_>, id: &PolicyId, constraint: ActionConstraint) -> Option<Cause> {
+    let named = match constraint {
         constraint if scene.requests.may_have_action(&constraint) => return None,
         ActionConstraint::Any => return None,
         ActionConstraint::Eq(action) => vec![action],
@@ -65,7 +80,6 @@ fn of_action(scene: &Scene<'_>, policy: &StoredPolicy<'_>) -> Option<Cause> {
         Some(_) => format!("no route leads to {}", some_of(named.iter().map(|action| format!("`{action}`")))),
         None => "its scope names no action".to_owned(),
     };
-    let id = policy.text_id();
     let position = match named.first() {
         Some(action) => scene.origins.entity_position(id, action),
         None => scene.origins.effect_position(id),

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use cedar_policy::{Entities, EntityUid, PolicyId};
+use cedar_policy::{Entities, EntityUid, Policy, PolicyId};
+use rayon::prelude::*;
 
 use super::{Code, Facts, Finding, StorePolicies};
 use crate::store::inputs::{AttributeRead, Variable};
@@ -31,22 +32,27 @@ impl StorePolicies<'_> {
         entities: &Entities,
         findings: &mut Vec<Finding>,
     ) {
-        let mut check = |id: &PolicyId, literals: Vec<EntityUid>| {
-            for group in literals {
-                let of_type =
-                    || sources.iter().filter(|source| source.group_type() == Some(group.type_name()));
-                let makes = |source: &&&IdentitySource| match source.id_prefix() {
-                    Some(prefix) => {
-                        group.id().unescaped().strip_prefix(prefix).is_some_and(|id| id.starts_with('|'))
-                    }
-                    None => true,
-                };
-                let Some(example) = of_type().next() else {
-                    continue;
-                };
-                if of_type().any(|source| makes(&source)) || entities.get(&group).is_some() {
-                    continue;
+        // An identity source with groups of this type, if none makes this one.
+        let unprovided = |group: &EntityUid| {
+            let of_type = || sources.iter().filter(|source| source.group_type() == Some(group.type_name()));
+            let makes = |source: &&IdentitySource| match source.id_prefix() {
+                Some(prefix) => {
+                    group.id().unescaped().strip_prefix(prefix).is_some_and(|id| id.starts_with('|'))
                 }
+                None => true,
+            };
+            let example = of_type().next()?;
+            let is_known = of_type().any(makes) || entities.get(group).is_some();
+            (!is_known).then_some(*example)
+        };
+        let of_literals = |literals: Vec<EntityUid>| -> Vec<(EntityUid, &IdentitySource)> {
+            literals
+                .into_iter()
+                .filter_map(|group| unprovided(&group).map(|example| (group, example)))
+                .collect()
+        };
+        let mut report = |id: &PolicyId, groups: &[(EntityUid, &IdentitySource)]| {
+            for (group, example) in groups {
                 let message = format!("policy `{id}` names `{group}`, which no token leads to");
                 let position = self.position(id, group.id().unescaped());
                 let name = example.entity(group.type_name(), "GROUP");
@@ -54,23 +60,26 @@ impl StorePolicies<'_> {
                 findings.push(finding.hint(format!("the groups of `{}` read `{name}`", example.name())));
             }
         };
-        for policy in self.set.policies() {
-            check(policy.id(), policy.entity_literals());
+        let policies: Vec<&Policy> = self.set.policies().collect();
+        let of_policies: Vec<_> = policies
+            .into_par_iter()
+            .map(|policy| (policy.id(), of_literals(policy.entity_literals())))
+            .filter(|(_, groups)| !groups.is_empty())
+            .collect();
+        for (id, groups) in of_policies {
+            report(id, &groups);
         }
         // What a template names, each of its links does.
-        let named: HashMap<&PolicyId, Vec<EntityUid>> = self
-            .links
-            .templates()
-            .iter()
-            .map(|template| (template, literals_of(template, &self.set)))
+        let templates = self.links.templates().iter();
+        let of_templates: HashMap<&PolicyId, Vec<_>> = templates
+            .map(|template| (template, of_literals(literals_of(template, &self.set))))
+            .filter(|(_, groups)| !groups.is_empty())
             .collect();
-        let of_groups =
-            |uid: &EntityUid| sources.iter().any(|source| source.group_type() == Some(uid.type_name()));
-        for link in self.links.iter() {
-            let named = named.get(link.template_id).into_iter().flatten();
-            let groups: Vec<EntityUid> = named.filter(|uid| of_groups(uid)).cloned().collect();
-            if !groups.is_empty() {
-                check(&PolicyId::new(link.id), groups);
+        if !of_templates.is_empty() {
+            for link in self.links.iter() {
+                if let Some(groups) = of_templates.get(link.template_id) {
+                    report(&PolicyId::new(link.id), groups);
+                }
             }
         }
     }

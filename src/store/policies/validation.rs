@@ -338,3 +338,6 @@ fn first_quoted_attribute(message: &str) -> Option<String> {
 }
 
 const DID_YOU_MEAN: &str = "did you mean `";
+
+#[cfg(test)]
+mod tests;
