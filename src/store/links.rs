@@ -190,9 +190,12 @@ pub(in crate::store) fn literals_of(template: &PolicyId, set: &PolicySet) -> Vec
     let (mut set, id) = (PolicySet::new(), PolicyId::new(format!("{}#link", template.id())));
     let anyone = EntityUid::from_str("Any::\"\"").ok();
     let values = template.slots().filter_map(|slot| Some((slot.clone(), anyone.clone()?))).collect();
-    let linked =
-        set.add_template(template.clone()).and_then(|()| set.link(template.id().clone(), id.clone(), values));
-    linked.ok().and_then(|()| set.policy(&id)).map(Policy::entity_literals).unwrap_or_default()
+    if set.add_template(template.clone()).is_err()
+        || set.link(template.id().clone(), id.clone(), values).is_err()
+    {
+        return Vec::new();
+    }
+    set.policy(&id).map(Policy::entity_literals).unwrap_or_default()
 }
 
 /// Links that are being read.

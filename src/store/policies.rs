@@ -310,14 +310,12 @@ impl<'a> StorePolicies<'a> {
             Err(mistakes) => return findings.extend(mistakes),
         };
         self.texts.insert(file, Text::new(file, text));
-        let is_misplaced = |(_, statement): &(_, Statement)| match (form, statement) {
-            (Form::Cedar { folder: TEMPLATE_FOLDER }, Statement::Static(_)) => true,
-            (Form::Cedar { folder: POLICY_FOLDER }, Statement::Template(_)) => true,
-            _ => false,
+        let is_misplaced = |(_, statement): &&PlacedStatement| match form {
+            Form::Cedar { folder: TEMPLATE_FOLDER } => matches!(statement, Statement::Static(_)),
+            Form::Cedar { .. } => matches!(statement, Statement::Template(_)),
+            Form::Definition => false,
         };
-        if let (Form::Cedar { folder }, Some((_, misplaced))) =
-            (form, statements.iter().find(|one| is_misplaced(one)))
-        {
+        if let (Form::Cedar { folder }, Some((_, misplaced))) = (form, statements.iter().find(is_misplaced)) {
             let (what, other) = match misplaced {
                 Statement::Static(_) => ("static policy", POLICY_FOLDER),
                 Statement::Template(_) => ("template", TEMPLATE_FOLDER),
@@ -363,8 +361,11 @@ struct ReadFile<'a> {
     text: &'a str,
     form: Form,
     /// The policies, each with its place in a file of Cedar's syntax; or all mistakes.
-    content: Result<Vec<(Option<Range<usize>>, Statement)>, Vec<Finding>>,
+    content: Result<Vec<PlacedStatement>, Vec<Finding>>,
 }
+
+/// A policy or template, and where it is in a file of Cedar's syntax.
+type PlacedStatement = (Option<Range<usize>>, Statement);
 
 /// The form of a file with policies.
 #[derive(Clone, Copy)]
@@ -386,7 +387,7 @@ impl<'a> ReadFile<'a> {
 }
 
 /// Reads static policies and templates in Cedar's syntax.
-fn read_cedar(file: &str, text: &str) -> Result<Vec<(Option<Range<usize>>, Statement)>, Vec<Finding>> {
+fn read_cedar(file: &str, text: &str) -> Result<Vec<PlacedStatement>, Vec<Finding>> {
     let places = Text::new(file, text);
     let starts = nesting::policies(text)
         .map_err(|too_deep| vec![Finding::new(Code::PolicyTooDeep, places.at(too_deep.offset), too_deep)])?;

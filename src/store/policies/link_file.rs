@@ -149,12 +149,11 @@ impl<'r, 'a> Reading<'r, 'a> {
 /// What Cedar says of a link that it refuses, for its slots or for an id that is taken.
 fn refused(places: &Text<'_>, template: &Template, id: &str, values: HashMap<SlotId, EntityUid>) -> Finding {
     let (mut set, link) = (PolicySet::new(), PolicyId::new(id));
-    let error = set
-        .add_template(template.clone())
-        .and_then(|()| set.link(template.id().clone(), link.clone(), values.clone()))
-        // If the slots fit, the id is taken.
-        .and_then(|()| set.link(template.id().clone(), link, values))
-        .err();
+    // INVARIANT: an empty set takes any template.
+    let _ = set.add_template(template.clone());
+    let mut try_link = || set.link(template.id().clone(), link.clone(), values.clone()).err();
+    // If the slots fit, the id is taken.
+    let error = try_link().or_else(try_link);
     let why = error.map(|error| chain(&error)).unwrap_or_default();
     let message = format!("link `{id}`: {why}");
     Finding::new(Code::LinkInvalid, places.find_string(id), message).about(id)

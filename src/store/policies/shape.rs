@@ -27,11 +27,9 @@ pub(super) fn shape(policy: &str, enumerated: &Enumerated) -> String {
     let mut is_scope = true;
     let mut entity_type = String::new();
     for token in tokens {
-        if is_scope && token.starts_with('"') {
-            if is_open(&entity_type, token, enumerated) {
-                shape.push_str("\"\" ");
-                continue;
-            }
+        if is_scope && token.starts_with('"') && is_open(&entity_type, token, enumerated) {
+            shape.push_str("\"\" ");
+            continue;
         }
         match token {
             "(" => depth += 1,
