@@ -30,11 +30,11 @@ fn entity() -> impl Strategy<Value = String> {
     (select(&TYPES[..]), select(&IDS[..])).prop_map(|(of, id)| format!("{of}::\"{id}\""))
 }
 
-/// A part of a scope. `slot` stands for an entity in a template.
+/// A part of a scope, with `ID` for the id of its entity. `slot` stands for an entity in a template.
 fn part(variable: &'static str, slot: Option<&'static str>) -> BoxedStrategy<String> {
     let named = match slot {
         Some(slot) => Just(slot.to_owned()).boxed(),
-        None => entity().boxed(),
+        None => select(&TYPES[..]).prop_map(|of| format!("{of}::\"ID\"")).boxed(),
     };
     let is = (select(&TYPES[..]), named.clone())
         .prop_map(move |(of, named)| format!("{variable} is {of} in {named}"));
@@ -70,8 +70,8 @@ fn condition() -> impl Strategy<Value = &'static str> {
         "when { principal.name == 1 } // why\n",
         "when { principal has manager && principal.manager == resource.owner }",
         "unless { resource in N::Folder::\"a\" }",
-        "unless { resource == N::Colour::\"green\" }",
-        "when { N::User::\"a\" == N::User::\"b\" }",
+        "unless { resource == N::Colour::\"ID\" }",
+        "when { N::User::\"ID\" == N::User::\"a\" }",
         "when { principal.name == \"rеd\" }",
         "when { false }",
     ])
@@ -87,15 +87,20 @@ fn dress() -> impl Strategy<Value = (&'static str, &'static str)> {
     ])
 }
 
+/// A few forms, each with several ids: many policies have one shape.
 fn policies() -> impl Strategy<Value = Vec<String>> {
-    let policy = (dress(), part("principal", None), action(), part("resource", None), condition()).prop_map(
+    let form = (dress(), part("principal", None), action(), part("resource", None), condition()).prop_map(
         |((before, space), principal, action, resource, condition)| {
             format!(
                 "{before}permit{space}({principal},{space}{action}, {resource}{space}){space}{condition};\n"
             )
         },
     );
-    vec(policy, 0..40)
+    let with_ids = (form, vec(vec(select(&IDS[..]), 3), 1..8)).prop_map(|(form, all)| {
+        let with = |ids: Vec<&str>| ids.into_iter().fold(form.clone(), |form, id| form.replacen("ID", id, 1));
+        all.into_iter().map(with).collect::<Vec<_>>()
+    });
+    vec(with_ids, 0..8).prop_map(|all| all.concat())
 }
 
 fn templates() -> impl Strategy<Value = Vec<String>> {
@@ -105,7 +110,7 @@ fn templates() -> impl Strategy<Value = Vec<String>> {
         (part("principal", Some("?principal")), part("resource", Some("?resource"))),
     ];
     let template = (slots, action(), condition()).prop_map(|((principal, resource), action, condition)| {
-        format!("permit ({principal}, {action}, {resource}) {condition};\n")
+        format!("permit ({principal}, {action}, {resource}) {condition};\n").replace("ID", "a")
     });
     vec(template, 0..5)
 }
@@ -220,4 +225,14 @@ fn ids_in_the_scope_are_no_difference_unless_the_validator_looks_at_them() {
         let (shapes, count) = assert_found_as_by_cedar(&files(&policies, &[], &[]));
         assert_eq!((shapes, count), (if is_alike { 1 } else { 2 }, 2), "{others:?}");
     }
+}
+
+#[test]
+fn ids_in_a_condition_are_a_difference() {
+    let policy = |id: &str| {
+        format!("permit (principal, action, resource) when {{ N::User::\"a\" == N::User::\"{id}\" }};\n")
+    };
+    let (shapes, count) =
+        assert_found_as_by_cedar(&files(&[policy("a"), policy("b"), policy("a")], &[], &[]));
+    assert_eq!((shapes, count), (2, 3));
 }
