@@ -3,15 +3,19 @@
 //! This room only reads bundles. The code that writes them is in the store's room, `store::build`.
 
 pub(crate) mod archive;
+pub(crate) mod chunks;
 pub mod entities;
 pub mod file;
 pub(crate) mod files;
 mod identity_sources;
+pub(crate) mod layout;
 mod manifest;
 pub mod nesting;
+pub(crate) mod opening;
 pub(crate) mod outline;
 pub mod policies;
 pub mod signature;
+pub(crate) mod sources;
 mod stack;
 mod survey;
 pub(crate) mod table;
@@ -34,13 +38,17 @@ use crate::token::identity_source::IdentitySource;
 use crate::token::key_set::KeySet;
 use archive::Unpacked;
 pub use archive::{InvalidArchive, MAX_BYTES as MAX_BUNDLE_BYTES};
+use chunks::{ChunkMap, Holding, PlacedChunk};
 use entities::StoredEntities;
 pub use files::StoreFiles;
 pub use identity_sources::InvalidIdentitySources;
 pub use manifest::{InvalidManifest, MAX_REVISION, Manifest, Member};
+pub use opening::Opening;
+use opening::Read;
 use outline::{AppliesTo, Opened, Outline};
 use policies::PolicyIndex;
 use signature::{PublicKeys, Untrusted};
+use sources::SourceFile;
 #[cfg(feature = "authoring")]
 pub(crate) use stack::STACK_BYTES;
 pub use stack::{MAX_DEPTH, with_room};
@@ -70,6 +78,9 @@ pub struct Bundle {
     projection: Projection,
     applies_to: Option<HashMap<EntityUid, AppliesTo>>,
     identity_sources: Vec<IdentitySource>,
+    /// The files that it was built from, apart from the members of the head.
+    sources: Vec<SourceFile>,
+    map: ChunkMap,
     policy_index: PolicyIndex,
     entities: StoredEntities,
 }
@@ -86,24 +97,22 @@ pub struct BundledRoute<'a> {
 }
 
 impl Bundle {
-    /// Opens a bundle. Its bytes are kept, not copied.
+    /// Opens a bundle. If all bytes of it are here, all are checked now. Otherwise chunks are checked when a call needs
+    /// them.
     ///
     /// # Errors
     /// [`InvalidBundle`]. A bundle is used as a whole or not at all.
-    pub fn open<'a>(bytes: impl Into<Bytes>, trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
-        let (bytes, trust) = (bytes.into(), trust.into());
-        let Unpacked { manifest, signed, signatures, members } = archive::unpack(&bytes)?;
+    pub fn open<'a>(opening: impl Into<Opening>, trust: impl Into<Trust<'a>>) -> Result<Self, InvalidBundle> {
+        let (opening, trust) = (opening.into(), trust.into());
+        let read = opening.read()?;
+        let Unpacked { manifest, signed, signatures, members, .. } = &read.unpacked;
         if let Some(trusted) = trust.public_keys {
-            signatures.ok_or(InvalidBundle::Unsigned)?.verify(signed, trusted)?;
+            signatures.as_ref().ok_or(InvalidBundle::Unsigned)?.verify(signed, trusted)?;
         }
-        let member = |path| members.get(path).ok_or(InvalidBundle::Compiled);
-        let table = |path| member(path).map(|content| bytes.slice_ref(content));
-        let entities = StoredEntities::open(table(outline::ENTITIES)?)?;
-        let policy_index = PolicyIndex::open(
-            table(outline::POLICIES)?,
-            table(outline::POLICY_PARTS)?,
-            table(outline::POLICY_INDEX)?,
-        )?;
+        if opening.is_whole() {
+            read.check_all(opening.bytes())?;
+        }
+        let outline = members.get(outline::OUTLINE).ok_or(InvalidBundle::Compiled)?;
         let Outline {
             resource,
             token_type,
@@ -117,21 +126,24 @@ impl Bundle {
             actions,
             routes,
             separation,
-        } = serde_json::from_slice(member(outline::OUTLINE)?).map_err(|_| InvalidBundle::Compiled)?;
+        } = serde_json::from_slice(outline).map_err(|_| InvalidBundle::Compiled)?;
         let Opened { routes, reads, projection, applies_to } =
             outline::open(has_schema, shapes, actions, routes)?;
         if separation.as_ref().is_some_and(|separation| !separation.fits(routes.routes().len())) {
             return Err(InvalidBundle::Compiled);
         }
-        let identity_sources = identity_sources::read(&members, token_type)?;
+        let identity_sources = identity_sources::read(members, token_type)?;
         if trust.development_keys == DevelopmentKeys::Refuse {
             let mut pinned = identity_sources.iter().filter_map(IdentitySource::pinned_keys);
             if pinned.any(KeySet::holds_development_key) {
                 return Err(InvalidBundle::DevelopmentKey);
             }
         }
+        let (digest, manifest) = (hex::encode(digest(&SHA256, signed)), manifest.clone());
+        let (index, chunks, sources) = (read.index, read.chunks.map, read.sources);
+        let map = opening.into_map(index, chunks);
         Ok(Self {
-            digest: hex::encode(digest(&SHA256, signed)),
+            digest,
             manifest,
             resource,
             token_location,
@@ -145,14 +157,25 @@ impl Bundle {
             projection,
             applies_to,
             identity_sources,
-            policy_index,
-            entities,
+            policy_index: PolicyIndex::new(map.clone()),
+            entities: StoredEntities::new(map.clone()),
+            sources,
+            map,
         })
     }
 
     /// The name, revision and members.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The compiled part, and the files of the policy store that it was built from, in the order of their paths.
+    pub fn files(&self) -> Vec<Member> {
+        // Instead of the list of the sources, the sources themselves.
+        let members = self.manifest.members.iter().filter(|member| member.path != outline::SOURCES).cloned();
+        let mut files: Vec<Member> = members.chain(self.sources.iter().map(SourceFile::to_member)).collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
     }
 
     /// The SHA-256 of the manifest, in lower-case hexadecimal digits. The manifest has the hash of every member, so this
@@ -260,12 +283,52 @@ impl Bundle {
     }
 }
 
-/// All members of a bundle: the files of the policy store, and the compiled part.
+/// Chunks that are away, for whoever fetches them.
+#[cfg_attr(
+    not(feature = "function"),
+    expect(dead_code, reason = "only the function reads a bundle in parts")
+)]
+impl Bundle {
+    /// Keeps the chunks that a call needs until it is answered. `None`: no chunk can be away.
+    pub(crate) fn hold(&self) -> Option<Holding> {
+        let origin = self.map.origin();
+        origin.may_be_away().then(|| origin.hold())
+    }
+
+    /// Asks for what is known of these entities, and for the policies that name them. Nobody needs to ask ahead, but then
+    /// a call asks for one thing after the other.
+    pub(crate) fn ask_ahead<'a>(&self, entities: impl IntoIterator<Item = &'a EntityUid>) {
+        for uid in entities {
+            let name = table::entity_key(uid);
+            for key in [chunks::key::entity(uid), chunks::key::principal(&name), chunks::key::resource(&name)]
+            {
+                self.map.ask_for(&key);
+            }
+        }
+    }
+
+    /// The chunks that were asked for and are not here.
+    pub(crate) fn wanted(&self) -> Vec<PlacedChunk> {
+        self.map.origin().wanted()
+    }
+
+    /// Takes the bytes of a chunk that was wanted.
+    ///
+    /// # Errors
+    /// [`Unreadable::Malformed`]: they are not those of the chunk. Nothing has changed.
+    pub(crate) fn supply(&self, chunk: &PlacedChunk, bytes: &Bytes) -> Result<(), Unreadable> {
+        self.map.origin().supply(chunk.id, bytes)
+    }
+}
+
+/// Everything in a bundle: the members of its head, and the files of the policy store that it was built from.
 ///
 /// # Errors
-/// [`InvalidArchive`].
-pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidArchive> {
-    archive::unpack(bytes).map(|unpacked| unpacked.members.to_files())
+/// [`InvalidBundle`].
+pub fn unpack(bytes: &[u8]) -> Result<StoreFiles, InvalidBundle> {
+    let read = Read::of(bytes, bytes.len() as u64)?;
+    read.check_all(bytes)?;
+    Ok(read.files(bytes)?)
 }
 
 /// Which bundles may be opened: who must have signed them, and which keys they may trust.
@@ -331,7 +394,9 @@ impl InvalidBundle {
             Self::Archive(InvalidArchive::FormatVersion(_)) => "bundle-format",
             Self::Archive(InvalidArchive::Truncated) => "bundle-truncated",
             Self::Archive(
-                InvalidArchive::ManifestAltered
+                InvalidArchive::ChunkAltered(_)
+                | InvalidArchive::LayoutAltered
+                | InvalidArchive::ManifestAltered
                 | InvalidArchive::MemberAltered(_)
                 | InvalidArchive::SignaturesAltered
                 | InvalidArchive::TrailingBytes,
@@ -348,13 +413,16 @@ impl InvalidBundle {
 }
 
 impl From<Unreadable> for InvalidBundle {
-    fn from(Unreadable: Unreadable) -> Self {
+    fn from(_: Unreadable) -> Self {
         Self::Compiled
     }
 }
 
 impl From<Unreadable> for Reason {
-    fn from(Unreadable: Unreadable) -> Self {
-        Self::BundleUnreadable
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Away => Self::BundleAway,
+            Unreadable::Malformed => Self::BundleUnreadable,
+        }
     }
 }

@@ -168,6 +168,8 @@ reasons! {
 
     /// The event is not one of an API Gateway authorizer.
     EventMalformed, "event-malformed", Fault, Request;
+    /// A part of the bundle that the decision depends on could not be fetched.
+    BundleAway, "bundle-away", Fault, Bundle;
     /// A part of the bundle that the decision depends on is not as a bundle is built.
     BundleUnreadable, "bundle-unreadable", Fault, Bundle;
     /// For too long the bundle could not be found to be the current one.

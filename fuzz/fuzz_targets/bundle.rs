@@ -13,18 +13,17 @@ fuzz_target!(|data: &[u8]| {
     };
     let length = usize::from(u16::from_le_bytes([low, high])).min(rest.len());
     let (manifest, rest) = rest.split_at(length);
-    let (signatures, members) = rest.split_at(rest.len().min(64));
-    let file = [
-        b"cedar-authorizer bundle\n".as_slice(),
-        &4_u32.to_le_bytes(),
-        &(manifest.len() as u32).to_le_bytes(),
-        digest(&SHA256, manifest).as_ref(),
-        &(signatures.len() as u32).to_le_bytes(),
-        digest(&SHA256, signatures).as_ref(),
-        manifest,
-        signatures,
-        members,
-    ]
-    .concat();
+    let (signatures, rest) = rest.split_at(rest.len().min(64));
+    let (layout, rest) = rest.split_at(rest.len().min(64));
+    let (chunks, members) = rest.split_at(rest.len() / 2);
+    let mut head = Vec::new();
+    for section in [manifest, signatures, layout] {
+        head.extend((section.len() as u32).to_le_bytes());
+        head.extend(digest(&SHA256, section).as_ref());
+    }
+    head.extend([manifest, signatures, layout, members].concat());
+    let (magic, version) = (b"cedar-authorizer bundle\n".as_slice(), 6_u32.to_le_bytes());
+    let length = (head.len() as u32).to_le_bytes();
+    let file = [magic, &version, chunks, &head, &length, &version, magic].concat();
     let _ = Bundle::open(file, DevelopmentKeys::Refuse);
 });

@@ -1,20 +1,31 @@
-//! The file format of a bundle, version 5.
+//! The file format of a bundle, version 6.
 //!
 //! ```text
-//! offset  bytes
-//!      0     24   "cedar-authorizer bundle\n"
-//!     24      4   format version, little-endian
-//!     28      4   length M of the manifest, little-endian
-//!     32     32   SHA-256 of the manifest
-//!     64      4   length S of the signatures, little-endian; 0: the bundle is not signed
-//!     68     32   SHA-256 of the signatures
-//!    100      M   the manifest, JSON: name, tenant, revision, and path, size and SHA-256 of each member
-//!  100+M      S   the signatures of the manifest, JSON; see `signature.rs`
-//!      -      -   the members, one after the other, as the manifest lists them
+//! bytes
+//!    24   "cedar-authorizer bundle\n"
+//!     4   format version, little-endian
+//!     -   chunks of the map and of the sources, in any order; see `layout.rs`
+//!         the head:
+//!  4+32   length M of the manifest, little-endian, and its SHA-256
+//!  4+32   length S of the signatures, and their SHA-256; S = 0: the bundle is not signed
+//!  4+32   length L of the layout, and its SHA-256
+//!     M   the manifest, JSON: name, tenant, revision, and path, size and SHA-256 of each member
+//!     S   the signatures of the manifest, JSON; see `signature.rs`
+//!     L   the layout: where the chunks are
+//!     -   the members, one after the other, as the manifest lists them
+//!         the end:
+//!     4   length of the head, little-endian
+//!     4   format version
+//!    24   "cedar-authorizer bundle\n"
 //! ```
 //!
-//! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused. Members are not
-//! compressed, so that each can be read without the others, and none can grow.
+//! The head is all that the function reads before the first call, so it stands at the end: one request for the last
+//! bytes of an object gives all of it, or all of a small bundle. The members of the head have the hashes of all chunks,
+//! and the manifest has those of the members. The layout is not signed. It says where chunks are, not what they are.
+//!
+//! Every byte is accounted for: a file that is longer, shorter or different anywhere is refused, at the latest when the
+//! different bytes are read. Nothing is compressed, so that each chunk can be read without the others, and none can
+//! grow.
 //!
 //! The manifest may get new optional members without a new format version. A reader refuses members that it does
 //! not know, so an older function never mistakes a tenant's bundle for one that is for no tenant.
@@ -23,18 +34,22 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::files::StoreFiles;
+use super::layout::Layout;
 use super::manifest::{InvalidManifest, Manifest, Member};
 use super::signature::{InvalidSignatures, Signatures};
 
-/// The content of an archive. It is not verified yet.
+/// The head of a bundle. Its signatures are not verified yet.
 #[derive(Debug)]
 pub(crate) struct Unpacked<'a> {
     pub(crate) manifest: Manifest,
     /// The text of the manifest, which the signatures sign.
     pub(crate) signed: &'a [u8],
-    /// `None`: the archive is not signed.
+    /// `None`: the bundle is not signed.
     pub(crate) signatures: Option<Signatures>,
+    /// The text of the signatures; empty if there are none.
+    #[cfg(feature = "authoring")]
+    pub(crate) envelope: &'a [u8],
+    pub(crate) layout: Layout,
     pub(crate) members: Members<'a>,
 }
 
@@ -53,32 +68,75 @@ impl<'a> Members<'a> {
         self.0.keys().map(String::as_str)
     }
 
-    /// A copy of all members.
-    pub(crate) fn to_files(&self) -> StoreFiles {
-        let mut files = StoreFiles::default();
-        for (path, content) in &self.0 {
-            files.insert(path.clone(), content.to_vec());
-        }
-        files
+    /// All paths and contents, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
+        self.0.iter().map(|(path, content)| (path.as_str(), *content))
     }
 }
 
-/// Opens an archive. Checks every byte of it against the hashes in the manifest.
+/// The last bytes of a file, with the whole head in them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileEnd<'a> {
+    pub(crate) head: &'a [u8],
+    /// Where the head begins in the file, and so where the chunks end.
+    pub(crate) head_start: u64,
+}
+
+impl<'a> FileEnd<'a> {
+    /// Finds the head in the last bytes of a file that has `total` bytes.
+    ///
+    /// # Errors
+    /// [`InvalidArchive`]; [`InvalidArchive::Truncated`] also if these bytes do not have all of the
+    /// [end](end_length).
+    pub(crate) fn find(bytes: &'a [u8], total: u64) -> Result<Self, InvalidArchive> {
+        if total > MAX_BYTES as u64 {
+            return Err(InvalidArchive::TooLarge);
+        }
+        if bytes.len() as u64 == total {
+            let version = format_version(bytes)?;
+            if version != FORMAT_VERSION {
+                return Err(InvalidArchive::FormatVersion(version));
+            }
+        }
+        let end = end_length(bytes)?;
+        let head_start = total.checked_sub(end).filter(|start| *start >= START_BYTES as u64);
+        let head_start = head_start.ok_or(InvalidArchive::Truncated)?;
+        let head = usize::try_from(end).ok().and_then(|end| bytes.len().checked_sub(end));
+        let head = head.and_then(|start| bytes.get(start..bytes.len().checked_sub(END_BYTES)?));
+        Ok(Self { head: head.ok_or(InvalidArchive::Truncated)?, head_start })
+    }
+}
+
+/// How many bytes of a file have to be known to open it, given by its last bytes: head and end.
 ///
 /// # Errors
-/// [`InvalidArchive`]: the first fault in the order of the file.
-pub(crate) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
-    let (version, rest) = format_version(bytes)?;
+/// [`InvalidArchive`]
+pub(crate) fn end_length(bytes: &[u8]) -> Result<u64, InvalidArchive> {
+    let end = bytes.last_chunk::<END_BYTES>().ok_or(InvalidArchive::Truncated)?;
+    let mut rest = end.as_slice();
+    let (length, version) = (take_number(&mut rest)?, take_number(&mut rest)?);
+    if rest != MAGIC {
+        return Err(InvalidArchive::Truncated);
+    }
     if version != FORMAT_VERSION {
         return Err(InvalidArchive::FormatVersion(version));
     }
-    let Head { manifest, signatures, mut rest } = Head::read(rest)?;
+    Ok(u64::from(length).saturating_add(END_BYTES as u64))
+}
+
+/// Reads a head. Checks every byte of it against the hashes in it.
+///
+/// # Errors
+/// [`InvalidArchive`]: the first fault in the order of the head.
+pub(crate) fn unpack(head: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
+    let Head { manifest, signatures, layout, mut rest } = Head::read(head)?;
     let signed = manifest.content()?.intact().ok_or(InvalidArchive::ManifestAltered)?;
-    let signatures = signatures.content()?.intact().ok_or(InvalidArchive::SignaturesAltered)?;
-    let signatures = match signatures {
+    let envelope = signatures.content()?.intact().ok_or(InvalidArchive::SignaturesAltered)?;
+    let signatures = match envelope {
         [] => None,
         signatures => Some(Signatures::parse(signatures)?),
     };
+    let layout = layout.content()?.intact().and_then(Layout::parse).ok_or(InvalidArchive::LayoutAltered)?;
     let manifest = Manifest::parse(signed)?;
 
     let mut members = BTreeMap::new();
@@ -91,31 +149,37 @@ pub(crate) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, InvalidArchive> {
         members.insert(path.clone(), content);
     }
     if rest.is_empty() {
-        Ok(Unpacked { manifest, signed, signatures, members: Members(members) })
+        Ok(Unpacked {
+            #[cfg(feature = "authoring")]
+            envelope,
+            manifest,
+            signed,
+            signatures,
+            layout,
+            members: Members(members),
+        })
     } else {
         Err(InvalidArchive::TrailingBytes)
     }
 }
 
-/// The format version of a file, and the bytes after it.
+/// The format version of a file, by its first bytes.
 ///
 /// # Errors
 /// [`InvalidArchive`], for a file that is not a bundle of any version.
-pub(super) fn format_version(bytes: &[u8]) -> Result<(u32, &[u8]), InvalidArchive> {
-    if bytes.len() > MAX_BYTES {
-        return Err(InvalidArchive::TooLarge);
-    }
+pub(super) fn format_version(bytes: &[u8]) -> Result<u32, InvalidArchive> {
     let mut rest = bytes;
     if take(&mut rest, MAGIC.len()) != Some(MAGIC.as_slice()) {
         return Err(InvalidArchive::NotABundle);
     }
-    Ok((take_number(&mut rest)?, rest))
+    take_number(&mut rest)
 }
 
-/// The head of an archive, after its version: manifest and signatures, and the bytes of the members.
+/// The sections of a head, and the bytes of the members.
 pub(super) struct Head<'a> {
     pub(super) manifest: HeadSection<'a>,
     pub(super) signatures: HeadSection<'a>,
+    pub(super) layout: HeadSection<'a>,
     pub(super) rest: &'a [u8],
 }
 
@@ -127,13 +191,14 @@ pub(super) struct HeadSection<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the head from the bytes after the format version.
+    /// Reads the sections.
     ///
     /// # Errors
     /// [`InvalidArchive::Truncated`], if some of the lengths and hashes are missing.
     pub(super) fn read(mut rest: &'a [u8]) -> Result<Self, InvalidArchive> {
         let (manifest_length, manifest_sha256) = section(&mut rest)?;
         let (signatures_length, signatures_sha256) = section(&mut rest)?;
+        let (layout_length, layout_sha256) = section(&mut rest)?;
         let mut content = |length: u32| {
             let content = take(&mut rest, length as usize);
             if content.is_none() {
@@ -143,7 +208,8 @@ impl<'a> Head<'a> {
         };
         let manifest = HeadSection { content: content(manifest_length), sha256: manifest_sha256 };
         let signatures = HeadSection { content: content(signatures_length), sha256: signatures_sha256 };
-        Ok(Self { manifest, signatures, rest })
+        let layout = HeadSection { content: content(layout_length), sha256: layout_sha256 };
+        Ok(Self { manifest, signatures, layout, rest })
     }
 }
 
@@ -167,7 +233,7 @@ pub(super) struct SectionContent<'a> {
 }
 
 impl<'a> SectionContent<'a> {
-    fn intact(self) -> Option<&'a [u8]> {
+    pub(super) fn intact(self) -> Option<&'a [u8]> {
         self.is_intact.then_some(self.bytes)
     }
 }
@@ -181,9 +247,15 @@ fn section<'a>(rest: &mut &'a [u8]) -> Result<(u32, &'a [u8]), InvalidArchive> {
 /// Why a file is not a complete and unaltered bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidArchive {
+    /// A chunk is not the one that was built. Of the map it is `compiled/map`, of a source its path.
+    #[error("`{0}` in the bundle was altered")]
+    ChunkAltered(String),
     /// A format version that is too new or too old for this version.
     #[error("the bundle has format version {0}, this version reads {FORMAT_VERSION}")]
     FormatVersion(u32),
+    /// The layout is not the one that was written, or leaves bytes of the file out.
+    #[error("the layout of the bundle was altered")]
+    LayoutAltered,
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] InvalidManifest),
@@ -202,14 +274,17 @@ pub enum InvalidArchive {
     /// The signatures are not those that were written.
     #[error("the signatures of the bundle were altered")]
     SignaturesAltered,
+    /// The table of sources is not as a build writes it.
+    #[error("the sources in the bundle are not listed as they should be")]
+    Sources,
     /// Larger than is accepted.
     #[error("the bundle is larger than {MAX_BYTES} bytes")]
     TooLarge,
     /// There are bytes after the last member.
     #[error("the bundle goes on behind its last member")]
     TrailingBytes,
-    /// The end is missing.
-    #[error("the bundle is truncated")]
+    /// The end is missing, or is not where it should be.
+    #[error("the bundle is truncated, or goes on behind its end")]
     Truncated,
 }
 
@@ -230,9 +305,14 @@ pub(crate) fn sha256_hex(content: &[u8]) -> String {
 }
 
 pub(crate) const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
-pub(crate) const FORMAT_VERSION: u32 = 5;
+pub(crate) const FORMAT_VERSION: u32 = 6;
 
-/// The largest bundle. A cold start has ten seconds, and S3 sends 85 to 90 megabytes a second over one connection
-/// (Amazon S3 User Guide, "Performance guidelines"), so this size takes three of them. While the function
-/// replaces a bundle, it holds two in memory.
-pub const MAX_BYTES: usize = 256 * 1024 * 1024;
+/// Of the start of a file, before the first chunk.
+pub(crate) const START_BYTES: usize = 28;
+
+/// Of the end of a file, behind the head.
+pub(crate) const END_BYTES: usize = 32;
+
+/// The largest bundle. A million policies take some hundred megabytes with their sources. The command line holds a bundle
+/// in memory; the function reads a large one in parts.
+pub const MAX_BYTES: usize = 512 * 1024 * 1024;

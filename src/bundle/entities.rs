@@ -2,7 +2,7 @@
 //!
 //! A store may have a hundred thousand entities, but a request concerns only a handful. If Cedar got all of them,
 //! it would merge the whole set for each call. Parsing them all when a bundle is opened would take 14
-//! microseconds for each. So a bundle has a table from the key of an entity to its JSON in Cedar's form (uid,
+//! microseconds for each. So the map of a bundle has each entity as JSON in Cedar's form (uid,
 //! attributes, parents, tags), with the smallest set of parents from which all its ancestors follow. The
 //! ancestors are read without Cedar. Cedar parses the rest when a condition could ask for it.
 //!
@@ -22,14 +22,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::bundle::table::{Table, Unreadable, entity_key};
+use crate::bundle::chunks::ChunkMap;
+use crate::bundle::chunks::key::{self, KeyKind};
+use crate::bundle::table::Unreadable;
 use crate::bundle::text::uid;
 use crate::cache::bounded;
 
 /// The entities of a bundle, including the actions of its schema. Each is parsed when it is needed.
 #[derive(Clone, Debug)]
 pub struct StoredEntities {
-    table: Table,
+    map: ChunkMap,
     /// An inner `None`: the bundle does not have the entity.
     parsed: Arc<Cache<EntityUid, Option<Arc<StoredEntity>>>>,
 }
@@ -43,7 +45,7 @@ pub struct StoredEntity {
     /// Its JSON, if it has attributes or tags.
     json: Option<Bytes>,
     /// The entity for Cedar, once it has been needed.
-    linked: OnceLock<Result<Linked, Unreadable>>,
+    linked: OnceLock<Linked>,
 }
 
 /// An entity, and the entities that its attributes and tags name.
@@ -54,28 +56,26 @@ struct Linked {
 }
 
 impl StoredEntities {
-    /// Opens what `store::build` wrote.
+    /// The entities of a map.
+    pub(crate) fn new(map: ChunkMap) -> Self {
+        Self { map, parsed: Arc::new(bounded(CAPACITY)) }
+    }
+
+    /// The type of each entity, as it is written. This reads the whole map.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub(crate) fn open(bytes: Bytes) -> Result<Self, Unreadable> {
-        Ok(Self { table: Table::open(bytes)?, parsed: Arc::new(bounded(CAPACITY)) })
-    }
-
-    /// The type of each entity, as it is written.
-    pub fn types(&self) -> impl Iterator<Item = &str> {
-        let keys = (0..self.len()).filter_map(|row| self.table.row(row));
-        keys.filter_map(|(key, _)| str::from_utf8(key).ok()?.split('\0').next())
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.table.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn types(&self) -> Result<Vec<String>, Unreadable> {
+        let mut types = Vec::new();
+        for chunk in self.map.chunks() {
+            for (key, _) in chunk?.rows.rows() {
+                if let Some((KeyKind::Entity, name)) = key::read(key) {
+                    let name = str::from_utf8(name).map_err(|_| Unreadable::Malformed)?;
+                    types.extend(name.split('\0').next().map(str::to_owned));
+                }
+            }
+        }
+        Ok(types)
     }
 
     /// An entity. `None`: the bundle does not have it.
@@ -86,8 +86,8 @@ impl StoredEntities {
         if let Some(parsed) = self.parsed.get(uid) {
             return Ok(parsed);
         }
-        let json = self.table.get_shared(entity_key(uid).as_bytes());
-        let parsed = json.map(|json| StoredEntity::read(uid, json).map(Arc::new)).transpose()?;
+        let value = self.map.get(&key::entity(uid))?;
+        let parsed = value.map(|value| StoredEntity::read(uid, &value.bytes).map(Arc::new)).transpose()?;
         self.parsed.insert(uid.clone(), parsed.clone());
         Ok(parsed)
     }
@@ -110,14 +110,17 @@ impl StoredEntities {
     ) -> Result<Vec<EntityUid>, Unreadable> {
         let mut found = Distinct::default();
         uids.into_iter().for_each(|uid| found.add(uid));
-        let mut next = 0;
+        let (mut next, mut unreadable) = (0, None);
         while let Some(uid) = found.uids.get(next) {
-            if let Some(stored) = self.get(uid)? {
-                stored.parents.iter().for_each(|parent| found.add(parent));
+            match self.get(uid) {
+                Ok(Some(stored)) => stored.parents.iter().for_each(|parent| found.add(parent)),
+                Ok(None) => {}
+                // The others are looked for as well, so that all of them are asked for at once.
+                Err(error) => unreadable = Some(error),
             }
             next += 1;
         }
-        Ok(found.uids)
+        unreadable.map_or(Ok(found.uids), Err)
     }
 
     /// An entity for Cedar, with all its ancestors as parents. `None`: the bundle does not have it.
@@ -161,40 +164,48 @@ impl StoredEntity {
         self.parents.is_empty() && self.json.is_none()
     }
 
-    fn read(uid: &EntityUid, json: Bytes) -> Result<Self, Unreadable> {
-        let text = str::from_utf8(&json).map_err(|_| Unreadable)?;
+    fn read(uid: &EntityUid, json: &[u8]) -> Result<Self, Unreadable> {
+        let text = str::from_utf8(json).map_err(|_| Unreadable::Malformed)?;
         let EntityJson { uid: own, attrs, parents, tags } =
-            serde_json::from_str(text).map_err(|_| Unreadable)?;
-        let parents = parents.iter().map(uid::Json::read).collect::<Option<_>>().ok_or(Unreadable)?;
+            serde_json::from_str(text).map_err(|_| Unreadable::Malformed)?;
+        let parents = parents.iter().map(uid::Json::read).collect::<Option<_>>();
+        let parents = parents.ok_or(Unreadable::Malformed)?;
         if own.read().as_ref() != Some(uid) {
-            return Err(Unreadable);
+            return Err(Unreadable::Malformed);
         }
         let is_plain = iter::once(attrs).chain(tags).all(|raw| raw.get() == "{}");
-        let json = (!is_plain).then_some(json);
+        // A copy, so that the whole chunk need not stay.
+        let json = (!is_plain).then(|| Bytes::copy_from_slice(json));
         Ok(Self { uid: uid.clone(), parents, json, linked: OnceLock::new() })
     }
 
     fn linked(&self, store: &StoredEntities) -> Result<&Linked, Unreadable> {
+        if let Some(linked) = self.linked.get() {
+            return Ok(linked);
+        }
         let link = || {
             let all = store.with_ancestors(&self.uid)?;
-            let (_, ancestors) = all.split_first().ok_or(Unreadable)?;
+            let (_, ancestors) = all.split_first().ok_or(Unreadable::Malformed)?;
             let entity = match &self.json {
                 Some(json) => {
-                    let text = str::from_utf8(json).map_err(|_| Unreadable)?;
+                    let text = str::from_utf8(json).map_err(|_| Unreadable::Malformed)?;
                     // Usually the parents have no parents, and the text is already what Cedar needs.
                     if ancestors.len() == self.parents.len() {
-                        Entity::from_json_str(text, None).map_err(|_| Unreadable)?
+                        Entity::from_json_str(text, None).map_err(|_| Unreadable::Malformed)?
                     } else {
-                        let mut json: Value = serde_json::from_str(text).map_err(|_| Unreadable)?;
-                        *json.get_mut(PARENTS).ok_or(Unreadable)? = parents_json(ancestors);
-                        Entity::from_json_value(json, None).map_err(|_| Unreadable)?
+                        let mut json: Value =
+                            serde_json::from_str(text).map_err(|_| Unreadable::Malformed)?;
+                        *json.get_mut(PARENTS).ok_or(Unreadable::Malformed)? = parents_json(ancestors);
+                        Entity::from_json_value(json, None).map_err(|_| Unreadable::Malformed)?
                     }
                 }
                 None => Entity::new_no_attrs(self.uid.clone(), ancestors.iter().cloned().collect()),
             };
             Ok(Linked { references: references(&entity), entity })
         };
-        self.linked.get_or_init(link).as_ref().map_err(|unreadable| *unreadable)
+        // A failure is not kept: what is away now can be here the next time.
+        let linked = link()?;
+        Ok(self.linked.get_or_init(|| linked))
     }
 }
 
@@ -228,18 +239,22 @@ pub fn reachable(
         seen.insert(entity.uid());
         pending.extend(references(entity));
     }
-    let mut found = given;
+    let (mut found, mut unreadable) = (given, None);
     while let Some(uid) = pending.pop() {
         if !seen.insert(uid.clone()) {
             continue;
         }
-        if let Some(stored) = store.get(&uid)? {
+        let reached = store.get(&uid).and_then(|stored| {
+            let Some(stored) = stored else { return Ok(()) };
             let Linked { entity, references } = stored.linked(store)?;
             pending.extend(references.iter().cloned());
             found.push(entity.clone());
-        }
+            Ok(())
+        });
+        // The others are looked for as well, so that all of them are asked for at once.
+        unreadable = reached.err().or(unreadable);
     }
-    Ok(found)
+    unreadable.map_or(Ok(found), Err)
 }
 
 /// The entities that the attributes and tags of an entity name.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::archive::FORMAT_VERSION;
 use super::files::StoreFiles;
 use super::outline::COMPILED_FILES;
+use super::sources;
 use super::tenant::Tenant;
 use crate::time::UnixTime;
 
@@ -30,11 +31,12 @@ pub struct Manifest {
     pub not_after: Option<u64>,
     /// The version of the Cedar language that the policies were built for.
     pub cedar_version: String,
-    /// The files, in the order of their paths. The bundle has them in the same order.
+    /// The members of the head, in the order of their paths. The bundle has them in the same order. They have the hashes of
+    /// everything else.
     pub members: Vec<Member>,
 }
 
-/// A file of a bundle.
+/// A member of the head of a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
@@ -93,9 +95,10 @@ impl Manifest {
 }
 
 impl Member {
-    /// Whether it has a place in a bundle.
+    /// Whether it has a place in the head of a bundle.
     pub(super) fn belongs(&self) -> bool {
-        COMPILED_FILES.contains(&self.path.as_str()) || StoreFiles::is_known(&self.path)
+        let path = self.path.as_str();
+        COMPILED_FILES.contains(&path) || (StoreFiles::is_known(path) && !sources::is_apart(path))
     }
 }
 

@@ -2,15 +2,13 @@
 //! start.
 //!
 //! ```text
-//! compiled/entities.table        each entity of the store, see `entities`
-//! compiled/outline.json          the small rest, see `Outline`
-//! compiled/policies.table        each policy, template and link, see `policies::format`
-//! compiled/policy-index.table    which policies name which principals, resources and actions, see there
-//! compiled/policy-parts.table    what several policies have in common, see there
+//! compiled/map.table        the index of the map: entities, policies and templates, see `chunks`
+//! compiled/outline.json     the small rest, see `Outline`
+//! compiled/sources.table    the files that the bundle was built from, see `sources`
 //! ```
 //!
-//! The outline is read when a bundle is opened. Of the tables, only what a call needs is read, when it needs it.
-//! Identity sources and their keys are few and small, so they are read from the sources.
+//! The outline and the index are read when a bundle is opened. Of the map, only what a call needs is read, when it needs
+//! it. Identity sources and their keys are few and small, so they are read from the sources.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -28,14 +26,12 @@ use crate::grant::Separation;
 use crate::projection::{Projection, Record, Shapes};
 use crate::token::TokenType;
 
-pub(crate) const ENTITIES: &str = "compiled/entities.table";
+pub(crate) const MAP: &str = "compiled/map.table";
 pub(crate) const OUTLINE: &str = "compiled/outline.json";
-pub(crate) const POLICIES: &str = "compiled/policies.table";
-pub(crate) const POLICY_INDEX: &str = "compiled/policy-index.table";
-pub(crate) const POLICY_PARTS: &str = "compiled/policy-parts.table";
+pub(crate) const SOURCES: &str = "compiled/sources.table";
 
 /// Every member of the compiled part; a bundle has them all.
-pub(crate) const COMPILED_FILES: [&str; 5] = [ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS];
+pub(crate) const COMPILED_FILES: [&str; 3] = [MAP, OUTLINE, SOURCES];
 
 /// What the function needs from a bundle before the first call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,9 +126,11 @@ pub(crate) fn open(
 ) -> Result<Opened, Unreadable> {
     let (mut table, mut all_reads) = (RouteTable::default(), Vec::new());
     for RouteOutline { method, path, action, resource, reads } in routes {
-        let action = actions.get(action).ok_or(Unreadable)?.action.clone();
+        let action = actions.get(action).ok_or(Unreadable::Malformed)?.action.clone();
         let resource = resource.map(ResourceOutline::open).transpose()?;
-        table.insert(Route { method, template: path, action, resource }).map_err(|_| Unreadable)?;
+        table
+            .insert(Route { method, template: path, action, resource })
+            .map_err(|_| Unreadable::Malformed)?;
         all_reads.push(reads);
     }
     if !has_schema {
@@ -141,7 +139,7 @@ pub(crate) fn open(
     }
     let mut all_shapes = Shapes::default();
     for (name, shape) in shapes {
-        all_shapes.insert_entity(name.parse().map_err(|_| Unreadable)?, shape);
+        all_shapes.insert_entity(name.parse().map_err(|_| Unreadable::Malformed)?, shape);
     }
     let mut applies_to = HashMap::new();
     for ActionOutline { action, context, principal_types, resource_types } in actions {
@@ -157,7 +155,8 @@ impl ResourceOutline {
     fn open(self) -> Result<ResourceTemplate, Unreadable> {
         let Self { r#type, id, attributes } = self;
         let attributes = attributes.into_iter().map(|(name, text)| Ok((name, text.parse()?)));
-        let attributes = attributes.collect::<Result<_, InvalidTextTemplate>>().map_err(|_| Unreadable)?;
+        let attributes =
+            attributes.collect::<Result<_, InvalidTextTemplate>>().map_err(|_| Unreadable::Malformed)?;
         Ok(ResourceTemplate { entity_type: r#type, id, attributes })
     }
 }

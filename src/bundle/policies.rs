@@ -9,34 +9,41 @@
 
 mod dependence;
 pub(crate) mod format;
+mod place;
 mod rows;
 mod scope;
 
+use std::collections::HashSet;
 use std::iter;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use cedar_policy::{Effect, Entities, EntityUid, PolicyId, PolicySet};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::bundle::chunks::key::{self, KeyKind};
+use crate::bundle::chunks::{ChunkMap, MapValue};
 use crate::bundle::entities::StoredEntities;
 use crate::bundle::table::{Table, Unreadable, entity_key};
-use crate::cache::bounded;
+use crate::cache::{bounded, weighted};
 pub use dependence::Dependence;
-use format::{ACTION, ANY_ACTION, OTHERS, PRINCIPAL, RESOURCE};
-use rows::PolicyRows;
+use format::{ANY_ACTION, action_number};
+use place::{Place, PlaceRef};
+pub use rows::FiledPolicy;
 
 /// All policies of a bundle, by their scopes.
 #[derive(Clone, Debug)]
 pub struct PolicyIndex {
-    policies: PolicyRows,
-    index: Table,
-    /// Where the policies are filed whose scopes name no entity.
-    others: Option<usize>,
-    indexed: Arc<Cache<(Role, EntityUid), Arc<IndexedEntity>>>,
+    map: ChunkMap,
+    /// By their keys. An inner `None`: the bundle has no policies there.
+    places: Arc<Places>,
+    templates: Arc<Cache<Box<str>, FiledPolicy>>,
+    indexed: Arc<Cache<(Role, EntityUid), Arc<IndexedEntity>, ByMemory>>,
     /// Sets of policies, ready for Cedar. Callers in the same groups share them.
-    sets: Arc<Cache<Vec<u32>, Arc<PolicySet>>>,
+    sets: Arc<Cache<Vec<FiledPolicy>, Arc<PolicySet>>>,
 }
+
+type Places = Cache<Box<[u8]>, Option<Arc<Place>>, ByMemory>;
 
 /// The part that an entity has in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,28 +56,35 @@ enum Role {
 #[derive(Clone, Debug)]
 struct IndexedEntity {
     keys: Vec<Box<str>>,
-    rows: Vec<u32>,
-    /// The row of the entity itself, if it has one.
-    own: Option<u32>,
+    /// Each with the position of its key.
+    places: Vec<(usize, PlaceRef)>,
+    /// If it is an action: it and its ancestors, in the order of the keys.
+    actions: Vec<NamedAction>,
+}
+
+/// An action that a scope can name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct NamedAction {
+    number: u64,
+    key: Arc<str>,
 }
 
 /// A place of policies that may matter to a request. If two requests of one principal on one resource share a
 /// list, they find the same policies in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PolicyList {
     at: ListLocation,
-    /// The row of an action that the policies name: the action of the request, or one of its ancestors. `None`:
-    /// they name none.
-    action: Option<u32>,
+    /// The action that the policies name: that of the request, or one of its ancestors. `None`: they name none.
+    action: Option<NamedAction>,
     /// Whether it is the action of the request itself, which `==` asks for.
     is_own: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ListLocation {
     /// Policies that name neither principal nor resource.
-    Elsewhere(u32),
-    Resource(u32),
+    Elsewhere(PlaceRef),
+    Resource(PlaceRef),
     Principal,
 }
 
@@ -89,10 +103,10 @@ pub(crate) struct ListedPolicies {
     pub(crate) permits: bool,
     /// Whether one without conditions forbids.
     pub(crate) forbids: bool,
-    /// Permits with conditions, by their numbers.
-    pub(crate) conditional_permits: Vec<u32>,
+    /// Permits with conditions.
+    pub(crate) conditional_permits: Vec<FiledPolicy>,
     /// Forbids with conditions.
-    pub(crate) conditional_forbids: Vec<u32>,
+    pub(crate) conditional_forbids: Vec<FiledPolicy>,
     /// How many were looked at.
     pub(crate) looked_at: u64,
 }
@@ -101,31 +115,49 @@ pub(crate) struct ListedPolicies {
 #[derive(Clone, Debug)]
 pub struct PrincipalPolicies {
     keys: Vec<Box<str>>,
-    /// Each with an action of its scope, in the order of the actions.
-    filed: Vec<(u32, u32)>,
+    places: Vec<Arc<Place>>,
 }
 
-/// The policies whose scopes match a request.
+/// The policies whose scopes match a request, each in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slice {
     /// Permits without conditions.
     pub permits: Vec<PolicyId>,
     /// Forbids without conditions.
     pub forbids: Vec<PolicyId>,
-    /// Policies with conditions, by their numbers.
-    pub conditional: Vec<u32>,
+    /// Policies with conditions.
+    pub conditional: Vec<FiledPolicy>,
+}
+
+/// Weighs what is read of the map by the memory that it takes.
+#[derive(Clone, Copy, Debug)]
+struct ByMemory;
+
+impl Weighter<Box<[u8]>, Option<Arc<Place>>> for ByMemory {
+    fn weight(&self, key: &Box<[u8]>, place: &Option<Arc<Place>>) -> u64 {
+        place.as_ref().map_or(0, |place| place.weight()).saturating_add(key.len() as u64 + ENTRY)
+    }
+}
+
+impl Weighter<(Role, EntityUid), Arc<IndexedEntity>> for ByMemory {
+    fn weight(&self, _: &(Role, EntityUid), indexed: &Arc<IndexedEntity>) -> u64 {
+        let places: u64 = indexed.places().map(|place| place.0.weight()).sum();
+        let keys: usize = indexed.keys.iter().map(|key| key.len()).sum();
+        places.saturating_add(keys as u64 + ENTRY)
+    }
 }
 
 impl PolicyIndex {
-    /// Opens what `store::build` wrote.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub(crate) fn open(policies: Bytes, parts: Bytes, index: Bytes) -> Result<Self, Unreadable> {
-        let (policies, index) = (PolicyRows::open(policies, parts)?, Table::open(index)?);
-        let (indexed, sets) = (Arc::new(bounded(CAPACITY)), Arc::new(bounded(SETS)));
-        let others = index.position(OTHERS);
-        Ok(Self { policies, index, others, indexed, sets })
+    /// The policies of a map.
+    pub(crate) fn new(map: ChunkMap) -> Self {
+        let items = usize::try_from(PLACES / TYPICAL).unwrap_or(usize::MAX);
+        Self {
+            map,
+            places: Arc::new(weighted(PLACES, items, ByMemory)),
+            templates: Arc::new(bounded(TEMPLATES)),
+            indexed: Arc::new(weighted(PLACES, items, ByMemory)),
+            sets: Arc::new(bounded(SETS)),
+        }
     }
 
     /// The policies that name these principals: one, and all its ancestors.
@@ -137,14 +169,8 @@ impl PolicyIndex {
         principals: impl IntoIterator<Item = &'a EntityUid>,
     ) -> Result<PrincipalPolicies, Unreadable> {
         let keys: Vec<Box<str>> = principals.into_iter().map(entity_key).collect();
-        let mut filed = Vec::new();
-        for key in &keys {
-            if let Some(row) = self.index.position(format::index_key(PRINCIPAL, key).as_bytes()) {
-                filed.extend(self.filed(row)?);
-            }
-        }
-        filed.sort_unstable();
-        Ok(PrincipalPolicies { keys, filed })
+        let places = self.places(keys.iter().map(|key| key::principal(key)))?;
+        Ok(PrincipalPolicies { keys, places: places.into_iter().map(|(_, place)| place.0).collect() })
     }
 
     /// The policies whose scopes match a request.
@@ -158,9 +184,9 @@ impl PolicyIndex {
         resource: &EntityUid,
         entities: &StoredEntities,
     ) -> Result<Slice, Unreadable> {
-        let action = self.indexed_entity(Role::Action, action, principal, entities)?;
-        let resource = self.indexed_entity(Role::Resource, resource, principal, entities)?;
-        self.matching(principal, &action, &resource)
+        let action = self.indexed_entity(Role::Action, action, principal, entities);
+        let resource = self.indexed_entity(Role::Resource, resource, principal, entities);
+        self.matching(principal, &*action?, &*resource?)
     }
 
     /// The same, with entities whose ancestors are known: each comes with all its ancestors, itself first.
@@ -173,14 +199,12 @@ impl PolicyIndex {
         action: &[EntityUid],
         resource: &[EntityUid],
     ) -> Result<Slice, Unreadable> {
-        let principal = self.for_principal(principal)?;
         let indexed_entity =
             |role, line: &[EntityUid]| self.index_entity(role, line.iter().map(entity_key).collect());
-        self.matching(
-            &principal,
-            &indexed_entity(Role::Action, action)?,
-            &indexed_entity(Role::Resource, resource)?,
-        )
+        let principal = self.for_principal(principal);
+        let action = indexed_entity(Role::Action, action);
+        let resource = indexed_entity(Role::Resource, resource);
+        self.matching(&principal?, &action?, &resource?)
     }
 
     fn matching(
@@ -189,40 +213,29 @@ impl PolicyIndex {
         action: &IndexedEntity,
         resource: &IndexedEntity,
     ) -> Result<Slice, Unreadable> {
-        let mut found: Vec<u32> = Vec::new();
-        if let Some(row) = self.others {
-            found.extend(self.filed(row)?.map(|(_, policy)| policy));
-        }
-        for row in &action.rows {
-            found.extend(self.filed(*row as usize)?.map(|(_, policy)| policy));
-        }
-        let is_about = |number: u32| number == ANY_ACTION || action.rows.contains(&number);
-        for row in &resource.rows {
-            let filed = self.filed(*row as usize)?.filter(|(action, _)| is_about(*action));
-            found.extend(filed.map(|(_, policy)| policy));
-        }
-        for number in action.rows.iter().chain([&ANY_ACTION]) {
-            found.extend(principal.about(*number));
-        }
-        found.sort_unstable();
-        found.dedup();
-
-        let mut slice = Slice::default();
-        for number in found {
-            let row = self.policies.row(number)?;
-            if row.scope.is_open() {
-                return Err(Unreadable);
+        let mut matching = Matching::default();
+        let mut add = |place: &Arc<Place>, row: u32| {
+            let policy = self.policy(place, row)?;
+            let scope = &policy.0.scope;
+            if scope.is_open() {
+                return Err(Unreadable::Malformed);
             }
-            if !row.scope.matches(&principal.keys, &action.keys, &resource.keys) {
-                continue;
+            if scope.matches(&principal.keys, &action.keys, &resource.keys) {
+                matching.add(policy);
             }
-            match (row.scope.has_conditions, row.scope.effect) {
-                (false, Effect::Permit) => slice.permits.push(row.id.clone()),
-                (false, Effect::Forbid) => slice.forbids.push(row.id.clone()),
-                (true, _) => slice.conditional.push(number),
+            Ok(())
+        };
+        let others = self.others()?;
+        for PlaceRef(place) in others.iter().chain(action.places()) {
+            place.rows().try_for_each(|row| add(place, row))?;
+        }
+        let of_resource = resource.places().map(|place| &place.0);
+        for place in of_resource.chain(&principal.places) {
+            for number in action.numbers() {
+                place.about(number).try_for_each(|row| add(place, row))?;
             }
         }
-        Ok(slice)
+        Ok(matching.into_slice())
     }
 
     /// The places of the policies of a request. Together they have the policies of [`PolicyIndex::slice`].
@@ -236,34 +249,25 @@ impl PolicyIndex {
         resource: &EntityUid,
         entities: &StoredEntities,
     ) -> Result<PolicyLists, Unreadable> {
-        let action = self.indexed_entity(Role::Action, action, principal, entities)?;
-        let resource = self.indexed_entity(Role::Resource, resource, principal, entities)?;
-        let own = |row: u32| action.own == Some(row);
-        let actions = || iter::once(None).chain(action.rows.iter().copied().map(Some));
+        let action = self.indexed_entity(Role::Action, action, principal, entities);
+        let resource = self.indexed_entity(Role::Resource, resource, principal, entities);
+        let (action, resource) = (action?, resource?);
         let mut lists = Vec::new();
-        if let Some(row) = self.others {
-            let at = ListLocation::Elsewhere(u32::try_from(row).map_err(|_| Unreadable)?);
-            lists.push(PolicyList { at, action: None, is_own: false });
+        if let Some(place) = self.others()? {
+            lists.push(PolicyList { at: ListLocation::Elsewhere(place), action: None, is_own: false });
         }
-        for row in &action.rows {
-            // Each action that a policy names has a row, often only for policies that are filed elsewhere.
-            if self.filed(*row as usize)?.next().is_some() {
-                lists.push(PolicyList {
-                    at: ListLocation::Elsewhere(*row),
-                    action: Some(*row),
-                    is_own: own(*row),
-                });
-            }
+        for (position, place) in &action.places {
+            let (at, named) = (ListLocation::Elsewhere(place.clone()), action.actions.get(*position));
+            lists.push(PolicyList { at, action: named.cloned(), is_own: *position == 0 });
         }
-        for named in actions() {
-            let is_own = named.is_some_and(own);
-            lists.extend(resource.rows.iter().map(|row| PolicyList {
-                at: ListLocation::Resource(*row),
-                action: named,
-                is_own,
-            }));
-            if principal.about(named.unwrap_or(ANY_ACTION)).next().is_some() {
-                lists.push(PolicyList { at: ListLocation::Principal, action: named, is_own });
+        let named = action.actions.iter().enumerate().map(|(position, named)| (position == 0, Some(named)));
+        for (is_own, named) in iter::once((false, None)).chain(named) {
+            let number = named.map_or(ANY_ACTION, |named| named.number);
+            let list = |at| PolicyList { at, action: named.cloned(), is_own };
+            let of_resource = resource.places().filter(|place| place.0.about(number).next().is_some());
+            lists.extend(of_resource.map(|place| list(ListLocation::Resource(place.clone()))));
+            if principal.about(number).next().is_some() {
+                lists.push(list(ListLocation::Principal));
             }
         }
         Ok(PolicyLists { action, resource, lists })
@@ -275,81 +279,93 @@ impl PolicyIndex {
     /// [`Unreadable`].
     pub(crate) fn members(
         &self,
-        list: PolicyList,
+        list: &PolicyList,
         principal: &PrincipalPolicies,
         PolicyLists { action, resource, .. }: &PolicyLists,
     ) -> Result<ListedPolicies, Unreadable> {
         let mut members = ListedPolicies::default();
-        let about = list.action.unwrap_or(ANY_ACTION);
-        let mut add = |number: u32| {
-            let row = self.policies.row(number)?;
-            if row.scope.is_open() {
-                return Err(Unreadable);
+        let about = list.action.as_ref().map_or(ANY_ACTION, |named| named.number);
+        let mut add = |place: &Arc<Place>, row: u32| {
+            let policy = self.policy(place, row)?;
+            let scope = &policy.0.scope;
+            if scope.is_open() {
+                return Err(Unreadable::Malformed);
             }
             members.looked_at += 1;
-            if row.scope.matches(&principal.keys, &action.keys, &resource.keys) {
-                match (row.scope.has_conditions, row.scope.effect) {
+            if scope.matches(&principal.keys, &action.keys, &resource.keys) {
+                match (scope.has_conditions, scope.effect) {
                     (false, Effect::Permit) => members.permits = true,
                     (false, Effect::Forbid) => members.forbids = true,
-                    (true, Effect::Permit) => members.conditional_permits.push(number),
-                    (true, Effect::Forbid) => members.conditional_forbids.push(number),
+                    (true, Effect::Permit) => members.conditional_permits.push(policy),
+                    (true, Effect::Forbid) => members.conditional_forbids.push(policy),
                 }
             }
             Ok(())
         };
-        match list.at {
-            ListLocation::Principal => principal.about(about).try_for_each(add)?,
-            ListLocation::Elsewhere(row) => {
-                self.filed(row as usize)?.try_for_each(|(_, policy)| add(policy))?
+        match &list.at {
+            ListLocation::Principal => {
+                principal.about(about).try_for_each(|(place, row)| add(place, row))?;
             }
-            ListLocation::Resource(row) => {
-                let mut filed = self.filed(row as usize)?.filter(|(action, _)| *action == about);
-                filed.try_for_each(|(_, policy)| add(policy))?;
+            ListLocation::Elsewhere(PlaceRef(place)) => place.rows().try_for_each(|row| add(place, row))?,
+            ListLocation::Resource(PlaceRef(place)) => {
+                place.about(about).try_for_each(|row| add(place, row))?;
             }
         }
         Ok(members)
     }
 
-    /// What the condition of a policy depends on.
+    /// Policies ready for Cedar.
     ///
     /// # Errors
-    /// [`Unreadable`].
-    pub(crate) fn depends(&self, number: u32) -> Result<Dependence, Unreadable> {
-        self.policies.depends(number)
-    }
-
-    /// The id and the effect of a policy.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub(crate) fn policy(&self, number: u32) -> Result<(PolicyId, Effect), Unreadable> {
-        let row = self.policies.row(number)?;
-        Ok((row.id.clone(), row.scope.effect))
-    }
-
-    /// Policies ready for Cedar, given by their numbers.
-    ///
-    /// # Errors
-    /// [`Unreadable`]: a policy is missing, and the decision could be another one without it.
-    pub fn policies(&self, numbers: Vec<u32>) -> Result<Arc<PolicySet>, Unreadable> {
-        if let Some(known) = self.sets.get(&numbers) {
+    /// [`Unreadable`]: a policy cannot be read, and the decision could be another one without it.
+    pub fn policies(&self, policies: Vec<FiledPolicy>) -> Result<Arc<PolicySet>, Unreadable> {
+        if let Some(known) = self.sets.get(&policies) {
             return Ok(known);
         }
         let mut set = PolicySet::new();
-        for number in &numbers {
-            self.policies.add(*number, &mut set)?;
+        for policy in &policies {
+            policy.add_to(&mut set)?;
         }
         let set = Arc::new(set);
-        self.sets.insert(numbers, Arc::clone(&set));
+        self.sets.insert(policies, Arc::clone(&set));
         Ok(set)
     }
 
-    /// All policies, templates and links.
+    /// All policies, templates and links. This reads the whole map.
     ///
     /// # Errors
     /// [`Unreadable`].
     pub fn all(&self) -> Result<PolicySet, Unreadable> {
-        self.policies.all()
+        let mut set = PolicySet::new();
+        let mut links: Vec<FiledPolicy> = Vec::new();
+        let mut known: HashSet<PolicyId> = HashSet::new();
+        for chunk in self.map.chunks() {
+            for (key, value) in chunk?.values() {
+                match key::read(key).ok_or(Unreadable::Malformed)? {
+                    (KeyKind::Entity, _) => {}
+                    (KeyKind::Template, id) => {
+                        let id = str::from_utf8(id).map_err(|_| Unreadable::Malformed)?;
+                        read_template(id, &value)?.add_template_to(&mut set)?;
+                    }
+                    (KeyKind::Policies, _) => {
+                        let place = Place::read(key, &value)?;
+                        for row in place.rows() {
+                            let policy = self.policy(&place, row)?;
+                            if !known.insert(policy.id().clone()) {
+                                continue;
+                            }
+                            if policy.is_link() {
+                                links.push(policy);
+                            } else {
+                                policy.add_to(&mut set)?;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        links.iter().try_for_each(|link| link.add_to(&mut set))?;
+        Ok(set)
     }
 
     fn indexed_entity(
@@ -385,40 +401,115 @@ impl PolicyIndex {
     }
 
     fn index_entity(&self, role: Role, keys: Vec<Box<str>>) -> Result<IndexedEntity, Unreadable> {
-        let prefix = match role {
-            Role::Action => ACTION,
-            Role::Resource => RESOURCE,
-        };
-        // An entity that no policy names has no row.
-        let row = |key: &str| self.index.position(format::index_key(prefix, key).as_bytes());
-        let (mut rows, mut own) = (Vec::new(), None);
-        for (position, key) in keys.iter().enumerate() {
-            let Some(row) = row(key) else { continue };
-            let row = u32::try_from(row).map_err(|_| Unreadable)?;
-            if position == 0 {
-                own = Some(row);
+        let (places, actions) = match role {
+            Role::Action => {
+                let named = |key: &str| NamedAction { number: action_number(key), key: key.into() };
+                let actions = keys.iter().map(|key| named(key)).collect();
+                (self.places(keys.iter().map(|key| key::action(key)))?, actions)
             }
-            rows.push(row);
-        }
-        Ok(IndexedEntity { keys, rows, own })
+            Role::Resource => (self.places(keys.iter().map(|key| key::resource(key)))?, Vec::new()),
+        };
+        Ok(IndexedEntity { keys, places, actions })
     }
 
-    /// The policies at a place of the index, given by its row. Each comes with an action that its scope names.
-    fn filed(&self, row: usize) -> Result<impl Iterator<Item = (u32, u32)>, Unreadable> {
-        let (_, filed) = self.index.row(row).ok_or(Unreadable)?;
-        let (numbers, rest) = filed.as_chunks::<NUMBER>();
-        let (pairs, odd) = numbers.as_chunks::<2>();
-        let read =
-            |[action, policy]: &[[u8; NUMBER]; 2]| (u32::from_le_bytes(*action), u32::from_le_bytes(*policy));
-        if rest.is_empty() && odd.is_empty() { Ok(pairs.iter().map(read)) } else { Err(Unreadable) }
+    /// The policies that name no entity.
+    fn others(&self) -> Result<Option<PlaceRef>, Unreadable> {
+        Ok(self.place(key::OTHERS)?.map(PlaceRef))
+    }
+
+    /// The places with these keys, of those that the bundle has, each with the position of its key.
+    fn places(&self, keys: impl Iterator<Item = Vec<u8>>) -> Result<Vec<(usize, PlaceRef)>, Unreadable> {
+        let (mut places, mut unreadable) = (Vec::new(), None);
+        for (position, key) in keys.enumerate() {
+            match self.place(&key) {
+                Ok(place) => places.extend(place.map(|place| (position, PlaceRef(place)))),
+                // The others are looked for as well, so that all of them are asked for at once.
+                Err(error) => unreadable = Some(error),
+            }
+        }
+        unreadable.map_or(Ok(places), Err)
+    }
+
+    fn place(&self, key: &[u8]) -> Result<Option<Arc<Place>>, Unreadable> {
+        if let Some(known) = self.places.get(key) {
+            return Ok(known);
+        }
+        let value = self.map.get(key)?;
+        let place = value.map(|value| Place::read(key, &value).map(Arc::new)).transpose()?;
+        self.places.insert(key.into(), place.clone());
+        Ok(place)
+    }
+
+    /// A policy of a place.
+    fn policy(&self, place: &Place, row: u32) -> Result<FiledPolicy, Unreadable> {
+        place.policy(row, |id, text, parts| {
+            FiledPolicy::read(id, text, parts, |template| self.template(template))
+        })
+    }
+
+    fn template(&self, id: &str) -> Result<FiledPolicy, Unreadable> {
+        if let Some(known) = self.templates.get(id) {
+            return Ok(known);
+        }
+        let value = self.map.get(&key::template(id))?.ok_or(Unreadable::Malformed)?;
+        let template = read_template(id, &value)?;
+        self.templates.insert(id.into(), template.clone());
+        Ok(template)
+    }
+}
+
+/// Reads a template from what is under its key.
+fn read_template(id: &str, value: &MapValue) -> Result<FiledPolicy, Unreadable> {
+    // A link leads to a template, never to another link: that could go on forever.
+    let no_link = |_: &str| Err(Unreadable::Malformed);
+    FiledPolicy::read(id, &value.bytes, &Table::to_own(&value.parts), no_link)
+}
+
+/// Policies whose scopes match.
+#[derive(Default)]
+struct Matching {
+    permits: Vec<PolicyId>,
+    forbids: Vec<PolicyId>,
+    conditional: Vec<FiledPolicy>,
+}
+
+impl Matching {
+    fn add(&mut self, policy: FiledPolicy) {
+        match (policy.0.scope.has_conditions, policy.0.scope.effect) {
+            (false, Effect::Permit) => self.permits.push(policy.id().clone()),
+            (false, Effect::Forbid) => self.forbids.push(policy.id().clone()),
+            (true, _) => self.conditional.push(policy),
+        }
+    }
+
+    /// A policy that names several actions may have been found several times.
+    fn into_slice(self) -> Slice {
+        let Self { mut permits, mut forbids, mut conditional } = self;
+        for ids in [&mut permits, &mut forbids] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        conditional.sort_unstable_by(|a, b| a.id().cmp(b.id()));
+        conditional.dedup();
+        Slice { permits, forbids, conditional }
+    }
+}
+
+impl IndexedEntity {
+    fn places(&self) -> impl Iterator<Item = &PlaceRef> {
+        self.places.iter().map(|(_, place)| place)
+    }
+
+    /// The numbers under which policies about an action are filed.
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.actions.iter().map(|named| named.number).chain([ANY_ACTION])
     }
 }
 
 impl PrincipalPolicies {
     /// The policies whose scopes name an action, given by its number.
-    fn about(&self, action: u32) -> impl Iterator<Item = u32> {
-        let (_, from) = self.filed.split_at(self.filed.partition_point(|(of, _)| *of < action));
-        from.iter().take_while(move |(of, _)| *of == action).map(|(_, policy)| *policy)
+    fn about(&self, action: u64) -> impl Iterator<Item = (&Arc<Place>, u32)> {
+        self.places.iter().flat_map(move |place| place.about(action).map(move |row| (place, row)))
     }
 }
 
@@ -428,11 +519,18 @@ pub fn with_ancestors(entities: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
     iter::once(uid.clone()).chain(ancestors).collect()
 }
 
-const NUMBER: usize = size_of::<u32>();
+/// What is read of the map may take this much memory, in bytes, and a policy that Cedar has parsed some kilobytes more.
+/// A grant for a thousand routes needs a few thousand policies.
+const PLACES: u64 = 8 * 1024 * 1024;
 
-/// A parsed policy with conditions takes about four kilobytes, so this many take ten megabytes. A grant for a
-/// thousand routes may need as many.
-const CAPACITY: usize = 2500;
+/// A place with one policy, about.
+const TYPICAL: u64 = 1024;
+
+/// What an entry takes beside its place.
+const ENTRY: u64 = 64;
+
+/// Stores have a handful of templates.
+const TEMPLATES: usize = 1000;
 
 /// Each set has copies of a handful of policies.
 const SETS: usize = 1250;

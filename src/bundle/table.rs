@@ -29,17 +29,17 @@ impl Table {
     /// # Errors
     /// [`Unreadable`]: the table is shorter or longer than its numbers say, or they are out of order.
     pub(crate) fn open(bytes: Bytes) -> Result<Self, Unreadable> {
-        let rows = number_at(&bytes, 0).ok_or(Unreadable)? as usize;
+        let rows = number_at(&bytes, 0).ok_or(Unreadable::Malformed)? as usize;
         let table = Self { bytes, rows };
-        let (numbers, cells) = table.bytes.split_at_checked(table.start()).ok_or(Unreadable)?;
-        let (_, ends) = numbers.split_at_checked(NUMBER).ok_or(Unreadable)?;
+        let (numbers, cells) = table.bytes.split_at_checked(table.start()).ok_or(Unreadable::Malformed)?;
+        let (_, ends) = numbers.split_at_checked(NUMBER).ok_or(Unreadable::Malformed)?;
         let (ends, _) = ends.as_chunks::<NUMBER>();
         let mut ends = ends.iter().map(|end| u32::from_le_bytes(*end) as usize);
         if ends.clone().is_sorted() && ends.next() == Some(0) && ends.next_back().unwrap_or(0) == cells.len()
         {
             Ok(table)
         } else {
-            Err(Unreadable)
+            Err(Unreadable::Malformed)
         }
     }
 
@@ -68,14 +68,45 @@ impl Table {
         None
     }
 
+    /// The last row whose key is not behind this one.
+    pub(crate) fn floor(&self, key: &[u8]) -> Option<usize> {
+        let (mut low, mut high) = (0, self.rows);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let (found, _) = self.row(middle)?;
+            if found <= key { low = middle + 1 } else { high = middle }
+        }
+        low.checked_sub(1)
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&[u8]> {
         self.row(self.position(key)?).map(|(_, value)| value)
     }
 
-    /// The same value. It shares the memory of the table, and keeps all of it alive.
+    /// The value of a key. It shares the memory of the table, and keeps all of it alive.
     pub(crate) fn get_shared(&self, key: &[u8]) -> Option<Bytes> {
         self.get(key).map(|value| self.bytes.slice_ref(value))
+    }
+
+    /// All rows, in order. The values share the memory of the table.
+    pub(crate) fn shared_rows(&self) -> impl Iterator<Item = (&[u8], Bytes)> {
+        self.rows().map(|(key, value)| (key, self.bytes.slice_ref(value)))
+    }
+
+    /// All rows: keys and values, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        (0..self.rows).filter_map(|row| self.row(row))
+    }
+
+    /// A copy of the table that keeps nothing else alive.
+    pub(crate) fn to_own(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), rows: self.rows }
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     fn cell(&self, cell: usize) -> Option<&[u8]> {
@@ -108,10 +139,16 @@ pub(crate) fn key_of(entity_type: impl fmt::Display, id: &str) -> Box<str> {
     format!("{entity_type}\0{id}").into()
 }
 
-/// The compiled part of a bundle is malformed: no build makes one like it.
+/// Why something in the compiled part of a bundle cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the compiled part of the bundle cannot be read")]
-pub struct Unreadable;
+pub enum Unreadable {
+    /// A chunk of the bundle is not here yet. It is asked for.
+    #[error("a part of the bundle is not here")]
+    Away,
+    /// It is not as it was built.
+    #[error("the compiled part of the bundle cannot be read")]
+    Malformed,
+}
 
 fn number_at(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes.get(offset..)?.first_chunk::<NUMBER>().map(|number| u32::from_le_bytes(*number))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::authorize::Answering;
 use super::decision::Decision;
 use super::outcome::{Breadth, Narrow};
-use super::subject::TooExpensive;
+use super::subject::Undecided;
 use crate::gateway::arn::ANY_STAGE;
 use crate::gateway::cache_key::CacheKey;
 use crate::gateway::route::RouteId;
@@ -22,35 +22,56 @@ pub(super) struct GrantedDecision {
     pub(super) breadth: Breadth,
 }
 
+/// Why there is no grant for the whole API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoGrant {
+    /// A fault, which says nothing about the API.
+    Fault(Reason),
+    /// There can only be a grant for one method and path.
+    Narrow(Narrow),
+}
+
+impl From<Narrow> for NoGrant {
+    fn from(narrow: Narrow) -> Self {
+        Self::Narrow(narrow)
+    }
+}
+
 impl Answering<'_> {
     /// Turns a decision on the call into what API Gateway is told. `requested` is the route of the call. `room`
     /// gives the maximum size in bytes of a grant for the whole API.
+    ///
+    /// # Errors
+    /// Only faults.
     pub(super) fn tell(
         &self,
         decision: Decision,
         requested: Option<RouteId>,
         room: impl FnOnce() -> usize,
-    ) -> GrantedDecision {
+    ) -> Result<GrantedDecision, Reason> {
         let arn = self.asked.call.method_arn();
         // A grant for a call to any stage (`*`) must not allow anything else.
         if !self.asked.speaks_of_more() || arn.stage() == ANY_STAGE {
-            return self.tell_of_method(decision, Breadth::Method);
+            return Ok(self.tell_of_method(decision, Breadth::Method));
         }
         let api_grant = match self.api_grant(requested, room) {
             Ok(api_grant) => api_grant,
-            Err(narrow) => return self.tell_of_method(decision, Breadth::Fallback(narrow)),
+            Err(NoGrant::Narrow(narrow)) => {
+                return Ok(self.tell_of_method(decision, Breadth::Fallback(narrow)));
+            }
+            Err(NoGrant::Fault(reason)) => return Err(reason),
         };
         let ApiGrant { grant, allowed, left_out, harmed } = &*api_grant;
         let breadth = Breadth::Api { allowed: *allowed, left_out: *left_out, harmed: harmed.len() };
         if decision.is_allowed() && grant.allows(arn) {
-            return GrantedDecision { decision, without_grant: None, grant: Arc::clone(grant), breadth };
+            return Ok(GrantedDecision { decision, without_grant: None, grant: Arc::clone(grant), breadth });
         }
         let grant = Arc::new(Grant::clone(grant).except(arn));
         if decision.is_allowed() {
             let denied = Decision::deny(Reason::NotCacheable);
-            return GrantedDecision { decision: denied, without_grant: Some(decision), grant, breadth };
+            return Ok(GrantedDecision { decision: denied, without_grant: Some(decision), grant, breadth });
         }
-        GrantedDecision { decision, without_grant: None, grant, breadth }
+        Ok(GrantedDecision { decision, without_grant: None, grant, breadth })
     }
 
     /// The same, but what API Gateway is told covers only the method and path of the call.
@@ -69,7 +90,7 @@ impl Answering<'_> {
         &self,
         requested: Option<RouteId>,
         room: impl FnOnce() -> usize,
-    ) -> Result<Arc<ApiGrant>, Narrow> {
+    ) -> Result<Arc<ApiGrant>, NoGrant> {
         let (call, memo) = (self.asked.call, self.session.memo());
         let make = |allowed: &[RouteId]| {
             let separation = self.session.bundle().separation().ok_or(Narrow::Inseparable)?;
@@ -77,18 +98,18 @@ impl Answering<'_> {
             Grant::of_routes_within(room(), api, separation, allowed, requested).ok_or(Narrow::TooLarge)
         };
         if self.session.bundle().separation().is_none() {
-            return Err(Narrow::Inseparable);
+            return Err(NoGrant::Narrow(Narrow::Inseparable));
         }
         // With any other cache key, the grant depends on the call, too.
         if *self.asked.cache_key == CacheKey::Token {
             return memo.api_grant(call, requested, || self.allowed_routes(), make);
         }
         let allowed = memo.within_budget(call, || self.allowed_routes())?;
-        make(&allowed).map(Arc::new)
+        Ok(Arc::new(make(&allowed)?))
     }
 
     /// The routes that the caller may take, whatever else a request contains.
-    fn allowed_routes(&self) -> Result<Arc<[RouteId]>, TooExpensive> {
+    fn allowed_routes(&self) -> Result<Arc<[RouteId]>, Undecided> {
         let known: BTreeMap<RouteId, bool> = self.session.memo().known_decisions(self.asked.call);
         self.caller.limit();
         let mut allowed = Vec::new();

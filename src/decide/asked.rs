@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cedar_policy::EntityUid;
+
 use super::resource::Resource;
 use crate::bundle::{Bundle, BundledRoute};
 use crate::gateway::arn::ANY_STAGE;
@@ -9,7 +11,7 @@ use crate::gateway::cache_key::{CacheKey, CacheScope, KeyOfRoute};
 use crate::gateway::call::{Call, Target};
 use crate::gateway::path_parameters;
 use crate::gateway::route::Route;
-use crate::reason::Reason;
+use crate::reason::{Reason, Status};
 
 /// A call, together with the bundle that answers it.
 pub(super) struct Asked<'a> {
@@ -89,24 +91,45 @@ impl<'a> Asked<'a> {
             return Err(Reason::PathUnsafe);
         }
         if self.speaks_of_more() {
-            return Ok(RequestedResource::of_any_path(route, self.bundle));
+            return RequestedResource::of_any_path(route, self.bundle);
         }
         RequestedResource::of_path(path_parameters::of_call(self.call, route)?, route, self.bundle)
     }
 }
 
+impl Asked<'_> {
+    /// The id of the resource, whatever the bundle says of it.
+    pub(super) fn resource_uid(&self) -> Option<EntityUid> {
+        let route = self.route().ok()?.route;
+        let Some(template) = &route.resource else {
+            return Some(self.bundle.resource().clone());
+        };
+        let is_of_path = self.is_path_safe && !self.speaks_of_more();
+        let parameters =
+            if is_of_path { path_parameters::of_call(self.call, route).ok()? } else { BTreeMap::new() };
+        Resource::uid_from_path(template, &parameters)
+    }
+}
+
 impl RequestedResource {
     /// The resource of a route, if nothing depends on what the path says.
-    pub(super) fn of_any_path(route: &Route, bundle: &Bundle) -> Self {
+    ///
+    /// # Errors
+    /// Only faults.
+    pub(super) fn of_any_path(route: &Route, bundle: &Bundle) -> Result<Self, Reason> {
         let resource = match &route.resource {
             // If the template has no parameters, the resource is the same for every path.
             Some(template) => {
-                Resource::from_path(template, &BTreeMap::new(), bundle.entities(), bundle.projection())
-                    .unwrap_or_else(|_| Resource::unnamed(template))
+                match Resource::from_path(template, &BTreeMap::new(), bundle.entities(), bundle.projection())
+                {
+                    Ok(resource) => resource,
+                    Err(reason) if reason.status() == Status::Fault => return Err(reason),
+                    Err(_) => Resource::unnamed(template),
+                }
             }
             None => Resource { uid: bundle.resource().clone(), entity: None },
         };
-        Self { resource, path_parameters: BTreeMap::new() }
+        Ok(Self { resource, path_parameters: BTreeMap::new() })
     }
 
     /// The resource of a route for these path parameters, as the backend reads them.

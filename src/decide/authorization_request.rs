@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{
-    AuthorizationError, Context, Effect, Entities, Entity, EntityUid, EvalResult, Request, Response,
-};
+use cedar_policy::{AuthorizationError, Context, Entities, Entity, EntityUid, EvalResult, Request, Response};
 
 use super::decision::{Applying, Decision, Verdict};
 use super::subject::ask_cedar;
@@ -121,8 +119,8 @@ impl AuthorizationRequest {
             })
             .collect();
         let holding: HashSet<_> = response.diagnostics().reason().collect();
-        for number in conditional {
-            let (id, effect): (_, Effect) = known.policies.policy(number)?;
+        for policy in conditional {
+            let (id, effect) = (policy.id().clone(), policy.effect());
             // If a forbid holds, Cedar does not say which permits hold. They would not change the decision.
             let verdict = if failing.contains(&id) {
                 Verdict::Fails

@@ -62,7 +62,7 @@ fn answer(session: &Session, asked: &Asked<'_>, steps: &mut impl Steps) -> Resul
         bundle.usage_identifier_claim().and_then(|claim| token.claims().get(claim)?.as_str());
     let room = || room_for_grant(&principal, &backend_claims, usage_identifier);
     let GrantedDecision { decision, without_grant, grant, breadth } =
-        caller.tell(decision, route.ok().map(|route| route.id), room);
+        caller.tell(decision, route.ok().map(|route| route.id), room)?;
     steps.granted();
 
     let route = route.ok().map(|route| route.route);
@@ -104,7 +104,7 @@ impl Answering<'_> {
     ) -> Result<Decided, Reason> {
         let decided = route.and_then(|route| {
             let decided = self.decide_route(route, resource.as_ref().map_err(|reason| *reason)?)?;
-            if self.may_take_others() { Ok(decided) } else { Err(Reason::PathUnsafe) }
+            if self.may_take_others()? { Ok(decided) } else { Err(Reason::PathUnsafe) }
         });
         Decided::or_deny(decided)
     }
@@ -122,11 +122,18 @@ impl Answering<'_> {
     }
 
     /// Whether the caller may take all other routes that the call could take, whatever their resources are.
-    fn may_take_others(&self) -> bool {
-        self.asked.other_routes().all(|route| {
-            let resource = RequestedResource::of_any_path(route.route, self.session.bundle());
-            self.decide_route(route, &resource).is_ok_and(|decided| decided.decision.is_allowed())
-        })
+    ///
+    /// # Errors
+    /// Only faults.
+    fn may_take_others(&self) -> Result<bool, Reason> {
+        for route in self.asked.other_routes() {
+            let resource = RequestedResource::of_any_path(route.route, self.session.bundle())?;
+            let decided = Decided::or_deny(self.decide_route(route, &resource))?;
+            if !decided.decision.is_allowed() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether all requests with the cache key of this one get the same answer for a route.

@@ -10,7 +10,7 @@ use super::context::{self, Inputs};
 use super::decision::Decision;
 use super::principal;
 use super::session::Session;
-use super::subject::{NumberedContext, SharedWork, Subject, TooExpensive};
+use super::subject::{NumberedContext, SharedWork, Subject, Undecided};
 use crate::bundle::BundledRoute;
 use crate::gateway::request::RequestFields;
 use crate::projection::Record;
@@ -121,17 +121,19 @@ impl<'a> Caller<'a> {
         Ok(PrincipalRequest { principal, request: request.with_context(context).with_entities(entities) })
     }
 
-    /// Whether the caller may take a route, whatever its path says. If this cannot be decided, the answer is no.
+    /// Whether the caller may take a route, whatever its path says. If the policies cannot decide this, the answer is no.
     ///
     /// # Errors
-    /// [`TooExpensive`], but only after a call of [`limit`](Self::limit).
-    pub(super) fn is_allowed(&self, route: BundledRoute<'_>) -> Result<bool, TooExpensive> {
-        let Ok(IdentifiedSubject { subject, .. }) = self.subject else {
-            return Ok(false);
+    /// [`Undecided`]: faults, and too much work after a call of [`limit`](Self::limit).
+    pub(super) fn is_allowed(&self, route: BundledRoute<'_>) -> Result<bool, Undecided> {
+        let IdentifiedSubject { subject, .. } = match self.subject {
+            Ok(identified) => identified,
+            Err(reason) if reason.status() == Status::Fault => return Err(Undecided::Fault(reason)),
+            Err(_) => return Ok(false),
         };
         let bundle = self.session.bundle();
         let RequestedResource { resource, path_parameters } =
-            RequestedResource::of_any_path(route.route, bundle);
+            RequestedResource::of_any_path(route.route, bundle).map_err(Undecided::Fault)?;
         let context = || self.context(route, &path_parameters);
         let mut shared = self.shared.borrow_mut();
         subject.is_allowed(bundle, &route.route.action, &resource, &mut shared, context)

@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::api_grant::NoGrant;
 use super::asked::Asked;
 use super::caller::{Decided, IdentifiedSubject};
 use super::outcome::{Breadth, Narrow, Outcome};
-use super::subject::TooExpensive;
+use super::subject::Undecided;
 use crate::cache::lock;
 use crate::gateway::call::{Api, Call};
 use crate::gateway::response::{Response, SimpleResponses};
 use crate::gateway::route::RouteId;
 use crate::grant::{ApiGrant, Grant};
-use crate::reason::Reason;
+use crate::reason::{Reason, Status};
 
 /// The results for a token.
 #[derive(Debug, Default)]
@@ -65,7 +66,15 @@ impl Memo {
         &self,
         make: impl FnOnce() -> Result<IdentifiedSubject, Reason>,
     ) -> Result<&IdentifiedSubject, Reason> {
-        self.subject.get_or_init(make).as_ref().map_err(|reason| *reason)
+        if let Some(known) = self.subject.get() {
+            return known.as_ref().map_err(|reason| *reason);
+        }
+        let made = match make() {
+            // What cannot be read or fetched now, perhaps can be the next time.
+            Err(reason) if reason.status() == Status::Fault => return Err(reason),
+            made => made,
+        };
+        self.subject.get_or_init(|| made).as_ref().map_err(|reason| *reason)
     }
 
     /// The outcome of a call.
@@ -118,9 +127,9 @@ impl Memo {
         &self,
         call: &Call,
         requested: Option<RouteId>,
-        find_allowed: impl FnOnce() -> Result<Arc<[RouteId]>, TooExpensive>,
+        find_allowed: impl FnOnce() -> Result<Arc<[RouteId]>, Undecided>,
         make: impl FnOnce(&[RouteId]) -> Result<ApiGrant, Narrow>,
-    ) -> Result<Arc<ApiGrant>, Narrow> {
+    ) -> Result<Arc<ApiGrant>, NoGrant> {
         let fits = |known: &&KnownGrant| known.api_grant.left_out == 0 || known.requested == requested;
         let find = |api: &mut ApiMemo| {
             (api.grants.iter().find(fits).map(|known| Arc::clone(&known.api_grant)), api.allowed.clone())
@@ -147,14 +156,17 @@ impl Memo {
     pub(super) fn within_budget(
         &self,
         call: &Call,
-        find_allowed: impl FnOnce() -> Result<Arc<[RouteId]>, TooExpensive>,
-    ) -> Result<Arc<[RouteId]>, Narrow> {
+        find_allowed: impl FnOnce() -> Result<Arc<[RouteId]>, Undecided>,
+    ) -> Result<Arc<[RouteId]>, NoGrant> {
         if self.with_api(call, |api| api.is_too_expensive) {
-            return Err(Narrow::TooExpensive);
+            return Err(Narrow::TooExpensive.into());
         }
-        find_allowed().map_err(|TooExpensive| {
-            self.with_api(call, |api| api.is_too_expensive = true);
-            Narrow::TooExpensive
+        find_allowed().map_err(|undecided| match undecided {
+            Undecided::Fault(reason) => NoGrant::Fault(reason),
+            Undecided::TooExpensive => {
+                self.with_api(call, |api| api.is_too_expensive = true);
+                Narrow::TooExpensive.into()
+            }
         })
     }
 

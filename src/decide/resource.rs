@@ -27,6 +27,15 @@ impl Resource {
         Self { uid, entity: None }
     }
 
+    /// The id of the resource that a template makes from these parameters. `None`: one of them is missing.
+    pub(super) fn uid_from_path(
+        template: &ResourceTemplate,
+        parameters: &BTreeMap<String, String>,
+    ) -> Option<EntityUid> {
+        let id = template.id.fill(parameters)?;
+        Some(EntityUid::from_type_name_and_id(template.entity_type.clone(), EntityId::new(id)))
+    }
+
     /// The resource that a template makes from these parameters.
     ///
     /// # Errors
@@ -39,8 +48,7 @@ impl Resource {
         projection: &Projection,
     ) -> Result<Self, Reason> {
         let missing = Reason::RequiredContextMissing;
-        let id = template.id.fill(parameters).ok_or(missing)?;
-        let uid = EntityUid::from_type_name_and_id(template.entity_type.clone(), EntityId::new(id));
+        let uid = Self::uid_from_path(template, parameters).ok_or(missing)?;
         if template.attributes.is_empty() {
             return Ok(Self { uid, entity: None });
         }

@@ -84,6 +84,29 @@ impl Session {
         &self.memo
     }
 
+    /// Asks the bundle for what a decision on this call needs for certain: what it says of the caller, of the groups in the
+    /// token, of the action and of the resource. So what is away is fetched together.
+    #[cfg_attr(
+        not(feature = "function"),
+        expect(dead_code, reason = "only the function reads a bundle in parts")
+    )]
+    pub(crate) fn ask_ahead(&self, call: &Call, cache_key: &CacheKey) {
+        let asked = Asked::new(call, &self.bundle, cache_key);
+        let mut entities = Vec::new();
+        if let Ok(source) = self.source() {
+            entities.push(principal::uid(&self.token, source));
+            let groups = source.group_type().into_iter();
+            let of_type = |of| self.token.groups().iter().map(move |group| source.entity(of, group));
+            entities.extend(groups.flat_map(of_type));
+        }
+        if let Ok(route) = asked.route() {
+            entities.push(route.route.action.clone());
+            // If its template makes it from an entity of the store, that is the entity.
+            entities.extend(asked.resource_uid());
+        }
+        self.bundle.ask_ahead(&entities);
+    }
+
     /// Decides on an HTTP request. Its method and path lead to a route, as on an API of API Gateway.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::bundle::entities::reachable;
 use crate::bundle::policies::{PrincipalPolicies, Slice};
 use crate::bundle::{Bundle, Unreadable, with_room};
 use crate::reason::Reason;
-pub(crate) use shared::{Effort, NumberedContext, SharedWork, TooExpensive};
+pub(crate) use shared::{Effort, NumberedContext, SharedWork, Undecided};
 use shared::{Evaluation, NotEvaluated};
 
 /// A principal, with the parts of one bundle that concern it in every request.
@@ -31,7 +31,7 @@ pub struct Subject {
     is_circular: bool,
     /// The entities for a request whose action has no groups and whose resource is that of the API. They are
     /// gathered when a condition first needs them. `None`: Cedar does not accept them.
-    entities: OnceLock<Result<Option<Entities>, Unreadable>>,
+    entities: OnceLock<Option<Entities>>,
 }
 
 impl Subject {
@@ -95,15 +95,14 @@ impl Subject {
         let mut evaluation = Evaluation::new(self, bundle, action, resource, given, context, shared);
         let verdicts = match evaluation.verdicts(&conditional) {
             Ok(verdicts) => verdicts,
-            Err(NotEvaluated::Unreadable) => return Err(Unreadable),
+            Err(NotEvaluated::Unreadable(unreadable)) => return Err(unreadable),
             Err(NotEvaluated::Invalid | NotEvaluated::TooExpensive) => {
                 return Ok(Decision::deny(Reason::RequestInvalid));
             }
         };
-        for (number, verdict) in conditional.into_iter().zip(verdicts) {
+        for (policy, verdict) in conditional.into_iter().zip(verdicts) {
             if let Some(verdict @ (Verdict::Holds | Verdict::Fails)) = verdict {
-                let (id, effect) = index.policy(number)?;
-                applying.add(id, effect, verdict);
+                applying.add(policy.id().clone(), policy.effect(), verdict);
             }
         }
         Ok(applying.decide())

@@ -14,8 +14,8 @@ use reqwest::Proxy;
 use crate::bundle::signature::PublicKeys;
 use crate::bundle::{DevelopmentKeys, MAX_REVISION};
 use crate::function::jwks::RuntimeApi;
-use crate::function::source::BundleUri;
 use crate::function::source::current::{Audience, Conditions};
+use crate::function::source::{BundleUri, DEFAULT_CACHE_BYTES};
 use crate::function::telemetry;
 use crate::function::tenant::Tenancy;
 use crate::gateway::cache_key::{CacheKey, CacheScope};
@@ -39,6 +39,8 @@ pub struct Config {
     /// `ALLOW_DEVELOPMENT_KEYS`, `USER_POOL_ARN`, `USER_POOL_CLIENT_IDS`, `ISSUERS`, `BUNDLE_PUBLIC_KEYS`,
     /// `BUNDLE_NAME`, `BUNDLE_MIN_REVISION`, `BUNDLE_REFRESH_SECONDS` (60) and `BUNDLE_MAX_STALE_SECONDS` (a day).
     pub conditions: Conditions,
+    /// How many bytes of the parts of large bundles are kept that were read last (`BUNDLE_CACHE_BYTES`, 16 MiB).
+    pub bundle_cache_bytes: u64,
     /// The proxy for fetching keys (`JWKS_PROXY`). `None`: no proxy. `HTTPS_PROXY` is ignored, because it may be
     /// meant for other programs.
     pub jwks_proxy: Option<Proxy>,
@@ -145,6 +147,13 @@ impl Config {
                 "below BUNDLE_REFRESH_SECONDS, or that is 0: no bundle would serve from one look to the next",
             );
         }
+        let bundle_cache_bytes = problems.number("BUNDLE_CACHE_BYTES", &lookup, DEFAULT_CACHE_BYTES);
+        if bundle_cache_bytes > MAX_CACHE_BYTES {
+            problems.add(
+                "BUNDLE_CACHE_BYTES",
+                format_args!("more than {MAX_CACHE_BYTES}, all memory of a function"),
+            );
+        }
         let telemetry = telemetry::settings::Settings::read(&lookup, &mut problems);
         match (bundle_uri, cache_key, problems.0.is_empty()) {
             (Some(bundle_uri), Some(cache_key), true) => Ok(Self {
@@ -163,6 +172,7 @@ impl Config {
                     refresh,
                     max_stale,
                 },
+                bundle_cache_bytes,
                 jwks_proxy,
                 simple_responses,
                 telemetry,
@@ -265,6 +275,9 @@ const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 const DEFAULT_REFRESH: u64 = 60;
+
+/// Ten gigabytes (Lambda Developer Guide, "Configure Lambda function memory").
+const MAX_CACHE_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 
 /// An outage of S3 that lasts longer should not go unnoticed.
 const DEFAULT_MAX_STALE: u64 = 24 * 3600;
@@ -375,6 +388,7 @@ mod tests {
             "ALLOW_DEVELOPMENT_KEYS",
             "SIMPLE_RESPONSES",
             "USER_POOL_ARN",
+            "BUNDLE_CACHE_BYTES",
             "BUNDLE_PUBLIC_KEYS",
             "BUNDLE_MIN_REVISION",
             "BUNDLE_REFRESH_SECONDS",

@@ -96,6 +96,7 @@ impl Function {
         now: UnixTime,
     ) -> Result<Self, LoadFailure> {
         let begun = Instant::now();
+        let fetcher = fetcher.keeping(config.bundle_cache_bytes);
         let counters = Arc::new(Counters::default());
         let client = KeyClient::new(config.jwks_proxy.clone()).counting(Arc::clone(&counters));
         let (fallback, conditions) = (config.fallback_uri.clone(), config.conditions.clone());
@@ -246,6 +247,19 @@ impl Function {
     }
 
     async fn answer_call(&self, call: &Call, now: UnixTime, stopwatch: &mut Stopwatch) -> Answered {
+        let mut answered = self.answer_with_bundle(call, now, stopwatch).await;
+        for _ in 0..MAX_REPLACED {
+            // The bundle was replaced while the call needed a part of it. It is answered by the new one, from the beginning.
+            let is_replaced = answered.serving.as_ref().is_some_and(|serving| serving.is_replaced());
+            if !is_replaced || answered.answer.reason() != Reason::BundleAway {
+                break;
+            }
+            answered = self.answer_with_bundle(call, now, stopwatch).await;
+        }
+        answered
+    }
+
+    async fn answer_with_bundle(&self, call: &Call, now: UnixTime, stopwatch: &mut Stopwatch) -> Answered {
         let found = self.serving(call, now).await;
         stopwatch.durations.bundle = Some(stopwatch.lap());
         let (tenant, serving) = match found {
@@ -362,6 +376,9 @@ pub async fn report_init_error(runtime_api: &str, message: &str) {
         error!(%error, "the failed init cannot be reported");
     }
 }
+
+/// How often a call begins again because its bundle was replaced meanwhile.
+const MAX_REPLACED: u32 = 3;
 
 /// How long made-up calls may take. One is begun only within this time, and init has ten times as much.
 const REHEARSAL_LIMIT: Duration = Duration::from_secs(1);

@@ -10,6 +10,7 @@ use crate::bundle::{Bundle, BundledRoute};
 use crate::decide::Session;
 use crate::decide::outcome::Outcome;
 use crate::function::jwks::KeyCache;
+use crate::function::source::away::{AwayParts, S3Object};
 use crate::function::telemetry::invocation::Stopwatch;
 use crate::function::token_cache::{TokenCache, TokenHash};
 use crate::gateway::cache_key::{CacheKey, CacheScope};
@@ -30,13 +31,26 @@ pub struct Serving {
     tokens: TokenCache,
     /// When the bundle was last found to be the current one, in seconds since 1970.
     confirmed: AtomicU64,
+    /// The parts of the bundle that are still in S3. `None`: all of it is here.
+    parts: Option<AwayParts>,
 }
 
 impl Serving {
     /// Puts a bundle into use that is the current one `now`, with room for `max_tokens` verified tokens.
     pub fn new(bundle: Bundle, keys: KeyCache, max_tokens: usize, now: UnixTime) -> Self {
         let confirmed = AtomicU64::new(now.as_seconds());
-        Self { bundle: Arc::new(bundle), keys, tokens: TokenCache::new(max_tokens), confirmed }
+        let tokens = TokenCache::new(max_tokens);
+        Self { bundle: Arc::new(bundle), keys, tokens, confirmed, parts: None }
+    }
+
+    /// The same, if parts of the bundle are still in this object.
+    pub(super) fn with_parts(self, object: Option<S3Object>) -> Self {
+        Self { parts: object.map(AwayParts::new), ..self }
+    }
+
+    /// Whether the bundle was found to be replaced by another one, so that no more parts of it can be fetched.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.parts.as_ref().is_some_and(AwayParts::is_replaced)
     }
 
     /// The same bundle with these keys alone, for a [rehearsal](super::lambda::Function::rehearse). Nothing else is
@@ -47,6 +61,8 @@ impl Serving {
             keys: KeyCache::of_final_keys(self.bundle.identity_sources(), keys),
             tokens: TokenCache::new(1),
             confirmed: AtomicU64::new(now.as_seconds()),
+            // What is not here, a rehearsal does without.
+            parts: None,
         }
     }
 
@@ -91,9 +107,36 @@ impl Serving {
         stopwatch.durations.verify = Some(stopwatch.lap());
         let (session, remembered) = authenticated?;
         stopwatch.durations.is_token_remembered = remembered == Remembered::Yes;
-        let outcome = session.authorize_in(call, cache_key, stopwatch)?;
+        let outcome = self.authorize(&session, call, cache_key, now, stopwatch).await?;
         stopwatch.durations.is_answer_remembered = stopwatch.durations.grant.is_none();
         Ok(DecidedCall { session, outcome })
+    }
+
+    /// Decides on a call. Parts of the bundle that the decision needs and that are not here are fetched, and then it is
+    /// decided again.
+    async fn authorize(
+        &self,
+        session: &Session,
+        call: &Call,
+        cache_key: &CacheKey,
+        now: UnixTime,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<Arc<Outcome>, Reason> {
+        let Some(parts) = &self.parts else {
+            return session.authorize_in(call, cache_key, stopwatch);
+        };
+        let _holding = self.bundle.hold();
+        let mut is_here = true;
+        for round in 0..MAX_ROUNDS {
+            match session.authorize_in(call, cache_key, stopwatch) {
+                Err(Reason::BundleAway) if !is_here => break,
+                Err(Reason::BundleAway) if round == 0 => session.ask_ahead(call, cache_key),
+                Err(Reason::BundleAway) => {}
+                decided => return decided,
+            }
+            is_here = parts.fetch(&self.bundle, now).await;
+        }
+        Err(Reason::BundleAway)
     }
 
     /// Warns of routes that will be denied because they read something that is not in the cache key. The cache key of
@@ -202,3 +245,7 @@ pub struct DecidedCall {
     /// What is decided.
     pub outcome: Arc<Outcome>,
 }
+
+/// How often a decision may ask for further parts. Each round leads to the entities that the attributes and parents of known
+/// ones name.
+const MAX_ROUNDS: u32 = 32;

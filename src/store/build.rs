@@ -1,13 +1,18 @@
 //! Builds bundles: everything in this room writes what the room `bundle` reads.
 
+mod append;
 mod archive;
+pub(crate) mod chunks;
 pub(crate) mod entities;
+pub(crate) mod forms;
 mod outline;
 pub(crate) mod policies;
 mod separation;
 mod signing;
+mod sources;
 pub(crate) mod table;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,15 +23,20 @@ use super::finding::{self, Code, Finding, Position, Severity};
 use super::{Checks, Store};
 use crate::bundle::entities::StoredEntities;
 use crate::bundle::files::{ENTITIES_FILE, SETTINGS_FILE};
-use crate::bundle::outline::{ENTITIES, OUTLINE, POLICIES, POLICY_INDEX, POLICY_PARTS};
+use crate::bundle::outline::{MAP, OUTLINE, SOURCES};
 use crate::bundle::policies::PolicyIndex;
+use crate::bundle::sources::is_apart;
+use crate::bundle::table::Table;
 use crate::bundle::{
     Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION,
     MAX_TENANT_BYTES, StoreFiles, Tenant, Unreadable, with_room,
 };
 use crate::decide::CedarGate;
 use crate::time::UnixTime;
-use policies::PolicyMembers;
+pub use append::{Appended, append};
+use archive::Content;
+use chunks::{Rows, WrittenMap, early};
+use forms::Parts;
 pub use separation::{TooEntangled, separate};
 pub use signing::{CannotSign, InvalidPrivateKey, LibraryFailure, PrivateKey, sign};
 use table::TooLarge;
@@ -51,12 +61,20 @@ fn bundle_within(
     files: &StoreFiles,
     edition: &Edition<'_>,
 ) -> Result<Vec<u8>, CannotBuild> {
-    let mut members = files.clone();
-    members.retain_known();
-    for (path, content) in with_room(|| compile(store)).map_err(CannotBuild::Room)?? {
-        members.insert(path.to_owned(), content);
-    }
-    archive::pack(max_bytes, &store.settings.name, edition, members.iter())
+    let map = with_room(|| map(store)).map_err(CannotBuild::Room)??;
+    let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
+    let sources = sources::write(files)?;
+    let needed = files.iter().filter(|(path, _)| StoreFiles::is_known(path) && !is_apart(path));
+    let compiled = [(MAP, map.index.as_slice()), (OUTLINE, &outline), (SOURCES, &sources.table)];
+    let members: BTreeMap<&str, &[u8]> = needed.chain(compiled).collect();
+    let index = Table::open(map.index.clone().into())?;
+    let early = early(&index, store.named_entities.iter().chain([&store.settings.resource]));
+    archive::pack(
+        max_bytes,
+        &store.settings.name,
+        edition,
+        &Content { members, map: &map.chunks, early, sources: &sources.chunks },
+    )
 }
 
 /// Checks a policy store as [`Store::check_for`] does, and also whether a bundle can be made of it: builds one in
@@ -128,27 +146,16 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
 /// # Errors
 /// [`CannotBuild`].
 pub fn cedar_gate(store: &Store) -> Result<CedarGate, CannotBuild> {
-    let written = || -> Result<_, CannotBuild> {
-        Ok((policies::file(&store.policies, &store.links)?, entities::write(&store.entities)?))
-    };
-    let (PolicyMembers { policies, parts, index }, entities) =
-        with_room(written).map_err(CannotBuild::Room)??;
-    let policies = PolicyIndex::open(policies.into(), parts.into(), index.into())?;
-    let entities = StoredEntities::open(entities.into())?;
-    Ok(CedarGate::new(policies, entities, &store.named_entities))
+    let map = with_room(|| map(store)).map_err(CannotBuild::Room)??.open()?;
+    Ok(CedarGate::new(PolicyIndex::new(map.clone()), StoredEntities::new(map), &store.named_entities))
 }
 
-/// Computes the compiled part, as members with their paths.
-fn compile(store: &Store) -> Result<[(&'static str, Vec<u8>); 5], CannotBuild> {
-    let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
-    let PolicyMembers { policies, parts, index } = policies::file(&store.policies, &store.links)?;
-    Ok([
-        (ENTITIES, entities::write(&store.entities)?),
-        (OUTLINE, outline),
-        (POLICIES, policies),
-        (POLICY_INDEX, index),
-        (POLICY_PARTS, parts),
-    ])
+/// Writes the policies and entities of a store.
+fn map(store: &Store) -> Result<WrittenMap, CannotBuild> {
+    let (mut rows, mut parts) = (Rows::default(), Parts::default());
+    entities::add(&store.entities, &mut rows)?;
+    policies::file(&store.policies, &store.links, &mut parts, &mut rows)?;
+    Ok(rows.write(&parts)?)
 }
 
 /// What makes one bundle of a store differ from another.
@@ -225,7 +232,7 @@ fn lines(findings: &[Finding]) -> String {
 }
 
 impl From<Unreadable> for CannotBuild {
-    fn from(Unreadable: Unreadable) -> Self {
+    fn from(_: Unreadable) -> Self {
         Self::Compiled
     }
 }

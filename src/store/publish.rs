@@ -13,6 +13,9 @@
 //! 3. If it has a companion, that is stored beside it, on the condition that nothing is there.
 //! 4. The bundle is stored as `<key>`, on the condition that the entity tag is still that of step 1.
 //!
+//! If a bundle has most of its bytes in common with the one that it replaces, it is composed of that object and of the bytes
+//! that are new (`compose`, and [`append`]); only these are sent. To whoever reads it, that makes no difference.
+//!
 //! So the current bundle is always in the history, with its companion if it has one, and only one of all who have
 //! seen the same bundle can replace it. Each PUT takes effect completely or not at all: if interrupted between two
 //! steps, either the old or the new bundle stays in place. If step 2 finds a number taken, somebody else is between
@@ -34,7 +37,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 
-use crate::store::build::CannotBuild;
+use crate::store::build::{Appended, CannotBuild, append};
 pub use attempt::{Attempt, Companion, MakeCompanion, Published};
 pub use compose::{Composed, MIN_COPIED_BYTES, Notes, Source};
 use failure::S3Cause;
@@ -143,14 +146,14 @@ impl Shelf {
             // Here too, an object under a number that is taken stays as it is.
             self.put(&upload, Condition::Absent, &progress).await?;
         }
-        let (revision, bytes) = self.take_revision(&attempt, build, &progress).await?;
-        let upload = Upload::bundle(self.key.clone(), &bytes, revision, id);
+        let TakenRevision { revision, bytes, base } = self.take_revision(&attempt, build, &progress).await?;
+        let upload = Upload::bundle(self.key.clone(), &bytes, revision, id).based_on(base.as_ref());
         let condition = match replaced {
             Some(object) => Condition::Unchanged(&object.etag),
             None => Condition::Absent,
         };
         for _ in 0..MAX_CONFLICTS {
-            let put = self.put(&upload, condition, &progress).await;
+            let put = self.store(&upload, condition, &progress).await;
             if let Put::Done { version_id } = put.map_err(|source| source.at_current(revision))? {
                 return Ok(Published::new(revision, bytes, version_id));
             }
@@ -176,26 +179,38 @@ impl Shelf {
         attempt: &Attempt<'_>,
         build: impl Fn(u64) -> Result<Vec<u8>, CannotBuild>,
         progress: &Progress,
-    ) -> Result<(u64, Bytes), NotPublished> {
+    ) -> Result<TakenRevision, NotPublished> {
         let Attempt { replaced, first, id, companion, .. } = *attempt;
         let end = first.saturating_add(MAX_TAKEN);
         for revision in first..end {
-            let bytes = Bytes::from(build(revision)?);
-            let upload = Upload::bundle(self.history_key(revision), &bytes, revision, id);
+            let (bytes, base) = self.on_base(replaced, build(revision)?.into());
+            let upload =
+                Upload::bundle(self.history_key(revision), &bytes, revision, id).based_on(base.as_ref());
             if self.take(&upload, replaced, progress).await? == Taken::ByAnother {
                 continue;
             }
             let Some(Companion { suffix, content_type, make }) = companion else {
-                return Ok((revision, bytes));
+                return Ok(TakenRevision { revision, bytes, base });
             };
             let content = Bytes::from(make(revision, &bytes).map_err(NotPublished::Companion)?);
             let key = format!("{}{suffix}", self.history_key(revision));
-            let upload = Upload { key, bytes: &content, content_type, revision, id };
+            let upload = Upload { key, bytes: &content, content_type, revision, id, base: None };
             if self.take(&upload, replaced, progress).await? == Taken::ByUs {
-                return Ok((revision, bytes));
+                return Ok(TakenRevision { revision, bytes, base });
             }
         }
         Err(NotPublished::Taken { uri: self.uri(), first, last: end.saturating_sub(1) })
+    }
+
+    /// A bundle as it is stored: on the base of the one that it replaces, if that saves much.
+    fn on_base(&self, replaced: Option<&Object>, bytes: Bytes) -> (Bytes, Option<Source>) {
+        let appended = replaced.and_then(|object| Some((object, append(&object.bytes, &bytes)?)));
+        match appended {
+            Some((Object { etag, .. }, Appended { bytes, kept })) if kept >= MIN_COPIED_BYTES => {
+                (bytes, Some(Source { key: self.key.clone(), etag: etag.clone(), range: 0..kept }))
+            }
+            _ => (bytes, None),
+        }
     }
 
     /// Stores an object that belongs to a revision, unless another one is there.
@@ -206,7 +221,7 @@ impl Shelf {
         progress: &Progress,
     ) -> Result<Taken, NotPublished> {
         for _ in 0..MAX_CONFLICTS {
-            if let Put::Done { .. } = self.put(upload, Condition::Absent, progress).await? {
+            if let Put::Done { .. } = self.store(upload, Condition::Absent, progress).await? {
                 return Ok(Taken::ByUs);
             }
             let current = self.current().await?;
@@ -240,6 +255,14 @@ impl Shelf {
     fn uri_of(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket)
     }
+}
+
+/// A bundle that was stored in the history.
+struct TakenRevision {
+    revision: u64,
+    bytes: Bytes,
+    /// The object whose bytes it begins with.
+    base: Option<Source>,
 }
 
 /// Whose object is under the key of a revision.

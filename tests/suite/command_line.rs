@@ -274,7 +274,7 @@ fn what_build_refuses_check_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("petstore.bundle");
     let sparse = |store: &StoreCopy, path: &str| {
-        fs::File::create(store.path().join(path)).unwrap().set_len(300 << 20).unwrap();
+        fs::File::create(store.path().join(path)).unwrap().set_len(600 << 20).unwrap();
     };
     let source = |file: &str| {
         let text = fs::read_to_string(root().join("policies/identity-sources/cognito.json")).unwrap();

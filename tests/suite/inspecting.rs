@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::bundle_life::build;
 use crate::loopback::{S3, S3Fault};
 use crate::world::{
-    CLI, EXPIRES_AT, ISSUED_AT, Parts, StoreCopy, bundle_bytes, golden, pretty, root, run, sample_store,
-    stderr, stdout, with_manifest,
+    CLI, EXPIRES_AT, Head, ISSUED_AT, Parts, StoreCopy, bundle_bytes, golden, pretty, root, run,
+    sample_store, stderr, stdout, with_manifest,
 };
 
 /// A folder with bundles. `inspect` runs in it.
@@ -209,38 +209,35 @@ fn broken() -> Vec<Broken> {
         bytes
     };
     let end = good.len();
-    let manifest_end = end - Parts::of(&good).members.iter().map(|(_, content)| content.len()).sum::<usize>();
-    let compiled = manifest_end + 1;
+    let Head { sections: [manifest, ..], hashes: [hash, .., of_layout], .. } = Head::of(&good);
+    let (head, member) = (hash.start - 4, end - 33);
     let revision = good.windows(11).position(|window| window == b"\"revision\":").unwrap() + 11;
     let truncated = "the bundle is truncated";
     vec![
         Broken::new("", "the file is not a bundle").and("no bundle that can be read"),
         Broken::new("<html>", "the file is not a bundle"),
         Broken::new(flipped(&[0]), "the file is not a bundle"),
-        Broken::new(flipped(&[24]), "the bundle has format version 4, this version reads 5")
-            .and("format     4\n"),
+        Broken::new(flipped(&[24]), "the bundle has format version 7, this version reads 6")
+            .and("format     7\n"),
         Broken::new(&good[..26], truncated),
-        Broken::new(&good[..40], truncated).and("format     5\n"),
-        Broken::new(&good[..manifest_end - 1], truncated),
-        Broken::new(&good[..end - 1], truncated)
-            .and("petstore revision 1")
-            .state("templates/auditor.cedar", "incomplete"),
-        Broken::new([&good[..], b"!"].concat(), "the bundle goes on behind its last member")
+        Broken::new(&good[..40], truncated).and("format     6\n"),
+        Broken::new(&good[..head], truncated),
+        Broken::new(&good[..manifest.end], truncated),
+        Broken::new(&good[..end - 1], truncated).and("no bundle that can be read"),
+        Broken::new([&good[..], b"!"].concat(), "goes on behind its end").and("no bundle that can be read"),
+        Broken::new(flipped(&[hash.start]), "the manifest of the bundle was altered")
             .and("petstore revision 1"),
-        Broken::new(flipped(&[32]), "the manifest of the bundle was altered").and("petstore revision 1"),
+        Broken::new(flipped(&[of_layout.start]), "the layout of the bundle was altered")
+            .and("petstore revision 1"),
         // 1 becomes 0. The value is shown, but not trusted.
         Broken::new(flipped(&[revision]), "the manifest of the bundle was altered")
             .and("petstore revision 0"),
-        Broken::new(flipped(&[end - 1]), "`templates/auditor.cedar` in the bundle was altered")
-            .state("templates/auditor.cedar", "altered"),
-        Broken::new(
-            [&flipped(&[compiled, end - 1])[..], b"!"].concat(),
-            "`compiled/entities.table` in the bundle was altered",
-        )
-        .problem("`templates/auditor.cedar` in the bundle was altered")
-        .problem("the bundle goes on behind its last member")
-        .state("compiled/entities.table", "altered")
-        .state("templates/auditor.cedar", "altered"),
+        Broken::new(flipped(&[member]), "`jwks/cognito.json` in the bundle was altered")
+            .state("jwks/cognito.json", "altered"),
+        // The sources come first in the file, and the map after them.
+        Broken::new(flipped(&[28, head - 1]), "`compiled/map` in the bundle was altered")
+            .problem("`entities.json` in the bundle was altered")
+            .state("entities.json", "altered"),
         Broken::new(with_manifest(b"{\"name\":1}", b""), "the manifest of the bundle cannot be read")
             .and("no bundle that can be read"),
         Broken::made(
@@ -249,13 +246,17 @@ fn broken() -> Vec<Broken> {
         )
         .state("../x", "misplaced"),
         Broken::made(
-            |parts| parts.members.insert(7, ("policies/../../x.cedar".to_owned(), Vec::new())),
+            |parts| parts.members.push(("policies/../../x.cedar".to_owned(), Vec::new())),
             "does not list the members that belong",
         )
         .state("policies/../../x.cedar", "misplaced"),
+        Broken::made(
+            |parts| parts.sources.insert(0, ("../x".to_owned(), Vec::new())),
+            "the sources in the bundle are not listed as they should be",
+        ),
         Broken::made(|parts| parts.members.swap(0, 1), "does not list the members that belong"),
         Broken::made(
-            |parts| parts.members.push(parts.members[13].clone()),
+            |parts| parts.members.push(parts.members[2].clone()),
             "does not list the members that belong",
         ),
         Broken::made(
@@ -273,11 +274,7 @@ fn broken() -> Vec<Broken> {
             "the compiled part of the bundle",
         )
         .whole(),
-        Broken::made(
-            |parts| *parts.member("compiled/policies.table") = b"\x01\0\0\0".to_vec(),
-            "the compiled part of the bundle",
-        )
-        .whole(),
+        Broken::made(|parts| parts.map.0 = b"\x01\0\0\0".to_vec(), "the compiled part of the bundle"),
         Broken::made(
             |parts| {
                 *parts.member("identity-sources/cognito.json") = b"[{]".to_vec();
@@ -350,15 +347,14 @@ impl Signed {
     fn half_broken(&self) -> Vec<u8> {
         let (good, other) = (self.bundle(0..2, None), self.bundle(0..2, Some(EXPIRES_AT)));
         let envelope = |bytes: &[u8]| {
-            let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-            let start = 100 + number(28);
-            (start, String::from_utf8(bytes[start..start + number(64)].to_vec()).unwrap())
+            let Head { sections: [_, envelope, _], hashes: [_, hash, _], .. } = Head::of(bytes);
+            (envelope.start, hash, String::from_utf8(bytes[envelope].to_vec()).unwrap())
         };
-        let ((start, text), (_, of_other)) = (envelope(&good), envelope(&other));
+        let ((start, hash, text), (_, _, of_other)) = (envelope(&good), envelope(&other));
         let mixed = [text.split_once("},{").unwrap().0, of_other.split_once("},{").unwrap().1].join("},{");
         let mut broken = good;
         broken[start..start + mixed.len()].copy_from_slice(mixed.as_bytes());
-        broken[68..100].copy_from_slice(digest(&SHA256, mixed.as_bytes()).as_ref());
+        broken[hash].copy_from_slice(digest(&SHA256, mixed.as_bytes()).as_ref());
         broken
     }
 }
@@ -487,7 +483,8 @@ fn what_a_terminal_would_obey_is_shown_as_text() {
     let desk = Desk::new();
     let mut parts = Parts::of(&bundle_bytes(1));
     parts.manifest["name"] = json!("pet\u{1b}[2Jstore\u{202e}");
-    parts.members.insert(11, ("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
+    parts.sources.push(("policies/z\n\u{1b}]0;x\u{7}.cedar".to_owned(), b"permit (".to_vec()));
+    parts.sources.sort();
     desk.put("hostile.bundle", &parts.together());
     let output = desk.inspect(&["hostile.bundle"]);
     shown(&output, 0, &["pet\\u{1b}[2Jstore\\u{202e} revision 1\n", "policies/z\\n\\u{1b}]0;x\\u{7}.cedar"]);
@@ -498,7 +495,8 @@ fn what_a_terminal_would_obey_is_shown_as_text() {
     shown(&compared, 0, &["added   policy a\\u{1b}b\n"]);
     let mut parts = Parts::of(&bundle_bytes(1));
     *parts.member("compiled/outline.json") = b"{}".to_vec();
-    parts.members.insert(11, ("policies/z\u{1b}.cedar".to_owned(), Vec::new()));
+    parts.sources.push(("policies/z\u{1b}.cedar".to_owned(), Vec::new()));
+    parts.sources.sort();
     desk.put("broken.bundle", &parts.together());
     let failed = desk.inspect(&["petstore.bundle", "broken.bundle"]);
     for text in [stdout(&output), stdout(&compared), stderr(&failed)] {

@@ -9,6 +9,7 @@ use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::jwks::KeyTrust;
 use cedar_authorizer::function::lambda::Function;
+use cedar_authorizer::function::source::DEFAULT_CACHE_BYTES;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
@@ -71,6 +72,7 @@ impl InProcess {
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(365 * 24 * 3600),
             },
+            bundle_cache_bytes: DEFAULT_CACHE_BYTES,
             jwks_proxy: None,
             simple_responses: SimpleResponses::Disabled,
             telemetry: Settings::default(),

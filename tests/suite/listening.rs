@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
+use cedar_authorizer::function::source::DEFAULT_CACHE_BYTES;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::telemetry::Telemetry;
 use cedar_authorizer::function::telemetry::invocation::LambdaContext;
@@ -75,6 +76,7 @@ impl Listening {
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(3600),
             },
+            bundle_cache_bytes: DEFAULT_CACHE_BYTES,
             jwks_proxy: None,
             simple_responses: SimpleResponses::Disabled,
             telemetry: Settings { decision_log: settings.clone(), ..Settings::default() },

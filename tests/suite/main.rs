@@ -120,6 +120,9 @@ mod providers;
 // `import` and `export`: policy stores from elsewhere, and the way back.
 #[cfg(test)]
 mod porting;
+// Large bundles: what is fetched of them, and what is sent.
+#[cfg(test)]
+mod parts;
 // `publish` against S3: the protocol, its races and its faults.
 #[cfg(test)]
 mod publishing;

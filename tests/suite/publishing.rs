@@ -19,7 +19,7 @@ use crate::loopback::{Answer, Function, KeyServer, S3, S3Fault};
 use crate::oracle::{NotResource, passes};
 use crate::signing::SigningKey;
 use crate::world::{
-    CLI, FUNCTION, ISSUED_AT, Parts, StoreCopy, bundle_bytes, event, root, run, stderr, stdout, token,
+    CLI, FUNCTION, Head, ISSUED_AT, Parts, StoreCopy, bundle_bytes, event, root, run, stderr, stdout, token,
 };
 
 const BUCKET: &str = "bundles";
@@ -78,8 +78,7 @@ fn bundle(s3: &S3, key: &str) -> Bundle {
 #[track_caller]
 fn member(s3: &S3, key: &str, path: &str) -> String {
     let bundle = bundle(s3, key);
-    let found = bundle.manifest().members.iter().find(|member| member.path == path);
-    found.map(|member| member.sha256.clone()).unwrap()
+    bundle.files().into_iter().find(|file| file.path == path).unwrap().sha256
 }
 
 /// The sample store with one more policy.
@@ -157,7 +156,7 @@ fn each_publication_is_the_next_revision_and_says_what_changed() {
             "files": difference(
                 &["policies/more.cedar"],
                 &[],
-                &["compiled/policies.table", "compiled/policy-index.table", "policies/mark.cedar"],
+                &["compiled/map.table", "policies/mark.cedar"],
             ),
             "policies": difference(&["more"], &[], &["mark"]),
         })
@@ -248,16 +247,15 @@ impl Keys {
 
 /// The same bundle, but its first signature is for another manifest.
 fn with_broken_signature(bundle: &[u8], other: &[u8]) -> Vec<u8> {
-    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
     let envelope = |bytes: &[u8]| {
-        let start = 100 + number(bytes, 28);
-        start..start + number(bytes, 64)
+        let Head { sections: [_, envelope, _], hashes: [_, hash, _], .. } = Head::of(bytes);
+        (envelope, hash)
     };
-    let (at, of_other) = (envelope(bundle), envelope(other));
+    let ((at, hash), (of_other, _)) = (envelope(bundle), envelope(other));
     assert_eq!(at.len(), of_other.len());
     let mut broken = bundle.to_vec();
     broken.splice(at, other[of_other.clone()].iter().copied());
-    broken[68..100].copy_from_slice(digest(&SHA256, &other[of_other]).as_ref());
+    broken[hash].copy_from_slice(digest(&SHA256, &other[of_other]).as_ref());
     broken
 }
 
@@ -565,7 +563,9 @@ fn a_rollback_to_what_is_not_there_or_not_whole_is_refused() {
     refused(&publish(&s3, &["--rollback", "7"]), 1, &["there is no revision 7", "petstore.bundle.7`"]);
 
     let mut altered = bundle_bytes(7);
-    *altered.last_mut().unwrap() ^= 1;
+    // The last byte of the last member.
+    let last = altered.len() - 33;
+    altered[last] ^= 1;
     for (bytes, message) in [
         (altered, "was altered"),
         (bundle_bytes(8), "the bundle says that it is revision 8"),
@@ -965,4 +965,48 @@ fn a_published_change_is_in_force_within_the_interval_and_a_broken_bundle_is_not
         build(Edition { revision: 4, signing_keys: &[signer], ..Edition::default() }),
     );
     eventually((true, json!(4)));
+}
+
+/// Text that has nothing in common with itself.
+fn noise(seed: u64, length: usize) -> String {
+    let mut state = seed;
+    let word = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("// {state:016x}\n")
+    };
+    std::iter::repeat_with(word).take(length / 20).collect()
+}
+
+#[test]
+fn of_a_large_bundle_only_what_is_new_is_sent() {
+    let s3 = S3::start();
+    let store = store("x");
+    for file in 0..7 {
+        let policy = "permit (principal == PetStore::User::\"a\", action, resource);\n";
+        store.write(&format!("policies/large-{file}.cedar"), (noise(file, 1 << 20) + policy).as_bytes());
+    }
+    let first = published(&s3, &["--store", path(&store)]);
+    let size = s3.object(BUCKET, KEY).unwrap().0.len();
+    assert_eq!(first["revision"], 1);
+    assert!(size > 7 << 20, "{size}");
+
+    for revision in 2..5 {
+        let before = s3.received();
+        let policy = format!("permit (principal == PetStore::User::\"{revision}\", action, resource);\n");
+        store.write("policies/large-3.cedar", (noise(3, 1 << 20) + &policy).as_bytes());
+        let report = published(&s3, &["--store", path(&store)]);
+        assert_eq!(report["revision"], revision);
+        // Twice, for the current object and for the history.
+        let sent = s3.received() - before;
+        assert!(sent < size / 20 + 2 * (1 << 18), "{sent} of {size}");
+        assert_eq!(bundle(&s3, KEY).revision(), revision);
+        assert_eq!(bundle(&s3, &history(revision)).digest(), bundle(&s3, KEY).digest());
+        assert_eq!(s3.uploads(), 0, "of multipart uploads that were left");
+    }
+    // The bundle is what its sources make, although its chunks stand elsewhere than `build` puts them.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("petstore.bundle");
+    fs::write(&file, s3.object(BUCKET, KEY).unwrap().0).unwrap();
+    let verified = run(&["inspect", file.to_str().unwrap(), "--verify"]);
+    assert!(verified.status.success(), "{}", stdout(&verified));
 }

@@ -274,12 +274,12 @@ fn a_part_that_drips_is_given_up() {
 #[test]
 fn an_object_that_is_too_large_is_refused_by_its_end() {
     let (s3, _) = start();
-    s3.fault(S3Fault::Range(RangeFault::ContentRange("bytes 268435453-268435456/268435457")));
+    s3.fault(S3Fault::Range(RangeFault::ContentRange("bytes 536870909-536870912/536870913")));
     assert_eq!(end(&s3, None, 4).unwrap_err().code(), "bundle-too-large");
-    s3.fault(S3Fault::Range(RangeFault::ContentRange("bytes 268435452-268435455/268435456")));
-    assert_eq!(new(end(&s3, None, 4)), ("6789".into(), 256 * 1024 * 1024));
+    s3.fault(S3Fault::Range(RangeFault::ContentRange("bytes 536870908-536870911/536870912")));
+    assert_eq!(new(end(&s3, None, 4)), ("6789".into(), 512 * 1024 * 1024));
     s3.fault(IGNORED);
-    s3.put(BUCKET, KEY, vec![0; 256 * 1024 * 1024 + 1]);
+    s3.put(BUCKET, KEY, vec![0; 512 * 1024 * 1024 + 1]);
     assert_eq!(end(&s3, None, 4).unwrap_err().code(), "bundle-too-large");
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
+use cedar_authorizer::function::source::DEFAULT_CACHE_BYTES;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
@@ -65,6 +66,7 @@ impl World {
                 refresh: Duration::from_secs(3600),
                 max_stale: Duration::from_secs(7200),
             },
+            bundle_cache_bytes: DEFAULT_CACHE_BYTES,
             jwks_proxy: None,
             simple_responses,
             telemetry: Settings::default(),

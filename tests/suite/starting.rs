@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use cedar_authorizer::bundle::DevelopmentKeys;
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda;
+use cedar_authorizer::function::source::DEFAULT_CACHE_BYTES;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
 use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::response::SimpleResponses;
@@ -162,6 +163,7 @@ fn answers(store: &StoreCopy, cache_key: &str, events: &[String], is_rehearsed: 
             refresh: Duration::from_secs(60),
             max_stale: Duration::from_secs(3600),
         },
+        bundle_cache_bytes: DEFAULT_CACHE_BYTES,
         jwks_proxy: None,
         simple_responses: SimpleResponses::Disabled,
         telemetry: Settings::default(),

@@ -8,7 +8,7 @@ use cedar_authorizer::bundle::{DevelopmentKeys, StoreFiles, Tenant};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
-use cedar_authorizer::function::source::{Fetcher, LoadFailure};
+use cedar_authorizer::function::source::{DEFAULT_CACHE_BYTES, Fetcher, LoadFailure};
 use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::function::tenant::TenantFrom;
 use cedar_authorizer::function::tenant::{CallPart, Tenancy};
@@ -152,6 +152,7 @@ impl InProcess {
                 refresh: Duration::from_secs(60),
                 max_stale: Duration::from_secs(3600),
             },
+            bundle_cache_bytes: DEFAULT_CACHE_BYTES,
             jwks_proxy: None,
             simple_responses: setup.simple_responses,
             telemetry: Settings::default(),
@@ -549,12 +550,13 @@ fn what_goes_wrong_with_one_tenant_is_a_fault_of_its_own_and_not_asked_for_at_ea
     let faults = [
         (S3Fault::Forbidden, good(), 1),
         (S3Fault::InternalError, good(), 3),
-        (S3Fault::Truncated, good(), 1),
+        (S3Fault::Truncated, good(), 3),
         (S3Fault::Error(404, "NoSuchBucket"), good(), 1),
         (S3Fault::None, good()[..length / 2].to_vec(), 1),
         (S3Fault::None, altered(), 1),
         (S3Fault::None, unsigned(), 1),
-        (S3Fault::None, Vec::new(), 1),
+        // An empty object has no last bytes, so it is asked for once more.
+        (S3Fault::None, Vec::new(), 2),
     ];
     for (number, (fault, bytes, attempts)) in faults.into_iter().enumerate() {
         let s3 = S3::start();

@@ -80,55 +80,160 @@ pub fn sample_bundle() -> Bundle {
 /// A bundle taken apart, to be put together again with correct lengths and hashes, as anybody could.
 pub struct Parts {
     pub manifest: Value,
+    /// The members of the head, without the tables of the map and the sources.
     pub members: Vec<(String, Vec<u8>)>,
+    /// The files that it was built from.
+    pub sources: Vec<(String, Vec<u8>)>,
+    /// The index of the map, and its chunks.
+    pub map: (Vec<u8>, Vec<Vec<u8>>),
 }
 
 impl Parts {
     pub fn of(bundle: &[u8]) -> Self {
-        let length = u32::from_le_bytes(bundle[28..32].try_into().unwrap()) as usize;
-        let (manifest, mut rest) = bundle[100..].split_at(length);
-        let manifest: Value = serde_json::from_slice(manifest).unwrap();
-        let members = manifest["members"].as_array().unwrap().iter().map(|member| {
-            let (content, behind) = rest.split_at(member["size"].as_u64().unwrap() as usize);
-            rest = behind;
-            (member["path"].as_str().unwrap().to_owned(), content.to_vec())
-        });
-        let members = members.collect();
-        Self { manifest, members }
+        let Head { manifest, layout, members, .. } = Head::of(bundle);
+        let mut starts = layout[4..].chunks_exact(8).map(|start| number64(start) as usize);
+        let mut chunk = |id: &[u8]| {
+            let start = starts.next().unwrap();
+            bundle[start..start + number(&id[32..]) as usize].to_vec()
+        };
+        let of = |path: &str| &members.iter().find(|(known, _)| known == path).unwrap().1;
+        let index = of(MAP).clone();
+        let chunks = table(&index).iter().map(|(_, id)| chunk(id)).collect();
+        let mut file = |ids: &[u8]| ids.chunks_exact(36).flat_map(&mut chunk).collect();
+        let files = table(of(SOURCES));
+        let sources = files
+            .into_iter()
+            .map(|(path, ids)| (String::from_utf8(path).unwrap(), file(&ids[32..])))
+            .collect();
+        let members = members.into_iter().filter(|(path, _)| path != MAP && path != SOURCES).collect();
+        Self { manifest, members, sources, map: (index, chunks) }
     }
 
     pub fn member(&mut self, path: &str) -> &mut Vec<u8> {
-        &mut self.members.iter_mut().find(|(known, _)| known == path).unwrap().1
+        let mut all = self.members.iter_mut().chain(&mut self.sources);
+        &mut all.find(|(known, _)| known == path).unwrap().1
     }
 
     pub fn together(mut self) -> Vec<u8> {
+        let mut file = start();
+        let mut starts = Vec::new();
+        let mut place = |content: &[u8]| {
+            starts.extend((file.len() as u64).to_le_bytes());
+            file.extend(content);
+        };
+        self.map.1.iter().for_each(|chunk| place(chunk));
+        let mut sources = Vec::new();
+        for (path, content) in &self.sources {
+            place(content);
+            let hash = digest(&SHA256, content);
+            let ids = [hash.as_ref(), hash.as_ref(), &(content.len() as u32).to_le_bytes()].concat();
+            sources.push((path.clone().into_bytes(), ids));
+        }
+        let chunks = u32::try_from(starts.len() / 8).unwrap();
+        let layout = [&chunks.to_le_bytes(), starts.as_slice()].concat();
+        let own = [(MAP.to_owned(), self.map.0), (SOURCES.to_owned(), table_bytes(&sources))];
+        for (path, content) in own {
+            // Where it belongs, if the others stand in order.
+            let at = self.members.iter().position(|(known, _)| *known > path).unwrap_or(self.members.len());
+            self.members.insert(at, (path, content));
+        }
         let listed = self
             .members
             .iter()
             .map(|(path, content)| json!({"path": path, "size": content.len(), "sha256": sha256(content)}));
         self.manifest["members"] = listed.collect();
         let contents: Vec<u8> = self.members.iter().flat_map(|(_, content)| content).copied().collect();
-        with_manifest(self.manifest.to_string().as_bytes(), &contents)
+        file.extend(end(self.manifest.to_string().as_bytes(), b"", &layout, &contents));
+        file
     }
 }
 
-/// A bundle with this manifest, valid or not, and these contents of its members.
-pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(manifest.len()).unwrap().to_le_bytes();
-    let hash = digest(&SHA256, manifest);
-    [
-        b"cedar-authorizer bundle\n".as_slice(),
-        &5_u32.to_le_bytes(),
-        &length,
-        hash.as_ref(),
-        // No signatures.
-        &[0; 4],
-        digest(&SHA256, b"").as_ref(),
-        manifest,
-        contents,
-    ]
-    .concat()
+/// The head of a bundle, read without this project.
+pub struct Head {
+    pub manifest: Value,
+    /// Where the manifest, the signatures and the layout stand in the file.
+    pub sections: [std::ops::Range<usize>; 3],
+    /// Where the hashes of these stand.
+    pub hashes: [std::ops::Range<usize>; 3],
+    pub layout: Vec<u8>,
+    pub members: Vec<(String, Vec<u8>)>,
 }
+
+impl Head {
+    pub fn of(bundle: &[u8]) -> Self {
+        let end = bundle.len() - 32;
+        let start = end - number(&bundle[end..]) as usize;
+        let mut at = start + 3 * 36;
+        let mut section = |number_of: usize| {
+            let length = number(&bundle[start + number_of * 36..]) as usize;
+            at += length;
+            at - length..at
+        };
+        let sections = [section(0), section(1), section(2)];
+        let hashes = [0, 1, 2].map(|number| start + number * 36 + 4..start + number * 36 + 36);
+        let manifest: Value = serde_json::from_slice(&bundle[sections[0].clone()]).unwrap();
+        let mut rest = &bundle[at..end];
+        let members = manifest["members"].as_array().unwrap().iter().map(|member| {
+            let (content, behind) = rest.split_at(member["size"].as_u64().unwrap() as usize);
+            rest = behind;
+            (member["path"].as_str().unwrap().to_owned(), content.to_vec())
+        });
+        let members = members.collect();
+        Self { manifest, layout: bundle[sections[2].clone()].to_vec(), sections, hashes, members }
+    }
+}
+
+/// A bundle without chunks, with this manifest, valid or not, and these contents of its members.
+pub fn with_manifest(manifest: &[u8], contents: &[u8]) -> Vec<u8> {
+    [start(), end(manifest, b"", &[0; 4], contents)].concat()
+}
+
+fn start() -> Vec<u8> {
+    [MAGIC.as_slice(), &6_u32.to_le_bytes()].concat()
+}
+
+fn end(manifest: &[u8], signatures: &[u8], layout: &[u8], contents: &[u8]) -> Vec<u8> {
+    let mut head = Vec::new();
+    for section in [manifest, signatures, layout] {
+        head.extend(u32::try_from(section.len()).unwrap().to_le_bytes());
+        head.extend(digest(&SHA256, section).as_ref());
+    }
+    head.extend([manifest, signatures, layout, contents].concat());
+    let length = u32::try_from(head.len()).unwrap().to_le_bytes();
+    [&head, length.as_slice(), &6_u32.to_le_bytes(), MAGIC].concat()
+}
+
+/// The rows of a table.
+fn table(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let rows = number(bytes) as usize;
+    let cells = &bytes[4 + 4 * (2 * rows + 1)..];
+    let cell = |cell: usize| {
+        cells[number(&bytes[4 + 4 * cell..]) as usize..number(&bytes[8 + 4 * cell..]) as usize].to_vec()
+    };
+    (0..rows).map(|row| (cell(2 * row), cell(2 * row + 1))).collect()
+}
+
+fn table_bytes(rows: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut ends = vec![0_u32];
+    for cell in rows.iter().flat_map(|(key, value)| [key, value]) {
+        ends.push(ends.last().unwrap() + cell.len() as u32);
+    }
+    let numbers = [rows.len() as u32].into_iter().chain(ends).flat_map(u32::to_le_bytes);
+    let cells = rows.iter().flat_map(|(key, value)| [key, value]).flatten().copied();
+    numbers.chain(cells).collect()
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes(bytes[..4].try_into().unwrap())
+}
+
+fn number64(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[..8].try_into().unwrap())
+}
+
+const MAGIC: &[u8; 24] = b"cedar-authorizer bundle\n";
+const MAP: &str = "compiled/map.table";
+const SOURCES: &str = "compiled/sources.table";
 
 fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()

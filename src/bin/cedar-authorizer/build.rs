@@ -67,7 +67,7 @@ impl Build {
         print(&format_args!(
             "{}: {name} revision {revision}, {} files, {} bytes",
             self.output.display(),
-            bundle.manifest().members.len(),
+            bundle.files().len(),
             bytes.len(),
         ))?;
         Ok(Exit::Fine)

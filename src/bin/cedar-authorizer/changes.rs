@@ -113,8 +113,7 @@ impl Difference {
 }
 
 fn files(bundle: &Bundle) -> BTreeMap<String, String> {
-    let members = bundle.manifest().members.iter();
-    members.map(|member| (member.path.clone(), member.sha256.clone())).collect()
+    bundle.files().into_iter().map(|file| (file.path, file.sha256)).collect()
 }
 
 /// Static policies, templates and template links by id, in a form without white space and comments.

@@ -10,7 +10,7 @@ use cedar_authorizer::decide::outcome::{Breadth, Narrow};
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::lambda::{Answer, Function};
 use cedar_authorizer::function::source::current::{Audience, Conditions};
-use cedar_authorizer::function::source::{BundleUri, LoadFailure};
+use cedar_authorizer::function::source::{BundleUri, DEFAULT_CACHE_BYTES, LoadFailure};
 use cedar_authorizer::function::telemetry::settings::Settings;
 use cedar_authorizer::gateway::cache_key::CacheKey;
 use cedar_authorizer::gateway::response::SimpleResponses;
@@ -105,6 +105,7 @@ impl Invoke {
                 refresh: Duration::MAX,
                 max_stale: Duration::MAX,
             },
+            bundle_cache_bytes: DEFAULT_CACHE_BYTES,
             jwks_proxy: None,
             simple_responses,
             telemetry: Settings::default(),

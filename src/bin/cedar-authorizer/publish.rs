@@ -392,7 +392,7 @@ impl PublishReport<'_> {
             PublishOutcome::WouldPublish => ("would publish", String::new()),
         };
         let content = self.args.rollback.map(|revision| format!(" with the content of revision {revision}"));
-        let files = self.bundle.manifest().members.len();
+        let files = self.bundle.files().len();
         print(&format_args!(
             "{}: {name} revision {revision}{}, {files} files{size}, at {}",
             paint(SUCCESS, verdict),

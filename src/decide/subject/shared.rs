@@ -13,8 +13,7 @@ use std::rc::Rc;
 use cedar_policy::{AuthorizationError, Context, Effect, Entities, Entity, EntityUid, PolicyId, Request};
 
 use super::{GivenEntities, Subject, ask_cedar, is_bare};
-use crate::bundle::policies::Dependence;
-use crate::bundle::policies::{ListedPolicies, PolicyList, PolicyLists};
+use crate::bundle::policies::{Dependence, FiledPolicy, ListedPolicies, PolicyList, PolicyLists};
 use crate::bundle::{Bundle, Unreadable};
 use crate::decide::context::Prepared;
 use crate::decide::decision::Verdict;
@@ -89,9 +88,9 @@ pub(crate) struct SharedWork {
 }
 
 /// A policy, and the numbers of what its condition depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Question {
-    policy: u32,
+    policy: FiledPolicy,
     action: Option<u32>,
     resource: Option<u32>,
     token: Option<u32>,
@@ -112,7 +111,7 @@ struct Evaluated {
     /// Whether a policy applies whose verdict is the same for all requests on the resource.
     applies: bool,
     /// The other policies with conditions, whose verdicts may differ between requests.
-    differ: Rc<[u32]>,
+    differ: Rc<[FiledPolicy]>,
 }
 
 /// An amount of work, in units of about a nanosecond. It is counted, not measured, so it is the same each time.
@@ -144,13 +143,33 @@ pub(crate) struct TooExpensive;
 pub(super) enum NotEvaluated {
     /// Cedar does not accept the request.
     Invalid,
-    Unreadable,
+    Unreadable(Unreadable),
     TooExpensive,
 }
 
 impl From<Unreadable> for NotEvaluated {
-    fn from(Unreadable: Unreadable) -> Self {
-        Self::Unreadable
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+/// Why it is not known whether something is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undecided {
+    /// A fault: something cannot be read or fetched.
+    Fault(Reason),
+    TooExpensive,
+}
+
+impl From<TooExpensive> for Undecided {
+    fn from(TooExpensive: TooExpensive) -> Self {
+        Self::TooExpensive
+    }
+}
+
+impl From<Unreadable> for Undecided {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Fault(unreadable.into())
     }
 }
 
@@ -207,11 +226,10 @@ fn number(count: usize) -> u32 {
 
 impl Subject {
     /// Whether the principal may do something. Unlike [`Subject::decide`], this does not say which policies
-    /// decide, and it stops at the first one that settles the question. If something cannot be read or made, the
-    /// answer is no.
+    /// decide, and it stops at the first one that settles the question. If something cannot be made, the answer is no.
     ///
     /// # Errors
-    /// [`TooExpensive`].
+    /// [`Undecided`].
     pub(crate) fn is_allowed(
         &self,
         bundle: &Bundle,
@@ -219,17 +237,13 @@ impl Subject {
         resource: &Resource,
         shared: &mut SharedWork,
         context: impl FnOnce() -> Result<NumberedContext, Reason>,
-    ) -> Result<bool, TooExpensive> {
+    ) -> Result<bool, Undecided> {
         let index = bundle.policy_index();
-        let Ok(lists) = index.lists(&self.policies, action, &resource.uid, bundle.entities()) else {
-            return Ok(false);
-        };
+        let lists = index.lists(&self.policies, action, &resource.uid, bundle.entities())?;
         let number = shared.resource(resource);
         let (mut all, mut may_permit) = (Vec::with_capacity(lists.lists.len()), false);
         for list in &lists.lists {
-            let Some(found) = self.find(bundle, *list, &lists, number, shared)? else {
-                return Ok(false);
-            };
+            let found = self.find(bundle, list, &lists, number, shared)?;
             if found.members.forbids {
                 return Ok(false);
             }
@@ -250,30 +264,30 @@ impl Subject {
         let mut evaluation = Evaluation::new(self, bundle, action, resource, given, context, shared);
         match evaluation.allows(&all, is_permitted) {
             Ok(is_allowed) => Ok(is_allowed),
-            Err(NotEvaluated::TooExpensive) => Err(TooExpensive),
-            Err(NotEvaluated::Invalid | NotEvaluated::Unreadable) => Ok(false),
+            Err(NotEvaluated::TooExpensive) => Err(Undecided::TooExpensive),
+            Err(NotEvaluated::Unreadable(unreadable)) => Err(unreadable.into()),
+            Err(NotEvaluated::Invalid) => Ok(false),
         }
     }
 
-    /// The policies of a list that matter to requests on a resource. `None`: they cannot be read.
+    /// The policies of a list that matter to requests on a resource.
     fn find(
         &self,
         bundle: &Bundle,
-        list: PolicyList,
+        list: &PolicyList,
         lists: &PolicyLists,
         resource: u32,
         shared: &mut SharedWork,
-    ) -> Result<Option<Rc<MatchedList>>, TooExpensive> {
-        if let Some(known) = shared.found.get(&(list, resource)) {
-            return Ok(Some(Rc::clone(known)));
+    ) -> Result<Rc<MatchedList>, Undecided> {
+        let at = (list.clone(), resource);
+        if let Some(known) = shared.found.get(&at) {
+            return Ok(Rc::clone(known));
         }
-        let Ok(members) = bundle.policy_index().members(list, &self.policies, lists) else {
-            return Ok(None);
-        };
+        let members = bundle.policy_index().members(list, &self.policies, lists)?;
         shared.spend(Effort::estimate(0, 0, members.looked_at))?;
         let found = Rc::new(MatchedList { members, evaluated: RefCell::default() });
-        shared.found.insert((list, resource), Rc::clone(&found));
-        Ok(Some(found))
+        shared.found.insert(at, Rc::clone(&found));
+        Ok(found)
     }
 }
 
@@ -357,9 +371,9 @@ impl<'a> Evaluation<'a> {
             Some(known) => known,
             None => {
                 let (mut alike, mut differ) = (Vec::new(), Vec::new());
-                for number in conditional {
-                    let Dependence { action, context, .. } = self.bundle.policy_index().depends(*number)?;
-                    if action || context { &mut differ } else { &mut alike }.push(*number);
+                for policy in conditional {
+                    let Dependence { action, context, .. } = policy.depends()?;
+                    if action || context { &mut differ } else { &mut alike }.push(policy.clone());
                 }
                 let applies = self.any_applies(&alike, effect)?;
                 let evaluated = Evaluated { applies, differ: differ.into() };
@@ -371,7 +385,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether any of these policies applies. All of them have this effect.
-    fn any_applies(&mut self, policies: &[u32], effect: Effect) -> Result<bool, NotEvaluated> {
+    fn any_applies(&mut self, policies: &[FiledPolicy], effect: Effect) -> Result<bool, NotEvaluated> {
         let applies = |verdict: &Option<Verdict>| match verdict {
             Some(Verdict::Holds) => true,
             Some(Verdict::Fails) => effect == Effect::Forbid,
@@ -382,23 +396,26 @@ impl<'a> Evaluation<'a> {
 
     /// The verdicts on these policies, in their order. `None`: a forbid holds, so Cedar does not say whether this
     /// permit holds.
-    pub(super) fn verdicts(&mut self, policies: &[u32]) -> Result<Vec<Option<Verdict>>, NotEvaluated> {
+    pub(super) fn verdicts(
+        &mut self,
+        policies: &[FiledPolicy],
+    ) -> Result<Vec<Option<Verdict>>, NotEvaluated> {
         let mut questions = Vec::with_capacity(policies.len());
         for policy in policies {
-            questions.push(self.question(*policy)?);
+            questions.push(self.question(policy)?);
         }
         let is_open = |question: &&Question| !self.shared.verdicts.contains_key(question);
-        let open: Vec<Question> = questions.iter().filter(is_open).copied().collect();
+        let open: Vec<Question> = questions.iter().filter(is_open).cloned().collect();
         if !open.is_empty() {
             self.ask(&open)?;
         }
         Ok(questions.iter().map(|question| self.shared.verdicts.get(question).copied()).collect())
     }
 
-    fn question(&mut self, policy: u32) -> Result<Question, Unreadable> {
-        let Dependence { action, resource, token, context } = self.bundle.policy_index().depends(policy)?;
+    fn question(&mut self, policy: &FiledPolicy) -> Result<Question, Unreadable> {
+        let Dependence { action, resource, token, context } = policy.depends()?;
         Ok(Question {
-            policy,
+            policy: policy.clone(),
             action: action.then(|| self.shared.action(self.action)),
             resource: (resource || self.is_given).then_some(self.number),
             token: token.then_some(self.token),
@@ -411,7 +428,7 @@ impl<'a> Evaluation<'a> {
         let (conditions, requests) = (open.len() as u64, u64::from(self.request.is_none()));
         self.shared.spend(Effort::estimate(conditions, requests, conditions))?;
         let index = self.bundle.policy_index();
-        let policies = index.policies(open.iter().map(|question| question.policy).collect())?;
+        let policies = index.policies(open.iter().map(|question| question.policy.clone()).collect())?;
         self.make_ready()?;
         let entities =
             self.entities.as_ref().map_or_else(|| self.subject.entities(self.bundle), |own| Ok(Some(own)));
@@ -431,14 +448,14 @@ impl<'a> Evaluation<'a> {
             |id: &&&PolicyId| policies.policy(id).is_none_or(|policy| policy.effect() == Effect::Forbid);
         let permits_are_named = holding.iter().next().is_none_or(|id| !is_forbid(&id));
         for question in open {
-            let (id, effect) = index.policy(question.policy)?;
+            let (id, effect) = (question.policy.id(), question.policy.effect());
             let verdict = match () {
-                () if failing.contains(&id) => Verdict::Fails,
-                () if holding.contains(&id) => Verdict::Holds,
+                () if failing.contains(id) => Verdict::Fails,
+                () if holding.contains(id) => Verdict::Holds,
                 () if effect == Effect::Forbid || permits_are_named => Verdict::HoldsNot,
                 () => continue,
             };
-            self.shared.verdicts.insert(*question, verdict);
+            self.shared.verdicts.insert(question.clone(), verdict);
         }
         Ok(())
     }
@@ -467,8 +484,12 @@ impl Subject {
     /// does not accept them.
     fn entities(&self, bundle: &Bundle) -> Result<Option<&Entities>, Unreadable> {
         let roots = || bundle.named_entities().iter().chain([bundle.resource()]);
-        let gathered = self.entities.get_or_init(|| self.gather(bundle, GivenEntities::default(), roots()));
-        gathered.as_ref().map(Option::as_ref).map_err(|unreadable| *unreadable)
+        if let Some(known) = self.entities.get() {
+            return Ok(known.as_ref());
+        }
+        // A failure is not kept: what is away now can be here the next time.
+        let gathered = self.gather(bundle, GivenEntities::default(), roots())?;
+        Ok(self.entities.get_or_init(|| gathered).as_ref())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::function::config::Config;
 use crate::function::lambda::{Answer, Function};
 use crate::function::serving::Serving;
 use crate::function::source::BundleUri;
+use crate::function::source::DEFAULT_CACHE_BYTES;
 use crate::function::source::current::{Audience, Conditions, Current};
 use crate::function::telemetry::Telemetry;
 use crate::function::telemetry::settings::Settings;
@@ -55,6 +56,7 @@ fn function(store: &str, cache_key: &str) -> Function {
             refresh: Duration::from_secs(60),
             max_stale: Duration::from_secs(3600),
         },
+        bundle_cache_bytes: DEFAULT_CACHE_BYTES,
         jwks_proxy: None,
         simple_responses: SimpleResponses::Disabled,
         telemetry: Settings::default(),

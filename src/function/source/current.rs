@@ -9,19 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use bytes::Bytes;
 use tracing::{error, info, warn};
 
 use super::schedule::{BundleNeed, Schedule};
-use super::{BundleUri, COLD_ATTEMPTS, Fetcher, LoadFailure};
-use crate::bundle::Tenant;
+use super::{BundleUri, COLD_ATTEMPTS, Fetcher, Found, FoundBundle, LoadFailure};
+use crate::bundle::file::UnreadableFile;
 use crate::bundle::signature::PublicKeys;
-use crate::bundle::{Bundle, Manifest, Trust};
+use crate::bundle::{Bundle, Manifest, Opening, Tenant, Trust};
 use crate::cache::lock;
 use crate::function::config::TrustedIssuers;
 use crate::function::jwks::{KeyCache, KeyClient, KeyTrust};
 use crate::function::serving::Serving;
-use crate::function::source::s3::Read;
 use crate::function::telemetry::counters::Counted;
 use crate::function::under_way::{UnderWay, WorkState};
 use crate::gateway::cache_key::CacheKey;
@@ -56,10 +54,10 @@ impl Conditions {
     ///
     /// # Errors
     /// [`LoadFailure`], if this is not a bundle or must not be used.
-    fn open(&self, bytes: Bytes, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
+    fn open(&self, opening: Opening, least_revision: u64, now: UnixTime) -> Result<Bundle, LoadFailure> {
         let development_keys = self.key_trust.development_keys;
         let trust = Trust { development_keys, public_keys: self.public_keys.as_ref() };
-        let bundle = Bundle::open(bytes, trust)?;
+        let bundle = Bundle::open(opening, trust)?;
         self.check_addressee(bundle.manifest())?;
         let (found, least) = (bundle.revision(), least_revision.max(self.min_revision));
         if found < least {
@@ -164,21 +162,23 @@ impl Current {
         now: UnixTime,
     ) -> Result<Arc<Self>, LoadFailure> {
         let loaded = match fetcher.fetch(None, COLD_ATTEMPTS).await {
-            Ok(Read::New { bytes, etag }) => conditions.open(bytes, 0, now).map(|bundle| (bundle, etag)),
-            Ok(Read::Unchanged) => Err(LoadFailure::Unreadable(crate::bundle::file::UnreadableFile::Changed)),
+            Ok(Found::New(FoundBundle { opening, etag, object })) => {
+                conditions.open(opening, 0, now).map(|bundle| (bundle, etag, object))
+            }
+            Ok(Found::Unchanged) => Err(LoadFailure::Unreadable(UnreadableFile::Changed)),
             Err(failure) => Err(failure),
         };
-        let (bundle, etag, uri) = match (loaded, fallback) {
-            (Ok((bundle, etag)), _) => (bundle, etag, fetcher.uri().clone()),
+        let (bundle, etag, object, uri) = match (loaded, fallback) {
+            (Ok((bundle, etag, object)), _) => (bundle, etag, object, fetcher.uri().clone()),
             (Err(failure), None) => return Err(failure),
             (Err(failure), Some(fallback)) => {
                 client.counters().count(Counted::RefreshFailed);
                 error!(code = failure.code(), %failure, %fallback, "bundle not loaded; the fallback serves");
                 let bundle = match Fetcher::from_env(fallback.clone()).await.fetch(None, 1).await? {
-                    Read::New { bytes, .. } => conditions.open(bytes, 0, now)?,
-                    Read::Unchanged => return Err(failure),
+                    Found::New(found) => conditions.open(found.opening, 0, now)?,
+                    Found::Unchanged => return Err(failure),
                 };
-                (bundle, None, fallback)
+                (bundle, None, None, fallback)
             }
         };
         let keys = KeyCache::load(&bundle, &conditions.key_trust, client.clone(), before, now).await;
@@ -193,7 +193,7 @@ impl Current {
             conditions,
             max_tokens,
             client,
-            serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens, now))),
+            serving: Mutex::new(Arc::new(Serving::new(bundle, keys, max_tokens, now).with_parts(object))),
             schedule: Mutex::new(schedule),
             seen: Mutex::new(LastLook { etag, ..LastLook::default() }),
             under_way: Mutex::default(),
@@ -206,6 +206,11 @@ impl Current {
     /// [`Reason::BundleStale`], if the bundle was not confirmed as the current one for too long, or has expired.
     pub async fn get(self: &Arc<Self>, now: UnixTime) -> Result<Arc<Serving>, Reason> {
         match self.need(now) {
+            // Parts of the bundle cannot be fetched any more. Calls that need them need the new one.
+            _ if self.serving().is_replaced() => {
+                lock(&self.schedule).replaced(now);
+                self.refresh(now, BundleNeed::TooStale).await;
+            }
             BundleNeed::Fresh => {}
             // After a long freeze the bundle is too stale as well. Then the call needs the result.
             need @ (BundleNeed::Due | BundleNeed::TooStale) => self.refresh(now, need).await,
@@ -277,9 +282,9 @@ impl Current {
         let seen = lock(&self.seen).clone();
         // A connection from before a freeze may be dead. A call that needs the result has time for a second attempt.
         let attempts = if need == BundleNeed::TooStale { 2 } else { 1 };
-        let (bytes, etag) = match self.fetcher.fetch(seen.etag.as_deref(), attempts).await {
-            Ok(Read::New { bytes, etag }) => (bytes, etag),
-            Ok(Read::Unchanged) => match seen.refused {
+        let (opening, etag, object) = match self.fetcher.fetch(seen.etag.as_deref(), attempts).await {
+            Ok(Found::New(FoundBundle { opening, etag, object })) => (opening, etag, object),
+            Ok(Found::Unchanged) => match seen.refused {
                 None => {
                     lock(&self.seen).failure = None;
                     return self.confirmed(Counted::RefreshUnchanged, now);
@@ -295,13 +300,14 @@ impl Current {
             }
         };
         let old = self.serving();
-        match self.conditions.open(bytes, old.bundle.revision(), now) {
+        match self.conditions.open(opening, old.bundle.revision(), now) {
             Ok(bundle) => {
                 let (trust, client) = (&self.conditions.key_trust, self.client.clone());
                 let keys = KeyCache::load(&bundle, trust, client, Some(&old.keys), now).await;
                 let (revision, before) = (bundle.revision(), old.bundle.revision());
                 *lock(&self.seen) = LastLook { etag, ..LastLook::default() };
-                *lock(&self.serving) = Arc::new(Serving::new(bundle, keys, self.max_tokens, now));
+                let serving = Serving::new(bundle, keys, self.max_tokens, now).with_parts(object);
+                *lock(&self.serving) = Arc::new(serving);
                 self.confirmed(Counted::RefreshReplaced, now);
                 info!(revision, before, "bundle refreshed");
             }

@@ -88,6 +88,12 @@ impl Schedule {
         self.next = now.after(self.interval);
     }
 
+    /// The bundle in use is known not to be the current one any more, so the next look may begin at once.
+    pub(super) fn replaced(&mut self, now: UnixTime) {
+        self.begun = None;
+        self.next = self.next.min(now);
+    }
+
     /// The function was frozen during a look. That is not a failure of S3, so the next look may begin at once.
     pub(super) fn given_up(&mut self, now: UnixTime) {
         self.given_up = self.given_up.saturating_add(1);

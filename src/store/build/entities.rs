@@ -1,29 +1,30 @@
 //! Writes the entities that [`crate::bundle::entities`] reads.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{Entities, Entity, EntityUid};
 use serde_json::Value;
 
-use super::{CannotBuild, table};
+use super::CannotBuild;
+use super::chunks::{RowValue, Rows};
+use crate::bundle::chunks::key;
 use crate::bundle::entities::{PARENTS, parents_json};
 use crate::bundle::table::entity_key;
 
-/// Writes the table of entities.
+/// Adds entities to the rows of a map.
 ///
 /// # Errors
 /// [`CannotBuild`].
-pub(crate) fn write(entities: &Entities) -> Result<Vec<u8>, CannotBuild> {
-    let mut rows = BTreeMap::new();
+pub(crate) fn add(entities: &Entities, rows: &mut Rows) -> Result<(), CannotBuild> {
     let parents = Parents::new(entities);
     for entity in entities.iter() {
         let uid = entity.uid();
         let json = exact_json(entity, &parents.of_entity(&uid));
         let json = json.ok_or_else(|| CannotBuild::Entity(Box::new(uid.clone())))?;
-        rows.insert(entity_key(&uid).into_string().into_bytes(), json.into_bytes());
+        rows.insert(key::entity(&uid), RowValue::Bytes(json.into_bytes()));
     }
-    Ok(table::write(&rows)?)
+    Ok(())
 }
 
 /// The smallest set of parents for each entity from which all its ancestors follow.
@@ -87,8 +88,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::bundle::Unreadable;
     use crate::bundle::entities::{StoredEntities, reachable};
-    use crate::bundle::table::Unreadable;
+    use crate::store::build::chunks::WrittenMap;
+    use crate::store::build::forms::Parts;
+
+    fn write(entities: &Entities) -> WrittenMap {
+        let mut rows = Rows::default();
+        add(entities, &mut rows).unwrap();
+        rows.write(&Parts::default()).unwrap()
+    }
+
+    fn stored(map: WrittenMap) -> StoredEntities {
+        StoredEntities::new(map.open().unwrap())
+    }
 
     #[test]
     fn attributes_and_tags_are_followed_and_nothing_else() {
@@ -112,7 +125,7 @@ mod tests {
             None,
         )
         .unwrap();
-        let store = StoredEntities::open(write(&store).unwrap().into()).unwrap();
+        let store = stored(write(&store));
         let uid = |id: &str| format!("T::{id:?}").parse::<EntityUid>().unwrap();
         let names = |given, roots| {
             let found = reachable(&store, given, roots).unwrap();
@@ -145,10 +158,10 @@ mod tests {
         let all: Vec<Value> =
             (0..30).map(chain).chain((100..130).map(pair)).chain([entity(99, &[7, 888, 999])]).collect();
         let entities = Entities::from_json_value(all.clone().into(), None).unwrap();
-        let bytes = write(&entities).unwrap();
+        let map = write(&entities);
         let again = Entities::from_json_value(all.into_iter().rev().collect(), None).unwrap();
-        assert_eq!(bytes, write(&again).unwrap());
-        let stored = StoredEntities::open(bytes.into()).unwrap();
+        assert_eq!(map.index, write(&again).index);
+        let stored = stored(map);
         let parents = |id: usize| stored.get(&uid(id)).unwrap().unwrap().parents.clone();
         assert_eq!(parents(0), [uid(1)]);
         assert_eq!(parents(100), [uid(102), uid(103)]);
@@ -166,24 +179,27 @@ mod tests {
 
     #[test]
     fn what_is_not_as_it_was_written_is_unreadable() {
-        let entity = json!({"uid": {"type": "T", "id": "a"}, "attrs": {"x": {"y": [1]}}, "parents": []});
-        let entities = Entities::from_json_value(json!([entity]), None).unwrap();
-        let bytes = write(&entities).unwrap();
+        let text = r#"{"uid": {"type": "T", "id": "a"}, "attrs": {"x": {"y": [1]}}, "parents": []}"#;
         let uid: EntityUid = "T::\"a\"".parse().unwrap();
-        for position in 0..bytes.len() {
+        let read = |text: &[u8]| {
+            let mut rows = Rows::default();
+            rows.insert(key::entity(&uid), RowValue::Bytes(text.to_vec()));
+            let stored = stored(rows.write(&Parts::default()).unwrap());
+            stored.get(&uid).and_then(|_| stored.entity(&uid)).map(|_| ())
+        };
+        assert_eq!(read(text.as_bytes()), Ok(()));
+        for position in 0..text.len() {
             for by in [1, 0x80, 0xff] {
-                let mut altered = bytes.clone();
+                let mut altered = text.as_bytes().to_vec();
                 altered[position] ^= by;
-                let _ = StoredEntities::open(altered.into()).map(|stored| stored.get(&uid).map(|_| ()));
+                let _ = read(&altered);
             }
-            assert!(StoredEntities::open(bytes[..position].to_vec().into()).is_err());
+            assert_eq!(read(&text.as_bytes()[..position]), Err(Unreadable::Malformed));
         }
         for text in
             ["", "{}", "[]", "{\"uid\": {\"type\": \"T\", \"id\": \"b\"}, \"attrs\": {}, \"parents\": []}"]
         {
-            let rows = [(entity_key(&uid).into_string().into_bytes(), text.as_bytes().to_vec())].into();
-            let stored = StoredEntities::open(table::write(&rows).unwrap().into()).unwrap();
-            assert_eq!(stored.get(&uid).map(|_| ()), Err(Unreadable), "{text}");
+            assert_eq!(read(text.as_bytes()), Err(Unreadable::Malformed), "{text}");
         }
     }
 }

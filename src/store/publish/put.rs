@@ -11,8 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::Shelf;
+use super::compose::{Composed, Notes, Source};
 use super::failure::{S3Cause, ShelfFailure};
 use super::upload::{Progress, upload};
+use crate::bundle::archive::sha256_hex;
 
 /// An object that is about to be stored.
 pub(super) struct Upload<'a> {
@@ -22,11 +24,17 @@ pub(super) struct Upload<'a> {
     pub(super) revision: u64,
     /// The attempt that stores it.
     pub(super) id: &'a str,
+    /// The object that begins with the same bytes, so that they need not be sent. `None`: all are sent.
+    pub(super) base: Option<&'a Source>,
 }
 
 impl<'a> Upload<'a> {
     pub(super) fn bundle(key: String, bytes: &'a Bytes, revision: u64, id: &'a str) -> Self {
-        Self { key, bytes, content_type: CONTENT_TYPE, revision, id }
+        Self { key, bytes, content_type: CONTENT_TYPE, revision, id, base: None }
+    }
+
+    pub(super) fn based_on(self, base: Option<&'a Source>) -> Self {
+        Self { base, ..self }
     }
 }
 
@@ -45,9 +53,34 @@ pub(super) enum Put {
 }
 
 impl Shelf {
+    /// Stores an object, whole or on the base of another one.
+    pub(super) async fn store(
+        &self,
+        upload: &Upload<'_>,
+        condition: Condition<'_>,
+        progress: &Progress,
+    ) -> Result<Put, ShelfFailure> {
+        let Upload { key, bytes, content_type, revision, id, base } = upload;
+        let Some((base, sent)) = base.and_then(|base| {
+            let sent = usize::try_from(base.range.end).ok().filter(|kept| *kept <= bytes.len())?;
+            Some((base, bytes.slice(sent..)))
+        }) else {
+            return self.put(upload, condition, progress).await;
+        };
+        let sha256 = sha256_hex(bytes);
+        let notes = Notes { content_type, revision: *revision, id, sha256: Some(&sha256) };
+        match self.compose(key, base, sent, notes, condition, progress).await? {
+            Composed::Done { version_id } => Ok(Put::Done { version_id }),
+            Composed::Refused { left: Some(left) } | Composed::SourceChanged { left: Some(left) } => {
+                Err(left)
+            }
+            Composed::Refused { left: None } | Composed::SourceChanged { left: None } => Ok(Put::Refused),
+        }
+    }
+
     pub(super) async fn put(
         &self,
-        Upload { key, bytes, content_type, revision, id }: &Upload<'_>,
+        Upload { key, bytes, content_type, revision, id, base: _ }: &Upload<'_>,
         condition: Condition<'_>,
         progress: &Progress,
     ) -> Result<Put, ShelfFailure> {

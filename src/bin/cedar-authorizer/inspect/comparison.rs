@@ -67,7 +67,7 @@ impl<'a> Comparison<'a> {
                 manifest.revision,
                 printable(&manifest.cedar_version),
                 tenant.unwrap_or_default(),
-                plural(manifest.members.len(), "file"),
+                plural(bundle.files().len(), "file"),
                 signers(signatures),
                 printable(&source.to_string()),
             ))?;

@@ -198,7 +198,7 @@ impl<'a> Report<'a> {
             ("sha256", Some(self.sha256())),
             ("contents", self.counts.as_ref().map(Counts::to_string)),
             ("warnings", self.warnings()),
-            ("files", self.survey.manifest.as_ref().map(|manifest| manifest.members.len().to_string())),
+            ("files", manifest.map(|_| self.survey.members.len().to_string())),
         ];
         for (name, value) in rows {
             if let Some(value) = value {
@@ -263,8 +263,7 @@ impl<'a> Report<'a> {
     }
 
     fn members(&self) -> impl Iterator<Item = (&Member, MemberState)> {
-        let members = self.survey.manifest.iter().flat_map(|manifest| &manifest.members);
-        members.zip(self.survey.members.iter().copied())
+        self.survey.members.iter().map(|(member, state)| (member, *state))
     }
 
     fn count_of_files(&self) -> usize {
@@ -317,13 +316,13 @@ impl Counts {
         let policies = bundle.policies()?;
         let template_links = policies.policies().filter(|policy| policy.template_id().is_some()).count();
         // The actions of the schema are entities too. They are kept with those of the store.
-        let is_action = |name: &&str| name.rsplit("::").next() == Some("Action");
+        let is_action = |name: &String| name.rsplit("::").next() == Some("Action");
         Ok(Self {
             policies: policies.policies().count() - template_links,
             templates: policies.templates().count(),
             template_links,
             routes: bundle.routes().routes().len(),
-            entities: bundle.entities().types().filter(|name| !is_action(name)).count(),
+            entities: bundle.entities().types()?.iter().filter(|name| !is_action(name)).count(),
             identity_sources: bundle.identity_sources().len(),
         })
     }

@@ -3,14 +3,13 @@ use std::str::FromStr;
 use cedar_policy::SlotId;
 use proptest::prelude::*;
 
-use bytes::Bytes;
-use cedar_policy::Entities;
-
 use super::*;
 use crate::bundle::Unreadable;
+use crate::bundle::chunks::{ChunkId, ChunkMap};
 use crate::bundle::entities::StoredEntities;
 use crate::bundle::policies::{PolicyIndex, Slice};
-use crate::bundle::table::Table;
+use crate::store::build::chunks::{WrittenChunk, WrittenMap};
+use crate::store::build::table;
 
 const POLICIES: &str = r#"
     permit (principal == User::"u", action, resource);
@@ -25,11 +24,6 @@ fn uid(text: &str) -> EntityUid {
     text.parse().unwrap()
 }
 
-fn filed(set: PolicySet) -> PolicyMembers {
-    let (set, links) = TemplateLinks::split(set);
-    file(&set, &links).unwrap()
-}
-
 fn set() -> PolicySet {
     let mut set = PolicySet::from_str(POLICIES).unwrap();
     let values =
@@ -42,16 +36,28 @@ fn set() -> PolicySet {
 /// The ids of the policies of a slice: permits and forbids without conditions, and those with conditions.
 type Ids = [Vec<String>; 3];
 
+fn written(set: &PolicySet) -> WrittenMap {
+    let (mut rows, mut parts) = (Rows::default(), Parts::default());
+    let (set, links) = TemplateLinks::split(set.clone());
+    file(&set, &links, &mut parts, &mut rows).unwrap();
+    rows.write(&parts).unwrap()
+}
+
+/// A map with one row.
+fn with_row(key: &[u8], value: Vec<u8>) -> Rows {
+    let mut rows = Rows::default();
+    rows.insert(key.to_vec(), RowValue::Bytes(value));
+    rows
+}
+
 fn slice(
-    PolicyMembers { policies, parts, index }: &PolicyMembers,
+    map: &WrittenMap,
     principals: &[EntityUid],
     action: &EntityUid,
     resource: &EntityUid,
 ) -> Result<Ids, Unreadable> {
-    let [policies, parts, index] = [policies, parts, index].map(|bytes| Bytes::from(bytes.clone()));
-    let index = PolicyIndex::open(policies, parts, index)?;
-    let entities = crate::store::build::entities::write(&Entities::empty()).unwrap();
-    let entities = StoredEntities::open(entities.into())?;
+    let map: ChunkMap = map.clone().open()?;
+    let (index, entities) = (PolicyIndex::new(map.clone()), StoredEntities::new(map));
     let of_principal = index.for_principal(principals)?;
     let Slice { permits, forbids, conditional, .. } =
         index.slice(&of_principal, action, resource, &entities)?;
@@ -66,7 +72,7 @@ fn slice(
 
 #[test]
 fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
-    let filed = filed(set());
+    let filed = written(&set());
     for (principal, action, resource, expected) in [
         ("User::\"u\"", "Action::\"read\"", "Doc::\"d\"", [vec!["policy0", "policy4"], vec![], vec![]]),
         (
@@ -94,13 +100,20 @@ fn a_slice_has_what_the_scopes_can_match_and_nothing_else() {
     }
 }
 
-/// Looks up everything in these bytes. No lookup may panic. None may find fewer policies than it should without
-/// an error, unless the bytes are those of other policies.
-fn look(filed: &PolicyMembers) {
+/// Looks up everything in a map. No lookup may panic.
+fn look(map: &WrittenMap) {
     let principals = [uid("User::\"u\""), uid("Group::\"g\"")];
     for action in ["Action::\"read\"", "Action::\"write\""] {
-        let _ = slice(filed, &principals, &uid(action), &uid("Folder::\"f\""));
+        let _ = slice(map, &principals, &uid(action), &uid("Folder::\"f\""));
     }
+    let _ = map.clone().open().map(|map| PolicyIndex::new(map).all().map(|_| ()));
+}
+
+/// The map with this in the place of its only chunk, as if it had been built like that.
+fn with_chunk(bytes: Vec<u8>) -> WrittenMap {
+    let id = ChunkId::of(&bytes).unwrap();
+    let index = table::write(&[(Vec::new(), id.to_bytes().to_vec())].into()).unwrap();
+    WrittenMap { index, chunks: vec![WrittenChunk { bytes, id, from: Vec::new() }] }
 }
 
 #[test]
@@ -109,77 +122,131 @@ fn what_policies_have_in_common_is_written_once() {
         permit (principal == User::"u", action == Action::"write", resource) when { context.x == 1 };
         forbid (principal == User::"v", action == Action::"write", resource) when { context.x == 1 };
     "#;
-    let filed = filed(PolicySet::from_str(text).unwrap());
-    let found = slice(&filed, &[uid("User::\"u\"")], &uid("Action::\"write\""), &uid("Doc::\"d\"")).unwrap();
+    let map = written(&PolicySet::from_str(text).unwrap());
+    let found = slice(&map, &[uid("User::\"u\"")], &uid("Action::\"write\""), &uid("Doc::\"d\"")).unwrap();
     assert_eq!(found, [vec![], vec![], vec!["policy0".to_owned()]]);
-    let parts = Table::open(filed.parts.into()).unwrap();
-    let parts: Vec<&str> =
-        (0..parts.len()).map(|row| str::from_utf8(parts.row(row).unwrap().0).unwrap()).collect();
+    let map = map.open().unwrap();
+    let chunk = map.chunks().next().unwrap().unwrap();
+    let parts: Vec<&str> = chunk.parts.rows().map(|(text, _)| str::from_utf8(text).unwrap()).collect();
     let [conditions, action] = parts.as_slice() else { panic!("{parts:?}") };
     assert!(action.contains("write") && conditions.contains("context"), "{parts:?}");
-    let policies = String::from_utf8_lossy(&filed.policies).into_owned();
-    assert!(!policies.contains("write"), "{policies}");
+    let rows: Vec<u8> = chunk.rows.rows().flat_map(|(_, value)| value.to_vec()).collect();
+    assert!(!String::from_utf8_lossy(&rows).contains("write"), "{}", String::from_utf8_lossy(&rows));
+}
+
+#[test]
+fn all_policies_are_read_once() {
+    let read = PolicyIndex::new(written(&set()).open().unwrap()).all().unwrap();
+    let ids = |set: &PolicySet| {
+        let policies = set.policies().map(|policy| policy.id().to_string());
+        let mut ids: Vec<String> =
+            policies.chain(set.templates().map(|template| template.id().to_string())).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&read), ids(&set()));
+    assert_eq!(ids(&read).len(), 7);
 }
 
 #[test]
 fn no_flipped_byte_and_no_truncation_leads_to_a_panic() {
-    let members: [fn(&mut PolicyMembers) -> &mut Vec<u8>; 3] =
-        [|filed| &mut filed.policies, |filed| &mut filed.parts, |filed| &mut filed.index];
-    let good = filed(set());
-    for member in members {
-        let length = member(&mut good.clone()).len();
+    let map = written(&set());
+    let [chunk] = map.chunks.as_slice() else { panic!("{map:?}") };
+    for position in 0..chunk.bytes.len() {
         for by in [1, 0x80, 0xff] {
-            for position in 0..length {
-                let mut filed = good.clone();
-                member(&mut filed)[position] ^= by;
-                look(&filed);
-            }
+            let mut bytes = chunk.bytes.clone();
+            bytes[position] ^= by;
+            look(&with_chunk(bytes));
         }
-        for length in 0..length {
-            let mut filed = good.clone();
-            member(&mut filed).truncate(length);
-            let PolicyMembers { policies, parts, index } = filed;
-            assert!(PolicyIndex::open(policies.into(), parts.into(), index.into()).is_err(), "{length}");
-        }
+        let cut = with_chunk(chunk.bytes[..position].to_vec());
+        let action = uid("Action::\"read\"");
+        assert_eq!(slice(&cut, &[], &action, &uid("Doc::\"d\"")), Err(Unreadable::Malformed), "{position}");
+    }
+}
+
+#[test]
+fn a_chunk_that_is_not_that_of_the_index_is_not_read() {
+    let map = written(&set());
+    for position in 0..map.chunks[0].bytes.len() {
+        let mut altered = map.clone();
+        altered.chunks[0].bytes[position] ^= 1;
+        let found = slice(&altered, &[], &uid("Action::\"read\""), &uid("Doc::\"d\""));
+        assert_eq!(found, Err(Unreadable::Malformed));
     }
 }
 
 #[test]
 fn a_policy_that_cannot_be_read_is_not_left_out_in_silence() {
-    let mut rows = BTreeMap::new();
     let (action, resource) = (uid("Action::\"read\""), uid("Doc::\"d\""));
-    let read = |policies: Vec<u8>| {
-        let filed = PolicyMembers { policies, ..filed(set()) };
-        slice(&filed, &[], &action, &resource)
+    let read = |value: Vec<u8>| {
+        let map = with_row(key::OTHERS, value).write(&Parts::default()).unwrap();
+        slice(&map, &[], &action, &resource)
     };
-    // Policy numbers that lead nowhere.
-    assert_eq!(read(table::write(&rows).unwrap()), Err(Unreadable));
+    let place = |filings: u32, row: u32, policies: &[(&str, &str)]| {
+        let rows = policies.iter().map(|(id, text)| (id.as_bytes().to_vec(), text.as_bytes().to_vec()));
+        let mut bytes = filings.to_le_bytes().to_vec();
+        bytes.extend(ANY_ACTION.to_le_bytes());
+        bytes.extend(row.to_le_bytes());
+        bytes.extend(table::write(&rows.collect()).unwrap());
+        bytes
+    };
+    let good = r#"{"effect":"permit","principal":{"op":"All"},"action":{"op":"All"},"resource":{"op":"All"},"conditions":[]}"#;
+    assert_eq!(read(place(1, 0, &[("a", good)])), Ok([vec!["a".to_owned()], vec![], vec![]]));
+    // Numbers that lead nowhere.
+    for (filings, row, policies) in [(1, 0, vec![]), (1, 1, vec![("a", good)]), (2, 0, vec![("a", good)])] {
+        assert_eq!(read(place(filings, row, &policies)), Err(Unreadable::Malformed));
+    }
     let no_such_part =
         r#"{"effect":"permit","principal":99,"action":{"op":"All"},"resource":{"op":"All"},"conditions":[]}"#;
     for text in
         ["", "{}", "[]", "[\"link\", null, null]", "[\"a\", null, null]", "permit", "\u{1}", no_such_part]
     {
-        for id in ["a", "b", "c", "d", "e", "f", "link"] {
-            rows.insert(id.into(), text.into());
-        }
-        assert_eq!(read(table::write(&rows).unwrap()), Err(Unreadable), "{text}");
+        assert_eq!(read(place(1, 0, &[("a", text)])), Err(Unreadable::Malformed), "{text}");
     }
+}
+
+#[test]
+fn a_large_map_has_chunks_that_are_found_again() {
+    let policies: String = (0..4000)
+        .map(|number| {
+            format!(
+                "permit (principal == User::\"{number}\", action == Action::\"a{}\", resource) \
+                 when {{ context.x == {} }};",
+                number % 7,
+                number % 3
+            )
+        })
+        .collect();
+    let set = PolicySet::from_str(&policies).unwrap();
+    let map = written(&set);
+    assert!(map.chunks.len() > 4, "{}", map.chunks.len());
+    for number in (0..4000).step_by(97) {
+        let (principal, action) = (format!("User::\"{number}\""), format!("Action::\"a{}\"", number % 7));
+        let found = slice(&map, &[uid(&principal)], &uid(&action), &uid("Doc::\"d\"")).unwrap();
+        assert_eq!(found, [vec![], vec![], vec![format!("policy{number}")]]);
+        let other = format!("User::\"{number}x\"");
+        let found = slice(&map, &[uid(&other)], &uid(&action), &uid("Doc::\"d\"")).unwrap();
+        assert_eq!(found, [vec![], vec![], vec![]] as Ids);
+    }
+
+    // One policy more changes one chunk, or its neighbour with it.
+    let more = format!("{policies} permit (principal == User::\"2000x\", action, resource);");
+    let more = written(&PolicySet::from_str(&more).unwrap());
+    let known: Vec<ChunkId> = map.chunks.iter().map(|chunk| chunk.id).collect();
+    let changed = more.chunks.iter().filter(|chunk| !known.contains(&chunk.id)).count();
+    assert!((1..=2).contains(&changed), "{changed} of {}", known.len());
 }
 
 proptest! {
     #[test]
-    fn arbitrary_cells_never_panic(
-        policies in proptest::collection::btree_map(
-            proptest::sample::select(vec![b"link".to_vec(), b"policy0".to_vec(), b"x".to_vec()]),
-            proptest::collection::vec(any::<u8>(), 0..30),
-            0..3,
-        ),
-        cells in proptest::collection::vec(any::<u8>(), 0..30),
+    fn arbitrary_values_never_panic(
+        place in proptest::sample::select(vec![b"User\0up".as_slice(), b"\0aAction\0read", b"Folder\0fr", b"\0*"]),
+        value in proptest::collection::vec(any::<u8>(), 0..40),
+        count in 0_u8..3,
     ) {
-        let indexed = [b"pUser\0u".as_slice(), b"aAction\0read", b"rFolder\0f", b"*"];
-        let index = indexed.map(|place| (place.to_vec(), cells.clone())).into();
-        let parts = [(cells, Vec::new())].into();
-        let [policies, parts, index] = [policies, parts, index].map(|rows| table::write(&rows).unwrap());
-        look(&PolicyMembers { policies, parts, index });
+        let small = [&[count, 0, 0, 0], value.as_slice()].concat();
+        for value in [value, small] {
+            look(&with_row(place, value).write(&Parts::default()).unwrap());
+        }
     }
 }

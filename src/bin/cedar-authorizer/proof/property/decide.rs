@@ -230,7 +230,7 @@ impl Question<'_> {
         let found = inquirer
             .ask(async |solver| solver.check_equivalent_with_counterexample_opt(&asked, &other).await)?;
         let Some(env) = found else { return Ok(Answer::Holds) };
-        let all = &self.store.bench.store().policies;
+        let all = &self.store.bench.store().policy_set();
         let others =
             PolicySet::from_policies(self.static_policies(id)?).map_err(|error| error.to_string())?;
         self.shown(&env, |readable| {

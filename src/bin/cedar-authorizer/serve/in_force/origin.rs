@@ -13,8 +13,8 @@ use cedar_authorizer::bundle::{self, Bundle, DevelopmentKeys, StoreFiles, Trust}
 use cedar_authorizer::function::config::Config;
 use cedar_authorizer::function::jwks::{KeyCache, KeyTrust};
 use cedar_authorizer::function::lambda::Function;
-use cedar_authorizer::function::source::BundleUri;
 use cedar_authorizer::function::source::current::{Audience, Conditions};
+use cedar_authorizer::function::source::{BundleUri, DEFAULT_CACHE_BYTES};
 use cedar_authorizer::function::telemetry::Telemetry;
 use cedar_authorizer::function::telemetry::settings::{DecisionLogSettings, Settings};
 use cedar_authorizer::gateway::cache_key::{CacheKey, CacheScope};
@@ -253,6 +253,7 @@ impl Origin {
                 refresh: Duration::MAX,
                 max_stale: Duration::MAX,
             },
+            bundle_cache_bytes: DEFAULT_CACHE_BYTES,
             jwks_proxy: None,
             simple_responses: if is_simple { SimpleResponses::Enabled } else { SimpleResponses::Disabled },
             telemetry: Settings::default(),
