@@ -1,6 +1,7 @@
 //! The command line on the sample store and on invalid input.
 
 use std::fs;
+use std::time::Duration;
 
 use base64::Engine;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
@@ -321,25 +322,35 @@ fn what_build_refuses_check_refuses() {
 
 #[test]
 fn what_takes_longer_than_a_second_is_shown_on_a_terminal_and_nowhere_else() {
-    let store = StoreCopy::new();
-    let policy = "permit (principal, action, resource) when { context.token has email };\n";
-    store.write("policies/many.cedar", policy.repeat(1000).as_bytes());
-    let arguments = ["check", "--store", store.path().to_str().unwrap()];
+    let server = KeyServer::start(json!({"keys": [SigningKey::p256().jwk("k")]}));
+    // It is waited for, and then given up.
+    server.fault(KeyServerFault::Slow(Duration::from_secs(10)));
+    let store = StoreCopy::with_jwks_uri(&server.uri());
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("petstore.bundle");
+    let arguments = [
+        "build",
+        "--store",
+        store.path().to_str().unwrap(),
+        "--output",
+        target.to_str().unwrap(),
+        "--pin-jwks",
+    ];
     let on_terminal = |name: &str| {
         let output = on_a_terminal(Terminal::Stderr, &arguments).env("TERM", name).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
-        output
+        assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+        stdout(&output)
     };
+    let shown = "waiting for the keys of `cognito` (";
     let output = on_terminal("xterm");
-    assert!(stdout(&output).contains("checking 11 files, "), "{}", stdout(&output));
-    // Work that ends at once is not shown.
-    assert!(!stdout(&output).contains("reading"), "{}", stdout(&output));
+    assert!(output.contains(shown), "{output}");
     // A dumb terminal cannot draw a line again.
-    assert_eq!(stdout(&on_terminal("dumb")), "");
+    let output = on_terminal("dumb");
+    assert!(!output.contains(shown), "{output}");
 
     let output = run(&arguments);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(stderr(&output), "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!stderr(&output).contains(shown), "{}", stderr(&output));
 }
 
 fn claims_of(token: &str) -> Value {
