@@ -160,6 +160,11 @@ impl ChunkMap {
         (0..self.index.len()).map(|number| self.origin.chunk(number))
     }
 
+    /// The chunks that can be read without waiting, in order. Those of a file are read when they are taken.
+    pub(crate) fn chunks_here(&self) -> impl Iterator<Item = Arc<Chunk>> {
+        (0..self.index.len()).filter_map(|number| self.origin.chunk_here(number))
+    }
+
     /// Where the chunks come from.
     pub(crate) fn origin(&self) -> &Arc<Origin> {
         &self.origin

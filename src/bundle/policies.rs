@@ -331,6 +331,29 @@ impl PolicyIndex {
         Ok(set)
     }
 
+    /// Reads some policies, at most so many, and lets Cedar parse their conditions. Those that are away are left out, as
+    /// are those that cannot be read: a call that needs them says so.
+    pub(crate) fn prepare(&self, most: usize) {
+        let mut left = most;
+        for chunk in self.map.chunks_here().take(PREPARED_CHUNKS) {
+            for (key, _) in chunk.rows.rows() {
+                if left == 0 {
+                    return;
+                }
+                let Some((KeyKind::Policies, _)) = key::read(key) else { continue };
+                let Ok(Some(place)) = self.place(key) else { continue };
+                for row in place.rows().take(left) {
+                    if let Ok(policy) = self.policy(&place, row)
+                        && policy.0.scope.has_conditions
+                    {
+                        let _ = policy.depends();
+                    }
+                    left -= 1;
+                }
+            }
+        }
+    }
+
     /// All policies, templates and links. This reads the whole map.
     ///
     /// # Errors
@@ -531,6 +554,9 @@ const ENTRY: u64 = 64;
 
 /// Stores have a handful of templates.
 const TEMPLATES: usize = 1000;
+
+/// Those of a large file would take longer to read than what is in them takes to prepare.
+const PREPARED_CHUNKS: usize = 4;
 
 /// Each set has copies of a handful of policies.
 const SETS: usize = 1250;

@@ -97,6 +97,14 @@ impl Origin {
         Ok(chunk)
     }
 
+    /// A chunk that can be read without waiting. It does not count as asked for.
+    pub(super) fn chunk_here(&self, number: usize) -> Option<Arc<Chunk>> {
+        match self.from {
+            From::Memory(_) | From::File(_) => self.chunk(number).ok(),
+            From::Away => self.known(self.chunks.get(number)?.id),
+        }
+    }
+
     /// Asks for a chunk, if it is away.
     pub(super) fn ask_for(&self, number: usize) {
         if let (From::Away, Some(placed)) = (&self.from, self.chunks.get(number))

@@ -130,6 +130,12 @@ impl FiledPolicy {
         Ok(of.parsed()?.depends)
     }
 
+    /// Whether Cedar has parsed it.
+    #[cfg(all(test, feature = "authoring"))]
+    pub(crate) fn is_parsed(&self) -> bool {
+        matches!(&self.0.form, RowContent::Text(PolicyText { parsed, .. }) if parsed.get().is_some())
+    }
+
     /// Adds it to a set; a link with its template.
     ///
     /// # Errors

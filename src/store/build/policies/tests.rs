@@ -1,13 +1,15 @@
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::SlotId;
 use proptest::prelude::*;
 
 use super::*;
 use crate::bundle::Unreadable;
-use crate::bundle::chunks::{ChunkId, ChunkMap};
+use crate::bundle::chunks::{ChunkId, ChunkMap, Origin, PlacedChunk, chunk_cache};
 use crate::bundle::entities::StoredEntities;
 use crate::bundle::policies::{PolicyIndex, Slice};
+use crate::bundle::table::Table;
 use crate::store::build::chunks::{WrittenChunk, WrittenMap};
 use crate::store::build::table;
 
@@ -132,6 +134,39 @@ fn what_policies_have_in_common_is_written_once() {
     assert!(action.contains("write") && conditions.contains("context"), "{parts:?}");
     let rows: Vec<u8> = chunk.rows.rows().flat_map(|(_, value)| value.to_vec()).collect();
     assert!(!String::from_utf8_lossy(&rows).contains("write"), "{}", String::from_utf8_lossy(&rows));
+}
+
+/// Whether the one policy with conditions that concerns these is parsed.
+fn is_ready(index: &PolicyIndex) -> bool {
+    let principal = [uid("User::\"v\""), uid("Group::\"g\"")];
+    let slice = index.slice_of(&principal, &[uid("Action::\"read\"")], &[uid("Thing::\"t\"")]).unwrap();
+    let [policy] = slice.conditional.as_slice() else { panic!("{slice:?}") };
+    policy.is_parsed()
+}
+
+#[test]
+fn policies_are_ready_before_a_call_needs_them() {
+    for (most, expected) in [(0, false), (1, false), (100, true)] {
+        let index = PolicyIndex::new(written(&set()).open().unwrap());
+        index.prepare(most);
+        assert_eq!(is_ready(&index), expected, "{most}");
+    }
+}
+
+#[test]
+fn what_is_away_is_not_asked_for_to_be_ready() {
+    let WrittenMap { index, chunks } = written(&set());
+    let placed = chunks.iter().map(|chunk| PlacedChunk { id: chunk.id, range: 0..0 }).collect();
+    let origin = Origin::away(placed, chunk_cache(1 << 20));
+    let map = ChunkMap::new(Table::open(index.into()).unwrap(), Arc::clone(&origin));
+    let index = PolicyIndex::new(map);
+    index.prepare(100);
+    assert!(origin.wanted().is_empty());
+    for WrittenChunk { bytes, id, .. } in chunks {
+        origin.supply(id, &bytes.into()).unwrap();
+    }
+    index.prepare(100);
+    assert!(is_ready(&index));
 }
 
 #[test]
