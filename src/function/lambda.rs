@@ -154,6 +154,7 @@ impl Function {
     pub async fn rehearse(&self, now: SystemTime) {
         let begun = Instant::now();
         warm_up::set_up_cedar();
+        warm_up::set_up_thread();
         let serving = match &self.bundles {
             Bundles::One { current, .. } => Some(current.serving()),
             Bundles::PerTenant(tenants) => tenants.root().map(|root| root.serving()),

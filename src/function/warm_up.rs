@@ -6,7 +6,9 @@
 
 use std::sync::Once;
 
-use cedar_policy::{Authorizer, Context, Entities, EntityUid, Policy, PolicySet, Request};
+use cedar_policy::{
+    Authorizer, Context, Entities, EntityUid, Policy, PolicySet, Request, RestrictedExpression,
+};
 use serde_json::json;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -28,6 +30,14 @@ pub(super) fn set_up_cedar() {
         // Without it the first condition takes longer. That is no reason not to start.
         let _ = evaluate();
     });
+}
+
+/// Lets Cedar find out how much room the stack of this thread has, as it does before it first evaluates anything on a
+/// thread. For the main thread, the C library reads the map of the process's memory for that.
+pub(super) fn set_up_thread() {
+    let value = RestrictedExpression::new_bool(true);
+    // It is a context of nothing.
+    let _ = Context::from_pairs([("a".to_owned(), value)]);
 }
 
 /// Evaluates a condition with a value of an extension. The first one sets up all extensions, with the parser of Cedar's
