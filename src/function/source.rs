@@ -155,8 +155,12 @@ impl Fetcher {
         etag: Option<&str>,
         attempts: u32,
     ) -> Result<Found, LoadFailure> {
-        let read = s3.read_end(bucket, key, version_id, etag, END_BYTES, attempts).await?;
-        let ReadEnd::New { bytes, total, etag, .. } = read else {
+        s3.open_ahead();
+        let read = s3.read_end(bucket, key, version_id, etag, END_BYTES, attempts).await;
+        if !matches!(&read, Ok(ReadEnd::New { bytes, total, .. }) if (bytes.len() as u64) < *total) {
+            s3.close_spare();
+        }
+        let ReadEnd::New { bytes, total, etag, .. } = read? else {
             return Ok(Found::Unchanged);
         };
         let object = || S3Object {

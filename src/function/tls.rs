@@ -23,6 +23,14 @@ pub(super) fn client() -> ClientBuilder {
     }
 }
 
+/// The same for a client of one's own.
+///
+/// # Errors
+/// The cryptography does not have the versions of TLS. This does not happen.
+pub(super) fn config() -> Result<ClientConfig, Error> {
+    CONFIG.clone()
+}
+
 /// Reads the certificates now, so that no handshake has to wait for them. A failure is reported by the handshake.
 pub(super) fn read_certificates() {
     // Whoever needs them tries again, and says so.

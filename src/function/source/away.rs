@@ -52,12 +52,10 @@ impl AwayParts {
     /// A fetch goes on after the call that began it has given up, and later calls can wait for it.
     pub(crate) async fn fetch(&self, bundle: &Arc<Bundle>, now: UnixTime) -> bool {
         let wanted = bundle.wanted();
-        // One connection is open. Another one takes three round trips before it is of use.
-        let lanes = if wanted.len() <= FEW { 1 } else { LANES };
         let mut fetches = wanted.iter().map(|chunk| self.begin(chunk, bundle, now));
         let mut all = true;
         loop {
-            let batch: Vec<_> = fetches.by_ref().take(lanes).collect();
+            let batch: Vec<_> = fetches.by_ref().take(LANES).collect();
             if batch.is_empty() {
                 return all;
             }
@@ -122,8 +120,5 @@ const ATTEMPTS: u32 = 2;
 /// The limit for a part. Those who wait for the call have ten seconds in all, with an HTTP API.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// Up to so many parts are fetched one after the other.
-const FEW: usize = 3;
-
-/// More of them are fetched over so many connections.
+/// So many parts are fetched at the same time, each over a connection of its own.
 const LANES: usize = 8;

@@ -1,12 +1,14 @@
 //! Bundles in S3.
 //!
 //! The function sends S3 one kind of request, a conditional GET: of an object, of its end or of a range in it. A crate
-//! of the AWS SDK signs it, and the HTTP client that also fetches keys sends it. The SDK itself would double the size
-//! of the function and its cold start (`docs/decisions.md`).
+//! of the AWS SDK signs it. The SDK itself would double the size of the function and its cold start
+//! (`docs/decisions.md`).
 
+mod connections;
 mod content_range;
 mod endpoint;
 mod failure;
+mod http;
 mod range;
 mod refusal;
 mod settings;
@@ -15,32 +17,32 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use reqwest::header::{ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, USER_AGENT};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
-use tokio::sync::OnceCell;
+use hyper::header::{ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, USER_AGENT};
+use hyper::{Request, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
 
 use crate::bundle::MAX_BUNDLE_BYTES;
-use crate::function::tls;
 use content_range::ContentRange;
 pub use failure::{S3Failure, WrongAnswer};
+use http::{Answer, Broken, Http};
 pub use range::ReadEnd;
 pub use refusal::ErrorCode;
 use refusal::Refusal;
 pub use settings::{InvalidSettings, S3Settings};
 pub use signature::NotSigned;
 
-/// Reads bundles, over one connection for as long as it lasts.
+/// Reads bundles, over a few connections for as long as they last.
 #[derive(Clone, Debug)]
 pub struct Reader {
     settings: Arc<S3Settings>,
     /// Set up when first needed.
-    client: Arc<OnceCell<Client>>,
+    http: Arc<OnceLock<Http>>,
 }
 
 /// What was found.
@@ -60,7 +62,7 @@ pub enum Read {
 impl Reader {
     /// A reader with this endpoint, region and credentials.
     pub fn new(settings: S3Settings) -> Self {
-        Self { settings: Arc::new(settings), client: Arc::default() }
+        Self { settings: Arc::new(settings), http: Arc::default() }
     }
 
     /// Reads an object, unless it still has this entity tag. `attempts` is how often this is tried. All attempts, up
@@ -93,12 +95,7 @@ impl Reader {
     }
 
     /// The answer to the first attempt that is not worth repeating, or to the last one. `None`: unchanged.
-    async fn answer(
-        &self,
-        url: &Url,
-        etag: Option<&str>,
-        attempts: u32,
-    ) -> Result<Option<Response>, Refusal> {
+    async fn answer(&self, url: &Url, etag: Option<&str>, attempts: u32) -> Result<Option<Answer>, Refusal> {
         let mut attempt = 1;
         loop {
             match self.attempt(url, etag).await {
@@ -109,7 +106,7 @@ impl Reader {
         }
     }
 
-    async fn attempt(&self, url: &Url, etag: Option<&str>) -> Result<Option<Response>, Refusal> {
+    async fn attempt(&self, url: &Url, etag: Option<&str>) -> Result<Option<Answer>, Refusal> {
         let conditions: Vec<_> = etag.map(|etag| (IF_NONE_MATCH, etag)).into_iter().collect();
         let response = self.send(url, &conditions).await?;
         match response.status() {
@@ -120,38 +117,51 @@ impl Reader {
     }
 
     /// Sends a GET with these headers, all of them signed. Whatever the answer says, it is not looked at.
-    async fn send(&self, url: &Url, headers: &[(HeaderName, &str)]) -> Result<Response, Refusal> {
-        let client = self.client.get_or_try_init(|| async { self.set_up() }).await?;
+    async fn send(&self, url: &Url, headers: &[(HeaderName, &str)]) -> Result<Answer, Refusal> {
         let signed: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let signature = signature::headers_for(url, &signed, &self.settings, SystemTime::now())?;
-        let mut request = client.get(url.clone()).header(USER_AGENT, AGENT);
+        let mut request = Request::get(url.as_str()).header(USER_AGENT, AGENT);
         for (name, value) in headers {
             request = request.header(name, *value);
         }
         for (name, value) in signature {
             request = request.header(name, value);
         }
-        Ok(request.send().await?)
+        let request = request.body(String::new()).map_err(Refusal::NotARequest)?;
+        Ok(self.http()?.send(request).await?)
     }
 
-    fn set_up(&self) -> Result<Client, Refusal> {
-        let builder = tls::client()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT);
-        Ok(builder.build()?)
+    fn http(&self) -> Result<&Http, Broken> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = Http::new()?;
+        // If another call was faster, its own is used.
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    /// If no connection is open yet: opens others beside the first one.
+    pub(crate) fn open_ahead(&self) {
+        if self.http.get().is_none()
+            && let Ok(http) = self.http()
+        {
+            http.connections.open_beside(SPARE_CONNECTIONS);
+        }
+    }
+
+    /// Closes the connections that nobody has needed so far.
+    pub(crate) fn close_spare(&self) {
+        if let Some(http) = self.http.get() {
+            http.connections.close_spare();
+        }
     }
 }
 
 /// Reads the whole object.
-async fn body(mut response: Response, uri: impl Fn() -> String) -> Result<Bytes, S3Failure> {
+async fn body(mut response: Answer, uri: impl Fn() -> String) -> Result<Bytes, S3Failure> {
     let length = response.content_length().and_then(|length| usize::try_from(length).ok());
     let mut bytes = Vec::with_capacity(length.unwrap_or_default().min(MAX_BUNDLE_BYTES));
-    let interrupted = |source: reqwest::Error| {
-        let source = source.without_url();
-        S3Failure::Interrupted { uri: uri(), source }
-    };
+    let interrupted = |cause: Broken| S3Failure::Interrupted { uri: uri(), cause: cause.to_string() };
     while let Some(chunk) = response.chunk().await.map_err(interrupted)? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > MAX_BUNDLE_BYTES {
@@ -176,9 +186,9 @@ fn pause(attempt: u32) -> Duration {
     longest * u32::from(part[0]) / u32::from(u8::MAX)
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The limit for an answer to begin, and for each further part of it.
-const READ_TIMEOUT: Duration = Duration::from_millis(2500);
+/// With the first connection there are as many as a first call fetches parts of a large bundle: of the caller, and of
+/// about three groups.
+const SPARE_CONNECTIONS: usize = 3;
 
 /// The limit for all attempts and the whole object. Lambda's init phase has ten seconds (Lambda Developer Guide,
 /// "Lambda execution environment"), and fetching keys afterwards takes up to three of them. The largest bundle, 256

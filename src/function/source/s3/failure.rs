@@ -12,12 +12,12 @@ use crate::bundle::MAX_BUNDLE_BYTES;
 #[derive(Debug, thiserror::Error)]
 pub enum S3Failure {
     /// The answer broke off.
-    #[error("cannot read `{uri}` to its end: {source}")]
+    #[error("cannot read `{uri}` to its end: {cause}")]
     Interrupted {
         /// The object.
         uri: String,
         /// How it broke off.
-        source: reqwest::Error,
+        cause: String,
     },
     /// No answer, or an answer that is an error.
     #[error("cannot read `{uri}`: {cause}{hint}")]

@@ -8,10 +8,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE};
-use reqwest::{Response, StatusCode, Url};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, RANGE};
 use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
 
+use super::http::{Answer, Broken};
 use super::refusal::Refusal;
 use super::{ContentRange, DEADLINE, Reader, S3Failure, WrongAnswer, pause, text};
 use crate::bundle::MAX_BUNDLE_BYTES;
@@ -187,7 +189,7 @@ impl PartRequest<'_> {
     }
 
     /// Sends the request. The answer has to begin by this time.
-    async fn send(&self, headers: &[(HeaderName, &str)], by: Instant) -> Result<Response, S3Failure> {
+    async fn send(&self, headers: &[(HeaderName, &str)], by: Instant) -> Result<Answer, S3Failure> {
         let response = timeout_at(by, self.reader.send(&self.url, headers)).await;
         response.unwrap_or(Err(Refusal::Timeout)).map_err(|refusal| self.refused(refusal))
     }
@@ -225,7 +227,7 @@ impl PartRequest<'_> {
     /// Reads the wanted bytes of a body. Fewer come if it ends before.
     async fn body(
         &self,
-        mut response: Response,
+        mut response: Answer,
         wanted: Range<u64>,
         rest: Rest,
         deadline: &Deadline,
@@ -233,10 +235,8 @@ impl PartRequest<'_> {
         let stated = response.content_length().unwrap_or_default().min(length_of(&wanted));
         let mut bytes = Vec::with_capacity(usize::try_from(stated).unwrap_or_default().min(MAX_BUNDLE_BYTES));
         let mut at = 0;
-        let interrupted = |source: reqwest::Error| S3Failure::Interrupted {
-            uri: self.uri.clone(),
-            source: source.without_url(),
-        };
+        let interrupted =
+            |cause: Broken| S3Failure::Interrupted { uri: self.uri.clone(), cause: cause.to_string() };
         let all = async {
             while let Some(mut chunk) = response.chunk().await.map_err(interrupted)? {
                 let end = at + chunk.len() as u64;
@@ -336,6 +336,8 @@ impl Deadline {
                 }
                 result => return result,
             }
+            // A connection that was opened long before may be as dead as the one that has just failed.
+            request.reader.close_spare();
             number += 1;
         }
     }

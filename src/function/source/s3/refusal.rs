@@ -1,13 +1,12 @@
 //! S3 did not return the object: it answered with an error, or not at all.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::Response;
 use tokio::time::timeout;
 use xmlparser::{ElementEnd, Token, Tokenizer};
 
+use super::http::{Answer, Broken};
 use super::signature::NotSigned;
 
 /// Why there is no object.
@@ -21,7 +20,9 @@ pub enum Refusal {
         error: Option<S3Error>,
     },
     /// No answer.
-    Network(reqwest::Error),
+    Network(Broken),
+    /// Something in it cannot be sent by HTTP.
+    NotARequest(hyper::http::Error),
     /// The request could not be signed.
     NotSigned(NotSigned),
     /// No answer to any attempt before the deadline.
@@ -73,7 +74,7 @@ impl From<String> for ErrorCode {
 
 impl Refusal {
     /// Reads the rest of an answer that is not the object.
-    pub async fn read(mut response: Response) -> Self {
+    pub async fn read(mut response: Answer) -> Self {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         // A body that breaks off does not matter: the status says enough.
@@ -94,7 +95,7 @@ impl Refusal {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answer { status, .. } => Some(*status),
-            Self::Network(_) | Self::NotSigned(_) | Self::Timeout => None,
+            Self::Network(_) | Self::NotARequest(_) | Self::NotSigned(_) | Self::Timeout => None,
         }
     }
 
@@ -102,7 +103,7 @@ impl Refusal {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Answer { error, .. } => error.as_ref().map(|error| error.code.clone()),
-            Self::Network(_) | Self::NotSigned(_) | Self::Timeout => None,
+            Self::Network(_) | Self::NotARequest(_) | Self::NotSigned(_) | Self::Timeout => None,
         }
     }
 
@@ -111,8 +112,8 @@ impl Refusal {
         match self {
             Self::Answer { status: 429 | 500 | 502 | 503 | 504, .. } => true,
             Self::Answer { .. } => self.code() == Some(ErrorCode::RequestTimeout),
-            Self::Network(error) => !error.is_builder(),
-            Self::NotSigned(_) | Self::Timeout => false,
+            Self::Network(_) => true,
+            Self::NotARequest(_) | Self::NotSigned(_) | Self::Timeout => false,
         }
     }
 }
@@ -124,24 +125,17 @@ impl fmt::Display for Refusal {
                 write!(f, "{}: {message}", code.as_str())
             }
             Self::Answer { status, error: None } => write!(f, "the answer has status {status}"),
-            Self::Network(error) => {
-                write!(f, "{error}")?;
-                let mut source = error.source();
-                while let Some(cause) = source {
-                    write!(f, ": {cause}")?;
-                    source = cause.source();
-                }
-                Ok(())
-            }
+            Self::Network(error) => error.fmt(f),
+            Self::NotARequest(error) => error.fmt(f),
             Self::NotSigned(error) => error.fmt(f),
             Self::Timeout => f.write_str("no answer in time"),
         }
     }
 }
 
-impl From<reqwest::Error> for Refusal {
-    fn from(error: reqwest::Error) -> Self {
-        Self::Network(error.without_url())
+impl From<Broken> for Refusal {
+    fn from(error: Broken) -> Self {
+        Self::Network(error)
     }
 }
 
