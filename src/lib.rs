@@ -43,6 +43,10 @@
 //! A *policy store* is a directory with schema, policies, entities and identity sources. A *bundle* is one file built
 //! from it, at one *revision*. `docs/glossary.md` has the others.
 
+// The unit tests share files with the suite, which calls the library by its name.
+#[cfg(test)]
+extern crate self as cedar_authorizer;
+
 mod cache;
 pub mod reason;
 pub mod time;
