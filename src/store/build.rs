@@ -35,7 +35,7 @@ use crate::decide::CedarGate;
 use crate::time::UnixTime;
 pub use append::{Appended, append};
 use archive::Content;
-use chunks::{Rows, WrittenMap, early};
+use chunks::{ChunkSizes, Rows, WrittenMap, early};
 use forms::Parts;
 pub use separation::{TooEntangled, separate};
 pub use signing::{CannotSign, InvalidPrivateKey, LibraryFailure, PrivateKey, sign};
@@ -51,17 +51,18 @@ pub fn bundle<'a>(
     files: &StoreFiles,
     edition: impl Into<Edition<'a>>,
 ) -> Result<Vec<u8>, CannotBuild> {
-    bundle_within(MAX_BUNDLE_BYTES, store, files, &edition.into())
+    bundle_within(MAX_BUNDLE_BYTES, ChunkSizes::default(), store, files, &edition.into())
 }
 
-/// The same with another size limit.
+/// The same with another size limit, and chunks of other sizes.
 fn bundle_within(
     max_bytes: usize,
+    sizes: ChunkSizes,
     store: &Store,
     files: &StoreFiles,
     edition: &Edition<'_>,
 ) -> Result<Vec<u8>, CannotBuild> {
-    let map = with_room(|| map(store)).map_err(CannotBuild::Room)??;
+    let map = with_room(|| map(store, sizes)).map_err(CannotBuild::Room)??;
     let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
     let sources = sources::write(files)?;
     let needed = files.iter().filter(|(path, _)| StoreFiles::is_known(path) && !is_apart(path));
@@ -109,7 +110,7 @@ fn try_build(max_bytes: usize, store: &Store, files: &StoreFiles) -> Result<(), 
         not_after: last,
         signing_keys: &[],
     };
-    let built = bundle_within(max_bytes, store, files, &edition).map_err(|error| {
+    let built = bundle_within(max_bytes, ChunkSizes::default(), store, files, &edition).map_err(|error| {
         let code = match error {
             CannotBuild::Archive(InvalidArchive::TooLarge) => Code::BundleTooLarge,
             _ => Code::BundleImpossible,
@@ -146,13 +147,13 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
 /// # Errors
 /// [`CannotBuild`].
 pub fn cedar_gate(store: &Store) -> Result<CedarGate, CannotBuild> {
-    let map = with_room(|| map(store)).map_err(CannotBuild::Room)??.open()?;
+    let map = with_room(|| map(store, ChunkSizes::default())).map_err(CannotBuild::Room)??.open()?;
     Ok(CedarGate::new(PolicyIndex::new(map.clone()), StoredEntities::new(map), &store.named_entities))
 }
 
 /// Writes the policies and entities of a store.
-fn map(store: &Store) -> Result<WrittenMap, CannotBuild> {
-    let (mut rows, mut parts) = (Rows::default(), Parts::default());
+fn map(store: &Store, sizes: ChunkSizes) -> Result<WrittenMap, CannotBuild> {
+    let (mut rows, mut parts) = (Rows::in_chunks_of(sizes), Parts::default());
     entities::add(&store.entities, &mut rows)?;
     policies::file(&store.policies, &store.links, &mut parts, &mut rows)?;
     Ok(rows.write(&parts)?)
@@ -273,7 +274,7 @@ mod tests {
             let too_large = findings.iter().any(|finding| finding.code == Code::BundleTooLarge);
             assert_eq!(usable.is_none(), too_large);
             for edition in &editions {
-                match bundle_within(max_bytes, &store, &files, edition) {
+                match bundle_within(max_bytes, ChunkSizes::default(), &store, &files, edition) {
                     Ok(bytes) => assert!(bytes.len() <= max_bytes),
                     Err(error) => assert!(too_large, "{max_bytes}: {error}"),
                 }

@@ -17,6 +17,15 @@ use crate::bundle::table::{Table, entity_key};
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     rows: BTreeMap<Vec<u8>, RowValue>,
+    sizes: ChunkSizes,
+}
+
+/// How large chunks are, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkSizes {
+    pub(crate) typical: usize,
+    pub(crate) least: usize,
+    pub(crate) largest: usize,
 }
 
 /// What is under a key.
@@ -55,7 +64,20 @@ pub(crate) struct WrittenChunk {
     pub(crate) from: Vec<u8>,
 }
 
+/// S3 gives 64 kilobytes in a millisecond, once the round trip is over, and they are hashed in a tenth of that. The index
+/// has about 70 bytes for each chunk, and is always fetched.
+impl Default for ChunkSizes {
+    fn default() -> Self {
+        Self { typical: 64 * 1024, least: 16 * 1024, largest: 256 * 1024 }
+    }
+}
+
 impl Rows {
+    /// No rows yet, for a map with chunks of these sizes.
+    pub(super) fn in_chunks_of(sizes: ChunkSizes) -> Self {
+        Self { rows: BTreeMap::new(), sizes }
+    }
+
     /// Adds a row.
     pub(crate) fn insert(&mut self, key: Vec<u8>, value: RowValue) {
         self.rows.insert(key, value);
@@ -83,7 +105,7 @@ impl Rows {
                 filings.sort_unstable_by(|a, b| (a.action, &a.id).cmp(&(b.action, &b.id)));
             }
             let of_row = key.len().saturating_add(value.size(parts));
-            if !rows.is_empty() && ends_before(&key, of_row, size) {
+            if !rows.is_empty() && self.sizes.ends_before(&key, of_row, size) {
                 let next = rows.last().map_or_else(Vec::new, |(before, _)| divider(before, &key));
                 chunks.push(chunk(mem::replace(&mut from, next), mem::take(&mut rows), parts)?);
                 size = 0;
@@ -129,16 +151,18 @@ pub(super) fn early<'a>(index: &Table, entities: impl Iterator<Item = &'a Entity
     keys.filter_map(|key| index.floor(&key)).chain(common).collect()
 }
 
-/// Whether a new chunk begins with a row. This follows from the row itself, unless the chunk before it would be very
-/// small or large. So a change of one row changes the division only near it. `size` is that of the chunk before it.
-fn ends_before(key: &[u8], of_row: usize, size: usize) -> bool {
-    if size < LEAST_CHUNK {
-        return false;
+impl ChunkSizes {
+    /// Whether a new chunk begins with a row. This follows from the row itself, unless the chunk before it would be very
+    /// small or large. So a change of one row changes the division only near it. `size` is that of the chunk before it.
+    fn ends_before(&self, key: &[u8], of_row: usize, size: usize) -> bool {
+        if size < self.least {
+            return false;
+        }
+        let hash = digest(&SHA256, key);
+        let random = hash.as_ref().first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)) as usize;
+        // A large row ends a chunk more probably than a small one, so that chunks have about the same size.
+        size.saturating_add(of_row) > self.largest || random % self.typical < of_row
     }
-    let hash = digest(&SHA256, key);
-    let random = hash.as_ref().first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)) as usize;
-    // A large row ends a chunk more probably than a small one, so that chunks have about the same size.
-    size.saturating_add(of_row) > LARGEST_CHUNK || random % TYPICAL_CHUNK < of_row
 }
 
 /// The shortest text that is behind one key and not behind the next one: the beginning of the next one.
@@ -219,11 +243,8 @@ impl RowValue {
     }
 }
 
-/// S3 gives 64 kilobytes in a millisecond, once the round trip is over, and they are hashed in a tenth of that. The index
-/// has about 70 bytes for each chunk, and is always fetched.
-const TYPICAL_CHUNK: usize = 64 * 1024;
-const LEAST_CHUNK: usize = 16 * 1024;
-const LARGEST_CHUNK: usize = 256 * 1024;
-
 /// The shortest part for which a number saves room.
 const LEAST_PART: usize = 16;
+
+#[cfg(all(test, feature = "function"))]
+mod tests;
