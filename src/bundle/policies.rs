@@ -213,29 +213,26 @@ impl PolicyIndex {
         action: &IndexedEntity,
         resource: &IndexedEntity,
     ) -> Result<Slice, Unreadable> {
-        let mut matching = Matching::default();
-        let mut add = |place: &Arc<Place>, row: u32| {
-            let policy = self.policy(place, row)?;
-            let scope = &policy.0.scope;
-            if scope.is_open() {
-                return Err(Unreadable::Malformed);
-            }
-            if scope.matches(&principal.keys, &action.keys, &resource.keys) {
+        let (mut matching, mut unreadable) = (Matching::default(), None);
+        let mut add = |place: &Arc<Place>, row: u32| match self.policy(place, row) {
+            Ok(policy) if policy.0.scope.matches(&principal.keys, &action.keys, &resource.keys) => {
                 matching.add(policy);
             }
-            Ok(())
+            Ok(_) => {}
+            // The others are looked for as well, so that all of them are asked for at once.
+            Err(error) => unreadable = Some(error),
         };
         let others = self.others()?;
         for PlaceRef(place) in others.iter().chain(action.places()) {
-            place.rows().try_for_each(|row| add(place, row))?;
+            place.rows().for_each(|row| add(place, row));
         }
         let of_resource = resource.places().map(|place| &place.0);
         for place in of_resource.chain(&principal.places) {
             for number in action.numbers() {
-                place.about(number).try_for_each(|row| add(place, row))?;
+                place.about(number).for_each(|row| add(place, row));
             }
         }
-        Ok(matching.into_slice())
+        unreadable.map_or_else(|| Ok(matching.into_slice()), Err)
     }
 
     /// The places of the policies of a request. Together they have the policies of [`PolicyIndex::slice`].
@@ -283,14 +280,18 @@ impl PolicyIndex {
         principal: &PrincipalPolicies,
         PolicyLists { action, resource, .. }: &PolicyLists,
     ) -> Result<ListedPolicies, Unreadable> {
-        let mut members = ListedPolicies::default();
+        let (mut members, mut unreadable) = (ListedPolicies::default(), None);
         let about = list.action.as_ref().map_or(ANY_ACTION, |named| named.number);
         let mut add = |place: &Arc<Place>, row: u32| {
-            let policy = self.policy(place, row)?;
+            let policy = match self.policy(place, row) {
+                Ok(policy) => policy,
+                // The others are looked for as well, so that all of them are asked for at once.
+                Err(error) => {
+                    unreadable = Some(error);
+                    return;
+                }
+            };
             let scope = &policy.0.scope;
-            if scope.is_open() {
-                return Err(Unreadable::Malformed);
-            }
             members.looked_at += 1;
             if scope.matches(&principal.keys, &action.keys, &resource.keys) {
                 match (scope.has_conditions, scope.effect) {
@@ -300,18 +301,13 @@ impl PolicyIndex {
                     (true, Effect::Forbid) => members.conditional_forbids.push(policy),
                 }
             }
-            Ok(())
         };
         match &list.at {
-            ListLocation::Principal => {
-                principal.about(about).try_for_each(|(place, row)| add(place, row))?;
-            }
-            ListLocation::Elsewhere(PlaceRef(place)) => place.rows().try_for_each(|row| add(place, row))?,
-            ListLocation::Resource(PlaceRef(place)) => {
-                place.about(about).try_for_each(|row| add(place, row))?;
-            }
+            ListLocation::Principal => principal.about(about).for_each(|(place, row)| add(place, row)),
+            ListLocation::Elsewhere(PlaceRef(place)) => place.rows().for_each(|row| add(place, row)),
+            ListLocation::Resource(PlaceRef(place)) => place.about(about).for_each(|row| add(place, row)),
         }
-        Ok(members)
+        unreadable.map_or(Ok(members), Err)
     }
 
     /// Policies ready for Cedar.
@@ -463,11 +459,12 @@ impl PolicyIndex {
         Ok(place)
     }
 
-    /// A policy of a place.
+    /// A policy of a place. A template by itself decides nothing, so none is there.
     fn policy(&self, place: &Place, row: u32) -> Result<FiledPolicy, Unreadable> {
-        place.policy(row, |id, text, parts| {
+        let policy = place.policy(row, |id, text, parts| {
             FiledPolicy::read(id, text, parts, |template| self.template(template))
-        })
+        })?;
+        if policy.0.scope.is_open() { Err(Unreadable::Malformed) } else { Ok(policy) }
     }
 
     fn template(&self, id: &str) -> Result<FiledPolicy, Unreadable> {

@@ -112,20 +112,28 @@ impl Answering<'_> {
     fn allowed_routes(&self) -> Result<Arc<[RouteId]>, Undecided> {
         let known: BTreeMap<RouteId, bool> = self.session.memo().known_decisions(self.asked.call);
         self.caller.limit();
-        let mut allowed = Vec::new();
+        let (mut allowed, mut fault) = (Vec::new(), None);
         for bundled in self.session.bundle().bundled_routes() {
             // `$connect` has an API of its own, and an ARN that names it.
             if bundled.route.template.is_connect() || !self.is_cacheable(bundled) {
                 continue;
             }
             let is_allowed = match known.get(&bundled.id) {
-                Some(is_allowed) => *is_allowed,
-                None => self.caller.is_allowed(bundled)?,
+                Some(is_allowed) => Ok(*is_allowed),
+                None => self.caller.is_allowed(bundled),
             };
-            if is_allowed {
-                allowed.push(bundled.id);
+            match is_allowed {
+                Ok(true) => allowed.push(bundled.id),
+                Ok(false) => {}
+                // The other routes are looked at as well, so that all that is away is asked for at once.
+                Err(Undecided::Fault(reason)) => {
+                    fault.get_or_insert(reason);
+                }
+                // What it takes is only known when all of it is here.
+                Err(Undecided::TooExpensive) if fault.is_some() => break,
+                Err(too_expensive) => return Err(too_expensive),
             }
         }
-        Ok(allowed.into())
+        fault.map_or_else(|| Ok(allowed.into()), |reason| Err(Undecided::Fault(reason)))
     }
 }

@@ -11,14 +11,16 @@ use bytes::Bytes;
 use cedar_policy::{Entity, PolicyId};
 use serde_json::{Value, json};
 
-use super::worlds::{CedarRequest, answer_of, ask_all, cedar_request, naive, naive_of, principal, world};
+use super::worlds::{
+    CedarRequest, World, answer_of, ask_all, cedar_request, naive, naive_of, principal, world,
+};
 use super::*;
 use crate::bundle::archive::end_length;
 use crate::bundle::chunks::{ChunkId, PlacedChunk, chunk_cache};
 use crate::bundle::layout::slice;
 use crate::bundle::policies::Slice;
 use crate::bundle::{Bundle, DevelopmentKeys, Opening, Unreadable};
-use crate::decide::outcome::Outcome;
+use crate::decide::outcome::{Breadth, Outcome};
 use crate::decide::principal::Principal;
 use crate::decide::resource::Resource;
 use crate::decide::subject::Subject;
@@ -348,5 +350,71 @@ proptest! {
             let found = away.call(&session(&away.bundle, &token), &call, &cache_key).unwrap();
             prop_assert_eq!(told(&found), told(&expected));
         }
+    }
+}
+
+/// An answer for the whole API needs something of every route. It asks for all of that at once.
+#[test]
+fn an_answer_for_many_routes_takes_a_few_rounds() {
+    let resource = |number: usize| format!("resource = 'Doc::\"d{number}\"'");
+    let routes: Vec<(String, String)> =
+        (0..100).map(|number| (format!("/r{number}"), resource(number))).collect();
+    let entities = (0..100).map(|number| {
+        let parents = json!([{"type": "Folder", "id": format!("f{}", number / 2)}]);
+        json!({"uid": {"type": "Doc", "id": format!("d{number}")}, "attrs": {"level": number}, "parents": parents})
+    });
+    let folders = (0..50).map(
+        |number| json!({"uid": {"type": "Folder", "id": format!("f{number}")}, "attrs": {}, "parents": []}),
+    );
+    let policies = (0..50).map(|number| {
+        format!(
+            "permit (principal, action, resource in Folder::\"f{number}\") when {{ resource.level < 60 }};"
+        )
+    });
+    let world = World {
+        policies: policies.collect(),
+        templates: vec![],
+        links: vec![],
+        entities: entities.chain(folders).collect(),
+    };
+    let routes = routes.iter().map(|(path, rest)| (path.as_str(), "read", rest.as_str()));
+    let files = with_routes(world.files(), routes);
+    let (_, file) = built(&files, SINGLE, 1);
+    let away = Away::open(&file, 0, 0);
+    let token = token("u0", &[]);
+    let call = call(&token, "/r7");
+    let outcome = away.call(&session(&away.bundle, &token), &call, &CacheKey::Token).unwrap();
+    assert_eq!(outcome.decision.reason, Reason::AllowedByPolicy);
+    let Breadth::Api { allowed, left_out, .. } = outcome.breadth else { panic!("{:?}", outcome.breadth) };
+    assert_eq!(allowed + left_out, 60);
+    assert!(away.rounds.get() <= 6, "{}", away.rounds.get());
+}
+
+/// Whether for one decision or for the whole API: all that the policies of a caller need is asked for at once.
+#[test]
+fn links_of_many_templates_take_a_few_rounds() {
+    let number_of = |number: usize| {
+        json!({
+            "id": format!("link {number}"), "templateId": format!("t#{}", number + 1),
+            "principal": {"entityType": "User", "entityId": "u0"}
+        })
+    };
+    let template = |number: usize| {
+        format!("permit (principal == ?principal, action, resource) when {{ context.x == {number} }};")
+    };
+    let world = World {
+        policies: vec![],
+        templates: (0..40).map(template).collect(),
+        links: (0..40).map(number_of).collect(),
+        entities: vec![],
+    };
+    let (_, file) = built(&with_routes(world.files(), ROUTES), SINGLE, 1);
+    let token = token("u0", &[]);
+    for cache_key in [CacheKey::None, CacheKey::Token] {
+        let away = Away::open(&file, 0, 0);
+        let call = call(&token, "/r0");
+        let outcome = away.call(&session(&away.bundle, &token), &call, &cache_key).unwrap();
+        assert_eq!(outcome.decision.errors.len(), 40);
+        assert!(away.rounds.get() <= 4, "{cache_key}: {}", away.rounds.get());
     }
 }
