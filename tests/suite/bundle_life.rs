@@ -602,7 +602,8 @@ fn a_soak_with_a_failing_s3_answers_every_call_as_its_revision_says() {
     }
 }
 
-fn resident_kb() -> Option<i64> {
+/// The memory that this process holds, with all that the test itself has in it.
+pub fn resident_kb() -> Option<i64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok()

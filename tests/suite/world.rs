@@ -78,6 +78,7 @@ pub fn sample_bundle() -> Bundle {
 }
 
 /// A bundle taken apart, to be put together again with correct lengths and hashes, as anybody could.
+#[derive(Clone)]
 pub struct Parts {
     pub manifest: Value,
     /// The members of the head, without the tables of the map and the sources.

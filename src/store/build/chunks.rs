@@ -246,5 +246,5 @@ impl RowValue {
 /// The shortest part for which a number saves room.
 const LEAST_PART: usize = 16;
 
-#[cfg(all(test, feature = "function"))]
+#[cfg(test)]
 mod tests;

@@ -61,6 +61,7 @@ impl S3 {
             step_faults: Mutex::default(),
             uploads: Mutex::default(),
             meeting: Mutex::default(),
+            replacement: Mutex::default(),
             requests: AtomicUsize::new(0),
             puts: AtomicUsize::new(0),
             steps: Mutex::default(),
@@ -171,6 +172,18 @@ impl S3 {
         self.shelf.put_faults.lock().unwrap().insert(key.to_owned(), fault);
     }
 
+    /// Replaces an object before this many more GETs of it are answered, counted from 1. Older versions of it are
+    /// forgotten.
+    pub fn replace_before_get(&self, bucket: &str, key: &str, get: usize, bytes: impl Into<Bytes>) {
+        let path = format!("{bucket}/{key}");
+        *self.shelf.replacement.lock().unwrap() = Some(Replacement { path, gets: get, bytes: bytes.into() });
+    }
+
+    /// Whether an object is still to be replaced.
+    pub fn is_to_be_replaced(&self) -> bool {
+        self.shelf.replacement.lock().unwrap().is_some()
+    }
+
     /// Makes the next GETs of a key wait until this many of them have come. Later ones do not wait.
     pub fn meet(&self, key: &str, count: usize) {
         *self.shelf.meeting.lock().unwrap() =
@@ -224,6 +237,7 @@ struct Shelf {
     /// By id.
     uploads: Mutex<HashMap<String, Upload>>,
     meeting: Mutex<Option<Meeting>>,
+    replacement: Mutex<Option<Replacement>>,
     requests: AtomicUsize,
     puts: AtomicUsize,
     steps: Mutex<HashMap<Step, usize>>,
@@ -235,6 +249,15 @@ struct Meeting {
     key: String,
     awaited: usize,
     barrier: Arc<Barrier>,
+}
+
+/// A new version of an object that is to come.
+struct Replacement {
+    /// `bucket/key`
+    path: String,
+    /// Before so many more GETs.
+    gets: usize,
+    bytes: Bytes,
 }
 
 /// The checksum of these bytes, as in `x-amz-checksum-sha256`.
@@ -296,6 +319,22 @@ impl Shelf {
             *meeting = None;
         }
         Some(barrier)
+    }
+
+    /// Replaces an object if that is due with a GET of it.
+    fn replace(&self, bucket: &str, key: &str) {
+        let mut replacement = self.replacement.lock().unwrap();
+        let Some(coming) = replacement.as_mut().filter(|coming| coming.path == format!("{bucket}/{key}"))
+        else {
+            return;
+        };
+        coming.gets -= 1;
+        if coming.gets == 0
+            && let Some(Replacement { path, bytes, .. }) = replacement.take()
+        {
+            let version = Version::new(1, bytes, &HeaderMap::new());
+            self.objects.lock().unwrap().insert(path, vec![version]);
+        }
     }
 
     /// The version with this id, or the current one if no id is given. Otherwise S3's code for what is missing.

@@ -1,5 +1,8 @@
 //! Bundles in chunks of a few rows. Whoever has only the head of one gets the same answers as whoever has all of it.
 
+// Only the function reads a bundle in parts.
+#![cfg(feature = "function")]
+
 mod appending;
 mod away;
 mod division;

@@ -33,6 +33,7 @@ pub(super) async fn get_object(
     if let Some(barrier) = shelf.meeting_of(&key) {
         barrier.wait().await;
     }
+    shelf.replace(&bucket, &key);
     let version = match shelf.find(&bucket, &key, query.get("versionId")) {
         Ok(version) => version,
         Err(code) => return failure(StatusCode::NOT_FOUND, code),

@@ -242,6 +242,24 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_came_with_the_head_is_not_asked_for(
+        world in world(),
+        sizes in sizes(),
+        requests in proptest::collection::vec(asked(), 1..4),
+    ) {
+        let (_, file) = built(&world.files(), sizes, 1);
+        let away = Away::open(&file, 1 << 20, file.len());
+        for asked in &requests {
+            prop_assert!(decided(&away.bundle, asked).is_ok());
+        }
+        prop_assert_eq!(away.bundle.wanted(), []);
+    }
+}
+
 // --- Calls, and answers for the whole API.
 
 const ROUTES: [(&str, &str, &str); 9] = [

@@ -10,7 +10,7 @@ use crate::bundle::chunks::{Chunk, ChunkMap, key, listed};
 use crate::bundle::opening::Read;
 use crate::bundle::outline::{OUTLINE, Outline};
 use crate::bundle::table::{Table, entity_key};
-use crate::store::build::chunks::{RowValue, Rows, WrittenMap, early};
+use crate::store::build::chunks::{RowValue, Rows, WrittenChunk, WrittenMap, early};
 use crate::store::build::forms::Parts;
 
 type Values = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -51,6 +51,21 @@ fn any_sizes() -> impl Strategy<Value = ChunkSizes> {
 
 fn weight((key, value): &(Vec<u8>, Vec<u8>)) -> usize {
     key.len() + value.len()
+}
+
+#[test]
+fn most_chunks_have_about_the_typical_size() {
+    let sizes = ChunkSizes { typical: 2000, least: 500, largest: 8000 };
+    for length in [20, 100, 700] {
+        let rows = 400_000 / length;
+        let value = |number: usize| (format!("{:08x}", number.wrapping_mul(2_654_435_761)), vec![0; length]);
+        let values: Values = (0..rows).map(value).map(|(key, value)| (key.into_bytes(), value)).collect();
+        let chunks = written(&values, sizes).chunks;
+        let mean = chunks.iter().map(|chunk| chunk.bytes.len()).sum::<usize>() / chunks.len();
+        assert!((1500..4500).contains(&mean), "{length}: {mean}");
+        let typical = |chunk: &&WrittenChunk| (1000..4000).contains(&chunk.bytes.len());
+        assert!(chunks.iter().filter(typical).count() > chunks.len() / 2);
+    }
 }
 
 proptest! {
