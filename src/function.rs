@@ -7,6 +7,7 @@ pub mod lambda;
 pub mod log;
 pub mod masking;
 mod rehearsal;
+pub mod runtime;
 pub mod serving;
 pub mod shadow;
 pub mod source;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::Bytes;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys};
 use cedar_authorizer::decide::outcome::Outcome;
 use cedar_authorizer::decide::{Gate, Session};
@@ -21,7 +22,6 @@ use cedar_authorizer::time::UnixTime;
 use cedar_authorizer::token::bearer::Bearer;
 use cedar_authorizer::token::key_set::{KeySet, KeySets};
 use cedar_authorizer::token::{self, VerifiedToken};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::runtime;
 
@@ -202,9 +202,9 @@ fn answer_of(is_seen: bool, config: &Config, with: impl FnOnce(Function) -> Func
     };
     let received = UNIX_EPOCH + Duration::from_secs(now().as_seconds());
     Box::new(move || {
-        let event: Box<RawValue> = serde_json::from_str(&events.next().unwrap()).unwrap();
-        let answer = runtime.block_on(function.answer_to(event.get(), &context, received));
-        drop(black_box(serde_json::to_vec(&answer.into_response().unwrap()).unwrap()));
+        let event = events.next().unwrap();
+        let answer = runtime.block_on(function.answer_to(&event, &context, received));
+        drop(black_box(Bytes::from(answer.into_response().unwrap())));
     })
 }
 

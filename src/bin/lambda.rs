@@ -1,21 +1,21 @@
 //! `cedar-authorizer-lambda`, the function.
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use cedar_authorizer::function::config::{self, Config};
 use cedar_authorizer::function::lambda::{Function, report_init_error};
 use cedar_authorizer::function::log;
+use cedar_authorizer::function::runtime::{RuntimeApi, RuntimeFailure};
 use cedar_authorizer::function::telemetry::Telemetry;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::value::RawValue;
 
 // One thread is enough for one event at a time. A second one would only cost its start.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<ExitCode, Error> {
+async fn main() -> Result<ExitCode, Box<dyn Error>> {
     log::init(config::variable)?;
-    let function = match init().await {
-        Ok(function) => function,
+    let (function, api) = match init().await {
+        Ok(ready) => ready,
         Err(error) => {
             tracing::error!("{error}");
             if let Some(runtime_api) = config::runtime_api() {
@@ -24,19 +24,22 @@ async fn main() -> Result<ExitCode, Error> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let function = &function;
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| async move {
-        let LambdaEvent { payload, context, .. } = event;
-        function.answer_to(payload.get(), &context.into(), SystemTime::now()).await.into_response()
-    }))
-    .await?;
-    Ok(ExitCode::SUCCESS)
+    let answer = async |event: &str, context: &_| {
+        function.answer_to(event, context, SystemTime::now()).await.into_response()
+    };
+    let Err(failure): Result<_, RuntimeFailure> = api.serve(answer).await;
+    tracing::error!("{failure}");
+    Ok(ExitCode::FAILURE)
 }
 
-async fn init() -> Result<Function, Error> {
+async fn init() -> Result<(Function, RuntimeApi), Box<dyn Error>> {
     let config = Config::from_env()?;
     let function = Function::init(&config, SystemTime::now().into()).await?;
     let function = function.with_telemetry(Telemetry::new(config.telemetry, log::write));
     function.rehearse(SystemTime::now()).await;
-    Ok(function)
+    let mut api = RuntimeApi::new(&config::runtime_api().unwrap_or_default())?;
+    if config::is_snap_start() {
+        api.restored().await?;
+    }
+    Ok((function, api))
 }

@@ -187,9 +187,14 @@ pub fn variable(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// The address to which a failed init is reported; see the Lambda Runtime API.
+/// The address of the Lambda Runtime API.
 pub fn runtime_api() -> Option<String> {
     variable(RUNTIME_API)
+}
+
+/// Whether Lambda makes a snapshot of the process when it is ready for events (SnapStart).
+pub fn is_snap_start() -> bool {
+    variable("AWS_LAMBDA_INITIALIZATION_TYPE").as_deref() == Some("snap-start")
 }
 
 /// Everything that is wrong with the environment, without the wrong values.
@@ -263,7 +268,7 @@ impl Problems {
     }
 }
 
-/// Without these, `lambda_runtime` would panic.
+/// Without these, this is not Lambda.
 const REQUIRED_BY_RUNTIME: [(&str, &str); 4] = [
     (RUNTIME_API, "the function runs in Lambda or under `cargo lambda watch`"),
     ("AWS_LAMBDA_FUNCTION_NAME", "Lambda sets it"),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use lambda_runtime::Diagnostic;
 use reqwest::redirect::Policy;
 use serde_json::json;
@@ -172,8 +173,8 @@ impl Function {
                 let calls = async {
                     for event in events.iter().take_while(|_| begun.elapsed() < REHEARSAL_LIMIT) {
                         let answer = understudy.answer_to(event, &context, now).await;
-                        // Lambda's runtime writes it like this.
-                        let _ = answer.into_response().map(|response| serde_json::to_vec(&response));
+                        // It is sent like this.
+                        let _ = answer.into_response().map(Bytes::from);
                     }
                 };
                 let _ = timeout(REHEARSAL_LIMIT, calls).await;

@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
+use http_body_util::Empty;
 use hyper::header::{ETAG, HeaderMap, HeaderName, IF_NONE_MATCH, USER_AGENT};
 use hyper::{Request, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -127,7 +128,7 @@ impl Reader {
         for (name, value) in signature {
             request = request.header(name, value);
         }
-        let request = request.body(String::new()).map_err(Refusal::NotARequest)?;
+        let request = request.body(Empty::new()).map_err(Refusal::NotARequest)?;
         Ok(self.http()?.send(request).await?)
     }
 

@@ -2,13 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
 use hyper::header::HeaderMap;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -21,7 +19,7 @@ use crate::function::tls;
 /// Sends requests. Connections are kept for later ones.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
-    client: Client<Connections, String>,
+    client: Client<Connections, Empty<Bytes>>,
     pub(super) connections: Connections,
 }
 
@@ -49,7 +47,7 @@ impl Http {
     ///
     /// # Errors
     /// [`Broken`]: no answer has begun.
-    pub(super) async fn send(&self, request: Request<String>) -> Result<Answer, Broken> {
+    pub(super) async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Answer, Broken> {
         let answer = within(self.client.request(request)).await?;
         Ok(Answer(answer))
     }
@@ -75,14 +73,12 @@ impl Answer {
     /// [`Broken`].
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
-            let frame = poll_fn(|context| Pin::new(self.0.body_mut()).poll_frame(context));
-            match within(async { frame.await.transpose() }).await? {
-                // What is no data comes after it.
-                Some(frame) => match frame.into_data() {
-                    Ok(data) => return Ok(Some(data)),
-                    Err(_) => continue,
-                },
-                None => return Ok(None),
+            let Some(frame) = within(async { self.0.frame().await.transpose() }).await? else {
+                return Ok(None);
+            };
+            // What is no data comes after it.
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
             }
         }
     }
