@@ -206,6 +206,14 @@ pub(super) fn write_number(text: &mut Vec<u8>, number: u64) {
     }
 }
 
+/// A number as text.
+pub(super) fn decimal(number: u64) -> String {
+    let mut text = Vec::with_capacity(MAX_DIGITS);
+    write_number(&mut text, number);
+    // Digits are ASCII.
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// Whether nothing of a text has to be escaped. It looks at all of the text in any case: so it is compiled into
 /// instructions for many bytes at once.
 fn is_plain(text: &str) -> bool {
@@ -214,6 +222,9 @@ fn is_plain(text: &str) -> bool {
     });
     others == 0
 }
+
+/// Of a number of 64 bits.
+const MAX_DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests {
