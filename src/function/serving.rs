@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::warn;
 
@@ -134,7 +134,9 @@ impl Serving {
                 Err(Reason::BundleAway) => {}
                 decided => return decided,
             }
+            let begun = Instant::now();
             is_here = parts.fetch(&self.bundle, now).await;
+            stopwatch.fetched_parts(begun);
         }
         Err(Reason::BundleAway)
     }

@@ -8,12 +8,15 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use cedar_authorizer::store::{Store, build, directory};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::loopback::{Function, KeyServer, KeyServerFault, S3, S3Fault};
-use crate::world::{FUNCTION, StoreCopy, bundle_bytes, development_key_set, event, golden, root, token};
+use crate::world::{
+    FUNCTION, StoreCopy, bundle_bytes, development_key_set, event, golden, root, sample_store, token,
+};
 use emf::{Dimensions, Metrics};
 
 const BUCKET: &str = "bundles";
@@ -109,9 +112,14 @@ fn a_decision_counts_for_its_effect_and_class() {
 #[test]
 fn each_metric_appears_when_what_it_is_about_happens() {
     let mut seen = BTreeSet::new();
-    for function in
-        [cold_starts(), refreshes(), fetches_of_keys(), differences_of_the_shadow(), what_cannot_be_cached()]
-    {
+    for function in [
+        cold_starts(),
+        refreshes(),
+        fetches_of_keys(),
+        fetches_of_parts(),
+        differences_of_the_shadow(),
+        what_cannot_be_cached(),
+    ] {
         for line in written(&function) {
             seen.extend(line.into_iter().map(|((name, dimensions), (_, unit))| {
                 let names: Vec<String> = dimensions.into_keys().collect();
@@ -134,6 +142,8 @@ fn each_metric_appears_when_what_it_is_about_happens() {
         "KeyFetches Count service",
         "Latency Microseconds service",
         "NotCacheable Count service",
+        "PartFetchFailures Count service",
+        "PartFetches Count service",
         "RememberedAnswers Count service",
         "RememberedTokens Count service",
         "RouteUnmapped Count service",
@@ -161,6 +171,46 @@ fn cold_starts() -> Function {
     function.invoke(&event(&alice, "GET", "/nowhere"));
     assert_eq!(last(&function)["RouteUnmapped"], 1.0);
     assert_eq!(lines(&function).len(), 4);
+    function
+}
+
+/// A policy for each of many users makes the bundle so large that not all of it is read at the start.
+fn fetches_of_parts() -> Function {
+    let mut files = directory::read(&sample_store()).unwrap();
+    let policy = |number: usize| {
+        format!(
+            "permit (principal == PetStore::User::\"us-east-1_EXAMPLE|{number:08}\", action, resource);\n"
+        )
+    };
+    for file in 0..12 {
+        let text: String = (file * 500..file * 500 + 500).map(policy).collect();
+        files.insert(format!("policies/users/{file}.cedar"), text.into_bytes());
+    }
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, build::bundle(&Store::open(&files).unwrap(), &files, 1).unwrap());
+    let environment =
+        [("BUNDLE_URI", &*format!("s3://{BUCKET}/{KEY}")), ("AWS_ENDPOINT_URL_S3", &s3.endpoint())];
+    let function = start(&[&environment[..], &[("BUNDLE_CACHE_BYTES", "0")]].concat()).unwrap();
+    let until = |name: &str| {
+        for number in (0..6000).step_by(97) {
+            let token = token("bob", json!({"sub": format!("{number:08}")}));
+            function.invoke(&event(&token, "GET", "/pets"));
+            let last = last(&function);
+            if last.contains_key(name) {
+                return last;
+            }
+        }
+        panic!("no {name}: {}", function.logs())
+    };
+    assert!(!until("PartFetches").contains_key("PartFetchFailures"));
+    let has_duration = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        line["durations"]["parts"].as_u64() <= line["durations"]["decide"].as_u64()
+            && line["durations"]["parts"].is_u64()
+    };
+    assert!(function.logs().lines().any(has_duration), "{}", function.logs());
+    s3.fault(S3Fault::Forbidden);
+    assert!(until("PartFetchFailures").contains_key("PartFetches"));
     function
 }
 

@@ -80,6 +80,8 @@ pub struct Durations {
     pub respond: Option<Duration>,
     /// To ask the shadow bundle.
     pub shadow: Option<Duration>,
+    /// To fetch parts of the bundle, within `decide`, if that was needed.
+    pub parts: Option<Duration>,
     /// To fetch keys, within `verify`, if that was needed.
     pub keys: Option<Wait>,
     /// Whether the token was verified for an earlier event.
@@ -124,6 +126,11 @@ impl Stopwatch {
     pub fn fetched_keys(&mut self, begun: Instant) {
         let after = begun.duration_since(self.begun);
         self.durations.keys = Some(Wait { after, took: begun.elapsed() });
+    }
+
+    /// Notes that parts of the bundle were fetched from `begun` until now.
+    pub fn fetched_parts(&mut self, begun: Instant) {
+        *self.durations.parts.get_or_insert_default() += begun.elapsed();
     }
 
     /// All that was measured.

@@ -100,7 +100,7 @@ impl Metrics {
 }
 
 /// The metrics that not every event has. All values are whole numbers.
-fn values(invocation: &Invocation<'_>, reason: Reason) -> [(Metric, Option<u64>); 13] {
+fn values(invocation: &Invocation<'_>, reason: Reason) -> [(Metric, Option<u64>); 15] {
     let happened = |is_so: bool| is_so.then_some(1);
     let count = |count: u32| (count > 0).then_some(u64::from(count));
     let (durations, counts) = (&invocation.durations, &invocation.counts);
@@ -118,6 +118,8 @@ fn values(invocation: &Invocation<'_>, reason: Reason) -> [(Metric, Option<u64>)
         (metric!("BundleRefreshFailed", "Count"), count(counts.refreshes_failed)),
         (metric!("KeyFetches", "Count"), count(counts.key_fetches)),
         (metric!("KeyFetchFailures", "Count"), count(counts.key_fetch_failures)),
+        (metric!("PartFetches", "Count"), happened(durations.parts.is_some())),
+        (metric!("PartFetchFailures", "Count"), happened(reason == Reason::BundleAway)),
         (metric!("RememberedTokens", "Count"), happened(durations.is_token_remembered)),
         (metric!("RememberedAnswers", "Count"), happened(durations.is_answer_remembered)),
         (metric!("NotCacheable", "Count"), happened(reason == Reason::NotCacheable)),

@@ -98,6 +98,7 @@ pub(super) fn write_durations(durations: &Durations, json: &mut Json<'_>) {
         ("bundle", durations.bundle),
         ("verify", durations.verify),
         ("decide", durations.decide),
+        ("parts", durations.parts),
         ("grant", durations.grant),
         ("respond", durations.respond),
         ("shadow", durations.shadow),
