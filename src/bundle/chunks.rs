@@ -1,4 +1,4 @@
-//! The map of a bundle: entities, policies and templates by their keys, in chunks of about 64 kilobytes.
+//! The map of a bundle: entities, policies and templates by their keys, in chunks of about 50 kilobytes.
 //!
 //! A call touches a handful of keys, so of a large bundle only the chunks with these keys are read. The index has the
 //! first key, the length and the SHA-256 of each chunk, and the manifest, which is signed, has the SHA-256 of the index.

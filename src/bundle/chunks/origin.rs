@@ -224,4 +224,4 @@ fn in_file(file: &Mutex<File>, placed: &PlacedChunk) -> io::Result<Bytes> {
 const OVERHEAD: u64 = 256;
 
 /// The bytes of a chunk.
-const TYPICAL: u64 = 64 * 1024;
+const TYPICAL: u64 = 48 * 1024;

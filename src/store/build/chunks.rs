@@ -23,6 +23,7 @@ pub(crate) struct Rows {
 /// How large chunks are, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChunkSizes {
+    /// A chunk ends this far behind `least`, on average.
     pub(crate) typical: usize,
     pub(crate) least: usize,
     pub(crate) largest: usize,
@@ -64,11 +65,12 @@ pub(crate) struct WrittenChunk {
     pub(crate) from: Vec<u8>,
 }
 
-/// S3 gives 64 kilobytes in a millisecond, once the round trip is over, and they are hashed in a tenth of that. The index
-/// has about 70 bytes for each chunk, and is always fetched.
+/// About 48 kilobytes. S3 gives them in less than a millisecond, once the round trip is over, and they are hashed in a
+/// tenth of that. The index has about 70 bytes for each chunk, and is always fetched. Most chunks are nearly as small as
+/// they may be: what a call needs is more probably in a large chunk than in a small one.
 impl Default for ChunkSizes {
     fn default() -> Self {
-        Self { typical: 64 * 1024, least: 16 * 1024, largest: 256 * 1024 }
+        Self { typical: 16 * 1024, least: 32 * 1024, largest: 128 * 1024 }
     }
 }
 
