@@ -29,9 +29,10 @@ use crate::bundle::sources::is_apart;
 use crate::bundle::table::Table;
 use crate::bundle::{
     Bundle, DevelopmentKeys, InvalidArchive, InvalidManifest, MAX_BUNDLE_BYTES, MAX_REVISION,
-    MAX_TENANT_BYTES, StoreFiles, Tenant, Unreadable, with_room,
+    MAX_TENANT_BYTES, StoreFiles, Tenant, Unreadable,
 };
 use crate::decide::CedarGate;
+use crate::store::room::with_room_on_all;
 use crate::time::UnixTime;
 pub use append::{Appended, append};
 use archive::Content;
@@ -62,7 +63,7 @@ fn bundle_within(
     files: &StoreFiles,
     edition: &Edition<'_>,
 ) -> Result<Vec<u8>, CannotBuild> {
-    let map = with_room(|| map(store, sizes)).map_err(CannotBuild::Room)??;
+    let map = with_room_on_all(|| map(store, sizes)).map_err(CannotBuild::Room)??;
     let outline = serde_json::to_vec(&outline::outline(store)).map_err(InvalidManifest::Json)?;
     let sources = sources::write(files)?;
     let needed = files.iter().filter(|(path, _)| StoreFiles::is_known(path) && !is_apart(path));
@@ -147,7 +148,7 @@ pub fn bundle_of_directory(path: &Path, revision: u64) -> Result<Vec<u8>, Unusab
 /// # Errors
 /// [`CannotBuild`].
 pub fn cedar_gate(store: &Store) -> Result<CedarGate, CannotBuild> {
-    let map = with_room(|| map(store, ChunkSizes::default())).map_err(CannotBuild::Room)??.open()?;
+    let map = with_room_on_all(|| map(store, ChunkSizes::default())).map_err(CannotBuild::Room)??.open()?;
     Ok(CedarGate::new(PolicyIndex::new(map.clone()), StoredEntities::new(map), &store.named_entities))
 }
 

@@ -5,6 +5,7 @@ use std::mem;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use cedar_policy::EntityUid;
+use rayon::prelude::*;
 
 use super::forms::{Form, PartId, Parts};
 use super::table::{self, TooLarge};
@@ -99,9 +100,16 @@ impl Rows {
     /// # Errors
     /// [`TooLarge`].
     pub(crate) fn write(self, parts: &Parts) -> Result<WrittenMap, TooLarge> {
-        let (mut chunks, mut size) = (Vec::new(), 0);
+        let (mut chunks, mut divided, mut size) = (Vec::new(), Vec::new(), 0);
         let mut rows: Vec<(Vec<u8>, RowValue)> = Vec::new();
         let mut from = Vec::new();
+        // Some at a time, since rows take more memory than what is written of them.
+        let mut write = |divided: &mut Vec<(Vec<u8>, Vec<(Vec<u8>, RowValue)>)>| {
+            let written = mem::take(divided).into_par_iter().map(|(from, rows)| chunk(from, rows, parts));
+            let written: Result<Vec<WrittenChunk>, TooLarge> = written.collect();
+            chunks.append(&mut written?);
+            Ok(())
+        };
         for (key, mut value) in self.rows {
             if let RowValue::Filed(filings) = &mut value {
                 filings.sort_unstable_by(|a, b| (a.action, &a.id).cmp(&(b.action, &b.id)));
@@ -109,15 +117,19 @@ impl Rows {
             let of_row = key.len().saturating_add(value.size(parts));
             if !rows.is_empty() && self.sizes.ends_before(&key, of_row, size) {
                 let next = rows.last().map_or_else(Vec::new, |(before, _)| divider(before, &key));
-                chunks.push(chunk(mem::replace(&mut from, next), mem::take(&mut rows), parts)?);
+                divided.push((mem::replace(&mut from, next), mem::take(&mut rows)));
                 size = 0;
+                if divided.len() == AT_ONCE {
+                    write(&mut divided)?;
+                }
             }
             size = size.saturating_add(of_row);
             rows.push((key, value));
         }
         if !rows.is_empty() {
-            chunks.push(chunk(from, rows, parts)?);
+            divided.push((from, rows));
         }
+        write(&mut divided)?;
         let listed = |chunk: &WrittenChunk| (chunk.from.clone(), chunk.id.to_bytes().to_vec());
         let index = chunks.iter().map(listed).collect();
         Ok(WrittenMap { index: table::write(&index)?, chunks })
@@ -244,6 +256,9 @@ impl RowValue {
         Ok(bytes)
     }
 }
+
+/// So many chunks are written at once.
+const AT_ONCE: usize = 64;
 
 /// The shortest part for which a number saves room.
 const LEAST_PART: usize = 16;

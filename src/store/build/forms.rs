@@ -28,6 +28,37 @@ pub(crate) enum Form {
     Text(Box<str>),
 }
 
+/// A policy or template as it will be written, apart from what it has in common with others.
+#[derive(Debug)]
+pub(crate) enum Text {
+    /// Cedar's JSON: names of members and values, each as JSON.
+    Json(Vec<(String, String)>),
+    /// Cedar's language, or a link.
+    Plain(String),
+}
+
+impl Text {
+    /// The text of a policy. `None`: it has neither an exact JSON form nor a text.
+    pub(crate) fn of_policy(policy: &Policy) -> Option<Self> {
+        let json = exact(policy.to_json(), |json| Policy::from_json(None, json).ok()?.to_json().ok());
+        match json {
+            Some(json) => Some(Self::of_members(json)),
+            None => policy.to_cedar().map(Self::Plain),
+        }
+    }
+
+    /// The text of a template.
+    pub(crate) fn of_template(template: &Template) -> Self {
+        let json = exact(template.to_json(), |json| Template::from_json(None, json).ok()?.to_json().ok());
+        json.map_or_else(|| Self::Plain(template.to_cedar()), Self::of_members)
+    }
+
+    fn of_members(json: Map<String, Value>) -> Self {
+        let member = |(name, value): (String, Value)| (Value::String(name).to_string(), value.to_string());
+        Self::Json(json.into_iter().map(member).collect())
+    }
+}
+
 impl Parts {
     /// The text of a part.
     pub(super) fn text(&self, part: PartId) -> &str {
@@ -52,25 +83,15 @@ impl Parts {
         self.counts.get(part.0 as usize).is_some_and(|count| *count > 1)
     }
 
-    /// The form of a policy. `None`: it has neither an exact JSON form nor a text.
-    pub(crate) fn policy(&mut self, policy: &Policy) -> Option<Form> {
-        let json = exact(policy.to_json(), |json| Policy::from_json(None, json).ok()?.to_json().ok());
-        match json {
-            Some(json) => Some(self.json(json)),
-            None => policy.to_cedar().map(|text| Form::Text(text.into())),
+    /// The form of a policy, a template or a link.
+    pub(crate) fn form(&mut self, text: Text) -> Form {
+        match text {
+            Text::Json(members) => {
+                let member = |(name, value)| (self.add(name), self.add(value));
+                Form::Json(members.into_iter().map(member).collect())
+            }
+            Text::Plain(text) => Form::Text(text.into()),
         }
-    }
-
-    /// The form of a template.
-    pub(crate) fn template(&mut self, template: &Template) -> Form {
-        let json = exact(template.to_json(), |json| Template::from_json(None, json).ok()?.to_json().ok());
-        json.map_or_else(|| Form::Text(template.to_cedar().into()), |json| self.json(json))
-    }
-
-    fn json(&mut self, json: Map<String, Value>) -> Form {
-        let member =
-            |(name, value)| (self.add(Value::String(name).to_string()), self.add(Value::to_string(&value)));
-        Form::Json(json.into_iter().map(member).collect())
     }
 }
 
