@@ -1,6 +1,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -49,7 +50,17 @@ impl Script {
             Ok(Bytes::copy_from_slice(event.to_uppercase().as_bytes()))
         };
         let Err(failure) = runtime.block_on(api.serve(answer));
-        (failure, events.into_inner(), self.requests.join().unwrap())
+        (failure, events.into_inner(), self.requests())
+    }
+
+    /// The requests, when the script has ended. A function that stops before its end makes it wait for ever.
+    fn requests(self) -> Vec<String> {
+        let begun = Instant::now();
+        while !self.requests.is_finished() {
+            assert!(begun.elapsed() < PATIENCE, "the function stopped before the end of the script");
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.requests.join().unwrap()
     }
 }
 
@@ -57,7 +68,7 @@ fn read_request(connection: &mut BufReader<TcpStream>) -> String {
     let (mut text, mut length) = (String::new(), 0);
     loop {
         let start = text.len();
-        connection.read_line(&mut text).unwrap();
+        assert!(connection.read_line(&mut text).unwrap() > 0, "the function closed the connection");
         match text.get(start..).unwrap().trim_end().to_ascii_lowercase().split_once(": ") {
             Some(("content-length", value)) => length = value.parse().unwrap(),
             Some(_) => {}
@@ -69,6 +80,9 @@ fn read_request(connection: &mut BufReader<TcpStream>) -> String {
     connection.read_exact(&mut body).unwrap();
     text + std::str::from_utf8(&body).unwrap()
 }
+
+/// Only a test that fails takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const EVENT: &str =
     "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: r-1\r\nLambda-Runtime-Trace-Id: Root=1\r\n";
@@ -208,5 +222,5 @@ fn a_snapshot_gets_a_connection_of_its_own() {
         api.serve(async |_: &str, _: &LambdaContext| Ok(Bytes::from_static(b"{}"))).await
     });
     assert!(matches!(failure, RuntimeFailure::Status(StatusCode::GONE)), "{failure}");
-    assert!(script.requests.join().unwrap()[0].starts_with("GET /2018-06-01/runtime/restore/next "));
+    assert!(script.requests()[0].starts_with("GET /2018-06-01/runtime/restore/next "));
 }
