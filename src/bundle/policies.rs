@@ -329,6 +329,10 @@ impl PolicyIndex {
 
     /// Reads some policies, at most so many, and lets Cedar parse their conditions. Those that are away are left out, as
     /// are those that cannot be read: a call that needs them says so.
+    #[cfg_attr(
+        not(feature = "function"),
+        expect(dead_code, reason = "only the function prepares for its first call")
+    )]
     pub(crate) fn prepare(&self, most: usize) {
         let mut left = most;
         for chunk in self.map.chunks_here().take(PREPARED_CHUNKS) {

@@ -30,6 +30,9 @@ pub(crate) struct ChunkSizes {
     pub(crate) largest: usize,
 }
 
+/// A key with what is under it.
+type Row = (Vec<u8>, RowValue);
+
 /// What is under a key.
 #[derive(Debug)]
 pub(crate) enum RowValue {
@@ -101,10 +104,10 @@ impl Rows {
     /// [`TooLarge`].
     pub(crate) fn write(self, parts: &Parts) -> Result<WrittenMap, TooLarge> {
         let (mut chunks, mut divided, mut size) = (Vec::new(), Vec::new(), 0);
-        let mut rows: Vec<(Vec<u8>, RowValue)> = Vec::new();
+        let mut rows: Vec<Row> = Vec::new();
         let mut from = Vec::new();
         // Some at a time, since rows take more memory than what is written of them.
-        let mut write = |divided: &mut Vec<(Vec<u8>, Vec<(Vec<u8>, RowValue)>)>| {
+        let mut write = |divided: &mut Vec<(Vec<u8>, Vec<Row>)>| {
             let written = mem::take(divided).into_par_iter().map(|(from, rows)| chunk(from, rows, parts));
             let written: Result<Vec<WrittenChunk>, TooLarge> = written.collect();
             chunks.append(&mut written?);
@@ -186,7 +189,7 @@ fn divider(key: &[u8], next: &[u8]) -> Vec<u8> {
 }
 
 /// Writes a chunk.
-fn chunk(from: Vec<u8>, rows: Vec<(Vec<u8>, RowValue)>, parts: &Parts) -> Result<WrittenChunk, TooLarge> {
+fn chunk(from: Vec<u8>, rows: Vec<Row>, parts: &Parts) -> Result<WrittenChunk, TooLarge> {
     let mut counts: HashMap<PartId, u32> = HashMap::new();
     for form in rows.iter().flat_map(|(_, value)| value.forms()) {
         for part in form.parts() {
