@@ -374,6 +374,55 @@ proptest! {
     }
 }
 
+/// A forbid that is only found through a group, and one whose template is in a chunk of its own: if what leads to them is
+/// away, nothing is allowed.
+#[test]
+fn no_forbid_is_forgotten_because_it_is_away() {
+    let entity = |kind: &str, id: &str, parents: Value| json!({"uid": {"type": kind, "id": id}, "attrs": {}, "parents": parents});
+    let world = World {
+        policies: vec![
+            "permit (principal, action, resource);".to_owned(),
+            "forbid (principal in Group::\"g1\", action, resource == Doc::\"d1\");".to_owned(),
+        ],
+        templates: vec!["forbid (principal == ?principal, action, resource == ?resource);".to_owned()],
+        links: vec![json!({
+            "id": "link", "templateId": "t#1",
+            "principal": {"entityType": "User", "entityId": "u0"},
+            "resource": {"entityType": "Doc", "entityId": "d2"}
+        })],
+        entities: vec![
+            entity("Group", "g0", json!([{"type": "Group", "id": "g1"}])),
+            entity("Group", "g1", json!([])),
+        ],
+    };
+    let routes = [
+        ("/r0", "read", ""),
+        ("/r1", "read", "resource = 'Doc::\"d1\"'"),
+        ("/r2", "read", "resource = 'Doc::\"d2\"'"),
+    ];
+    let (_, file) = built(&with_routes(world.files(), routes), SINGLE, 1);
+    let token = token("u0", &["g0"]);
+    for (path, cache_key) in
+        routes.iter().flat_map(|(path, ..)| [(path, CacheKey::None), (path, CacheKey::Token)])
+    {
+        let call = call(&token, path);
+        let answer = |away: &Away| away.call(&session(&away.bundle, &token), &call, &cache_key);
+        let all = Away::open(&file, 0, 0);
+        let expected = answer(&all).unwrap();
+        assert_eq!(expected.decision.is_allowed(), *path == "/r0");
+        let asked = all.asked.take();
+        assert!(asked.len() > 4, "{asked:?}");
+        for chunk in asked {
+            let mut away = Away::open(&file, 0, 0);
+            away.withheld = Some(chunk);
+            match answer(&away) {
+                Ok(outcome) => assert_eq!(told(&outcome), told(&expected)),
+                Err(reason) => assert_eq!(reason, Reason::BundleAway),
+            }
+        }
+    }
+}
+
 /// An answer for the whole API needs something of every route. It asks for all of that at once.
 #[test]
 fn an_answer_for_many_routes_takes_a_few_rounds() {
