@@ -382,6 +382,8 @@ fn no_forbid_is_forgotten_because_it_is_away() {
     let world = World {
         policies: vec![
             "permit (principal, action, resource);".to_owned(),
+            // With policies of its own, the group as an entity is in another chunk than they are.
+            "permit (principal in Group::\"g0\", action, resource);".to_owned(),
             "forbid (principal in Group::\"g1\", action, resource == Doc::\"d1\");".to_owned(),
         ],
         templates: vec!["forbid (principal == ?principal, action, resource == ?resource);".to_owned()],
