@@ -82,11 +82,10 @@ pub fn make(
     edition: Edition<'_>,
     trust: Trust<'_>,
 ) -> Result<(Vec<u8>, Bundle), Failure> {
-    progress::during("building the bundle", || {
-        let bytes = build::bundle(store, files, edition).map_err(Failure::invalid)?;
-        let bundle = Bundle::open(bytes.clone(), trust).map_err(Failure::invalid)?;
-        Ok((bytes, bundle))
-    })
+    let bytes = progress::during("building the bundle", || build::bundle(store, files, edition));
+    let bytes = bytes.map_err(Failure::invalid)?;
+    let bundle = progress::during("opening the bundle", || Bundle::open(bytes.clone(), trust));
+    Ok((bytes, bundle.map_err(Failure::invalid)?))
 }
 
 /// Reads and checks the store, and fetches the keys that are not in it.

@@ -261,7 +261,7 @@ impl RowValue {
 }
 
 /// So many chunks are written at once.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// The shortest part for which a number saves room.
 const LEAST_PART: usize = 16;

@@ -10,7 +10,7 @@ use crate::bundle::chunks::{ChunkId, ChunkMap, Origin, PlacedChunk, chunk_cache}
 use crate::bundle::entities::StoredEntities;
 use crate::bundle::policies::{PolicyIndex, Slice};
 use crate::bundle::table::Table;
-use crate::store::build::chunks::{WrittenChunk, WrittenMap};
+use crate::store::build::chunks::{AT_ONCE, ChunkSizes, WrittenChunk, WrittenMap};
 use crate::store::build::table;
 
 const POLICIES: &str = r#"
@@ -142,6 +142,36 @@ fn is_ready(index: &PolicyIndex) -> bool {
     let slice = index.slice_of(&principal, &[uid("Action::\"read\"")], &[uid("Thing::\"t\"")]).unwrap();
     let [policy] = slice.conditional.as_slice() else { panic!("{slice:?}") };
     policy.is_parsed()
+}
+
+#[test]
+fn however_many_threads_write_the_bytes_are_the_same() {
+    let text = |number: usize| {
+        let condition = number % 7;
+        format!(
+            "permit (principal == User::\"u{number}\", action, resource) when {{ context.x == {condition} }};\n"
+        )
+    };
+    let set = PolicySet::from_str(&(0..2000).map(text).collect::<String>()).unwrap();
+    let (set, links) = TemplateLinks::split(set);
+    let written = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let sizes = ChunkSizes { typical: 500, least: 500, largest: 5000 };
+            let (mut rows, mut parts) = (Rows::in_chunks_of(sizes), Parts::default());
+            file(&set, &links, &mut parts, &mut rows).unwrap();
+            rows.write(&parts).unwrap()
+        })
+    };
+    let one = written(1);
+    assert!(one.chunks.len() > 2 * AT_ONCE, "{}", one.chunks.len());
+    for threads in [2, 8] {
+        let several = written(threads);
+        assert_eq!(several.index, one.index);
+        assert!(
+            several.chunks.iter().map(|chunk| &chunk.bytes).eq(one.chunks.iter().map(|chunk| &chunk.bytes))
+        );
+    }
 }
 
 #[test]
