@@ -386,14 +386,17 @@ fn no_forbid_is_forgotten_because_it_is_away() {
             "permit (principal in Group::\"g0\", action, resource);".to_owned(),
             "forbid (principal in Group::\"g1\", action, resource == Doc::\"d1\");".to_owned(),
         ],
-        templates: vec!["forbid (principal, action, resource == ?resource);".to_owned()],
+        templates: vec![
+            "forbid (principal, action, resource == ?resource);".to_owned(),
+            // What is looked for and is nowhere leads to the chunk before, so that must not be the one of the other
+            // template.
+            "permit (principal == ?principal, action, resource);".to_owned(),
+        ],
         links: vec![json!({
             "id": "link", "templateId": "t#1",
             "resource": {"entityType": "Doc", "entityId": "d2"}
         })],
         entities: vec![
-            // What is looked for and is nowhere leads to the chunk before: without this to that of the template.
-            entity("Doc", "d0", json!([])),
             entity("Group", "g0", json!([{"type": "Group", "id": "g1"}])),
             entity("Group", "g1", json!([])),
         ],
