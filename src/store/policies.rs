@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::ops::Range;
+use std::slice;
 use std::str::FromStr;
 
 use cedar_policy::{Entities, EntityTypeName, EntityUid, ParseError, Policy, PolicyId, PolicySet};
@@ -65,6 +66,8 @@ struct PolicySource<'a> {
     file: &'a str,
     /// Where it is in the text of the file. `None`: the file is JSON, for which positions are not known.
     part: Option<Range<usize>>,
+    /// From where in that text Cedar counts when it points to something in the policy.
+    origin: usize,
 }
 
 impl<'a> StorePolicies<'a> {
@@ -243,7 +246,7 @@ impl<'a> StorePolicies<'a> {
 
     /// The text of a policy or template.
     pub(super) fn text_of(&self, policy: &PolicyId) -> Option<sources::PolicySource<'_>> {
-        let (PolicySource { file, part }, text) = self.source(policy)?;
+        let (PolicySource { file, part, .. }, text) = self.source(policy)?;
         match part {
             None if file == TEMPLATE_LINKS_FILE => None,
             Some(part) => {
@@ -260,7 +263,7 @@ impl<'a> StorePolicies<'a> {
 
     /// The text of a policy or template in a file of Cedar's syntax.
     fn cedar_text(&self, policy: &PolicyId) -> Option<&str> {
-        let PolicySource { file, part } = self.sources.get(policy)?;
+        let PolicySource { file, part, .. } = self.sources.get(policy)?;
         self.texts.get(file)?.part(part.clone()?)
     }
 
@@ -275,7 +278,7 @@ impl<'a> StorePolicies<'a> {
 
     fn source(&self, policy: &PolicyId) -> Option<(PolicySource<'a>, &Text<'a>)> {
         // What is in no other file is a link.
-        let link = || PolicySource { file: TEMPLATE_LINKS_FILE, part: None };
+        let link = || PolicySource { file: TEMPLATE_LINKS_FILE, part: None, origin: 0 };
         let source = self.sources.get(policy).cloned().unwrap_or_else(link);
         let text = self.texts.get(source.file)?;
         Some((source, text))
@@ -283,10 +286,10 @@ impl<'a> StorePolicies<'a> {
 
     fn finding(&self, code: Code, diagnostic: &(impl Diagnostic + Display), policy: &PolicyId) -> Finding {
         let position = match (self.source(policy), part_of(diagnostic)) {
-            (Some((PolicySource { part: Some(part), .. }, text)), found) => {
-                let found = found.unwrap_or_default();
-                text.span(part.start + found.start..part.start + found.end)
-            }
+            (Some((PolicySource { part: Some(part), origin, .. }, text)), found) => match found {
+                Some(found) => text.span(origin + found.start..origin + found.end),
+                None => text.at(part.start),
+            },
             (Some((PolicySource { file: TEMPLATE_LINKS_FILE, .. }, text)), _) => {
                 text.find_string(policy.as_ref())
             }
@@ -310,13 +313,13 @@ impl<'a> StorePolicies<'a> {
             Err(mistakes) => return findings.extend(mistakes),
         };
         self.texts.insert(file, Text::new(file, text));
-        let is_misplaced = |(_, statement): &&PlacedStatement| match form {
+        let is_misplaced = |PlacedStatement { statement, .. }: &&PlacedStatement| match form {
             Form::Cedar { folder: TEMPLATE_FOLDER } => matches!(statement, Statement::Static(_)),
             Form::Cedar { .. } => matches!(statement, Statement::Template(_)),
             Form::Definition => false,
         };
-        if let (Form::Cedar { folder }, Some((_, misplaced))) = (form, statements.iter().find(is_misplaced)) {
-            let (what, other) = match misplaced {
+        if let (Form::Cedar { folder }, Some(misplaced)) = (form, statements.iter().find(is_misplaced)) {
+            let (what, other) = match misplaced.statement {
                 Statement::Static(_) => ("static policy", POLICY_FOLDER),
                 Statement::Template(_) => ("template", TEMPLATE_FOLDER),
             };
@@ -327,14 +330,14 @@ impl<'a> StorePolicies<'a> {
             );
             return findings.push(finding.hint(format!("move it to `{other}/`")));
         }
-        for (part, statement) in statements {
+        for PlacedStatement { part, origin, statement } in statements {
             let (id, added) = match statement {
                 Statement::Static(policy) => (policy.id().clone(), self.set.add(policy).is_ok()),
                 Statement::Template(template) => {
                     (template.id().clone(), self.set.add_template(template).is_ok())
                 }
             };
-            self.note(id, added, PolicySource { file, part }, findings);
+            self.note(id, added, PolicySource { file, part, origin }, findings);
         }
     }
 
@@ -343,7 +346,7 @@ impl<'a> StorePolicies<'a> {
             self.sources.insert(id, source);
             return;
         }
-        let PolicySource { file, part } = source;
+        let PolicySource { file, part, .. } = source;
         let place = part.zip(self.texts.get(file)).and_then(|(part, text)| {
             let offset = text.find_in(part, "@id(")?;
             Some(text.at(offset))
@@ -360,12 +363,16 @@ struct ReadFile<'a> {
     file: &'a str,
     text: &'a str,
     form: Form,
-    /// The policies, each with its place in a file of Cedar's syntax; or all mistakes.
+    /// The policies; or all mistakes.
     content: Result<Vec<PlacedStatement>, Vec<Finding>>,
 }
 
-/// A policy or template, and where it is in a file of Cedar's syntax.
-type PlacedStatement = (Option<Range<usize>>, Statement);
+/// A policy or template, and where it came from. See [`PolicySource`].
+struct PlacedStatement {
+    part: Option<Range<usize>>,
+    origin: usize,
+    statement: Statement,
+}
 
 /// The form of a file with policies.
 #[derive(Clone, Copy)]
@@ -380,7 +387,10 @@ impl<'a> ReadFile<'a> {
     fn read(file: &'a str, text: &'a str, form: Form) -> Self {
         let content = match form {
             Form::Cedar { .. } => read_cedar(file, text),
-            Form::Definition => read_definition(file, text).map(|policy| vec![(None, policy)]),
+            Form::Definition => {
+                let alone = |statement| vec![PlacedStatement { part: None, origin: 0, statement }];
+                read_definition(file, text).map(alone)
+            }
         };
         Self { file, text, form, content }
     }
@@ -392,28 +402,18 @@ fn read_cedar(file: &str, text: &str) -> Result<Vec<PlacedStatement>, Vec<Findin
     let starts = nesting::policies(text)
         .map_err(|too_deep| vec![Finding::new(Code::PolicyTooDeep, places.at(too_deep.offset), too_deep)])?;
     let stem = stem(file);
-    // One policy at a time: Cedar caches diagnostics of a policy by a hash of the whole text from which it was read.
-    let read = starts.par_iter().enumerate().map(|(number, start)| {
-        let part = *start..starts.get(number + 1).copied().unwrap_or(text.len());
-        let set = PolicySet::from_str(text.get(part.clone()).unwrap_or_default()).map_err(|errors| {
-            let mistake = |error: &ParseError| {
-                let found = part_of(error);
-                let position =
-                    found.map(|found| places.span(part.start + found.start..part.start + found.end));
-                let position = position.unwrap_or_else(|| places.whole());
-                Finding::new(Code::PolicyInvalid, position, with_expectation(error))
-            };
-            errors.iter().map(mistake).collect::<Vec<_>>()
-        })?;
-        let policies = set
-            .policies()
-            .map(|policy| Statement::Static(policy.new_id(id_of(number, policy.annotation("id"), stem))));
-        let templates = set.templates().map(|template| {
-            Statement::Template(template.new_id(id_of(number, template.annotation("id"), stem)))
-        });
-        Ok(policies.chain(templates).map(|statement| (Some(part.clone()), statement)).collect::<Vec<_>>())
-    });
-    let read: Vec<Result<Vec<_>, Vec<Finding>>> = read.collect();
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let parts: Vec<(usize, Range<usize>)> =
+        starts.iter().zip(ends).map(|(start, end)| *start..end).enumerate().collect();
+    let read_some = |some: &[(usize, Range<usize>)]| match read_together(&places, text, stem, some) {
+        Ok(statements) => vec![Ok(statements)],
+        // What one of them makes of another's mistake is not what its author should hear.
+        Err(_) if some.len() > 1 => {
+            some.iter().map(|one| read_together(&places, text, stem, slice::from_ref(one))).collect()
+        }
+        Err(errors) => vec![Err(errors)],
+    };
+    let read: Vec<_> = parts.par_chunks(AT_ONCE).flat_map_iter(read_some).collect();
     let mut statements = Vec::new();
     let mut mistakes = Vec::new();
     for part in read {
@@ -424,6 +424,57 @@ fn read_cedar(file: &str, text: &str) -> Result<Vec<PlacedStatement>, Vec<Findin
     }
     if mistakes.is_empty() { Ok(statements) } else { Err(mistakes) }
 }
+
+/// Reads some policies of a text, each with its number and part, which follow each other.
+///
+/// # Errors
+/// All mistakes.
+fn read_together(
+    places: &Text<'_>,
+    text: &str,
+    stem: &str,
+    some: &[(usize, Range<usize>)],
+) -> Result<Vec<PlacedStatement>, Vec<Finding>> {
+    let (Some((_, first)), Some((_, last))) = (some.first(), some.last()) else {
+        return Ok(Vec::new());
+    };
+    let origin = first.start;
+    let set = PolicySet::from_str(text.get(origin..last.end).unwrap_or_default()).map_err(|errors| {
+        let mistake = |error: &ParseError| {
+            let found = part_of(error).map(|found| places.span(origin + found.start..origin + found.end));
+            let position = found.unwrap_or_else(|| places.whole());
+            Finding::new(Code::PolicyInvalid, position, with_expectation(error))
+        };
+        errors.iter().map(mistake).collect::<Vec<_>>()
+    })?;
+    let mut read: BTreeMap<usize, PlacedStatement> = BTreeMap::new();
+    let policies = set.policies().cloned().map(Statement::Static);
+    for statement in policies.chain(set.templates().cloned().map(Statement::Template)) {
+        let index = number_of(statement.id());
+        if let Some((index, (number, part))) = index.and_then(|index| Some((index, some.get(index)?.clone())))
+        {
+            let id = id_of(number, statement.annotation("id"), stem);
+            let statement = statement.with_id(id);
+            read.insert(index, PlacedStatement { part: Some(part), origin, statement });
+        }
+    }
+    if read.len() != some.len() || read.len() != set.num_of_policies() + set.num_of_templates() {
+        let message = "where one policy ends and the next one begins is not clear";
+        return Err(vec![Finding::new(Code::PolicyInvalid, places.at(origin), message)]);
+    }
+    Ok(read.into_values().collect())
+}
+
+/// The number in an id that Cedar gives to policies of a text: `policy0`, `policy1` and so on.
+fn number_of(id: &PolicyId) -> Option<usize> {
+    let id: &str = id.as_ref();
+    id.strip_prefix("policy")?.parse().ok()
+}
+
+/// So many policies are read together. For each text that it reads, Cedar's lexer compiles its tables anew, which takes
+/// longer than to read a policy. And Cedar's validator hashes the whole text for each mistake that it finds in a policy,
+/// so there should not be too many.
+const AT_ONCE: usize = 16;
 
 /// Reads a static policy in the JSON that AVP's `CreatePolicy` takes as its definition.
 fn read_definition(file: &str, text: &str) -> Result<Statement, Vec<Finding>> {
@@ -472,3 +523,6 @@ struct StaticPolicy {
     #[expect(dead_code, reason = "part of AVP's definition")]
     description: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,10 @@ pub(crate) enum Text {
 impl Text {
     /// The text of a policy. `None`: it has neither an exact JSON form nor a text.
     pub(crate) fn of_policy(policy: &Policy) -> Option<Self> {
-        let json = exact(policy.to_json(), |json| Policy::from_json(None, json).ok()?.to_json().ok());
+        let id = policy.id();
+        let json = exact(without_text(policy).to_json(), |json| {
+            Policy::from_json(Some(id.clone()), json).is_ok_and(|again| again == *policy)
+        });
         match json {
             Some(json) => Some(Self::of_members(json)),
             None => policy.to_cedar().map(Self::Plain),
@@ -49,7 +52,9 @@ impl Text {
 
     /// The text of a template.
     pub(crate) fn of_template(template: &Template) -> Self {
-        let json = exact(template.to_json(), |json| Template::from_json(None, json).ok()?.to_json().ok());
+        let json = exact(template.to_json(), |json| {
+            Template::from_json(Some(template.id().clone()), json).is_ok_and(|again| again == *template)
+        });
         json.map_or_else(|| Self::Plain(template.to_cedar()), Self::of_members)
     }
 
@@ -132,16 +137,21 @@ impl Form {
     }
 }
 
-/// A complete JSON form: it can be read again, and is then the same. If it nests too deeply, a reader of JSON
-/// cannot read it.
+/// The policy as Cedar evaluates it. To write one with a text as JSON, Cedar would read the text again, which takes longer
+/// than all the rest of what is done to it.
+fn without_text(policy: &Policy) -> Policy {
+    Policy::from(policy.as_ref().clone())
+}
+
+/// A complete JSON form: what is read from it is the same again. If it nests too deeply, a reader of JSON cannot read it.
 fn exact(
     json: Result<Value, PolicyToJsonError>,
-    read_again: impl Fn(Value) -> Option<Value>,
+    is_same: impl Fn(Value) -> bool,
 ) -> Option<Map<String, Value>> {
     let json = json.ok()?;
-    let again = read_again(serde_json::from_str(&json.to_string()).ok()?)?;
+    let again = serde_json::from_str(&json.to_string()).ok()?;
     match json {
-        Value::Object(json) if again == Value::Object(json.clone()) => Some(json),
+        Value::Object(json) if is_same(again) => Some(json),
         _ => None,
     }
 }

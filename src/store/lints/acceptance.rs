@@ -12,6 +12,7 @@ use crate::store::Store;
 use crate::store::finding::{Code, Finding, Severity};
 use crate::store::guess::nearest;
 use crate::store::policies::StorePolicies;
+use crate::store::statement::annotation;
 
 /// Leaves out the warnings that policies accept. An acceptance of nothing is a warning itself.
 pub(in crate::store) fn accept(
@@ -87,10 +88,12 @@ pub(in crate::store) fn accept(
 /// The static policies and templates that accept something, each with the text of the annotation.
 fn acceptances(store: &Store) -> BTreeMap<&str, &str> {
     let policies = store.policies.policies();
-    let policies = policies.filter_map(|policy| Some((policy.id().as_ref(), policy.annotation(ANNOTATION)?)));
+    let policies = policies
+        .filter_map(|policy| Some((policy.id().as_ref(), annotation(policy.annotations(), ANNOTATION)?)));
     let templates = store.policies.templates();
-    let templates =
-        templates.filter_map(|template| Some((template.id().as_ref(), template.annotation(ANNOTATION)?)));
+    let templates = templates.filter_map(|template| {
+        Some((template.id().as_ref(), annotation(template.annotations(), ANNOTATION)?))
+    });
     policies.chain(templates).collect()
 }
 
