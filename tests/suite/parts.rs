@@ -46,10 +46,11 @@ fn large(revision: u64) -> Vec<u8> {
     // In a debug build one takes some seconds.
     static KNOWN: Mutex<BTreeMap<u64, Vec<u8>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap();
-    known.entry(revision).or_insert_with(|| build_large(revision)).clone()
+    known.entry(revision).or_insert_with(|| build_large(revision, 500)).clone()
 }
 
-fn build_large(revision: u64) -> Vec<u8> {
+/// So many policies are in each file.
+fn build_large(revision: u64, in_file: usize) -> Vec<u8> {
     let mut files = directory::read(&sample_store()).unwrap();
     files.insert("jwks/cognito.json".to_owned(), json!({"keys": [KEY_PAIR.jwk("k")]}).to_string().into());
     let policy = |number: usize| {
@@ -65,8 +66,8 @@ fn build_large(revision: u64) -> Vec<u8> {
             _ => format!("permit (principal == {principal}, action, resource);\n"),
         }
     };
-    for file in 0..USERS / 500 {
-        let text: String = (file * 500..file * 500 + 500).map(policy).collect();
+    for file in 0..USERS / in_file {
+        let text: String = (file * in_file..(file + 1) * in_file).map(policy).collect();
         files.insert(format!("policies/users/{file}.cedar"), text.into_bytes());
     }
     let store = Store::open(&files).unwrap();
@@ -239,6 +240,58 @@ fn whatever_goes_wrong_with_a_part_it_never_leads_to_an_allow_and_the_next_call_
     // What is here does not need S3.
     s3.fault(S3Fault::Forbidden);
     assert_eq!(function.reason(here, 1), Reason::AllowedByPolicy);
+}
+
+/// 404 and 412 say that there is another object now. What else goes wrong does not.
+#[test]
+fn the_next_call_looks_for_a_new_bundle_only_if_the_old_one_is_gone() {
+    let s3 = S3::start();
+    s3.put(BUCKET, KEY, large(7));
+    let requests_for = |function: &InProcess, number: usize| {
+        let before = s3.requests();
+        assert_eq!(function.reason(number, 1), Reason::AllowedByPolicy);
+        s3.requests() - before
+    };
+    let faults = [
+        (S3Fault::Error(404, "NoSuchKey"), 1),
+        (S3Fault::Error(404, "NoSuchVersion"), 1),
+        (S3Fault::Error(412, "PreconditionFailed"), 1),
+        (S3Fault::Forbidden, 0),
+        (S3Fault::InternalError, 0),
+        (S3Fault::Truncated, 0),
+    ];
+    for (fault, looks) in faults {
+        let function = InProcess::start(&s3, 0, CacheKey::None);
+        let mut permitted = (0..USERS).filter(|number| number % 5 == 0).step_by(101);
+        s3.fault(fault);
+        let number = permitted.find(|number| function.reason(*number, 1) == Reason::BundleAway).unwrap();
+        s3.fault(S3Fault::None);
+        let parts = requests_for(&InProcess::start(&s3, 0, CacheKey::None), number);
+        assert_eq!(requests_for(&function, number), parts + looks, "{fault:?}");
+    }
+}
+
+/// The names of all files are in the end of the bundle, of which the function asks for half a megabyte at first.
+#[test]
+fn an_end_that_is_longer_than_what_is_asked_for_is_fetched_in_two_parts() {
+    let s3 = S3::start();
+    let (small, long) = (large(7), build_large(7, 1));
+    s3.put(BUCKET, KEY, long.clone());
+    let function = InProcess::start(&s3, 16 << 20, CacheKey::None);
+    assert_eq!(s3.requests(), 2);
+    assert!(s3.sent() > 600 * 1024 && s3.sent() < long.len() / 2, "{} of {}", s3.sent(), long.len());
+    let other = S3::start();
+    other.put(BUCKET, KEY, small);
+    let expected = InProcess::start(&other, 16 << 20, CacheKey::None);
+    for number in (0..USERS).step_by(997) {
+        assert_eq!(function.reason(number, 1), expected.reason(number, 1), "{number}");
+    }
+    // Whatever goes wrong with the rest of the end, there is no function.
+    for fault in [S3Fault::Forbidden, S3Fault::Truncated, S3Fault::Range(RangeFault::OtherTag)] {
+        s3.fault_gets(KEY, &[S3Fault::None, fault, fault, fault]);
+        let uri = format!("s3://{BUCKET}/{KEY}");
+        assert!(InProcess::try_start(&uri, &s3, 16 << 20, CacheKey::None).is_err(), "{fault:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tracing::error;
 
-use super::s3::{Reader, S3Failure};
+use super::s3::Reader;
 use crate::bundle::Bundle;
 use crate::bundle::chunks::{ChunkId, PlacedChunk};
 use crate::cache::lock;
@@ -104,7 +104,7 @@ async fn fetch(object: &S3Object, chunk: &PlacedChunk, bundle: &Bundle, is_repla
             is_whole
         }
         Err(failure) => {
-            if matches!(failure, S3Failure::Replaced { .. }) || failure.is_missing() {
+            if failure.is_gone() {
                 // Nothing is wrong: there is a new bundle, or there will be.
                 is_replaced.store(true, Ordering::Relaxed);
             }

@@ -142,6 +142,13 @@ impl S3Failure {
         matches!(self, Self::Refused { status: Some(404), code: Some(ErrorCode::NoSuchKey), .. })
     }
 
+    /// Whether the object that was asked for, of one entity tag and perhaps one version, is there no longer.
+    pub(crate) fn is_gone(&self) -> bool {
+        let is_version_missing =
+            matches!(self, Self::Refused { status: Some(404), code: Some(ErrorCode::NoSuchVersion), .. });
+        matches!(self, Self::Replaced { .. }) || self.is_missing() || is_version_missing
+    }
+
     /// Whether the same request may succeed a little later.
     pub(super) fn is_passing(&self) -> bool {
         match self {
