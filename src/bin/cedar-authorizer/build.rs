@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use cedar_authorizer::bundle::signature::PublicKeys;
 use cedar_authorizer::bundle::{Bundle, DevelopmentKeys, MAX_REVISION, StoreFiles, Trust};
 use cedar_authorizer::function::jwks::{FetchFailure, KeyClient};
@@ -81,9 +82,10 @@ pub fn make(
     files: &StoreFiles,
     edition: Edition<'_>,
     trust: Trust<'_>,
-) -> Result<(Vec<u8>, Bundle), Failure> {
+) -> Result<(Bytes, Bundle), Failure> {
     let bytes = progress::during("building the bundle", || build::bundle(store, files, edition));
-    let bytes = bytes.map_err(Failure::invalid)?;
+    // Shared, since a copy of a large bundle is much memory.
+    let bytes = Bytes::from(bytes.map_err(Failure::invalid)?);
     let bundle = progress::during("opening the bundle", || Bundle::open(bytes.clone(), trust));
     Ok((bytes, bundle.map_err(Failure::invalid)?))
 }
