@@ -158,3 +158,57 @@ fn exact(
 
 /// About what a number takes.
 const NUMBER: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use cedar_policy::{Policy, PolicyId};
+    use serde_json::Value;
+
+    use super::Text;
+    use crate::bundle::with_room;
+
+    /// With the text alone, the function would run Cedar's parser for it.
+    #[test]
+    fn whatever_cedar_can_say_is_written_as_json_and_read_as_the_same_policy() {
+        let scopes = [
+            "permit (principal, action, resource)",
+            "forbid (principal == A::\"a\\n\\u{e9}\\\"\", action == Action::\"é\", resource in B::\"b\")",
+            "@id(\"x\") @note(\"y\") permit (principal is A, action in [Action::\"r\", Action::\"w\"], resource is N::B in C::\"c\")",
+        ];
+        let conditions = [
+            "",
+            "when { true } unless { principal == resource }",
+            "when { principal != resource && !(context.a > 1) || context.b >= -9223372036854775808 }",
+            "when { 1 < 2 && 2 <= 3 && 1 + 2 - 3 * -4 == context[\"a b\"] }",
+            "when { principal has a.b.c && principal.a.b.c like \"x*\\*y\" } when { resource has \"if\" }",
+            "when { if principal is A in B::\"b\" then [1, \"a\", {x: 1, \"y z\": [] }].contains(context) else - -1 == 1 }",
+            "unless { [1].containsAll([2]) || [1].containsAny([2]) || [].isEmpty() || resource.hasTag(\"t\") }",
+            "when { resource.getTag(\"t\") == A::\"\\0\" && ip(\"10.0.0.1\").isInRange(ip(context.net)) }",
+            "when { decimal(\"1.5\").lessThan(decimal(\"2.0\")) && datetime(\"2026-01-01\").offset(duration(\"-1h\")).toTime() == duration(\"1ms\") }",
+        ];
+        for scope in scopes {
+            for condition in conditions {
+                let id = PolicyId::new("some id");
+                let policy = Policy::parse(Some(id.clone()), format!("{scope} {condition};")).unwrap();
+                let Some(Text::Json(members)) = Text::of_policy(&policy) else {
+                    panic!("{scope} {condition}");
+                };
+                let members: Vec<String> =
+                    members.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+                let json: Value = serde_json::from_str(&format!("{{{}}}", members.join(","))).unwrap();
+                assert_eq!(Policy::from_json(Some(id), json).unwrap(), policy, "{scope} {condition}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_nests_too_deeply_for_json_is_written_as_text() {
+        let deep = format!(
+            "permit (principal, action, resource) when {{ {}context.a{} }};",
+            "[".repeat(70),
+            "]".repeat(70)
+        );
+        let written = with_room(|| Text::of_policy(&Policy::parse(None, &deep).unwrap())).unwrap();
+        assert!(matches!(written, Some(Text::Plain(text)) if text == deep));
+    }
+}
