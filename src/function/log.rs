@@ -2,8 +2,8 @@
 //! [decision log](super::telemetry::decision_log).
 //!
 //! No line ever has a token in it. Other crates are not logged below `INFO`: what they write there may be the event, as
-//! `lambda_runtime` writes it at `TRACE`. Text that looks like a token, or has part of a token of the current call in it, is left out
-//! of every field.
+//! `lambda_runtime` writes it at `TRACE`. Text that looks like a token, or has part of a token of the current call in
+//! it, is left out of every field.
 //!
 //! A line gets facts about its call, such as the `requestId`, from the spans around it. All fields are at the same
 //! level.

@@ -237,7 +237,8 @@ const TRACE_ID: &str = "lambda-runtime-trace-id";
 const TENANT_ID: &str = "lambda-runtime-aws-tenant-id";
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 
-/// Not documented. `lambda_runtime` 1.5.0 gives it back, so that Lambda can refuse the answer to an event that timed out.
+/// Not documented. `lambda_runtime` 1.5.0 gives it back, so that Lambda can refuse the answer to an event that timed
+/// out.
 const INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("cedar-authorizer/", env!("CARGO_PKG_VERSION")));

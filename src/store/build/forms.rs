@@ -137,13 +137,14 @@ impl Form {
     }
 }
 
-/// The policy as Cedar evaluates it. To write one with a text as JSON, Cedar would read the text again, which takes longer
-/// than all the rest of what is done to it.
+/// The policy as Cedar evaluates it. To write one with a text as JSON, Cedar would read the text again, which takes
+/// longer than all the rest of what is done to it.
 fn without_text(policy: &Policy) -> Policy {
     Policy::from(policy.as_ref().clone())
 }
 
-/// A complete JSON form: what is read from it is the same again. If it nests too deeply, a reader of JSON cannot read it.
+/// A complete JSON form: what is read from it is the same again. If it nests too deeply, a reader of JSON cannot read
+/// it.
 fn exact(
     json: Result<Value, PolicyToJsonError>,
     is_same: impl Fn(Value) -> bool,
@@ -173,7 +174,8 @@ mod tests {
         let scopes = [
             "permit (principal, action, resource)",
             "forbid (principal == A::\"a\\n\\u{e9}\\\"\", action == Action::\"é\", resource in B::\"b\")",
-            "@id(\"x\") @note(\"y\") permit (principal is A, action in [Action::\"r\", Action::\"w\"], resource is N::B in C::\"c\")",
+            "@id(\"x\") @note(\"y\") permit (principal is A, action in [Action::\"r\", Action::\"w\"], \
+             resource is N::B in C::\"c\")",
         ];
         let conditions = [
             "",
@@ -181,10 +183,12 @@ mod tests {
             "when { principal != resource && !(context.a > 1) || context.b >= -9223372036854775808 }",
             "when { 1 < 2 && 2 <= 3 && 1 + 2 - 3 * -4 == context[\"a b\"] }",
             "when { principal has a.b.c && principal.a.b.c like \"x*\\*y\" } when { resource has \"if\" }",
-            "when { if principal is A in B::\"b\" then [1, \"a\", {x: 1, \"y z\": [] }].contains(context) else - -1 == 1 }",
+            "when { if principal is A in B::\"b\" then [1, \"a\", {x: 1, \"y z\": [] }].contains(context) \
+             else - -1 == 1 }",
             "unless { [1].containsAll([2]) || [1].containsAny([2]) || [].isEmpty() || resource.hasTag(\"t\") }",
             "when { resource.getTag(\"t\") == A::\"\\0\" && ip(\"10.0.0.1\").isInRange(ip(context.net)) }",
-            "when { decimal(\"1.5\").lessThan(decimal(\"2.0\")) && datetime(\"2026-01-01\").offset(duration(\"-1h\")).toTime() == duration(\"1ms\") }",
+            "when { decimal(\"1.5\").lessThan(decimal(\"2.0\")) \
+             && datetime(\"2026-01-01\").offset(duration(\"-1h\")).toTime() == duration(\"1ms\") }",
         ];
         for scope in scopes {
             for condition in conditions {

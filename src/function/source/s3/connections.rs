@@ -1,8 +1,8 @@
 //! Connections to S3, some of them open before they are needed.
 //!
-//! With TLS, a new connection takes two round trips until a request can be sent. A first call may need several parts of a
-//! large bundle at the same time, and init waits for the end of the bundle anyhow. So others are opened beside the first
-//! connection, and closed again if there is nothing more to fetch.
+//! With TLS, a new connection takes two round trips until a request can be sent. A first call may need several parts of
+//! a large bundle at the same time, and init waits for the end of the bundle anyhow. So others are opened beside the
+//! first connection, and closed again if there is nothing more to fetch.
 
 use std::error::Error;
 use std::pin::Pin;

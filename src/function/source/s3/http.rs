@@ -109,4 +109,5 @@ impl Error for Broken {}
 /// The limit for an answer to begin, and for each further part of it.
 const READ_TIMEOUT: Duration = Duration::from_millis(2500);
 
+/// As `reqwest` has it, which speaks to the issuers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);

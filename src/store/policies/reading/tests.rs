@@ -1,8 +1,9 @@
 use cedar_policy::{Policy, PolicyId};
 
-use super::{AT_ONCE, StorePolicies};
+use super::AT_ONCE;
 use crate::bundle::files::StoreFiles;
 use crate::store::finding::Finding;
+use crate::store::policies::StorePolicies;
 use crate::store::schema::StoreSchema;
 
 const SCHEMA: &str = r#"
